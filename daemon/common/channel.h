@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel.h - the socketpair between the supervisor and one worker
+ *
+ * Sequenced packets; one message is one packet. End of file means "the other
+ * side is dead", in both directions. Messages are small and neither side ever
+ * waits to send: a full channel is the peer's fault and is reported.
+ */
+#ifndef SOCKSERVERD_COMMON_CHANNEL_H
+#define SOCKSERVERD_COMMON_CHANNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum message_type {
+    /* worker -> supervisor */
+    MESSAGE_READY = 1, /* plugin loaded and activated; text: plugin's file name */
+    MESSAGE_FAILED,    /* cannot start; value: enum failure; text: why, one mistake a line */
+    MESSAGE_STOPPED,   /* accepts no more (answer to MESSAGE_DRAIN) */
+    MESSAGE_PONG,      /* value: the ping's */
+    MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
+    /* supervisor -> worker */
+    MESSAGE_SERVE = 64, /* begin to accept */
+    MESSAGE_PING,
+    MESSAGE_DRAIN,     /* stop accepting, finish what runs; value: milliseconds allowed */
+    MESSAGE_CUT,       /* shut down what still runs and end */
+    MESSAGE_LOG_FILE,  /* descriptor attached: the new log file */
+    MESSAGE_LOG_LEVEL, /* value: the level */
+};
+
+/* Why a worker could not start, in MESSAGE_FAILED. */
+enum failure {
+    FAILURE_RUNTIME,       /* may go away: retried with back-off */
+    FAILURE_CONFIGURATION, /* the file is wrong: options, mixin, transport */
+};
+
+#define MESSAGE_TEXT_SIZE 8000
+
+struct message {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t value;
+    char text[MESSAGE_TEXT_SIZE]; /* NUL-terminated; only as much as needed is sent */
+};
+
+/* Both ends CLOEXEC and non-blocking. 0 or a negative errno. */
+int channel_create(int ret_ends[2]);
+
+/* text may be NULL (and is cut if too long), fd -1. 0 or a negative errno (-EAGAIN: full, -EPIPE:
+ * dead). */
+int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
+
+/*
+ * 1 and *ret (and *ret_fd, -1 if none came, else the caller's), 0 at end of
+ * file, -EAGAIN if there is none, -EBADMSG for junk, or another error.
+ */
+int channel_receive(int channel, struct message *ret, int *ret_fd);
+
+/* Where a worker finds what it inherits. */
+enum inherited_fd {
+    INHERITED_SETTINGS = 3, /* memfd, settings_pack() */
+    INHERITED_CHANNEL,
+    INHERITED_COUNTERS,
+    INHERITED_SOCKET, /* the listening socket; absent for a check */
+    INHERITED_END
+};
+
+#endif

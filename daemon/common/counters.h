@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * counters.h - what a worker shares with the supervisor: a page per serving context
+ *
+ * A memfd mapped by both. Every slot belongs to one serving context (thread,
+ * child, coroutine) of the worker and has one writer; everything is a relaxed
+ * atomic, there are no locks and no pointers, so a writer that dies between
+ * two steps leaves nothing behind that anyone waits for. The supervisor treats
+ * it as hostile input: it reads numbers, and checks what it uses as an index.
+ */
+#ifndef SOCKSERVERD_COMMON_COUNTERS_H
+#define SOCKSERVERD_COMMON_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum slot_state {
+    SLOT_FREE,     /* no context uses it; its sums stand */
+    SLOT_STARTING, /* given to a context that is not there yet */
+    SLOT_IDLE,     /* waits for a request */
+    SLOT_BUSY      /* runs one */
+};
+
+enum slot_stage { STAGE_NONE, STAGE_READING, STAGE_HANDLING, STAGE_WRITING, STAGE_WAITING };
+
+struct slot {
+    /* now */
+    _Atomic uint32_t state;     /* enum slot_state */
+    _Atomic uint32_t stage;     /* enum slot_stage */
+    _Atomic int32_t context;    /* thread id or child pid; 0: none */
+    _Atomic uint32_t cancelled; /* set by the control loop: its request's time is up */
+    _Atomic uint64_t request;   /* number of the running (last) request */
+    _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
+    _Atomic int64_t ended;      /* when the last one ended */
+    char client[64];            /* its client, NUL-terminated by the reader */
+    /* sums since the worker started */
+    _Atomic uint64_t accepted; /* connections accepted, datagrams received */
+    _Atomic uint64_t refused;  /* by verify_request or setup */
+    _Atomic uint64_t failed;   /* handle_error was due */
+    _Atomic uint64_t vanished; /* the client went away */
+    _Atomic uint64_t cut;      /* by a drain's deadline or request_timeout */
+    _Atomic uint64_t truncated;
+    _Atomic uint64_t bytes_in, bytes_out;
+    _Atomic uint64_t busy_ns;
+} __attribute__((aligned(64)));
+
+struct counters {
+    uint32_t slot_count;
+    _Atomic uint64_t requests; /* numbers given out */
+    _Atomic uint64_t log_dropped;
+    _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
+    _Atomic uint32_t idle;       /* forking: spare children, by their own word */
+    _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
+    struct slot slots[] __attribute__((aligned(64)));
+};
+
+/* Makes a sealed memfd for so many slots and maps it. 0 or a negative errno. */
+int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd);
+/* Maps an inherited one. Checks its size against its slot_count. */
+int counters_attach(int fd, struct counters **ret_counters);
+void counters_detach(struct counters *counters);
+
+struct counter_sums {
+    uint64_t active, idle;
+    uint64_t accepted, refused, failed, vanished, cut, truncated, bytes_in, bytes_out, busy_ns;
+};
+/* Adds everything up; slots is the creator's own count, not the mapped one. */
+void counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret);
+
+#define counter_add(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
+/* For a counter with one writer: cheaper than an atomic addition. */
+#define counter_bump(counter, n)                                                                   \
+    atomic_store_explicit(&(counter),                                                              \
+                          atomic_load_explicit(&(counter), memory_order_relaxed) + (n),            \
+                          memory_order_relaxed)
+#define counter_set(counter, n) atomic_store_explicit(&(counter), (n), memory_order_relaxed)
+#define counter_get(counter)    atomic_load_explicit(&(counter), memory_order_relaxed)
+
+#endif

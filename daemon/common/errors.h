@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * errors.h - the mistakes found in something a person wrote
+ *
+ * Reading a configuration or loading a plugin finds any number of mistakes.
+ * They are gathered here, in the order found; the caller decides whether to
+ * print them (--check), log them, send them (reload) or assert on them (tests).
+ */
+#ifndef SOCKSERVERD_COMMON_ERRORS_H
+#define SOCKSERVERD_COMMON_ERRORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct errors {
+    char **texts; /* whole lines without newline, "FILE:LINE: ..." where there is a place */
+    size_t count;
+    bool exhausted; /* memory ran out: texts are missing */
+};
+
+/* Adds one mistake. file may be NULL (no place), line 0 (no line). Never fails visibly. */
+void errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Adds every text of other behind those of errors, and empties other. */
+void errors_move(struct errors *errors, struct errors *other);
+
+bool errors_any(const struct errors *errors);
+
+/* All texts, each with a newline, as one string for the caller to free; NULL without memory. */
+char *errors_join(const struct errors *errors);
+
+void errors_done(struct errors *errors);
+
+#endif

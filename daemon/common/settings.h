@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settings.h - everything that is known about one listener before it runs
+ *
+ * One table, `settings_table`, describes every listener key: it drives reading
+ * the file, --set, defaults, ranges, messages, what the worker is told, and
+ * the test of the manual.
+ */
+#ifndef SOCKSERVERD_COMMON_SETTINGS_H
+#define SOCKSERVERD_COMMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/address.h"
+#include "common/errors.h"
+#include "common/value.h"
+
+enum mixin_kind { MIXIN_NONE, MIXIN_THREADING, MIXIN_FORKING, MIXIN_COROUTINE };
+enum reply_mode { REPLY_IF_WRITTEN, REPLY_ALWAYS, REPLY_NEVER };
+
+/* One entry of the listener's `options` group, not yet checked against the plugin. */
+struct option_setting {
+    char *name;
+    char *text;
+    enum value_form form;
+    char *file; /* where it stands; NULL: command line */
+    unsigned line;
+};
+
+struct settings {
+    char *name; /* of the listener */
+    char *file; /* where its entry begins; NULL: command line */
+    unsigned line;
+
+    struct address address;
+    char *plugin;      /* as written */
+    char *plugin_file; /* the path to load, found by settings_finish() */
+    enum mixin_kind mixin;
+    struct option_setting *options;
+    size_t option_count;
+
+    bool enabled;
+    uint32_t request_queue_size; /* 0: the kernel's maximum */
+    bool reuse_address, reuse_port, nodelay, ipv6_only;
+    uint32_t socket_mode;
+    char *socket_user, *socket_group; /* NULL: unchanged */
+    uint32_t max_connections, spare, recycle_after, cpus;
+    double read_timeout, write_timeout, request_timeout;           /* seconds; 0: none */
+    double timeout, service_interval;                              /* seconds; 0: none */
+    uint64_t max_packet_size, max_line, read_buffer, write_buffer; /* bytes */
+    enum reply_mode reply;
+    double drain_timeout;
+    bool block_on_close, daemon_threads;
+    char *user, *group; /* NULL: the supervisor's */
+    uid_t uid;          /* resolved by settings_finish(); (uid_t)-1: unchanged */
+    gid_t gid;
+    uid_t socket_uid;
+    gid_t socket_gid;
+    uint32_t umask; /* UMASK_UNCHANGED: the supervisor's */
+
+    uint64_t set; /* bit i: row i of settings_table was given, not defaulted */
+};
+
+#define UMASK_UNCHANGED UINT32_MAX
+
+enum setting_type {
+    SETTING_TEXT,
+    SETTING_ADDRESS,
+    SETTING_BOOLEAN,
+    SETTING_INTEGER,  /* uint32_t */
+    SETTING_SIZE,     /* uint64_t bytes */
+    SETTING_DURATION, /* double seconds; "none" and 0 mean none where min is 0 */
+    SETTING_MODE,     /* uint32_t, octal text such as "0660" */
+    SETTING_CHOICE    /* enum, one of choices */
+};
+
+/* Bits of setting.applies: where the key means something. Given elsewhere it is a mistake. */
+#define APPLIES_INET     0x01u /* tcp, udp */
+#define APPLIES_UNIX     0x02u /* unix, unixgram (a path; systemd: allowed) */
+#define APPLIES_STREAM   0x04u
+#define APPLIES_DATAGRAM 0x08u
+#define APPLIES_MIXIN(m) (0x10u << (m))
+#define APPLIES_ALWAYS   0u
+
+struct setting {
+    const char *key;
+    enum setting_type type;
+    size_t offset; /* in struct settings */
+    double min, max;
+    const char *fallback; /* default as text; NULL: required, or worked out by settings_finish() */
+    const char *const *choices;
+    uint32_t applies;
+    const char *help; /* one line */
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+extern const char *const mixin_names[]; /* by enum mixin_kind, NULL at the end */
+
+const struct setting *setting_find(const char *key);
+
+/* All defaults, nothing required filled in. name is copied. 0 or -ENOMEM. */
+int settings_init(struct settings *settings, const char *name);
+void settings_done(struct settings *settings);
+int settings_copy(const struct settings *settings, struct settings *ret);
+
+/*
+ * Gives one key a value. file and line are where the value stands. A mistake
+ * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`) and the setting
+ * keeps its old value.
+ */
+void settings_set(struct settings *settings, const char *key, const char *text,
+                  enum value_form form, const char *file, unsigned line, struct errors *errors);
+
+/* Adds one plugin option. 0 or -ENOMEM. */
+int settings_add_option(struct settings *settings, const char *name, const char *text,
+                        enum value_form form, const char *file, unsigned line);
+
+/*
+ * What can only be judged when all keys are known: required ones, defaults
+ * that depend on the mixin, keys that do not apply, users and groups looked
+ * up, the plugin's file found (in plugin_path, a list separated by colons; a
+ * missing file is NOT an error here: plugin_file is then its best guess).
+ */
+void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
+
+/* Whether the two would run the same: every value but file and line. */
+bool settings_equal(const struct settings *one, const struct settings *other);
+
+/*
+ * What a worker is told about its listener: finished settings to bytes (to
+ * free) and back. settings_unpack() returns 0, -EBADMSG or -ENOMEM.
+ */
+int settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size);
+int settings_unpack(const char *bytes, size_t size, struct settings *ret);
+
+#endif
