@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * counters.h - what a worker shares with the supervisor: a page per serving context
+ * counters.h - what a worker shares with the supervisor: a slot per serving context
  *
  * A memfd mapped by both. Every slot belongs to one serving context (thread,
  * child, coroutine) of the worker and has one writer; everything is a relaxed
@@ -59,7 +59,8 @@ struct counters {
 int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd);
 /* Maps an inherited one. Checks its size against its slot_count. */
 int counters_attach(int fd, struct counters **ret_counters);
-void counters_detach(struct counters *counters);
+/* slots: the creator's own count, not the mapped one. NULL is fine. */
+void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {
     uint64_t active, idle;
