@@ -50,15 +50,15 @@ log_level_from_name(const char *name)
 enum log_sink
 log_sink_auto(void)
 {
-    const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
+    const char *given = getenv("JOURNAL_STREAM");
     struct stat status;
+    char stream[48];
 
-    if (stream == NULL || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+    if (given == NULL || fstat(STDERR_FILENO, &status) < 0)
         return LOG_TO_STDERR;
-    if (fstat(STDERR_FILENO, &status) < 0 || status.st_dev != device || status.st_ino != inode)
-        return LOG_TO_STDERR;
-    return LOG_TO_JOURNAL;
+    (void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev,
+                   (uintmax_t)status.st_ino);
+    return strcmp(given, stream) == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
 }
 
 /* What the parent lost is the parent's to report. */
