@@ -15,6 +15,7 @@
 #include <sockserver/plugin.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What a user may set in the listener's `options` group, or with -o NAME=VALUE. */
 static const struct ss_option template_options[] = {
@@ -130,11 +131,12 @@ void
 finish(struct ss_request *request)
 {
     free(ss_data(request));
+    ss_set_data(request, NULL);
 }
 
-/* Is told of a failed setup() or handle(), after finish(). The daemon has logged it. */
+/* Is told of a failed setup() or handle(), after finish(). Without it the daemon logs the error. */
 void
 handle_error(struct ss_request *request, int error)
 {
-    ss_log(LOG_DEBUG, "%s: error %d", ss_client_name(request), error);
+    ss_log(LOG_ERR, "%s: cannot serve: %s", ss_client_name(request), strerror(-error));
 }
