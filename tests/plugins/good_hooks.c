@@ -47,18 +47,22 @@ misbehave(const char *how)
         pthread_exit(NULL);
 }
 
-/* Logs the hook, and misbehaves in it if it is its turn; true if the hook is to fail. */
+/*
+ * Logs the hook, and misbehaves in it if it is its turn; true if the hook is to
+ * fail. Looks for the file first: whoever has seen the line may remove it.
+ */
 static bool
 enter(struct ss_server *server, const char *hook)
 {
+    bool faulty = strcmp(ss_option_string(server, "fault_in"), hook) == 0 &&
+                  access(ss_option_string(server, "fault_file"), F_OK) == 0;
+
     ss_log(LOG_INFO, "hook %s", hook);
     if (strcmp(ss_option_string(server, "stop_in"), hook) == 0)
         ss_server_stop(server);
-    if (strcmp(ss_option_string(server, "fault_in"), hook) != 0 ||
-        access(ss_option_string(server, "fault_file"), F_OK) < 0)
-        return false;
-    misbehave(ss_option_string(server, "fault"));
-    return true;
+    if (faulty)
+        misbehave(ss_option_string(server, "fault"));
+    return faulty;
 }
 
 bool

@@ -103,6 +103,13 @@ assert_contains(const char *text, const char *part)
 }
 
 void
+assert_starts(const char *text, const char *start)
+{
+    if (strncmp(text, start, strlen(start)) != 0)
+        fail_msg("expected \"%s\" at the start of:\n%s", start, text);
+}
+
+void
 assert_lacks(const char *text, const char *part)
 {
     if (strstr(text, part) != NULL)

@@ -77,6 +77,7 @@ const char *file_text(const char *path);
 
 /* Both texts are shown if not. */
 void assert_contains(const char *text, const char *part);
+void assert_starts(const char *text, const char *start);
 void assert_lacks(const char *text, const char *part);
 
 /* Slower and larger than life: figures of time and memory do not count. */
