@@ -39,7 +39,7 @@ int
 counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd)
 {
     _cleanup_close_ int fd = memfd_create("sockserverd-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    struct counters *counters;
+    struct counters *counters = NULL;
 
     if (fd < 0)
         return -errno;

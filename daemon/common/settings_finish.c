@@ -56,7 +56,7 @@ applies_to(uint32_t applies)
     } names[] = {
         {APPLIES_INET | APPLIES_STREAM, "tcp addresses"},
         {APPLIES_INET, "tcp and udp addresses"},
-        {APPLIES_UNIX, "unix and unixgram addresses"},
+        {APPLIES_UNIX, "unix and unixgram paths"},
         {APPLIES_STREAM, "tcp and unix addresses"},
         {APPLIES_DATAGRAM, "udp and unixgram addresses"},
         {APPLIES_MIXIN(MIXIN_FORKING), "mixin \"forking\""},
@@ -98,25 +98,12 @@ check_applicable(const struct settings *settings, struct errors *errors)
 static void
 check_combinations(const struct settings *settings, struct errors *errors)
 {
-    static const char *const path_keys[] = {"socket_mode", "socket_user", "socket_group"};
-    const struct address *address = &settings->address;
-
     if (settings->mixin == MIXIN_NONE && !setting_refused(settings, setting_find("mixin")) &&
         settings->max_connections > 1)
         settings_mistake_at(settings, setting_find("max_connections"), errors,
                             "found %u; mixin \"none\" runs one request at a time: remove it, or "
                             "choose another mixin",
                             settings->max_connections);
-    if (address->text == NULL || !address_is_unix(address) || *address->path != '@')
-        return;
-    for (size_t i = 0; i < ARRAY_SIZE(path_keys); i++) {
-        const struct setting *setting = setting_find(path_keys[i]);
-
-        if (setting_given(settings, setting))
-            settings_mistake_at(settings, setting, errors,
-                                "has no meaning for %s, which is not a path: remove it",
-                                address->text);
-    }
 }
 
 /* A user or group given as a number needs no entry in the database. */

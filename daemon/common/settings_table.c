@@ -132,7 +132,11 @@ setting_applies(const struct settings *settings, const struct setting *setting)
     const uint32_t families = APPLIES_INET | APPLIES_UNIX;
     const uint32_t kinds = APPLIES_STREAM | APPLIES_DATAGRAM;
     const struct address *address = &settings->address;
+    bool nowhere = address->text != NULL && address_is_unix(address) && *address->path == '@';
     uint32_t is = families | kinds; /* a socket of systemd's could be anything */
+
+    if (setting->applies == APPLIES_UNIX && nowhere)
+        return false; /* permissions are a path's */
 
     if (address->text != NULL && address->scheme != ADDRESS_SYSTEMD) {
         is = address_is_unix(address) ? APPLIES_UNIX : APPLIES_INET;

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_datagram.c - one packet in, at most one packet out
+ */
+#include <errno.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/test.h"
+
+static struct daemon *
+serve(void **state, const char *more)
+{
+    const struct server_case *server = *state;
+
+    return daemon_serve(server->scheme, server->mixin, "good_command", more);
+}
+
+/* Whoever answers: the sender's address must be the one that was asked. */
+static void
+expect_answer_from(const char *address, const char *text)
+{
+    struct sockaddr_storage asked, sender;
+    socklen_t size = sizeof sender, asked_size = client_resolve(address, &asked);
+    int client = client_datagram(address);
+    char buffer[256] = "";
+
+    client_send_to(client, address, text_of("echo %s\n", text));
+    assert_true(client_readable(client, DEADLINE));
+    memset(&sender, 0, sizeof sender);
+    assert_true(recvfrom(client, buffer, sizeof buffer - 1, 0, (struct sockaddr *)&sender, &size) >
+                0);
+    assert_string_equal(buffer, text_of("%s\n", text));
+    assert_int_equal(size, asked_size);
+    assert_memory_equal(&sender, &asked, size);
+    client_close(client);
+}
+
+static void
+c45_the_reply_comes_from_the_listeners_address(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+
+    expect_answer_from(daemon_address(daemon, "test"), "who");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c45_the_reply_comes_from_the_address_that_was_asked(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_start("listeners = { test = { address = \"udp://*:0\"; plugin = "
+                                         "\"good_command\"; mixin = \"%s\"; }; };",
+                                         server->mixin);
+    const char *port = strrchr(daemon_address(daemon, "test"), ':') + 1;
+
+    expect_answer_from(text_of("udp://127.0.0.1:%s", port), "one");
+    expect_answer_from(text_of("udp://127.0.0.2:%s", port), "two");
+    expect_answer_from(text_of("udp://127.1.2.3:%s", port), "three");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c46_a_long_packet_is_cut_and_flagged(void **state)
+{
+    struct daemon *daemon = serve(state, "max_packet_size = 19;");
+    const char *address = daemon_address(daemon, "test");
+
+    assert_string_equal(client_ask(address, "packet\ntruncated\n12"),
+                        "packet 19\ntruncated false\nunknown 12\n");
+    assert_string_equal(client_ask(address, "packet\ntruncated\n123"),
+                        "packet 19\ntruncated true\nunknown 12\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c47_the_reply_is_one_packet_sent_at_the_end(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, "echo one\nflush\necho two\nnap 0.5\n");
+    assert_false(client_readable(client, 0.2));
+    assert_string_equal(client_receive(client), "one\nflushed\ntwo\nok\n");
+    daemon_expect_stop(daemon);
+}
+
+/* Sends what must not be answered, and sees that the next answer is that of the next packet. */
+static void
+expect_no_reply(struct daemon *daemon, const char *text)
+{
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, text);
+    assert_false(client_readable(client, 0.1));
+    client_send(client, "echo next\n");
+    assert_string_equal(client_receive(client), "next\n");
+    client_close(client);
+}
+
+static void
+c48_nothing_written_is_no_packet(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+
+    expect_no_reply(daemon, "quit\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c48_reply_always_sends_an_empty_packet(void **state)
+{
+    struct daemon *daemon = serve(state, "reply = \"always\";");
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "quit\n"), "");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c48_reply_never_sends_nothing(void **state)
+{
+    struct daemon *daemon = serve(state, "reply = \"never\";");
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, "echo hi\nlog 6 was here\n");
+    (void)daemon_wait_log(daemon, "was here");
+    daemon_expect_stop(daemon);
+    assert_false(client_readable(client, 0));
+}
+
+static void
+c49_no_partial_reply_after_an_error(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+
+    expect_no_reply(daemon, "write-then-fail\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+c50_an_unnamed_sender_is_handled_without_a_reply(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve("unixgram", server->mixin, "good_hooks", "");
+    const char *address = daemon_address(daemon, "test");
+    struct sockaddr_storage place;
+    socklen_t size = client_resolve(address, &place);
+    int nobody = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_return_code(nobody, errno);
+    assert_int_equal(sendto(nobody, "hello\n", 6, 0, (struct sockaddr *)&place, size), 6);
+    (void)close(nobody);
+    (void)daemon_wait_log(daemon, "hook finish");
+    assert_string_equal(client_ask(address, "named\n"), "named\n");
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "hook handle\n"), 2);
+    assert_lacks(daemon_log(daemon), "told of");
+    assert_lacks(daemon_log(daemon), "failed");
+}
+
+static void
+an_empty_packet_is_a_request(void **state)
+{
+    struct daemon *daemon = serve(state, "reply = \"always\";");
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), ""), "");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_big_packet_comes_back_whole(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "echo", "");
+    int client = client_connect(daemon_address(daemon, "test"));
+    char *sent = keep(malloc(65000)), *got = keep(malloc(65000));
+
+    for (size_t i = 0; i < 65000; i++)
+        sent[i] = (char)(i * 7);
+    client_send_bytes(client, sent, 65000);
+    assert_true(client_readable(client, DEADLINE));
+    assert_int_equal(recv(client, got, 65000, 0), 65000);
+    assert_memory_equal(got, sent, 65000);
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
+/* Many senders at once: each gets its own answer. */
+static void
+answers_find_their_senders(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int clients[30];
+
+    for (int i = 0; i < 30; i++) {
+        clients[i] = client_connect(daemon_address(daemon, "test"));
+        client_send(clients[i], text_of("echo %d\n", i));
+    }
+    for (int i = 0; i < 30; i++)
+        assert_string_equal(client_receive(clients[i]), text_of("%d\n", i));
+    daemon_expect_stop(daemon);
+}
+
+RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
+          TEST_EACH_MIXIN(c45_the_reply_comes_from_the_address_that_was_asked, "udp"),
+          TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_and_flagged),
+          TEST_EACH_DATAGRAM(c47_the_reply_is_one_packet_sent_at_the_end),
+          TEST_EACH_DATAGRAM(c48_nothing_written_is_no_packet),
+          TEST_EACH_DATAGRAM(c48_reply_always_sends_an_empty_packet),
+          TEST_EACH_DATAGRAM(c48_reply_never_sends_nothing),
+          TEST_EACH_DATAGRAM(c49_no_partial_reply_after_an_error),
+          TEST_EACH_MIXIN(c50_an_unnamed_sender_is_handled_without_a_reply, "unixgram"),
+          TEST_EACH_DATAGRAM(an_empty_packet_is_a_request),
+          TEST_EACH_DATAGRAM(a_big_packet_comes_back_whole),
+          TEST_EACH_DATAGRAM(answers_find_their_senders))

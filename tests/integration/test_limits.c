@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_limits.c - many requests, few descriptors, full queues
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/resource.h>
+
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/proc.h"
+#include "support/test.h"
+
+static struct daemon *
+serve(void **state, const char *more)
+{
+    const struct server_case *server = *state;
+
+    return daemon_serve(server->scheme, server->mixin, "good_command", more);
+}
+
+/* ---- c30: many requests ---------------------------------------------------- */
+
+static void
+ask_many(const char *address, int times)
+{
+    for (int i = 0; i < times; i++) {
+        int client = client_connect(address);
+
+        client_send(client, "hello\n");
+        client_expect(client, "HELLO\n");
+        client_close(client);
+    }
+}
+
+static void
+c30_finished_requests_leave_nothing_behind(void **state)
+{
+    const struct server_case *server = *state;
+    bool forking = strcmp(server->mixin, "forking") == 0;
+    int times = SANITIZED || forking ? 1000 : 5000;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "upper", "");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    size_t memory, fds;
+
+    ask_many(address, times);
+    memory = proc_memory_kib(worker);
+    fds = proc_fd_count(worker);
+    ask_many(address, times);
+    if (!SANITIZED)
+        assert_in_range(proc_memory_kib(worker), 1, memory + 512);
+    WAIT_UNTIL(proc_fd_count(worker) <= fds);
+    WAIT_UNTIL(proc_thread_count(worker) <= 6);
+    WAIT_UNTIL(proc_child_count(worker) <= 4);
+    assert_int_equal(daemon_worker(daemon), worker);
+    daemon_expect_stop(daemon);
+}
+
+/* ---- c36: no descriptors left ------------------------------------------------ */
+
+#define CROWD 24
+
+/* Leaves the worker only so many free descriptors. */
+static void
+limit_descriptors(pid_t worker, size_t more)
+{
+    struct rlimit limit = {.rlim_cur = proc_fd_count(worker) + more};
+
+    limit.rlim_max = limit.rlim_cur;
+    assert_return_code(prlimit(worker, RLIMIT_NOFILE, &limit, NULL), errno);
+}
+
+static void
+wait_real_time(double seconds)
+{
+    double end = clock_now() + seconds;
+
+    while (clock_left(end) > 0)
+        (void)poll(NULL, 0, clock_left(end));
+}
+
+static void
+c36_without_descriptors_it_pauses_and_comes_back(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 100;");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    int clients[CROWD];
+    double cpu;
+
+    limit_descriptors(worker, 5);
+    for (int i = 0; i < CROWD; i++) {
+        clients[i] = client_connect(address);
+        client_send(clients[i], text_of("echo %d\n", i));
+    }
+    (void)daemon_wait_log(daemon, "Too many open files");
+    cpu = proc_cpu_seconds(worker);
+    wait_real_time(1);
+    if (!SANITIZED)
+        assert_true(proc_cpu_seconds(worker) - cpu <= 0.05);
+    for (int i = 0; i < CROWD; i++) { /* in order: those behind wait for those before */
+        client_expect(clients[i], text_of("%d\n", i));
+        client_close(clients[i]);
+    }
+    assert_string_equal(client_ask(address, "echo all well\n"), "all well\n");
+    assert_int_equal(daemon_worker(daemon), worker);
+    assert_in_range(daemon_count_log(daemon, "Too many open files"), 1, 5);
+    daemon_expect_stop(daemon);
+}
+
+/* ---- c53, c54, c66: the limit and the queue ------------------------------------ */
+
+static void
+c53_two_slots_serve_five_clients_in_three_rounds(void **state)
+{
+    static const double due[] = {0.7, 0.7, 1.4, 1.4, 2.1};
+    struct daemon *daemon = serve(state, "max_connections = 2;");
+    const char *address = daemon_address(daemon, "test");
+    int clients[5];
+    double began = clock_now();
+
+    for (int i = 0; i < 5; i++) {
+        clients[i] = client_connect(address);
+        client_send(clients[i], "nap 0.7\nquit\n");
+    }
+    for (int i = 0; i < 5; i++) {
+        double took;
+
+        client_expect(clients[i], "ok\n");
+        took = clock_now() - began;
+        if (took < due[i] - 0.02 || took > due[i] + (SANITIZED ? 5 : 0.65))
+            fail_msg("client %d was answered after %.2f s instead of %.1f s", i, took, due[i]);
+    }
+    daemon_expect_stop(daemon);
+}
+
+static void
+c54_a_listener_at_its_limit_does_not_hold_up_others(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_start("listeners = {\n%s%s};",
+                                         listener_text("full", server->scheme, server->mixin,
+                                                       "good_command", "max_connections = 1;"),
+                                         listener_text("free", "unix", "none", "upper", ""));
+    const char *full = daemon_address(daemon, "full"), *open = daemon_address(daemon, "free");
+    int first = client_connect(full), second = client_connect(full);
+
+    client_send(first, "echo first\n");
+    client_expect(first, "first\n");
+    client_send(second, "echo second\n");
+    for (int i = 0; i < 5; i++)
+        assert_string_equal(client_ask(open, "free\n"), "FREE\n");
+    assert_false(client_readable(second, 0));
+    client_close(first);
+    client_expect(second, "second\n");
+    client_close(second);
+    daemon_expect_stop(daemon);
+}
+
+/* A connection that is complete within a moment; not blocking, and kept open. */
+static bool
+completes(const char *address)
+{
+    int fd = -1;
+    int error = client_try_connect(address, false, &fd);
+    struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+
+    if (error < 0)
+        return false; /* a Unix queue that is full says so at once */
+    return poll(&wanted, 1, 200) == 1 && (wanted.revents & (POLLERR | POLLHUP)) == 0;
+}
+
+static void
+c66_a_queue_of_five_holds_six(void **state)
+{
+    struct daemon *daemon = serve(state, "request_queue_size = 5; max_connections = 1;");
+    const char *address = daemon_address(daemon, "test");
+    int busy = client_connect(address);
+
+    client_send(busy, "echo busy\n");
+    client_expect(busy, "busy\n");
+    for (int i = 0; i < 6; i++)
+        assert_true(completes(address));
+    assert_false(completes(address));
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
+/* Many at once, more than there are slots: all are served, nobody is refused. */
+static void
+a_crowd_is_served_completely(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 4;");
+    const char *address = daemon_address(daemon, "test");
+    int clients[100];
+
+    for (int i = 0; i < 100; i++) {
+        clients[i] = client_connect(address);
+        client_send(clients[i], text_of("echo %d\nquit\n", i));
+    }
+    for (int i = 0; i < 100; i++) {
+        client_expect(clients[i], text_of("%d\n", i));
+        client_expect_end(clients[i]);
+        client_close(clients[i]);
+    }
+    daemon_expect_stop(daemon);
+}
+
+RUN_TESTS(TEST_CASE(c30_finished_requests_leave_nothing_behind, "tcp", "none"),
+          TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "unix"),
+          TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "udp"),
+          TEST_CASE(c36_without_descriptors_it_pauses_and_comes_back, "tcp", "threading"),
+          TEST_CASE(c36_without_descriptors_it_pauses_and_comes_back, "unix", "threading"),
+          TEST_CASE(c53_two_slots_serve_five_clients_in_three_rounds, "tcp", "forking"),
+          TEST_CASE(c53_two_slots_serve_five_clients_in_three_rounds, "unix", "forking"),
+          TEST_CASE(c53_two_slots_serve_five_clients_in_three_rounds, "tcp", "threading"),
+          TEST_EACH_STREAM(c54_a_listener_at_its_limit_does_not_hold_up_others),
+          TEST_EACH_STREAM(c66_a_queue_of_five_holds_six),
+          TEST_EACH_STREAM(a_crowd_is_served_completely))

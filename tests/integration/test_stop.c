@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_stop.c - how a daemon ends: at once when idle, gracefully when busy, in time always
+ */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/proc.h"
+#include "support/test.h"
+
+static struct daemon *
+serve(void **state, const char *more)
+{
+    const struct server_case *server = *state;
+
+    return daemon_serve(server->scheme, server->mixin, "good_command", more);
+}
+
+/* A connected client whose request is running the command. */
+static int
+busy_with(struct daemon *daemon, const char *command)
+{
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, text_of("log 6 busy\n%s\n", command));
+    client_expect(client, "logged\n");
+    return client;
+}
+
+static struct daemon *
+start_twenty(void)
+{
+    static const char *const mixins[] = {"none", "threading", "forking"};
+    static const char *const schemes[] = {"tcp", "udp", "unix", "unixgram"};
+    const char *all = "";
+
+    for (size_t i = 0; i < 20; i++)
+        all =
+            text_of("%s%s", all,
+                    listener_text(text_of("l%zu", i), schemes[i % 4], mixins[i % 3], "upper", ""));
+    return daemon_start("listeners = {\n%s};", all);
+}
+
+static void
+c15_twenty_listeners_start_and_stop_at_once(void **state)
+{
+    (void)state;
+    for (size_t seen = 1; seen <= 20; seen += 19) {
+        struct daemon *daemon = start_twenty();
+
+        (void)daemon_wait_log_times(daemon, ": listening on ", seen);
+        daemon_expect_stop(daemon);
+    }
+}
+
+static void
+c40_nothing_is_accepted_after_a_stop(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1;");
+    int first = busy_with(daemon, "nap 0.5\necho well");
+    int second = client_connect(daemon_address(daemon, "test"));
+
+    client_send(second, "log 6 accepted\n");
+    daemon_signal(daemon, SIGTERM);
+    client_expect(first, "ok\nwell\n");
+    client_close(first);
+    client_expect_gone(second);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_lacks(daemon_log(daemon), "accepted");
+}
+
+static void
+c42_an_idle_daemon_stops_at_once(void **state)
+{
+    double quickest = DEADLINE;
+
+    for (int i = 0; i < 5; i++) { /* the machine may be busy: the best of five counts */
+        struct daemon *daemon = serve(state, "");
+        double began;
+
+        assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
+        began = clock_now();
+        daemon_expect_stop(daemon);
+        if (clock_now() - began < quickest)
+            quickest = clock_now() - began;
+    }
+    if (quickest > (SANITIZED ? 2.0 : 0.05))
+        fail_msg("the quickest stop of five took %.0f ms", quickest * 1000);
+}
+
+static void
+a_running_request_is_finished(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = busy_with(daemon, "nap 0.4\necho well");
+
+    daemon_signal(daemon, SIGTERM);
+    client_expect(client, "ok\nwell\n");
+    client_close(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+static void
+a_drain_tells_the_handler(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = busy_with(daemon, "linger\nquit");
+
+    assert_false(client_readable(client, 0.05));
+    daemon_signal(daemon, SIGTERM);
+    client_expect(client, "goodbye\n");
+    client_expect_end(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+static void
+c60_at_the_deadline_the_rest_is_cut(void **state)
+{
+    struct daemon *daemon = serve(state, "drain_timeout = \"300ms\";");
+    int client = busy_with(daemon, "nap 20");
+    double began = clock_now();
+
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
+}
+
+static void
+c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_hooks", "drain_timeout = \"200ms\";");
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, "hello\n");
+    client_expect(client, "hello\n"); /* and now it waits for the next line */
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
+    assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
+}
+
+static void
+a_second_signal_stops_now(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = busy_with(daemon, "nap 20");
+    double began = clock_now();
+
+    daemon_signal(daemon, SIGTERM);
+    assert_false(client_readable(client, 0.2));
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_true(clock_now() - began < 10);
+}
+
+static void
+sigint_stops_as_well(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+
+    daemon_signal(daemon, SIGINT);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+static void
+c58_without_block_on_close_the_children_finish_alone(void **state)
+{
+    struct daemon *daemon = serve(state, "block_on_close = false;");
+    pid_t worker = daemon_worker(daemon);
+    int client = busy_with(daemon, "nap 1\necho well");
+    double began = clock_now();
+
+    daemon_signal(daemon, SIGTERM);
+    WAIT_UNTIL(!proc_alive(worker) && !proc_alive(daemon_pid(daemon)));
+    assert_true(clock_now() - began < 0.95);
+    client_expect(client, "ok\nwell\n");
+    client_close(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+static void
+c59_daemon_threads_are_not_waited_for(void **state)
+{
+    struct daemon *daemon = serve(state, "daemon_threads = true;");
+    int client = busy_with(daemon, "nap 20");
+    double began = clock_now();
+
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_true(clock_now() - began < 10);
+}
+
+static void
+c59_other_threads_are_waited_for(void **state)
+{
+    struct daemon *daemon = serve(state, "daemon_threads = false;");
+    int client = busy_with(daemon, "nap 0.5\necho well");
+
+    daemon_signal(daemon, SIGTERM);
+    client_expect(client, "ok\nwell\n");
+    client_close(client);
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
+          TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
+          TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
+          TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
+          TEST_EACH_STREAM(a_running_request_is_finished),
+          TEST_EACH_STREAM(a_drain_tells_the_handler),
+          TEST_EACH_STREAM(c60_at_the_deadline_the_rest_is_cut),
+          TEST_EACH_STREAM(c60_a_waiting_handler_is_woken_at_the_deadline),
+          TEST_EACH_MIXIN(a_second_signal_stops_now, "tcp"),
+          TEST_EACH_MIXIN(sigint_stops_as_well, "tcp"),
+          TEST_CASE(c58_without_block_on_close_the_children_finish_alone, "tcp", "forking"),
+          TEST_CASE(c59_daemon_threads_are_not_waited_for, "tcp", "threading"),
+          TEST_CASE(c59_other_threads_are_waited_for, "tcp", "threading"))

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test.h - what every integration test starts from
+ *
+ * A test is a cmocka function; TEST() and its family put it into the table of
+ * main() with a teardown that ends every daemon, closes every socket and
+ * removes every file the test made, also when an assertion failed half-way.
+ * Text handed out by the harness lives until that teardown.
+ */
+#ifndef TESTS_SUPPORT_TEST_H
+#define TESTS_SUPPORT_TEST_H
+
+/* cmocka.h needs these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/clock.h"
+
+/* One cell of the matrix server x mixin. */
+struct server_case {
+    const char *scheme; /* "tcp", "udp", "unix", "unixgram" */
+    const char *mixin;  /* "none", "threading", "forking" */
+};
+
+bool scheme_is_stream(const char *scheme);
+
+/* Rows of main()'s table. */
+/* clang-format off */
+#define TEST(function) {#function, function, NULL, test_done, NULL}
+#define TEST_CASE(function, scheme, mixin)                                                         \
+    {#function " (" scheme ", " mixin ")", function, NULL, test_done,                              \
+     (void *)(uintptr_t)&(const struct server_case){scheme, mixin}}
+/* clang-format on */
+#define TEST_EACH_MIXIN(function, scheme)                                                          \
+    TEST_CASE(function, scheme, "none"), TEST_CASE(function, scheme, "threading"),                 \
+        TEST_CASE(function, scheme, "forking")
+#define TEST_EACH_STREAM(function)                                                                 \
+    TEST_EACH_MIXIN(function, "tcp"), TEST_EACH_MIXIN(function, "unix")
+#define TEST_EACH_DATAGRAM(function)                                                               \
+    TEST_EACH_MIXIN(function, "udp"), TEST_EACH_MIXIN(function, "unixgram")
+#define TEST_EACH_SERVER(function) TEST_EACH_STREAM(function), TEST_EACH_DATAGRAM(function)
+
+/* Runs the table; main()'s result. */
+#define RUN_TESTS(...)                                                                             \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};                                           \
+                                                                                                   \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                          \
+    }
+
+/* The teardown: ends, closes and removes everything; fails if a process would not go. */
+int test_done(void **state);
+
+/* printf into a text that lives until test_done(). */
+const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Takes over an allocated pointer until test_done(), and returns it. */
+void *keep(void *pointer);
+
+/* This test's private folder, made when first asked for; and a path in it. */
+const char *test_folder(void);
+const char *test_path(const char *name);
+
+/* Writes a file into the private folder; returns its path. */
+const char *test_file(const char *name, const char *content);
+
+/* The whole file as text. */
+const char *file_text(const char *path);
+
+/* Both texts are shown if not. */
+void assert_contains(const char *text, const char *part);
+void assert_starts(const char *text, const char *start);
+void assert_lacks(const char *text, const char *part);
+
+/* Slower and larger than life: figures of time and memory do not count. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+/* Fails unless the condition comes true before the deadline: for what has no event to wait for. */
+#define WAIT_UNTIL(condition)                                                                      \
+    do {                                                                                           \
+        double give_up_ = clock_now() + DEADLINE;                                                  \
+        while (!(condition)) {                                                                     \
+            if (clock_now() > give_up_)                                                            \
+                fail_msg("waited in vain for: %s", #condition);                                    \
+            clock_pause();                                                                         \
+        }                                                                                          \
+    } while (0)
+
+#endif
