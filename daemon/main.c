@@ -86,7 +86,7 @@ load_commandline(struct config *config, const struct commandline *commandline,
                  struct errors *errors)
 {
     struct settings settings;
-    int r = config_init(config);
+    int r = config_init_empty(config);
 
     if (r < 0 || (r = override(config, commandline)) < 0)
         return r;
@@ -156,7 +156,7 @@ stdio(const struct commandline *commandline)
     struct settings settings = {0};
     int status = STATUS_FAILED;
 
-    if (config_init(&config) == 0 && override(&config, commandline) == 0 &&
+    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
         commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0)
         status = print_errors(&errors);
     if (status == STATUS_FINE) {
@@ -179,7 +179,7 @@ describe(const struct commandline *commandline)
     int status = STATUS_FAILED;
 
     /* Only the plugin's file is of interest, not what else a listener needs. */
-    if (config_init(&config) == 0 && override(&config, commandline) == 0 &&
+    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
         commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0) {
         supervisor_unblock_signals();
         status = describe_main(settings.plugin_file, commandline->json);
