@@ -30,12 +30,12 @@ struct config {
  * Reads file and its drop-in directory (FILE.d, every *.conf in order), checks
  * everything that can be checked without loading plugins and binding sockets,
  * and adds all mistakes to errors. Returns 0 if there were none, -EINVAL, or
- * -ENOMEM. *config is for config_done() in every case.
+ * -ENOMEM. *config is overwritten, and for config_done() in every case.
  */
 int config_load(struct config *config, const char *file, struct errors *errors);
 
 /* A configuration without a file: defaults, no listeners. 0 or -ENOMEM. */
-int config_init(struct config *config);
+int config_init_empty(struct config *config); /* libconfig has a config_init() of its own */
 /* Takes over *settings (moved, even on failure). 0 or -ENOMEM. */
 int config_add_listener(struct config *config, struct settings *settings);
 void config_done(struct config *config);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * counters.h - what a worker shares with the supervisor: a page per serving context
+ * counters.h - what a worker shares with the supervisor: a slot per serving context
  *
  * A memfd mapped by both. Every slot belongs to one serving context (thread,
  * child, coroutine) of the worker and has one writer; everything is a relaxed
@@ -33,7 +33,7 @@ struct slot {
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
     _Atomic int64_t ended;      /* when the last one ended */
-    char client[64];            /* its client, NUL-terminated by the reader */
+    unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started */
     _Atomic uint64_t accepted; /* connections accepted, datagrams received */
     _Atomic uint64_t refused;  /* by verify_request or setup */
@@ -50,16 +50,19 @@ struct counters {
     _Atomic uint64_t requests; /* numbers given out */
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
-    _Atomic uint32_t idle;       /* forking: spare children, by their own word */
+    _Atomic int32_t retire;      /* so many idle contexts may end */
+    _Atomic uint32_t starved;   /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     struct slot slots[] __attribute__((aligned(64)));
 };
 
-/* Makes a sealed memfd for so many slots and maps it. 0 or a negative errno. */
+/* Makes a sealed memfd for so many slots (a listener's max_connections) and maps it. 0 or a
+ * negative errno. */
 int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd);
 /* Maps an inherited one. Checks its size against its slot_count. */
 int counters_attach(int fd, struct counters **ret_counters);
-void counters_detach(struct counters *counters);
+/* slots: the creator's own count, not the mapped one. NULL is fine. */
+void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {
     uint64_t active, idle;

@@ -36,14 +36,16 @@ enum log_sink log_sink_auto(void);
  * Starts logging. Standard error gets a file description of its own,
  * non-blocking, where that is possible. Before this, lines go to fd 2 plainly.
  * journal_path: the journal's socket, NULL for the usual one (tests give
- * another). 0 or a negative errno; on failure standard error is used.
+ * another). 0 or a negative errno; lines go to standard error whenever there
+ * is no journal, and to the journal as soon as there is one.
  */
 int log_open(enum log_sink sink, const char *journal_path);
 void log_close(void);
 /* For a log file: append to path from now on (fd 2 becomes it). Also reopens. 0 or a negative
  * errno. */
 int log_open_file(const char *path);
-/* Takes fd (an open log file) as fd 2, e.g. one received from the supervisor. */
+/* Takes fd (an open log file) as fd 2, and as fd 1 where that was the same file. 0 or a negative
+ * errno; fd is then still the caller's. */
 int log_adopt_file(int fd);
 
 void log_set_level(int level);

@@ -61,7 +61,16 @@ struct settings {
     gid_t socket_gid;
     uint32_t umask; /* UMASK_UNCHANGED: the supervisor's */
 
-    uint64_t set; /* bit i: row i of settings_table was given, not defaulted */
+    uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
+    uint64_t wrong; /* bit i: it was given a value that was refused */
+
+    struct setting_place
+        *places; /* row i: where it was given; NULL before the first, and unpacked */
+};
+
+struct setting_place {
+    char *file; /* NULL: command line */
+    unsigned line;
 };
 
 #define UMASK_UNCHANGED UINT32_MAX
@@ -72,7 +81,7 @@ enum setting_type {
     SETTING_BOOLEAN,
     SETTING_INTEGER,  /* uint32_t */
     SETTING_SIZE,     /* uint64_t bytes */
-    SETTING_DURATION, /* double seconds; "none" and 0 mean none where min is 0 */
+    SETTING_DURATION, /* double seconds; see `zero` */
     SETTING_MODE,     /* uint32_t, octal text such as "0660" */
     SETTING_CHOICE    /* enum, one of choices */
 };
@@ -94,6 +103,7 @@ struct setting {
     const char *const *choices;
     uint32_t applies;
     const char *help; /* one line */
+    bool zero;        /* sizes: 0 is allowed below min; durations: 0 is none, and "none" is 0 */
 };
 
 extern const struct setting settings_table[];
@@ -102,18 +112,43 @@ extern const char *const mixin_names[]; /* by enum mixin_kind, NULL at the end *
 
 const struct setting *setting_find(const char *key);
 
-/* All defaults, nothing required filled in. name is copied. 0 or -ENOMEM. */
+/*
+ * Whether the listener was given the key; whether its value was refused;
+ * whether the key means anything to it (in doubt, it does).
+ */
+bool setting_given(const struct settings *settings, const struct setting *setting);
+bool setting_refused(const struct settings *settings, const struct setting *setting);
+bool setting_applies(const struct settings *settings, const struct setting *setting);
+
+/* The value as text that settings_set() reads back, to free. 0, -ENODATA if unset, or -ENOMEM. */
+int setting_format(const struct settings *settings, const struct setting *setting, char **ret);
+
+/*
+ * All defaults, nothing required filled in. name is copied; NULL makes it the
+ * file's `defaults` group, which messages then speak of. 0 or -ENOMEM.
+ */
 int settings_init(struct settings *settings, const char *name);
 void settings_done(struct settings *settings);
+/* All but the places of single keys. 0 or -ENOMEM. */
 int settings_copy(const struct settings *settings, struct settings *ret);
 
 /*
  * Gives one key a value. file and line are where the value stands. A mistake
- * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`) and the setting
- * keeps its old value.
+ * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`; without a file,
+ * `--set KEY: ...`) and the setting keeps its old value.
  */
 void settings_set(struct settings *settings, const char *key, const char *text,
                   enum value_form form, const char *file, unsigned line, struct errors *errors);
+
+/* Adds a mistake in one key, in the words above. */
+void settings_mistake(const struct settings *settings, const char *key, const char *file,
+                      unsigned line, struct errors *errors, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+
+/* The same, where the key was given. */
+void settings_mistake_at(const struct settings *settings, const struct setting *setting,
+                         struct errors *errors, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Adds one plugin option. 0 or -ENOMEM. */
 int settings_add_option(struct settings *settings, const char *name, const char *text,

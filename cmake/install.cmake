@@ -1,0 +1,54 @@
+# Where everything goes. All but the configuration lies under the prefix and may be moved with it.
+
+include(CMakePackageConfigHelpers)
+
+set(plugin_dir lib/sockserverd/plugins) # the same on every distribution
+install(TARGETS sockserverd DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ${installed_plugins} DESTINATION ${plugin_dir})
+install(DIRECTORY include/sockserver DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        FILES_MATCHING PATTERN *.h)
+
+# For authors: pkg-config, CMake, and something to start from.
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
+configure_file(cmake/sockserver.pc.in sockserver.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/sockserver.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+
+set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
+configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
+  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_INCLUDEDIR plugin_dir)
+write_basic_package_version_file(sockserver-config-version.cmake
+  COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
+install(FILES cmake/sockserver.cmake ${PROJECT_BINARY_DIR}/sockserver-config.cmake
+              ${PROJECT_BINARY_DIR}/sockserver-config-version.cmake
+        DESTINATION ${package_dir})
+if(EXISTS ${PROJECT_SOURCE_DIR}/plugins/template)
+  install(DIRECTORY plugins/template DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
+endif()
+
+# For operators: manuals (each beside what it documents), documents, examples, units.
+file(GLOB_RECURSE manuals CONFIGURE_DEPENDS daemon/*.[1-8] include/*.[1-8] plugins/*.[1-8])
+foreach(manual IN LISTS manuals)
+  string(REGEX REPLACE ".*\\." "" section ${manual})
+  install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+foreach(document README.md CHANGES.md LICENSE)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/${document})
+    install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  endif()
+endforeach()
+if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
+  install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
+file(GLOB units CONFIGURE_DEPENDS systemd/*.service systemd/*.socket systemd/*.target)
+install(FILES ${units} DESTINATION lib/systemd/system)
+
+# The configuration: an operator's own file is never overwritten.
+set(config_dir ${CMAKE_INSTALL_SYSCONFDIR}/sockserverd)
+install(CODE "
+  set(directory \"${config_dir}\")
+  if(NOT IS_ABSOLUTE \"\${directory}\")
+    set(directory \"\${CMAKE_INSTALL_PREFIX}/\${directory}\")
+  endif()
+  if(NOT EXISTS \"\$ENV{DESTDIR}\${directory}/sockserverd.conf\")
+    file(INSTALL \"${PROJECT_SOURCE_DIR}/conf/sockserverd.conf\" DESTINATION \"\${directory}\")
+  endif()")

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel.c - messages between the supervisor and one worker
+ *
+ * Runs in:  supervisor and worker; safe from several threads (one packet is
+ *           one system call).
+ * Owns:     nothing; descriptors belong to the callers.
+ * Failures: returned. A packet of the wrong shape is -EBADMSG and is gone.
+ */
+#include "common/channel.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MESSAGE_HEAD_SIZE offsetof(struct message, text)
+
+union attached_fd {
+    struct cmsghdr head;
+    char space[CMSG_SPACE(sizeof(int))];
+};
+
+int
+channel_create(int ret_ends[2])
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret_ends) < 0)
+        return -errno;
+    return 0;
+}
+
+int
+channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd)
+{
+    struct message head = {.type = type, .value = value};
+    size_t text_size = text == NULL ? 0 : strnlen(text, MESSAGE_TEXT_SIZE - 1);
+    struct iovec parts[] = {
+        {.iov_base = &head, .iov_len = MESSAGE_HEAD_SIZE},
+        {.iov_base = (void *)text, .iov_len = text_size},
+        {.iov_base = (char[]){'\0'}, .iov_len = 1},
+    };
+    struct msghdr packet = {.msg_iov = parts, .msg_iovlen = 3};
+    union attached_fd control = {0};
+
+    if (fd >= 0) {
+        packet.msg_control = &control;
+        packet.msg_controllen = sizeof(control);
+        struct cmsghdr *attached = CMSG_FIRSTHDR(&packet);
+        attached->cmsg_level = SOL_SOCKET;
+        attached->cmsg_type = SCM_RIGHTS;
+        attached->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(attached), &fd, sizeof(int));
+    }
+    while (sendmsg(channel, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+/* The attached descriptor, or -1. The kernel attaches at most the one there is room for. */
+static int
+received_fd(struct msghdr *packet)
+{
+    int fd = -1;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(packet); c != NULL; c = CMSG_NXTHDR(packet, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            memcpy(&fd, CMSG_DATA(c), sizeof(int));
+    return fd;
+}
+
+int
+channel_receive(int channel, struct message *ret, int *ret_fd)
+{
+    union attached_fd control;
+    struct iovec part = {.iov_base = ret, .iov_len = sizeof(*ret)};
+    struct msghdr packet = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t size;
+
+    while ((size = recvmsg(channel, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) < 0)
+        if (errno != EINTR)
+            return errno == ECONNRESET ? 0 : -errno;
+    if (size == 0)
+        return 0;
+
+    int fd = received_fd(&packet);
+    bool whole = size > (ssize_t)MESSAGE_HEAD_SIZE && !(packet.msg_flags & MSG_TRUNC) &&
+                 ((const char *)ret)[size - 1] == '\0';
+    if (!whole) {
+        if (fd >= 0)
+            (void)close(fd);
+        return -EBADMSG;
+    }
+    *ret_fd = fd;
+    return 1;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * counters.c - making, mapping and adding up the counters of a worker
+ *
+ * Runs in:  the supervisor creates and sums; a worker attaches and writes.
+ * Owns:     the mapping, until counters_detach(). Descriptors are the callers'.
+ * Failures: returned as negative errno.
+ */
+#include "common/counters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define SLOTS_MAX 2000000u
+
+static size_t
+counters_size(uint32_t slots)
+{
+    return sizeof(struct counters) + (size_t)slots * sizeof(struct slot);
+}
+
+static int
+counters_map(int fd, uint32_t slots, struct counters **ret)
+{
+    void *mapping = mmap(NULL, counters_size(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (mapping == MAP_FAILED)
+        return -errno;
+    *ret = mapping;
+    return 0;
+}
+
+int
+counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd)
+{
+    _cleanup_close_ int fd = memfd_create("sockserverd-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct counters *counters = NULL;
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)counters_size(slots)) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return -errno;
+    int error = counters_map(fd, slots, &counters);
+    if (error < 0)
+        return error;
+    counters->slot_count = slots;
+    *ret_counters = counters;
+    *ret_fd = take_fd(fd);
+    return 0;
+}
+
+int
+counters_attach(int fd, struct counters **ret_counters)
+{
+    struct stat status;
+    uint32_t slots;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (pread(fd, &slots, sizeof(slots), offsetof(struct counters, slot_count)) != sizeof(slots))
+        return -EBADMSG;
+    if (slots == 0 || slots > SLOTS_MAX || (size_t)status.st_size != counters_size(slots))
+        return -EBADMSG;
+    return counters_map(fd, slots, ret_counters);
+}
+
+void
+counters_detach(struct counters *counters, uint32_t slots)
+{
+    if (counters != NULL)
+        (void)munmap(counters, counters_size(slots));
+}
+
+void
+counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret)
+{
+    struct counter_sums sums = {0};
+
+    for (uint32_t i = 0; i < slots; i++) {
+        const struct slot *slot = &counters->slots[i];
+        uint32_t state = counter_get(slot->state);
+
+        sums.active += state == SLOT_BUSY;
+        sums.idle += state == SLOT_IDLE;
+        sums.accepted += counter_get(slot->accepted);
+        sums.refused += counter_get(slot->refused);
+        sums.failed += counter_get(slot->failed);
+        sums.vanished += counter_get(slot->vanished);
+        sums.cut += counter_get(slot->cut);
+        sums.truncated += counter_get(slot->truncated);
+        sums.bytes_in += counter_get(slot->bytes_in);
+        sums.bytes_out += counter_get(slot->bytes_out);
+        sums.busy_ns += counter_get(slot->busy_ns);
+    }
+    *ret = sums;
+}

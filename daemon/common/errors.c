@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * errors.c - a list of mistakes that only grows
+ *
+ * Adding cannot fail visibly: without memory the list is marked exhausted,
+ * which counts as a mistake of its own, so that nothing wrong passes as right.
+ *
+ * Runs in:  supervisor and worker, wherever something a person wrote is read.
+ * Owns:     the texts, until errors_done().
+ * Failures: never logs.
+ */
+#include "common/errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+/* Takes over text. */
+static void
+append(struct errors *errors, char *text)
+{
+    char **texts = reallocarray(errors->texts, errors->count + 1, sizeof(char *));
+
+    if (texts == NULL) {
+        free(text);
+        errors->exhausted = true;
+        return;
+    }
+    errors->texts = texts;
+    errors->texts[errors->count++] = text;
+}
+
+static char *
+join_place(const char *file, unsigned line, const char *message)
+{
+    char *text;
+    int length;
+
+    if (file == NULL)
+        return strdup(message);
+    if (line == 0)
+        length = asprintf(&text, "%s: %s", file, message);
+    else
+        length = asprintf(&text, "%s:%u: %s", file, line, message);
+    return length < 0 ? NULL : text;
+}
+
+void
+errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
+{
+    _cleanup_free_ char *message = NULL;
+    va_list arguments;
+    char *text;
+    int length;
+
+    va_start(arguments, format);
+    length = vasprintf(&message, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        message = NULL;
+        errors->exhausted = true;
+        return;
+    }
+    text = join_place(file, line, message);
+    if (text == NULL)
+        errors->exhausted = true;
+    else
+        append(errors, text);
+}
+
+void
+errors_move(struct errors *errors, struct errors *other)
+{
+    for (size_t i = 0; i < other->count; i++)
+        append(errors, other->texts[i]);
+    errors->exhausted |= other->exhausted;
+    free(other->texts);
+    *other = (struct errors){0};
+}
+
+bool
+errors_any(const struct errors *errors)
+{
+    return errors->count > 0 || errors->exhausted;
+}
+
+char *
+errors_join(const struct errors *errors)
+{
+    static const char exhausted[] = "out of memory: more mistakes may follow\n";
+    size_t size = 1;
+    char *joined, *end;
+
+    for (size_t i = 0; i < errors->count; i++)
+        size += strlen(errors->texts[i]) + 1;
+    if (errors->exhausted)
+        size += strlen(exhausted);
+    joined = malloc(size);
+    if (joined == NULL)
+        return NULL;
+    end = joined;
+    for (size_t i = 0; i < errors->count; i++)
+        end = stpcpy(stpcpy(end, errors->texts[i]), "\n");
+    strcpy(end, errors->exhausted ? exhausted : "");
+    return joined;
+}
+
+void
+errors_done(struct errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        free(errors->texts[i]);
+    free(errors->texts);
+    *errors = (struct errors){0};
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * value.c - text to typed value and back
+ *
+ * Not accepted: white space, locale-dependent numbers, "inf" and "nan", hex
+ * floats, compound durations ("1m30s"), fractions of bytes.
+ *
+ * Runs in:  supervisor and worker, while reading settings and plugin options.
+ * Owns:     nothing.
+ * Failures: returned; the caller knows what the value is for.
+ */
+#include "common/value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+#define LONGEST_NUMBER 64
+
+int
+value_boolean(const char *text, enum value_form form, bool *ret)
+{
+    if (form != VALUE_BOOLEAN && form != VALUE_PLAIN)
+        return -EINVAL;
+    if (strcasecmp(text, "true") == 0)
+        *ret = true;
+    else if (strcasecmp(text, "false") == 0)
+        *ret = false;
+    else
+        return -EINVAL;
+    return 0;
+}
+
+int
+value_integer(const char *text, enum value_form form, int64_t *ret)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    bool hex = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+    intmax_t value;
+    char *end;
+
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+        return -EINVAL;
+    if (!isdigit((unsigned char)digits[0]) || (hex && !isxdigit((unsigned char)digits[2])))
+        return -EINVAL;
+    errno = 0;
+    value = strtoimax(text, &end, hex ? 16 : 10);
+    if (*end != '\0')
+        return -EINVAL;
+    if (errno == ERANGE)
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+/* The decimal number text begins with; *ret_rest is what follows it. */
+static int
+read_number(const char *text, double *ret, const char **ret_rest)
+{
+    char copy[LONGEST_NUMBER];
+    size_t size;
+    double value;
+    char *end;
+
+    if (isspace((unsigned char)*text))
+        return -EINVAL;
+    size = strspn(text, "+-.0123456789");
+    /* An exponent counts only when digits follow: "5e" is not a number, "5m" has a unit. */
+    if (size > 0 && (text[size] == 'e' || text[size] == 'E')) {
+        size_t sign = text[size + 1] == '-' || text[size + 1] == '+';
+        size_t digits = strspn(text + size + 1 + sign, "0123456789");
+
+        if (digits > 0)
+            size += 1 + sign + digits;
+    }
+    if (size == 0 || size >= sizeof(copy))
+        return -EINVAL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    errno = 0;
+    value = strtod(copy, &end);
+    if (*end != '\0')
+        return -EINVAL;
+    if (!isfinite(value))
+        return -ERANGE;
+    *ret = value;
+    *ret_rest = text + size;
+    return 0;
+}
+
+int
+value_number(const char *text, enum value_form form, double *ret)
+{
+    const char *rest;
+    int64_t integer;
+    double value;
+    int r;
+
+    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+        return -EINVAL;
+    if (form == VALUE_INTEGER && value_integer(text, form, &integer) == 0) {
+        *ret = (double)integer; /* may be hexadecimal */
+        return 0;
+    }
+    r = read_number(text, &value, &rest);
+    if (r < 0)
+        return r;
+    if (*rest != '\0')
+        return -EINVAL;
+    *ret = value;
+    return 0;
+}
+
+int
+value_size(const char *text, enum value_form form, uint64_t *ret)
+{
+    static const char units[] = "KMGT";
+    const char *unit;
+    uintmax_t value;
+    unsigned shift = 0;
+    int64_t integer;
+    char *end;
+
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+        return -EINVAL;
+    if (!isdigit((unsigned char)*text))
+        return -EINVAL;
+    if (strncasecmp(text, "0x", 2) == 0) {
+        int r = value_integer(text, form, &integer);
+
+        if (r < 0)
+            return r;
+        *ret = (uint64_t)integer;
+        return 0;
+    }
+    errno = 0;
+    value = strtoumax(text, &end, 10);
+    if (*end != '\0') {
+        unit = strchr(units, toupper((unsigned char)*end));
+        if (unit == NULL || end[1] != '\0')
+            return -EINVAL;
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (errno == ERANGE || value > UINT64_MAX >> shift)
+        return -ERANGE;
+    *ret = (uint64_t)value << shift;
+    return 0;
+}
+
+/* From the largest to the smallest, the order in which value_format_duration() tries them. */
+static const struct {
+    const char *name;
+    double seconds, per_second;
+} duration_units[] = {
+    {"d", 86400, 0}, {"h", 3600, 0}, {"m", 60, 0}, {"s", 1, 1}, {"ms", 0, 1e3}, {"us", 0, 1e6},
+};
+
+/* A division rounds once: "100ms" is the very double 0.1 is. */
+static double
+in_seconds(double count, size_t unit)
+{
+    if (duration_units[unit].per_second > 0)
+        return count / duration_units[unit].per_second;
+    return count * duration_units[unit].seconds;
+}
+
+int
+value_duration(const char *text, enum value_form form, double *ret)
+{
+    const char *rest;
+    double value;
+    int r;
+
+    if (form == VALUE_INTEGER)
+        return value_number(text, form, ret);
+    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+        return -EINVAL;
+    r = read_number(text, &value, &rest);
+    if (r < 0)
+        return r;
+    if (*rest != '\0') {
+        size_t unit = 0;
+
+        while (unit < ARRAY_SIZE(duration_units) && strcmp(rest, duration_units[unit].name) != 0)
+            unit++;
+        if (unit == ARRAY_SIZE(duration_units))
+            return -EINVAL;
+        value = in_seconds(value, unit);
+    }
+    if (!isfinite(value))
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+char *
+value_format_size(uint64_t bytes, char *buffer)
+{
+    static const char *const units[] = {"", "K", "M", "G", "T"};
+    size_t unit = 0;
+
+    while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
+        bytes /= 1024;
+        unit++;
+    }
+    (void)snprintf(buffer, 32, "%" PRIu64 "%s", bytes, units[unit]);
+    return buffer;
+}
+
+char *
+value_format_duration(double seconds, char *buffer)
+{
+    if (seconds == 0)
+        return strcpy(buffer, "0");
+    for (size_t unit = 0; unit < ARRAY_SIZE(duration_units); unit++) {
+        double per = duration_units[unit].per_second;
+        double count = nearbyint(per > 0 ? seconds * per : seconds / duration_units[unit].seconds);
+
+        if (count == 0 || fabs(count) >= 1e9 || in_seconds(count, unit) != seconds)
+            continue;
+        (void)snprintf(buffer, 32, "%.0f%s", count, duration_units[unit].name);
+        return buffer;
+    }
+    for (int precision = 1; precision <= 17; precision++) {
+        (void)snprintf(buffer, 32, "%.*gs", precision, seconds);
+        if (strtod(buffer, NULL) == seconds)
+            break;
+    }
+    return buffer;
+}
+
+/* Quoted, with what would spoil a line of a message made visible. */
+static char *
+show_string(const char *text)
+{
+    static const size_t longest = 120;
+    size_t length = strnlen(text, longest + 1);
+    char *shown = malloc(length * 4 + 8), *end = shown;
+
+    if (shown == NULL)
+        return NULL;
+    *end++ = '"';
+    for (size_t i = 0; i < length && i < longest; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c == '"' || c == '\\')
+            end += sprintf(end, "\\%c", c);
+        else if (c == '\n')
+            end = stpcpy(end, "\\n");
+        else if (c < ' ' || c == 0x7f)
+            end += sprintf(end, "\\x%02x", c);
+        else
+            *end++ = (char)c;
+    }
+    strcpy(end, length > longest ? "\"..." : "\"");
+    return shown;
+}
+
+char *
+value_show(const char *text, enum value_form form)
+{
+    if (form == VALUE_GROUP)
+        return strdup("a group or list");
+    if (form == VALUE_STRING || form == VALUE_PLAIN)
+        return show_string(text);
+    return strdup(text);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - from the arguments to a role, and from its end to an exit status
+ *
+ * Runs in:  every process of the daemon.
+ * Owns:     nothing that outlives the role.
+ * Failures: of reading the command line and the configuration are told here;
+ *           of serving, where they happen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/commandline.h"
+#include "common/config.h"
+#include "supervisor/check.h"
+#include "supervisor/supervisor.h"
+#include "worker/describe.h"
+#include "worker/stdio.h"
+#include "worker/worker.h"
+
+enum status {
+    STATUS_FINE = 0,
+    STATUS_FAILED = 1,                /* while running */
+    STATUS_USAGE = EX_USAGE,          /* 64: the command line */
+    STATUS_CONFIGURATION = EX_CONFIG, /* 78: the configuration */
+};
+
+static int
+status_of(int error)
+{
+    if (error == -EINVAL)
+        return STATUS_CONFIGURATION;
+    return error < 0 ? STATUS_FAILED : STATUS_FINE;
+}
+
+static int
+print_errors(const struct errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        (void)fprintf(stderr, "%s\n", errors->texts[i]);
+    if (errors->exhausted)
+        (void)fprintf(stderr, "sockserverd: out of memory\n");
+    return errors_any(errors) ? STATUS_CONFIGURATION : STATUS_FINE;
+}
+
+/* What the command line says about everything goes over what the file says. */
+static int
+override(struct config *config, const struct commandline *commandline)
+{
+    if (commandline->log_level >= 0)
+        config->log.level = commandline->log_level;
+    if (commandline->no_access_log)
+        config->log.access = false;
+    if (commandline->plugin_path == NULL)
+        return 0;
+    free(config->plugin_path);
+    config->plugin_path = strdup(commandline->plugin_path);
+    return config->plugin_path == NULL ? -ENOMEM : 0;
+}
+
+/* The plugins were looked for in the file's path. */
+static void
+find_plugins_again(struct config *config, struct errors *errors)
+{
+    for (size_t i = 0; i < config->listener_count; i++)
+        settings_finish(&config->listeners[i], config->plugin_path, errors);
+}
+
+static int
+load_file(struct config *config, const struct commandline *commandline, struct errors *errors)
+{
+    int r = config_load(config, commandline->config_file, errors);
+
+    if (r == 0 && (r = override(config, commandline)) == 0 && commandline->plugin_path != NULL)
+        find_plugins_again(config, errors);
+    return r;
+}
+
+static int
+load_commandline(struct config *config, const struct commandline *commandline,
+                 struct errors *errors)
+{
+    struct settings settings;
+    int r = config_init_empty(config);
+
+    if (r < 0 || (r = override(config, commandline)) < 0)
+        return r;
+    r = commandline_settings(commandline, config->plugin_path, &settings, errors);
+    if (r < 0 || errors_any(errors)) {
+        settings_done(&settings);
+        return r < 0 ? r : -EINVAL;
+    }
+    return config_add_listener(config, &settings);
+}
+
+static int
+check(const struct config *config, struct errors *errors)
+{
+    int r = check_listeners(config, errors);
+
+    if (r < 0) {
+        (void)fprintf(stderr, "sockserverd: cannot check: %s\n", strerror(-r));
+        return STATUS_FAILED;
+    }
+    int status = print_errors(errors);
+    if (status == STATUS_FINE)
+        (void)puts("configuration OK");
+    return status;
+}
+
+static int
+run_supervisor(const struct commandline *commandline, const struct config *config)
+{
+    bool alone = commandline->role == ROLE_LISTEN;
+    const struct supervisor_options options = {
+        .strict = commandline->strict || alone, /* whoever typed it wants to know at once */
+        .once = commandline->once,
+        .end_when_idle = commandline->once || alone,
+    };
+
+    return status_of(supervisor_run(config, &options));
+}
+
+static int
+serve(const struct commandline *commandline)
+{
+    struct errors errors = {0};
+    struct config config = {0};
+    int r = commandline->role == ROLE_LISTEN ? load_commandline(&config, commandline, &errors)
+                                             : load_file(&config, commandline, &errors);
+    int status;
+
+    if (errors_any(&errors) && !commandline->check)
+        status = print_errors(&errors);
+    else if (r < 0 && r != -EINVAL)
+        status = STATUS_FAILED;
+    else if (commandline->check)
+        status = check(&config, &errors);
+    else
+        status = run_supervisor(commandline, &config);
+    config_done(&config);
+    errors_done(&errors);
+    return status;
+}
+
+static int
+stdio(const struct commandline *commandline)
+{
+    struct errors errors = {0};
+    struct config config = {0};
+    struct settings settings = {0};
+    int status = STATUS_FAILED;
+
+    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
+        commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0)
+        status = print_errors(&errors);
+    if (status == STATUS_FINE) {
+        log_set_level(config.log.level);
+        supervisor_unblock_signals();
+        status = stdio_main(&settings);
+    }
+    settings_done(&settings);
+    config_done(&config);
+    errors_done(&errors);
+    return status;
+}
+
+static int
+describe(const struct commandline *commandline)
+{
+    struct errors errors = {0};
+    struct config config = {0};
+    struct settings settings = {0};
+    int status = STATUS_FAILED;
+
+    /* Only the plugin's file is of interest, not what else a listener needs. */
+    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
+        commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0) {
+        supervisor_unblock_signals();
+        status = describe_main(settings.plugin_file, commandline->json);
+    }
+    settings_done(&settings);
+    config_done(&config);
+    errors_done(&errors);
+    return status;
+}
+
+static int
+help(const struct commandline *commandline)
+{
+    (void)commandline;
+    commandline_help(stdout);
+    return STATUS_FINE;
+}
+
+static int
+version(const struct commandline *commandline)
+{
+    (void)commandline;
+    (void)puts("sockserverd " SOCKSERVERD_VERSION);
+    return STATUS_FINE;
+}
+
+static int (*const roles[])(const struct commandline *) = {
+    [ROLE_SERVE_FILE] = serve,  [ROLE_LISTEN] = serve, [ROLE_STDIO] = stdio,
+    [ROLE_DESCRIBE] = describe, [ROLE_HELP] = help,    [ROLE_VERSION] = version,
+};
+
+static int
+run(int argc, char **argv)
+{
+    struct commandline commandline;
+    _cleanup_free_ char *problem = NULL;
+    int status;
+
+    if (commandline_parse(argc, argv, &commandline, &problem) < 0) {
+        (void)fprintf(stderr, "sockserverd: %s\nsee sockserverd --help\n",
+                      problem == NULL ? "out of memory" : problem);
+        status = STATUS_USAGE;
+    } else {
+        status = roles[commandline.role](&commandline);
+    }
+    commandline_done(&commandline);
+    return fflush(stdout) != 0 && status == STATUS_FINE ? STATUS_FAILED : status;
+}
+
+/* So that no socket ever gets the number of standard error. */
+static int
+open_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return -errno;
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+        return worker_main(argc, argv);
+    supervisor_block_signals();
+    if (open_standard_fds() < 0)
+        return STATUS_FAILED;
+    return run(argc, argv);
+}

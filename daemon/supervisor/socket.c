@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socket.c - the listening socket of a listener
+ *
+ * Only here are listening sockets created, with every option that a worker
+ * relies on already set: accepted connections inherit them.
+ *
+ * Runs in:  the supervisor, at start, reload and when a failed listener is
+ *           tried again.
+ * Owns:     the socket and its Unix path, until socket_close().
+ * Failures: returned with a sentence for the log; nothing is left behind.
+ */
+#include "supervisor/socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+
+/* A socket address and how it was asked for. */
+struct target {
+    struct sockaddr_storage address;
+    socklen_t size;
+    int type;
+    bool any; /* "*": without IPv6, IPv4 will do */
+};
+
+static bool
+names_path(const struct address *address)
+{
+    return address_is_unix(address) && address->path[0] != '@';
+}
+
+/* What a person can do about the error, or NULL. */
+static const char *
+remedy_for(const struct settings *settings, int error)
+{
+    const struct address *address = &settings->address;
+
+    if (address_is_unix(address)) {
+        if (error == -EACCES)
+            return "the daemon's user may not make files in that folder";
+        return error == -ENAMETOOLONG ? "a socket's path has at most 107 bytes" : NULL;
+    }
+    switch (error) {
+    case -EACCES:
+        return "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE";
+    case -EADDRNOTAVAIL:
+        return "this machine has no such address; \"*\" means all it has";
+    case -EAFNOSUPPORT:
+        return "this machine has no IPv6; write 0.0.0.0 for every IPv4 address";
+    case -EADDRINUSE:
+        return "another program has it; `ss -lnp` shows which";
+    default:
+        return NULL;
+    }
+}
+
+static int
+problem(const struct settings *settings, int error, const char *why, const char *remedy,
+        char **ret_problem)
+{
+    if (why == NULL)
+        why = strerror(-error);
+    if (remedy == NULL)
+        remedy = remedy_for(settings, error);
+    if (asprintf(ret_problem, "cannot listen on %s: %s%s%s", settings->address.text, why,
+                 remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy) < 0)
+        *ret_problem = NULL;
+    return error;
+}
+
+static int
+set_flag(int fd, int level, int option)
+{
+    return setsockopt(fd, level, option, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
+}
+
+struct socket_option {
+    int level, name;
+    bool wanted;
+};
+
+static int
+set_flags(int fd, const struct socket_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = options[i].wanted ? set_flag(fd, options[i].level, options[i].name) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int
+set_inet_options(int fd, const struct settings *settings, const struct target *target)
+{
+    bool ipv6 = target->address.ss_family == AF_INET6;
+    bool stream = target->type == SOCK_STREAM;
+    const struct socket_option options[] = {
+        /* On UDP it would let another process of this user take the port over. */
+        {SOL_SOCKET, SO_REUSEADDR, stream && settings->reuse_address},
+        {SOL_SOCKET, SO_REUSEPORT, settings->reuse_port},
+        {IPPROTO_TCP, TCP_NODELAY, stream && settings->nodelay},
+        /* So that a reply can leave from the address that was asked. */
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, !stream && ipv6},
+        {IPPROTO_IP, IP_PKTINFO, !stream && (!ipv6 || !settings->ipv6_only)},
+    };
+
+    if (ipv6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){settings->ipv6_only}, sizeof(int)) < 0)
+        return -errno;
+    return set_flags(fd, options, ARRAY_SIZE(options));
+}
+
+static int
+set_unix_options(int fd, const struct target *target)
+{
+    const struct socket_option credentials = {SOL_SOCKET, SO_PASSCRED, target->type == SOCK_DGRAM};
+
+    return set_flags(fd, &credentials, 1);
+}
+
+static int
+set_options(int fd, const struct settings *settings, const struct target *target)
+{
+    return address_is_unix(&settings->address) ? set_unix_options(fd, target)
+                                               : set_inet_options(fd, settings, target);
+}
+
+/* The kernel cuts what is above net.core.somaxconn. */
+static int
+backlog_of(const struct settings *settings)
+{
+    uint32_t wanted = settings->request_queue_size;
+
+    return wanted == 0 || wanted > INT_MAX ? INT_MAX : (int)wanted;
+}
+
+static int
+bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
+          const char **ret_remedy)
+{
+    const struct unix_path_owner owner = {
+        .mode = settings->socket_mode,
+        .uid = settings->socket_uid,
+        .gid = settings->socket_gid,
+    };
+
+    return unix_path_bind(fd, type, settings->address.path, &owner, backlog_of(settings), ret,
+                          ret_remedy);
+}
+
+static int
+bind_and_listen(int fd, const struct settings *settings, const struct target *target,
+                struct unix_path *ret_path, const char **ret_remedy)
+{
+    if (names_path(&settings->address))
+        return bind_path(fd, settings, target->type, ret_path, ret_remedy);
+    if (bind(fd, (const struct sockaddr *)&target->address, target->size) < 0)
+        return -errno;
+    if (target->type == SOCK_STREAM && listen(fd, backlog_of(settings)) < 0)
+        return -errno;
+    return 0;
+}
+
+static int
+real_address(int fd, const struct settings *settings, bool stream, char *buffer)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return -errno;
+    if (address_is_unix(&settings->address)) /* as written: it cannot differ */
+        (void)snprintf(buffer, ADDRESS_TEXT_SIZE, "%s", settings->address.text);
+    else
+        (void)address_format((const struct sockaddr *)&address, size, stream, buffer);
+    return 0;
+}
+
+static int
+open_target(const struct settings *settings, const struct target *target,
+            struct listening_socket *ret, const char **ret_remedy)
+{
+    struct listening_socket made = LISTENING_SOCKET_NONE;
+    _cleanup_close_ int fd = -1;
+    int r;
+
+    *ret_remedy = NULL;
+    fd = socket(target->address.ss_family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if ((r = set_options(fd, settings, target)) < 0)
+        return r;
+    if ((r = bind_and_listen(fd, settings, target, &made.path, ret_remedy)) < 0)
+        return r;
+    made.stream = target->type == SOCK_STREAM;
+    if ((r = real_address(fd, settings, made.stream, made.address)) < 0) {
+        unix_path_remove(&made.path);
+        return r;
+    }
+    made.fd = take_fd(fd);
+    *ret = made;
+    return 0;
+}
+
+/* Turns [::] into 0.0.0.0, same port. */
+static void
+without_ipv6(struct target *target)
+{
+    in_port_t port = ((const struct sockaddr_in6 *)&target->address)->sin6_port;
+
+    memset(&target->address, 0, sizeof(target->address));
+    *(struct sockaddr_in *)&target->address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+    target->size = sizeof(struct sockaddr_in);
+}
+
+static bool
+lacks_ipv6(const struct target *target, int error)
+{
+    return target->any && target->address.ss_family == AF_INET6 &&
+           (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
+}
+
+int
+socket_open(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
+{
+    _cleanup_free_ char *why = NULL;
+    struct target target = {0};
+    const char *remedy = NULL;
+    int r;
+
+    *ret_problem = NULL;
+    if (settings->address.scheme == ADDRESS_SYSTEMD)
+        return problem(settings, -ENOENT, "no socket of that name was passed", NULL, ret_problem);
+    target.type = address_is_stream(&settings->address) ? SOCK_STREAM : SOCK_DGRAM;
+    r = address_resolve(&settings->address, &target.address, &target.size, &target.any, &why);
+    if (r < 0)
+        return problem(settings, r, why, NULL, ret_problem);
+
+    r = open_target(settings, &target, ret, &remedy);
+    if (lacks_ipv6(&target, r)) {
+        without_ipv6(&target);
+        r = open_target(settings, &target, ret, &remedy);
+    }
+    return r < 0 ? problem(settings, r, NULL, remedy, ret_problem) : 0;
+}
+
+void
+socket_close(struct listening_socket *listening)
+{
+    /* The path first: whoever still finds it is served by a worker that drains, or refused. */
+    unix_path_remove(&listening->path);
+    if (listening->fd >= 0)
+        (void)close(listening->fd);
+    *listening = LISTENING_SOCKET_NONE;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.c - starting a worker process
+ *
+ * A worker is this program, forked and executed anew: it gets a fresh address
+ * layout, none of the other listeners' secrets, and only the descriptors
+ * that channel.h names. /proc/self/exe stays this very program even if the
+ * file on disk is replaced.
+ *
+ * Runs in:  the supervisor, and for a moment its forked child.
+ * Owns:     nothing beyond a call.
+ * Failures: returned; after the fork reported through the channel.
+ */
+#include "supervisor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "common/cleanup.h"
+
+extern char **environ;
+
+#define EXIT_NOT_EXECUTED 127
+
+/* Sources are moved above this before they take their places, so that none is overwritten. */
+#define HIGH_FD 64
+
+/* A trailing '*': any name that begins so. Everything else stays with the supervisor. */
+static const char *const inherited_variables[] = {
+    "PATH",          "HOME",         "TZ",           "TMPDIR",
+    "LANG",          "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
+};
+
+static bool
+is_inherited(const char *variable)
+{
+    size_t size = strcspn(variable, "=");
+
+    for (size_t i = 0; i < ARRAY_SIZE(inherited_variables); i++) {
+        const char *name = inherited_variables[i];
+        size_t name_size = strlen(name);
+        bool prefix = name[name_size - 1] == '*';
+        if (prefix ? strncmp(variable, name, name_size - 1) == 0
+                   : size == name_size && strncmp(variable, name, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The strings stay the supervisor's environment's own. */
+static char **
+make_environment(void)
+{
+    size_t count = 0;
+
+    for (char **variable = environ; *variable != NULL; variable++)
+        count += is_inherited(*variable);
+    char **made = calloc(count + 1, sizeof(*made));
+    if (made == NULL)
+        return NULL;
+    count = 0;
+    for (char **variable = environ; *variable != NULL; variable++)
+        if (is_inherited(*variable))
+            made[count++] = *variable;
+    return made;
+}
+
+static int
+write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, bytes, size);
+        if (written < 0 && errno != EINTR)
+            return -errno;
+        if (written > 0) {
+            bytes += written;
+            size -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+/* A memfd that nobody can change any more, at its beginning. */
+static int
+settings_to_fd(const struct settings *settings)
+{
+    _cleanup_free_ char *bytes = NULL;
+    _cleanup_close_ int fd = -1;
+    size_t size;
+    int r;
+
+    if ((r = settings_pack(settings, &bytes, &size)) < 0)
+        return r;
+    fd = memfd_create("settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    if ((r = write_all(fd, bytes, size)) < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0 ||
+        lseek(fd, 0, SEEK_SET) < 0)
+        return -errno;
+    return take_fd(fd);
+}
+
+/* One per request at a time, and the spares. */
+static uint32_t
+slots_needed(const struct settings *settings)
+{
+    uint64_t slots = settings->mixin == MIXIN_NONE
+                         ? 1
+                         : (uint64_t)settings->max_connections + settings->spare + 1;
+
+    return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
+}
+
+/* ---- in the child, between fork and exec --------------------------------- */
+
+static void
+default_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        (void)sigaction(signal_number, &action, NULL); /* refused for KILL, STOP, libc's own */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Under memory pressure a worker goes before the supervisor. Best effort. */
+static void
+volunteer_for_oom(void)
+{
+    _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0 && write(fd, "300", 3) < 0)
+        return; /* e.g. no /proc: nothing lost */
+}
+
+/* Puts fds[i] at INHERITED_SETTINGS + i (-1: nothing there) and closes all others. */
+static int
+place_fds(int *fds)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return -errno;
+    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++)
+        if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
+            return -errno;
+    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++) {
+        int place = INHERITED_SETTINGS + i;
+        if (fds[i] < 0)
+            (void)close(place);
+        else if (dup2(fds[i], place) < 0)
+            return -errno;
+    }
+    return close_range(INHERITED_END, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static _Noreturn void
+become_worker(int *fds, char *const *arguments, char *const *environment)
+{
+    int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
+    char text[128];
+
+    default_signals();
+    (void)setsid(); /* a terminal's ^C is for the supervisor alone */
+    volunteer_for_oom();
+    int r = place_fds(fds);
+    if (r == 0) {
+        channel = INHERITED_CHANNEL;
+        (void)execve("/proc/self/exe", arguments, environment);
+        r = -errno;
+    }
+    (void)snprintf(text, sizeof(text), "cannot execute /proc/self/exe: %s", strerror(-r));
+    (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text, -1);
+    _exit(EXIT_NOT_EXECUTED);
+}
+
+/* ---- in the supervisor ----------------------------------------------------- */
+
+static int
+fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
+            const char *address, bool stream)
+{
+    _cleanup_free_ char **environment = make_environment();
+    _cleanup_free_ char *address_argument = NULL;
+    char level[32];
+
+    if (environment == NULL || asprintf(&address_argument, "--address=%s", address) < 0)
+        return -ENOMEM;
+    (void)snprintf(level, sizeof(level), "--level=%d", log_level());
+    const char *arguments[12] = {
+        "sockserverd",
+        "--worker",
+        settings->name,
+        options->sink == LOG_TO_JOURNAL ? "--sink=journal" : "--sink=stderr",
+        level,
+        options->access ? "--access=1" : "--access=0",
+        address_argument,
+        stream ? "--stream=1" : "--stream=0",
+    };
+    size_t count = 8;
+    if (options->check)
+        arguments[count++] = "--check";
+    if (options->once)
+        arguments[count++] = "--once";
+
+    pid_t pid = fork();
+    if (pid == 0)
+        become_worker(fds, (char *const *)arguments, environment);
+    return pid < 0 ? -errno : pid;
+}
+
+int
+spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
+             const char *address, bool stream, struct spawned *ret)
+{
+    _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
+    struct counters *counters = NULL;
+    uint32_t slots = slots_needed(settings);
+    int ends[2], r;
+
+    settings_fd = settings_to_fd(settings);
+    if (settings_fd < 0)
+        return settings_fd;
+    if ((r = channel_create(ends)) < 0)
+        return r;
+    ours = ends[0];
+    theirs = ends[1];
+    if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
+        return r;
+
+    int fds[] = {settings_fd, theirs, counters_fd, socket_fd};
+    r = fork_worker(settings, options, fds, address, stream);
+    if (r < 0) {
+        counters_detach(counters, slots);
+        return r;
+    }
+    *ret =
+        (struct spawned){.pid = r, .channel = take_fd(ours), .counters = counters, .slots = slots};
+    return 0;
+}

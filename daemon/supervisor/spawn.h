@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.h - starting a worker process
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_SPAWN_H
+#define SOCKSERVERD_SUPERVISOR_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/settings.h"
+
+/* What all workers of a daemon are told alike. */
+struct spawn_options {
+    enum log_sink sink;
+    bool access; /* one line per request */
+    bool once;
+    bool check;
+};
+
+struct spawned {
+    pid_t pid;
+    int channel; /* the supervisor's end */
+    struct counters *counters;
+    uint32_t slots; /* how many we made: never what the mapping says */
+};
+
+/*
+ * Starts a worker for the listener. socket_fd is its listening socket, -1
+ * for a check; address the socket's real one. Returns 0 and fills *ret, all
+ * of which is the caller's, or a negative errno. That the program could not
+ * be executed comes as MESSAGE_FAILED through the channel.
+ */
+int spawn_worker(const struct settings *settings, const struct spawn_options *options,
+                 int socket_fd, const char *address, bool stream, struct spawned *ret);
+
+#endif

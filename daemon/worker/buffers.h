@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buffers.h - a request's input and output buffers
+ *
+ * Memory is taken at the first use and kept for the context's next request.
+ */
+#ifndef SOCKSERVERD_WORKER_BUFFERS_H
+#define SOCKSERVERD_WORKER_BUFFERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ss_request;
+
+/* data[start...end) has been received and not been read; one byte more is there for a NUL. */
+struct input {
+    char *data;
+    size_t capacity;
+    size_t start, end;
+    bool patched; /* data[start] was overwritten by a line's NUL */
+    char original;
+};
+
+/* data[0...used) has been written and not been sent. */
+struct output {
+    char *data;
+    size_t capacity;
+    size_t used;
+    int error; /* negative: everything fails with it from now on */
+};
+
+/* Makes room for so many bytes (and a NUL) from the buffer's start. 0 or -ENOMEM. */
+int input_reserve(struct input *input, size_t capacity);
+/* Undoes a line's NUL. Before anything looks at the data again. */
+void input_restore(struct input *input);
+
+/* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
+int output_flush(struct ss_request *request);
+/* Forgets what was gathered and any error. */
+void output_reset(struct output *output);
+
+#endif

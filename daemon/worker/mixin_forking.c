@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mixin_forking.c - each request in a process of its own
+ *
+ * The worker is a zygote: it has loaded the plugin, never starts a thread, and
+ * forks children ahead of need. A child waits in accept itself, says so when
+ * it has taken a request (the zygote forks the next), serves it and exits;
+ * with `recycle_after` above 1 it serves so many. At `max_connections` nobody
+ * waits in accept, and the kernel's queue holds the rest.
+ *
+ * Runs in:  the zygote (control loop, forking, reaping) and its children.
+ * Owns:     the children: each is one slot; the zygote reaps these and no others.
+ * Failures: a child that dies loses its own request only, and is logged. A
+ *           fork that fails is tried again, and logged once.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/address.h"
+#include "common/log.h"
+#include "worker/control.h"
+#include "worker/mixin.h"
+#include "worker/request.h"
+#include "worker/transport.h"
+
+#define RETRY_NS         100000000ll  /* 100 ms after a fork failed */
+#define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
+
+struct zygote {
+    struct ss_server *server;
+    struct control *control;
+    pid_t pid;
+    pid_t *children; /* by slot; 0: none */
+    uint32_t limit, spare;
+    uint32_t running; /* children not reaped */
+    bool cramped;     /* the last fork failed */
+};
+
+/* ---- in a child --------------------------------------------------------------- */
+
+static struct ss_server *child_server; /* for the signal handler */
+
+/* The zygote is gone, or wants us gone: serve nothing new, and the present one not for ever. */
+static void
+on_terminate(int signal)
+{
+    (void)signal;
+    child_server->terminated = 1;
+    double seconds = child_server->settings.drain_timeout;
+    (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
+}
+
+static void
+child_signals(struct zygote *zygote)
+{
+    struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
+    sigset_t none;
+
+    child_server = zygote->server;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (getppid() != zygote->pid)
+        server_end_process(0); /* it died before we could ask to be told */
+}
+
+/* What belongs to the zygote alone. */
+static void
+child_release(struct zygote *zygote)
+{
+    struct ss_server *server = zygote->server;
+
+    control_done(zygote->control);
+    if (server->channel >= 0)
+        (void)close(server->channel);
+    server->channel = -1;
+    free(zygote->children);
+}
+
+/* A child with a connection of its own needs the listening socket no more. */
+static void
+child_close_socket(struct ss_server *server)
+{
+    if (!server->transport->stream)
+        return;
+    (void)close(server->socket);
+    server->socket = -1;
+}
+
+static bool
+child_retires(struct ss_server *server)
+{
+    if (counter_get(server->counters->retire) <= 0)
+        return false;
+    return atomic_fetch_sub(&server->counters->retire, 1) > 0;
+}
+
+static _Noreturn void
+child_main(struct zygote *zygote, struct slot *slot)
+{
+    struct ss_server *server = zygote->server;
+    struct ss_request *request;
+    uint32_t left = server->once ? 1 : server->settings.recycle_after;
+    int error;
+
+    child_signals(zygote);
+    child_release(zygote);
+    counter_set(slot->context, getpid());
+    if (request_new(server, slot, "child", getpid(), &request) < 0)
+        server_end_process(1);
+    while (left > 0) {
+        while ((error = request_get(request)) == -EINTR && !child_retires(server))
+            ;
+        if (error != 0)
+            break;
+        server_wake(server);
+        if (--left == 0)
+            child_close_socket(server);
+        request_process(request);
+        if (server->once)
+            server_ask_stop(server);
+    }
+    counter_set(slot->state, SLOT_FREE);
+    request_free(request);
+    server_end_process(0);
+}
+
+/* ---- in the zygote ---------------------------------------------------------------- */
+
+static void
+count_children(const struct zygote *zygote, uint32_t *ret_idle)
+{
+    const struct counters *counters = zygote->server->counters;
+    uint32_t idle = 0;
+
+    for (uint32_t i = 0; i < zygote->limit; i++) {
+        uint32_t state = counter_get(counters->slots[i].state);
+        idle += zygote->children[i] != 0 && (state == SLOT_IDLE || state == SLOT_STARTING);
+    }
+    *ret_idle = idle;
+}
+
+static int
+fork_child(struct zygote *zygote)
+{
+    uint32_t place = 0;
+
+    while (zygote->children[place] != 0)
+        place++;
+    struct slot *slot = &zygote->server->counters->slots[place];
+    counter_set(slot->state, SLOT_STARTING);
+    pid_t pid = fork();
+    if (pid == 0)
+        child_main(zygote, slot);
+    if (pid < 0) {
+        counter_set(slot->state, SLOT_FREE);
+        return -errno;
+    }
+    zygote->children[place] = pid;
+    zygote->running++;
+    return 0;
+}
+
+/* Keeps `spare` children waiting, within `max_connections`. */
+static void
+top_up(struct zygote *zygote)
+{
+    uint32_t idle;
+
+    zygote->control->next_retry = FOREVER;
+    count_children(zygote, &idle);
+    while (idle < zygote->spare && zygote->running < zygote->limit) {
+        int error = fork_child(zygote);
+        if (error < 0) {
+            if (!zygote->cramped)
+                log_warning("cannot fork a child: %s; trying again", strerror(-error));
+            zygote->cramped = true;
+            zygote->control->next_retry = monotonic_now() + RETRY_NS;
+            return;
+        }
+        zygote->cramped = false;
+        idle++;
+    }
+}
+
+/* Says how a child died, if that was not in order, and what it was serving. */
+static void
+report_death(const struct slot *slot, pid_t pid, int status)
+{
+    char how[64], client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 64] = "";
+    struct sockaddr_storage address = {0};
+
+    if (WIFSIGNALED(status))
+        (void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", WTERMSIG(status),
+                       sigabbrev_np(WTERMSIG(status)));
+    else
+        (void)snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
+    if (counter_get(slot->state) == SLOT_BUSY) {
+        memcpy(&address, slot->client, sizeof(slot->client));
+        if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
+            (void)address_format_peer((struct sockaddr *)&address, sizeof(slot->client), client);
+        (void)snprintf(what, sizeof(what), " while it served request %lu%s%s",
+                       counter_get(slot->request), client[0] != '\0' ? " of " : "", client);
+    }
+    log_error("child %d %s%s", (int)pid, how, what);
+}
+
+static void
+bury(struct zygote *zygote, uint32_t place, int status)
+{
+    struct slot *slot = &zygote->server->counters->slots[place];
+    bool cut = server_phase(zygote->server) == PHASE_CUT || counter_get(slot->cancelled) != 0;
+
+    if (status != 0 && !cut)
+        report_death(slot, zygote->children[place], status);
+    if (counter_get(slot->state) == SLOT_BUSY && status != 0) {
+        if (cut)
+            counter_bump(slot->cut, 1);
+        else
+            counter_bump(slot->failed, 1);
+        if (zygote->server->once)
+            server_ask_stop(zygote->server);
+    }
+    counter_set(slot->ended, monotonic_now());
+    counter_set(slot->context, 0);
+    counter_set(slot->state, SLOT_FREE);
+    zygote->children[place] = 0;
+    zygote->running--;
+}
+
+/* A foreign child (the plugin's own) is dead and stands first in the queue: ask for each of ours.
+ */
+static void
+reap_each(struct zygote *zygote)
+{
+    int status;
+
+    for (uint32_t i = 0; i < zygote->limit; i++)
+        if (zygote->children[i] != 0 &&
+            waitpid(zygote->children[i], &status, WNOHANG) == zygote->children[i])
+            bury(zygote, i, status);
+}
+
+/* Only children that we forked are reaped: the plugin may have its own. */
+static void
+reap(struct zygote *zygote)
+{
+    for (;;) {
+        siginfo_t info = {0};
+        uint32_t place = 0;
+        int status;
+
+        if (zygote->running == 0 || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+            info.si_pid == 0)
+            return;
+        while (place < zygote->limit && zygote->children[place] != info.si_pid)
+            place++;
+        if (place == zygote->limit) {
+            reap_each(zygote);
+            return;
+        }
+        if (waitpid(info.si_pid, &status, 0) == info.si_pid)
+            bury(zygote, place, status);
+    }
+}
+
+static void
+kill_children(const struct zygote *zygote)
+{
+    for (uint32_t i = 0; i < zygote->limit; i++)
+        if (zygote->children[i] != 0)
+            (void)kill(zygote->children[i], SIGKILL);
+}
+
+/* What a thread cannot offer: a handler that will not end is ended. */
+static void
+kill_overtime(const struct zygote *zygote)
+{
+    const struct ss_server *server = zygote->server;
+    int64_t limit = (int64_t)(server->settings.request_timeout * 1e9) + OVERTIME_KILL_NS;
+    int64_t now = monotonic_now();
+
+    if (server->settings.request_timeout <= 0)
+        return;
+    for (uint32_t i = 0; i < zygote->limit; i++) {
+        const struct slot *slot = &server->counters->slots[i];
+        if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
+            counter_get(slot->cancelled) == 0 || now - counter_get(slot->started) < limit)
+            continue;
+        log_warning("child %d is killed: its request %lu went on after request_timeout",
+                    (int)zygote->children[i], counter_get(slot->request));
+        (void)kill(zygote->children[i], SIGKILL);
+    }
+}
+
+/* The drain's time is up and children went on: the kernel ends them. */
+static void
+end_children(struct zygote *zygote)
+{
+    int status;
+
+    log_warning("%u requests were cut and did not end; killing their children", zygote->running);
+    kill_children(zygote);
+    for (uint32_t i = 0; i < zygote->limit; i++) {
+        pid_t pid = zygote->children[i];
+        while (pid != 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (pid != 0)
+            bury(zygote, i, status);
+    }
+}
+
+static void
+look_after(struct zygote *zygote)
+{
+    struct ss_server *server = zygote->server;
+    bool once_done = server->once && counter_get(server->counters->requests) > 0;
+
+    server_run_due(server);
+    reap(zygote);
+    kill_overtime(zygote);
+    if (server_accepts(server) && !once_done)
+        top_up(zygote);
+}
+
+static int
+forking_run(struct ss_server *server, struct control *control)
+{
+    struct zygote zygote = {
+        .server = server,
+        .control = control,
+        .pid = getpid(),
+        .limit = server->once ? 1 : server->settings.max_connections,
+        .spare = server->settings.spare > 0 ? server->settings.spare : 1,
+        .children = calloc(server->settings.max_connections, sizeof(pid_t)),
+    };
+
+    if (zygote.children == NULL)
+        return -ENOMEM;
+    look_after(&zygote);
+    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
+        if (!control_turn(control)) {
+            end_children(&zygote);
+            break;
+        }
+        look_after(&zygote);
+    }
+    free(zygote.children);
+    return 0;
+}
+
+const struct mixin mixin_forking = {
+    .kind = MIXIN_FORKING,
+    .blocking = true,
+    .processes = true,
+    .run = forking_run,
+    .wait = wait_blocking,
+};

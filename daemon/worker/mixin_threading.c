@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mixin_threading.c - each request in a thread of its own
+ *
+ * Leader and followers: idle threads wait in accept themselves, so no request
+ * is handed from one to another. The thread that takes the last idle place
+ * starts a successor before it serves. What stays idle is let go by the
+ * control loop, but for `spare`.
+ *
+ * Runs in:  a worker; the control loop is the main thread, which serves nothing.
+ * Owns:     the pool; each thread its request and its slot.
+ * Failures: a thread that cannot be started is logged once; those that are
+ *           there go on. pthread_exit() in a handler ends that thread only.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/control.h"
+#include "worker/mixin.h"
+#include "worker/request.h"
+
+/* Address space; only what is touched costs memory. Sanitizers make frames larger. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_SIZE (1024u * 1024)
+#else
+#define STACK_SIZE (256u * 1024)
+#endif
+
+/* A worker serves one listener, so there is one pool. */
+static struct {
+    struct ss_server *server;
+    pthread_attr_t attributes;
+    uint32_t limit; /* max_connections; 1 for --once */
+    uint32_t spare;
+    _Atomic uint32_t idle; /* started and not serving */
+    _Atomic uint32_t total;
+    _Atomic bool cramped; /* the last attempt to start a thread failed */
+} pool;
+
+static struct slot *
+claim_slot(uint32_t *ret_index)
+{
+    struct counters *counters = pool.server->counters;
+
+    for (uint32_t i = 0; i < pool.server->slot_count; i++) {
+        uint32_t expected = SLOT_FREE;
+        if (atomic_compare_exchange_strong(&counters->slots[i].state, &expected, SLOT_STARTING)) {
+            *ret_index = i;
+            return &counters->slots[i];
+        }
+    }
+    return NULL;
+}
+
+static void *thread_main(void *argument);
+
+/* Both places are taken already; gives them back on failure. */
+static int
+create_thread(void)
+{
+    struct ss_request *request = NULL;
+    uint32_t index = 0;
+    struct slot *slot = claim_slot(&index);
+    pthread_t thread;
+    int error =
+        slot == NULL ? -EAGAIN : request_new(pool.server, slot, "thread", (int)index + 1, &request);
+
+    if (error == 0)
+        error = -pthread_create(&thread, &pool.attributes, thread_main, request);
+    if (error == 0)
+        return 0;
+    request_free(request);
+    if (slot != NULL)
+        counter_set(slot->state, SLOT_FREE);
+    atomic_fetch_sub(&pool.idle, 1);
+    atomic_fetch_sub(&pool.total, 1);
+    return error;
+}
+
+static void
+start_thread(void)
+{
+    if (!server_accepts(pool.server))
+        return;
+    if (atomic_fetch_add(&pool.total, 1) >= pool.limit) {
+        atomic_fetch_sub(&pool.total, 1);
+        return;
+    }
+    atomic_fetch_add(&pool.idle, 1);
+    int error = create_thread();
+    if (error == 0)
+        atomic_store_explicit(&pool.cramped, false, memory_order_relaxed);
+    else if (!atomic_exchange(&pool.cramped, true))
+        log_warning("cannot start a thread: %s; going on with %u", strerror(-error),
+                    atomic_load(&pool.total));
+}
+
+/* Runs at the end of every thread, also of one whose handler called pthread_exit(). */
+static void
+thread_end(void *argument)
+{
+    struct ss_request *request = argument;
+    struct slot *slot = request->slot;
+    bool abandoned = request_current != NULL;
+
+    request_abandon(request);
+    counter_set(slot->context, 0);
+    atomic_store(&slot->state, SLOT_FREE);
+    request_free(request);
+    if (abandoned && pool.server->once)
+        server_ask_stop(pool.server);
+    else if (abandoned && atomic_load(&pool.idle) < pool.spare)
+        start_thread();
+    struct ss_server *server = pool.server;
+    atomic_fetch_sub(&pool.total, 1);
+    server_wake(server);
+}
+
+/* Whether this idle thread is one of the surplus. */
+static bool
+retires(struct ss_server *server)
+{
+    if (counter_get(server->counters->retire) <= 0)
+        return false;
+    return atomic_fetch_sub(&server->counters->retire, 1) > 0;
+}
+
+static void
+serve(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+    int error;
+
+    for (;;) {
+        while ((error = request_get(request)) == -EINTR && !retires(server))
+            ;
+        if (error != 0)
+            break;
+        if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
+            start_thread();
+        request_process(request);
+        atomic_fetch_add(&pool.idle, 1);
+        if (server->once) {
+            server_ask_stop(server);
+            break;
+        }
+    }
+    atomic_fetch_sub(&pool.idle, 1);
+}
+
+static void *
+thread_main(void *argument)
+{
+    struct ss_request *request = argument;
+    char name[16];
+
+    (void)snprintf(name, sizeof(name), "%.15s", request->worker_name); /* all the kernel keeps */
+    (void)pthread_setname_np(pthread_self(), name);
+    counter_set(request->slot->context, gettid());
+    pthread_cleanup_push(thread_end, request);
+    serve(request);
+    pthread_cleanup_pop(1);
+    return NULL;
+}
+
+static int
+start_first_threads(void)
+{
+    uint32_t first = pool.server->once ? 1 : pool.spare;
+
+    for (uint32_t i = 0; i < first; i++)
+        start_thread();
+    return atomic_load(&pool.total) == 0 ? -EAGAIN : 0;
+}
+
+static bool
+finished(const struct ss_server *server)
+{
+    if (atomic_load(&pool.total) > 0)
+        return false;
+    return !server->once || server_phase(server) >= PHASE_DRAINING;
+}
+
+static int
+threading_run(struct ss_server *server, struct control *control)
+{
+    pool.server = server;
+    pool.limit = server->once ? 1 : server->settings.max_connections;
+    pool.spare = server->settings.spare > 0 ? server->settings.spare : 1;
+    if (pool.spare > pool.limit)
+        pool.spare = pool.limit;
+    int error = pthread_attr_init(&pool.attributes);
+    if (error == 0)
+        error = pthread_attr_setstacksize(&pool.attributes, STACK_SIZE);
+    if (error == 0)
+        error = pthread_attr_setdetachstate(&pool.attributes, PTHREAD_CREATE_DETACHED);
+    if (error != 0)
+        return -error;
+
+    error = start_first_threads();
+    if (error < 0)
+        return error;
+    while (!finished(server)) {
+        if (!control_turn(control)) {
+            log_warning("%u requests were cut and did not end; leaving without them",
+                        atomic_load(&pool.total));
+            server_end_process(0);
+        }
+        server_run_due(server);
+    }
+    return server_phase(server) >= PHASE_DRAINING ? 0 : -EIO;
+}
+
+const struct mixin mixin_threading = {
+    .kind = MIXIN_THREADING,
+    .blocking = true,
+    .run = threading_run,
+    .wait = wait_blocking,
+};

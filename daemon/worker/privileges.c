@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * privileges.c - becoming the user that a listener's worker runs as
+ *
+ * In the one order that works: supplementary groups, group, user, then a look
+ * whether it is true. What the change of user resets (the wish to be told of
+ * the supervisor's death) comes after it.
+ *
+ * Runs in:  a worker, before it loads its plugin.
+ * Owns:     nothing.
+ * Failures: added to the caller's errors; the worker must not go on.
+ */
+#include "worker/privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int
+fail(const struct settings *settings, struct errors *errors, const char *what)
+{
+    errors_add(errors, settings->file, settings->line,
+               "listeners.%s: cannot %s: %s; the daemon must run as root (or with CAP_SETUID and "
+               "CAP_SETGID) to use `user` and `group`",
+               settings->name, what, strerror(errno));
+    return -EPERM;
+}
+
+static bool
+is_now(uid_t uid, gid_t gid)
+{
+    uid_t real_user, effective_user, saved_user;
+    gid_t real_group, effective_group, saved_group;
+
+    if (getresuid(&real_user, &effective_user, &saved_user) < 0 ||
+        getresgid(&real_group, &effective_group, &saved_group) < 0)
+        return false;
+    return real_user == uid && effective_user == uid && saved_user == uid && real_group == gid &&
+           effective_group == gid && saved_group == gid && (uid == 0 || setuid(0) < 0);
+}
+
+int
+privileges_drop(const struct settings *settings, struct errors *errors)
+{
+    bool change_user = settings->uid != (uid_t)-1;
+    bool change_group = settings->gid != (gid_t)-1;
+    uid_t uid = change_user ? settings->uid : getuid();
+    gid_t gid = change_group ? settings->gid : getgid();
+
+    if (settings->umask != UMASK_UNCHANGED)
+        (void)umask((mode_t)settings->umask);
+    if (change_user || change_group) {
+        if (setgroups(0, NULL) < 0)
+            return fail(settings, errors, "give up supplementary groups");
+        if (setresgid(gid, gid, gid) < 0)
+            return fail(settings, errors, "change the group");
+        if (setresuid(uid, uid, uid) < 0)
+            return fail(settings, errors, "change the user");
+        if (!is_now(uid, gid)) {
+            errno = EPERM;
+            return fail(settings, errors, "verify the change of user");
+        }
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return fail(settings, errors, "set no_new_privs");
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a belt; the channel's end of file is what counts */
+    return 0;
+}

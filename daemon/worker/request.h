@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.h - one request, and the context that serves one request after another
+ *
+ * A serving context (the worker's only thread, a thread, a forked child, a
+ * coroutine) has one struct ss_request and uses it again and again.
+ */
+#ifndef SOCKSERVERD_WORKER_REQUEST_H
+#define SOCKSERVERD_WORKER_REQUEST_H
+
+#include <netinet/in.h>
+#include <sockserver/plugin.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "worker/buffers.h"
+#include "worker/server.h"
+
+#define FOREVER INT64_MAX /* a time on the monotonic clock that never comes */
+
+/* Why a request ended, for its access line. */
+enum close_reason {
+    CLOSE_DONE,
+    CLOSE_REFUSED,  /* by verify_request */
+    CLOSE_FAILED,   /* setup or handle failed */
+    CLOSE_VANISHED, /* the client went away */
+    CLOSE_CUT,      /* by the drain's deadline */
+    CLOSE_OVERTIME, /* by request_timeout */
+    CLOSE_ABANDONED /* the handler ended its own thread */
+};
+
+struct ss_request {
+    struct ss_server *server;
+    struct slot *slot;
+    char worker_name[96];
+
+    /* where its bytes come from and go to */
+    int fd;                 /* the connection; a datagram: the listening socket; -1: none */
+    int output_fd;          /* where that is another one (--stdio), else fd */
+    bool ended;             /* end of input was seen */
+    bool vanished;          /* an error said that the client is gone */
+    ino_t inode;            /* of fd, once the plugin has asked for it; else 0 */
+    double receive_timeout; /* SO_RCVTIMEO as set on fd */
+    struct input input;
+    struct output output;
+
+    /* a datagram's own */
+    size_t packet_size;
+    bool truncated;
+    bool mute; /* nobody to answer */
+    struct sockaddr_storage reply_to;
+    socklen_t reply_to_size;
+    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
+    bool reply_from_known;
+
+    /* who */
+    struct sockaddr_storage client;
+    socklen_t client_size;
+    struct ss_credentials credentials;
+    int credentials_state; /* 0: not asked, 1: known, negative: errno */
+    char client_name[128]; /* "" until asked for */
+
+    /* how it goes */
+    uint64_t number;
+    int64_t started;  /* monotonic, ns */
+    int64_t deadline; /* by request_timeout; FOREVER: none */
+    uint64_t bytes_in, bytes_out;
+    int error;
+    enum close_reason reason;
+    void *data; /* the plugin's */
+    struct log_context log;
+};
+
+/* The request that the calling thread (coroutine) runs, or NULL. */
+extern _Thread_local struct ss_request *request_current;
+
+/* Makes the context's request. kind and number name it: "thread", 3. 0 or -ENOMEM. */
+int request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
+                struct ss_request **ret);
+void request_free(struct ss_request *request);
+
+/*
+ * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,
+ * look at server->due. -ECANCELED: this context shall not accept any more.
+ * Another error: the listening socket is broken.
+ */
+int request_get(struct ss_request *request);
+
+/* Sees the request through, from verify_request to close_request. */
+void request_process(struct ss_request *request);
+
+/* The handler ended its thread with pthread_exit(): close, call nothing. */
+void request_abandon(struct ss_request *request);
+
+/* Whether it must end now: its waits return -ECANCELED. */
+bool request_is_cut(const struct ss_request *request);
+
+int64_t monotonic_now(void); /* ns */
+
+/* The end of a wait of so many seconds from now; none (FOREVER) for 0 or less. */
+int64_t monotonic_after(double seconds);
+
+#endif

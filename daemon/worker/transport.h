@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport.h - where requests come from: connections, datagrams, standard input
+ *
+ * One of the two interfaces a request runs on; the other is the mixin.
+ */
+#ifndef SOCKSERVERD_WORKER_TRANSPORT_H
+#define SOCKSERVERD_WORKER_TRANSPORT_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct ss_request;
+struct ss_server;
+
+struct transport {
+    bool stream;
+
+    /* Once per worker, before it serves. 0 or a negative errno. */
+    int (*prepare)(struct ss_server *server);
+
+    /*
+     * Takes the next connection or datagram; waits as the mixin does. 0, or a
+     * negative errno: -EINTR when woken, anything else for request_get() to
+     * judge.
+     */
+    int (*get_request)(struct ss_request *request);
+
+    /* One receive, waiting up to read_timeout. Bytes, 0 at the end, negative errno. */
+    ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
+
+    /* Sends all parts, waiting up to write_timeout each time. 0 or a negative errno. Changes parts.
+     */
+    int (*transmit)(struct ss_request *request, struct iovec *parts, int count);
+
+    /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
+    void (*shutdown_request)(struct ss_request *request);
+    void (*close_request)(struct ss_request *request);
+};
+
+extern const struct transport stream_transport;
+extern const struct transport datagram_transport;
+extern const struct transport stdio_transport;
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c - the worker process: one listener's plugin, and nothing else
+ *
+ * The supervisor executes it with the listening socket, the listener's
+ * settings, a channel and a page of counters. It drops privileges, loads the
+ * plugin, activates it, says READY, waits for SERVE, lets the mixin serve, and
+ * ends when drained. In a check it stops after loading.
+ *
+ * Runs in:  a worker.
+ * Owns:     everything it inherited.
+ * Failures: told to the supervisor as MESSAGE_FAILED; then the worker ends.
+ */
+#include "worker/worker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "worker/control.h"
+#include "worker/mixin.h"
+#include "worker/privileges.h"
+#include "worker/request.h"
+#include "worker/transport.h"
+
+#define SETTINGS_SIZE_MAX (16 << 20)
+
+/* What the command line says. */
+struct brief {
+    bool check, once, access, stream;
+    enum log_sink sink;
+    int level;
+    const char *address;
+};
+
+static int
+parse_brief(int argc, char **argv, struct brief *ret)
+{
+    static const struct option options[] = {
+        {"worker", required_argument, NULL, 'w'},
+        {"check", no_argument, NULL, 'c'},
+        {"once", no_argument, NULL, 'o'},
+        {"sink", required_argument, NULL, 's'},
+        {"level", required_argument, NULL, 'l'},
+        {"access", required_argument, NULL, 'a'},
+        {"address", required_argument, NULL, 'A'},
+        {"stream", required_argument, NULL, 't'},
+        {0},
+    };
+    int option;
+
+    *ret = (struct brief){.level = LOG_INFO, .address = ""};
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        switch (option) {
+        case 'w':
+            break;
+        case 'c':
+            ret->check = true;
+            break;
+        case 'o':
+            ret->once = true;
+            break;
+        case 's':
+            ret->sink = strcmp(optarg, "journal") == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
+            break;
+        case 'l':
+            ret->level = atoi(optarg);
+            break;
+        case 'a':
+            ret->access = strcmp(optarg, "1") == 0;
+            break;
+        case 'A':
+            ret->address = optarg;
+            break;
+        case 't':
+            ret->stream = strcmp(optarg, "1") == 0;
+            break;
+        default:
+            return -EINVAL;
+        }
+    return 0;
+}
+
+/* The settings memfd is read and closed: the plugin has no use for it. */
+static int
+read_settings(struct settings *ret)
+{
+    _cleanup_close_ int fd = INHERITED_SETTINGS;
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (status.st_size <= 0 || status.st_size > SETTINGS_SIZE_MAX)
+        return -EBADMSG;
+    _cleanup_free_ char *bytes = malloc((size_t)status.st_size);
+    if (bytes == NULL)
+        return -ENOMEM;
+    if (pread(fd, bytes, (size_t)status.st_size, 0) != status.st_size)
+        return -EBADMSG;
+    return settings_unpack(bytes, (size_t)status.st_size, ret);
+}
+
+int
+worker_load(struct ss_server *server, bool stream, struct errors *errors)
+{
+    const struct settings *settings = &server->settings;
+
+    if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
+        return -ENOEXEC;
+    plugin_check_use(&server->plugin, settings, stream, errors);
+    if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
+        errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
+    server->mixin = mixin_find(settings->mixin);
+    if (server->mixin == NULL)
+        errors_add(errors, settings->file, settings->line,
+                   "listeners.%s.mixin: this build has no \"%s\"; use \"threading\"",
+                   settings->name, mixin_names[settings->mixin]);
+    return errors_any(errors) ? -EINVAL : 0;
+}
+
+/* Tells the supervisor why, and what kind of fault it is. */
+static int
+fail(struct ss_server *server, enum failure kind, const struct errors *errors)
+{
+    _cleanup_free_ char *text = errors_join(errors);
+
+    int error = channel_send(server->channel, MESSAGE_FAILED, kind,
+                             text != NULL ? text : "out of memory", -1);
+    if (error < 0)
+        log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    return 1;
+}
+
+static int
+thread_count(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+
+    if (tasks == NULL)
+        return 1; /* without /proc there is no telling */
+    for (const struct dirent *entry; (entry = readdir(tasks)) != NULL;)
+        count += entry->d_name[0] != '.';
+    (void)closedir(tasks);
+    return count;
+}
+
+/* Everything but the plugin: what inherited descriptors are, signals, the transport. */
+static int
+prepare(struct ss_server *server, struct control *control, struct errors *errors)
+{
+    int family = AF_UNSPEC;
+    socklen_t size = sizeof(family);
+    const char *step = "attach the counters";
+    int error = counters_attach(INHERITED_COUNTERS, &server->counters);
+
+    if (error == 0) {
+        server->slot_count = server->counters->slot_count;
+        (void)close(INHERITED_COUNTERS);
+        step = "look at the listening socket";
+        if (getsockopt(server->socket, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0)
+            error = -errno;
+        server->ipv6 = family == AF_INET6;
+    }
+    if (error == 0) {
+        step = "prepare the listening socket";
+        error = server->transport->prepare(server);
+    }
+    if (error == 0) {
+        step = "make an eventfd";
+        server->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        error = server->wakeup < 0 ? -errno : 0;
+    }
+    if (error == 0) {
+        step = "read signals";
+        (void)signal(SIGPIPE, SIG_IGN);
+        interrupts_install();
+        error = control_init(control, server);
+    }
+    if (error < 0)
+        errors_add(errors, NULL, 0, "cannot %s: %s", step, strerror(-error));
+    return error;
+}
+
+/* Python's server_activate, and what forking asks of it. */
+static int
+activate(struct ss_server *server, struct errors *errors)
+{
+    const struct plugin_hooks *hooks = &server->plugin.hooks;
+    int error = hooks->server_activate != NULL ? hooks->server_activate(server) : 0;
+
+    if (error < 0) {
+        errors_add(errors, NULL, 0, "plugin %s: server_activate failed: %s",
+                   server->plugin.record.name, strerror(-error));
+        return error;
+    }
+    if (server->mixin->processes && thread_count() > 1) {
+        errors_add(errors, server->settings.file, server->settings.line,
+                   "listeners.%s.mixin: plugin %s has started a thread, which \"forking\" forbids: "
+                   "a child would have only a copy of its locks; use \"threading\" or \"none\"",
+                   server->settings.name, server->plugin.record.name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int
+serve(struct ss_server *server, struct control *control)
+{
+    int error = 0;
+
+    (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
+    if (control_wait_serve(control))
+        error = server->mixin->run(server, control);
+    if (server->plugin.hooks.server_close != NULL)
+        server->plugin.hooks.server_close(server);
+    if (error < 0)
+        log_error("cannot serve: %s", strerror(-error));
+    return error < 0 ? 1 : 0;
+}
+
+static int
+run(struct ss_server *server, const struct brief *brief)
+{
+    struct errors errors = {0};
+    struct control control = {.signals = -1};
+
+    if (privileges_drop(&server->settings, &errors) < 0)
+        return fail(server, FAILURE_RUNTIME, &errors);
+    int error = worker_load(server, brief->stream, &errors);
+    if (error < 0)
+        return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
+    if (brief->check) {
+        (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin),
+                           -1);
+        return 0;
+    }
+    if (prepare(server, &control, &errors) < 0)
+        return fail(server, FAILURE_RUNTIME, &errors);
+    error = activate(server, &errors);
+    if (error < 0)
+        return fail(server, FAILURE_RUNTIME, &errors);
+    return serve(server, &control);
+}
+
+int
+worker_main(int argc, char **argv)
+{
+    static struct ss_server server = {
+        .socket = INHERITED_SOCKET,
+        .channel = INHERITED_CHANNEL,
+        .wakeup = -1,
+    };
+    struct brief brief;
+
+    if (parse_brief(argc, argv, &brief) < 0 || fcntl(INHERITED_CHANNEL, F_GETFD) < 0) {
+        (void)fprintf(stderr, "sockserverd: --worker is for the daemon's own use\n");
+        return 64;
+    }
+    for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
+    (void)log_open(brief.sink, NULL);
+    log_set_level(brief.level);
+    int error = read_settings(&server.settings);
+    if (error < 0) {
+        log_error("cannot read the settings: %s", strerror(-error));
+        return 1;
+    }
+    log_set_listener(server.settings.name);
+    server.once = brief.once;
+    server.access = brief.access;
+    server.address = (char *)brief.address;
+    server.transport = brief.stream ? &stream_transport : &datagram_transport;
+    server_end_process(run(&server, &brief));
+}
