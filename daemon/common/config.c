@@ -343,7 +343,9 @@ unknown_key(struct loading *loading, const char *key, const struct found *found)
         errors_add(loading->errors, found->file, found->line,
                    "unknown key \"%s\"; it is for a listener, or for: defaults = { ... };", key);
     else
-        errors_add(loading->errors, found->file, found->line, "unknown key \"%s\"%s", key, phrase);
+        errors_add(loading->errors, found->file, found->line, "unknown key \"%s\"%s", key,
+                   *phrase != '\0' ? phrase
+                                   : "; expected plugin_path, control, log, defaults or listeners");
 }
 
 static void
@@ -550,7 +552,7 @@ check_collisions(struct loading *loading)
                 "found %s, which is the address of listeners.%s (%s:%u) too; "
                 "give one of them another%s",
                 listeners[i].address.text, listeners[j].name, listeners[j].file, listeners[j].line,
-                address_is_unix(&listeners[i].address) ? "" : ", or set reuse_port = true in both");
+                listeners[i].address.host == NULL ? "" : ", or set reuse_port = true in both");
             break;
         }
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -160,17 +161,24 @@ unknown_key(const char *group, const char *key, const char *file, unsigned line,
             struct errors *errors)
 {
     const char *names[ARRAY_SIZE(globals_table) + 1] = {0};
-    _cleanup_free_ char *phrase = NULL;
+    char known[128] = "";
+    const char *meant;
     size_t count = 0;
 
-    for (size_t i = 0; i < globals_count; i++)
-        if (in_group(&globals_table[i], group))
-            names[count++] = globals_table[i].key;
-    phrase = suggest_phrase(key, names);
-    if (phrase == NULL)
-        errors->exhausted = true;
+    for (size_t i = 0; i < globals_count; i++) {
+        if (!in_group(&globals_table[i], group))
+            continue;
+        names[count++] = globals_table[i].key;
+        (void)snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+                       count > 1 ? ", " : "", globals_table[i].key);
+    }
+    meant = suggest(key, names);
+    if (meant != NULL)
+        errors_add(errors, file, line, "%s: unknown key \"%s\"; did you mean \"%s\"?", group, key,
+                   meant);
     else
-        errors_add(errors, file, line, "%s: unknown key \"%s\"%s", group, key, phrase);
+        errors_add(errors, file, line, "%s: unknown key \"%s\"; expected one of: %s", group, key,
+                   known);
 }
 
 static void

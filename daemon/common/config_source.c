@@ -40,6 +40,7 @@ struct cursor {
     char name[SOURCE_NAME]; /* the last name, until its value has come */
     unsigned name_line;
     bool value; /* "=" was seen behind the name */
+    bool fresh; /* nothing but blanks yet in this line */
 };
 
 static int look_through(struct source *source, const char *file, const char *text,
@@ -374,6 +375,10 @@ take_token(struct cursor *cursor)
 {
     const char *at = cursor->at;
 
+    if (*at == '\n')
+        cursor->fresh = true;
+    else if (*at != ' ' && *at != '\t' && *at != '@')
+        cursor->fresh = false;
     if (*at == '#' || (at[0] == '/' && at[1] == '/')) {
         cursor->at += strcspn(at, "\n");
         return 0;
@@ -384,7 +389,7 @@ take_token(struct cursor *cursor)
     }
     if (*at == '"')
         return take_string(cursor);
-    if (strncmp(at, "@include", strlen("@include")) == 0)
+    if (cursor->fresh && strncmp(at, "@include", strlen("@include")) == 0)
         return take_include(cursor);
     if (isalpha((unsigned char)*at) || *at == '*')
         return take_name(cursor);
@@ -397,7 +402,7 @@ static int
 look_through(struct source *source, const char *file, const char *text, struct errors *errors)
 {
     struct cursor cursor = {
-        .source = source, .errors = errors, .file = file, .at = text, .line = 1};
+        .source = source, .errors = errors, .file = file, .at = text, .line = 1, .fresh = true};
     int r = 0;
 
     while (r == 0 && *cursor.at != '\0')

@@ -108,6 +108,7 @@ bare_value(const struct line *line)
     static const char *const switches[] = {"on", "off", "yes", "no", NULL};
     static const char *const fine[] = {"true", "false", NULL};
     const char *equals = memchr(line->text, '=', line->size), *value;
+    char *end;
     size_t size;
 
     if (equals == NULL)
@@ -122,11 +123,10 @@ bare_value(const struct line *line)
         return hint("\"%.*s\" is not known here: write true or false", size, value);
     if (isalpha((unsigned char)*value) || strchr("/@*", *value) != NULL)
         return hint("text stands in quotes: \"%.*s\"", size, value);
-    if (value[strspn(value, "+-0123456789")] != '.' &&
-        strspn(value, "0123456789abcdefABCDEFxXL") < size)
-        return hint("a value with a unit or a sign in it stands in quotes: \"%.*s\"", size, value);
-    if (value[0] != '0' && strspn(value, "+-0123456789.eEL") < size)
-        return hint("a value with a unit stands in quotes: \"%.*s\"", size, value);
+    (void)strtod(value, &end);
+    end += strspn(end, "L");
+    if (end < value + size)
+        return hint("what is no plain number stands in quotes: \"%.*s\"", size, value);
     return NULL;
 }
 
@@ -290,7 +290,7 @@ explain_syntax(const struct source *source, const char *file, unsigned number,
                    cause == NULL ? "something is missing before" : cause);
     else
         errors_add(errors, file, number, "syntax error: %s; the line reads: %s",
-                   cause == NULL ? "expected settings such as: name = value;" : cause, shown);
+                   cause == NULL ? "expected settings, each like: name = value" : cause, shown);
 }
 
 /* libconfig tells where the second one is. */

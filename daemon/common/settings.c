@@ -248,7 +248,7 @@ expected(const struct setting *setting)
 {
     switch (setting->type) {
     case SETTING_TEXT:
-        return strdup("text in quotes");
+        return strdup("text in quotes, not empty");
     case SETTING_ADDRESS:
         return strdup("an address in quotes, such as \"tcp://127.0.0.1:9999\"");
     case SETTING_BOOLEAN:
@@ -284,27 +284,6 @@ wrong_value(const struct settings *settings, const struct setting *setting, cons
                          setting->key, shown, expects);
 }
 
-static void
-unknown_key(const struct settings *settings, const char *key, const char *file, unsigned line,
-            struct errors *errors)
-{
-    const char *keys[LARGEST_TABLE + 2] = {"options"};
-    _cleanup_free_ char *shown = value_show(key, VALUE_STRING), *phrase = NULL;
-
-    for (size_t i = 0; i < settings_count; i++)
-        keys[i + 1] = settings_table[i].key;
-    for (size_t i = 0; i < ARRAY_SIZE(other_names); i++)
-        if (strcasecmp(key, other_names[i].word) == 0 &&
-            asprintf(&phrase, "; did you mean \"%s\"?", other_names[i].key) < 0)
-            phrase = NULL;
-    if (phrase == NULL)
-        phrase = suggest_phrase(key, keys);
-    if (shown == NULL || phrase == NULL)
-        errors->exhausted = true;
-    else
-        settings_mistake(settings, NULL, file, line, errors, "unknown key %s%s", shown, phrase);
-}
-
 /* Remembers where the key was given, for what settings_finish() has to say about it. */
 static int
 remember(struct settings *settings, const struct setting *setting, const char *file, unsigned line,
@@ -325,6 +304,42 @@ remember(struct settings *settings, const struct setting *setting, const char *f
     free(place->file);
     *place = (struct setting_place){.file = copy, .line = line};
     return 0;
+}
+
+/* The key most likely meant by an unknown one, or NULL. */
+static const char *
+suggest_key(const char *key)
+{
+    const char *keys[LARGEST_TABLE + 2] = {"options"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(other_names); i++)
+        if (strcasecmp(key, other_names[i].word) == 0)
+            return other_names[i].key;
+    for (size_t i = 0; i < settings_count; i++)
+        keys[i + 1] = settings_table[i].key;
+    return suggest(key, keys);
+}
+
+static void
+unknown_key(struct settings *settings, const char *key, const char *file, unsigned line,
+            struct errors *errors)
+{
+    const char *meant = suggest_key(key);
+    const struct setting *setting = meant == NULL ? NULL : setting_find(meant);
+    _cleanup_free_ char *shown = value_show(key, VALUE_STRING);
+
+    if (shown == NULL)
+        errors->exhausted = true;
+    else if (meant == NULL)
+        settings_mistake(settings, NULL, file, line, errors,
+                         "unknown key %s; sockserverd.conf(5) lists those there are", shown);
+    else
+        settings_mistake(settings, NULL, file, line, errors, "unknown key %s; did you mean \"%s\"?",
+                         shown, meant);
+    /* A mistyped key is not missing as well. */
+    if (setting != NULL && setting_is_required(setting) && !setting_given(settings, setting) &&
+        remember(settings, setting, file, line, true) < 0)
+        errors->exhausted = true;
 }
 
 void

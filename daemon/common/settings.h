@@ -114,10 +114,12 @@ const struct setting *setting_find(const char *key);
 
 /*
  * Whether the listener was given the key; whether its value was refused;
- * whether the key means anything to it (in doubt, it does).
+ * whether every listener needs it; whether it means anything to this one (in
+ * doubt, it does).
  */
 bool setting_given(const struct settings *settings, const struct setting *setting);
 bool setting_refused(const struct settings *settings, const struct setting *setting);
+bool setting_is_required(const struct setting *setting);
 bool setting_applies(const struct settings *settings, const struct setting *setting);
 
 /* The value as text that settings_set() reads back, to free. 0, -ENODATA if unset, or -ENOMEM. */

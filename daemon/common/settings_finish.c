@@ -25,16 +25,15 @@ static const uint32_t max_connections_defaults[] = {
 static void
 check_required(const struct settings *settings, struct errors *errors)
 {
-    static const struct {
-        const char *key, *example;
-    } required[] = {{"address", "address = \"tcp://127.0.0.1:9999\";"},
-                    {"plugin", "plugin = \"echo\";"}};
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
 
-    for (size_t i = 0; i < ARRAY_SIZE(required); i++)
-        if (!setting_given(settings, setting_find(required[i].key)))
+        if (setting_is_required(setting) && !setting_given(settings, setting))
             settings_mistake(settings, NULL, settings->file, settings->line, errors,
-                             "\"%s\" is missing; every listener needs one, such as: %s",
-                             required[i].key, required[i].example);
+                             "\"%s\" is missing; every listener needs one, such as: %s = \"%s\";",
+                             setting->key, setting->key,
+                             setting->type == SETTING_ADDRESS ? "tcp://127.0.0.1:9999" : "echo");
+    }
 }
 
 static void

@@ -114,6 +114,13 @@ setting_given(const struct settings *settings, const struct setting *setting)
 }
 
 bool
+setting_is_required(const struct setting *setting)
+{
+    return setting->offset == offsetof(struct settings, address) ||
+           setting->offset == offsetof(struct settings, plugin);
+}
+
+bool
 setting_refused(const struct settings *settings, const struct setting *setting)
 {
     return (settings->wrong >> (setting - settings_table) & 1) != 0;
