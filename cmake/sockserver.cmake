@@ -1,7 +1,7 @@
 # sockserver_plugin(NAME SOURCE...)
 #
 # Compiles a plugin for sockserverd: a target NAME that makes NAME.so in the build folder (or in
-# CMAKE_LIBRARY_OUTPUT_DIRECTORY). C or C++. Link what it needs with target_link_libraries() as usual.
+# CMAKE_LIBRARY_OUTPUT_DIRECTORY). C or C++. target_link_libraries() adds what it needs, as usual.
 #
 #     find_package(sockserver REQUIRED)
 #     sockserver_plugin(upper upper.c)

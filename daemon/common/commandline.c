@@ -55,20 +55,18 @@ static const struct option options[] = {
     {0, "listen", "ADDRESS", WITH(ROLE_LISTEN), ROLE_LISTEN, NULL, FIELD(address),
      "serve one PLUGIN on ADDRESS, without a file"},
     {0, "stdio", NULL, WITH(ROLE_STDIO), ROLE_STDIO, NULL, NO_FIELD,
-     "one request of PLUGIN on standard input and output"},
+     "one request of PLUGIN on standard input"},
     {0, "describe", NULL, WITH(ROLE_DESCRIBE), ROLE_DESCRIBE, NULL, NO_FIELD,
      "show what PLUGIN is and which options it takes"},
-    {0, "check", NULL, SERVING, -1, NULL, FIELD(check),
-     "find all mistakes, load every plugin, serve nothing"},
+    {0, "check", NULL, SERVING, -1, NULL, FIELD(check), "find all mistakes, serve nothing"},
     {0, "mixin", "MIXIN", WITH(ROLE_LISTEN), -1, NULL, FIELD(mixin),
      "how requests run: none, threading, forking"},
     {'o', "option", "NAME=VALUE", PLUGIN, -1, take_option, NO_FIELD, "set an option of the plugin"},
     {0, "set", "KEY=VALUE", PLUGIN, -1, take_set, NO_FIELD, "set a key of the listener"},
     {0, "plugin-path", "DIRS", ANYTHING, -1, NULL, FIELD(plugin_path),
-     "where plugins given by name are, separated by colons"},
+     "folders of plugins, separated by colons"},
     {0, "once", NULL, SERVING, -1, NULL, FIELD(once), "handle one request per listener, then end"},
-    {0, "strict", NULL, SERVING, -1, NULL, FIELD(strict),
-     "end if a listener cannot start, instead of trying again"},
+    {0, "strict", NULL, SERVING, -1, NULL, FIELD(strict), "end if a listener cannot start"},
     {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
      "from emerg to debug; usually info"},
     {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "no line for each request"},
@@ -364,7 +362,8 @@ commandline_help(FILE *out)
     }
     (void)fputs("\nThe usual FILE is " SOCKSERVERD_CONFIG_FILE ".\n"
                 "An ADDRESS is tcp://host:port, udp://host:port, unix:///path, unix:@name or\n"
-                "unixgram:///path. A PLUGIN is a path with a slash, or a name in the plugin path.\n"
+                "unixgram:///path. A PLUGIN is a path, with a slash, or a name in the plugin\n"
+                "path.\n"
                 "The manual is sockserverd(8).\n",
                 out);
 }
@@ -387,8 +386,8 @@ listener_name(const char *plugin)
 static int
 set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
 {
-    const char *address =
-        commandline->role == ROLE_STDIO ? "tcp://localhost:0" : commandline->address;
+    /* --stdio and --describe have none, and use none. */
+    const char *address = commandline->address != NULL ? commandline->address : "tcp://localhost:0";
 
     settings_set(settings, "address", address, VALUE_PLAIN, NULL, 0, errors);
     settings_set(settings, "plugin", commandline->plugin, VALUE_PLAIN, NULL, 0, errors);

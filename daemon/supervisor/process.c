@@ -228,6 +228,9 @@ on_stopped(struct process *process, const struct message *message)
     if (process->stopped)
         return;
     process->stopped = true;
+    /* Unasked: somebody sent SIGTERM to it, as service managers do to all processes at once. */
+    if (process->state == PROCESS_SERVING)
+        enter(process, PROCESS_DRAINING, UINT64_MAX);
     process->handler(process, PROCESS_HAS_STOPPED, process->userdata);
 }
 
@@ -259,7 +262,7 @@ static const struct {
 } messages[] = {
     {MESSAGE_READY, IN(PROCESS_STARTING), on_ready},
     {MESSAGE_FAILED, IN(PROCESS_STARTING), on_failed},
-    {MESSAGE_STOPPED, IN(PROCESS_DRAINING), on_stopped},
+    {MESSAGE_STOPPED, IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_stopped},
     {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},
     {MESSAGE_STOP, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_stop},
 };
@@ -453,7 +456,8 @@ process_drain(struct process *process, uint64_t milliseconds)
         process_cut(process);
         return;
     }
-    if (process->state != PROCESS_READY && process->state != PROCESS_SERVING)
+    bool drains_by_itself = process->state == PROCESS_DRAINING && process->deadline == UINT64_MAX;
+    if (process->state != PROCESS_READY && process->state != PROCESS_SERVING && !drains_by_itself)
         return;
     process_tell(process, MESSAGE_DRAIN, milliseconds, -1);
     enter(process, PROCESS_DRAINING, milliseconds * 1000 + DRAIN_GRACE_USEC);

@@ -284,6 +284,8 @@ dispose(struct ss_request *request)
 {
     const struct transport *transport = request->server->transport;
 
+    if (request->server->access)
+        (void)ss_client_name(request); /* a Unix peer is known only while it is connected */
     input_restore(&request->input);
     if (handler_closed(request))
         return;

@@ -20,14 +20,17 @@ export PKG_CONFIG_PATH=$prefix/share/pkgconfig
 daemon=$prefix/bin/sockserverd
 
 for file in bin/sockserverd include/sockserver/plugin.h lib/sockserverd/plugins/upper.so \
-    share/sockserverd/template share/man/man8/sockserverd.8 share/man/man5/sockserverd.conf.5 \
-    share/man/man3/sockserver-plugin.3; do
+    share/sockserverd/template/template.c share/doc/sockserverd/CHANGES.md; do
     [ -e "$prefix/$file" ] || fail "not installed: $file"
 done
+[ ! -e "$prefix/lib/sockserverd/plugins/template.so" ] || fail "the template is installed as a plugin"
+while read -r manual; do
+    [ -e "$prefix/share/man/man${manual##*.}/${manual##*/}" ] || fail "not installed: $manual"
+done < <(find "$source"/{daemon,include,plugins} -name '*.[1-8]')
 [ -e "$(find "$folder/root" -name sockserverd.conf -path '*sockserverd/*')" ] ||
     fail "not installed: sockserverd.conf"
-[ "$(cd "$(pkg-config --variable=plugindir sockserver)" && pwd)" = "$prefix/lib/sockserverd/plugins" ] ||
-    fail "plugindir is $(pkg-config --variable=plugindir sockserver)"
+plugindir=$(pkg-config --variable=plugindir sockserver)
+[ "$plugindir" -ef "$prefix/lib/sockserverd/plugins" ] || fail "plugindir is $plugindir"
 
 # An operator's file survives the next installation.
 conf=$(find "$folder/root" -name sockserverd.conf -path '*sockserverd/*')
@@ -46,16 +49,19 @@ serves() {
 # The line in plugin.h, on the plugin in plugin.h.
 mkdir "$folder/author"
 cd "$folder/author"
-sed -n '/^ \*     #include <ctype/,/^ \*     }$/s/^ \*  \{0,4\} \{0,1\}//p' "$prefix/include/sockserver/plugin.h" >upper.c
+sed -n '/^ \*     #include <ctype/,/^ \*     }$/s/^ \*\( \{5\}\)\{0,1\}//p' \
+    "$prefix/include/sockserver/plugin.h" >upper.c
 for compiler in gcc clang; do
     command -v $compiler >/dev/null || continue
-    $compiler -Wall -Wextra -Werror -shared -fPIC $(pkg-config --cflags sockserver) -o upper.so upper.c
+    $compiler -Wall -Wextra -Werror -shared -fPIC $(pkg-config --cflags sockserver) \
+        -o upper.so upper.c
     serves ./upper.so $'hello\n' HELLO
 done
 
 # The template, by its own name, both ways.
 cp -r "$prefix/share/sockserverd/template" template
-cc -Wall -Wextra -Werror -shared -fPIC $(pkg-config --cflags sockserver) -o template.so template/template.c
+cc -Wall -Wextra -Werror -shared -fPIC $(pkg-config --cflags sockserver) \
+    -o template.so template/template.c
 "$daemon" --describe ./template.so >/dev/null || fail "the template cannot be described"
 
 # C++, as picky as it gets.
@@ -63,7 +69,7 @@ cat >shout.cpp <<'END'
 #include <sockserver/plugin.h>
 
 static const ss_option options[] = {
-    {.name = "mark", .type = SS_STRING, .fallback = "!", .min = 0, .max = 8, .help = "put behind", .required = false},
+    {.name = "mark", .type = SS_STRING, .fallback = "!", .min = 0, .max = 8, .help = "put behind"},
     {},
 };
 
@@ -106,4 +112,5 @@ cmake --build out >>cmake.log || fail "$(cat cmake.log)"
 serves out/upper.so $'hello\n' HELLO
 serves out/shout.so $'hello\n' 'hello!'
 cmake --install out >>cmake.log
-[ -e "$prefix/lib/sockserverd/plugins/shout.so" ] || fail "shout.so was not installed beside the others"
+[ -e "$prefix/lib/sockserverd/plugins/shout.so" ] ||
+    fail "shout.so was not installed beside the others"

@@ -25,8 +25,8 @@ busy_with(struct daemon *daemon, const char *command)
 {
     int client = client_connect(daemon_address(daemon, "test"));
 
-    client_send(client, text_of("log 6 busy\n%s\n", command));
-    client_expect(client, "logged\n");
+    client_send(client, text_of("echo busy\nflush\n%s\n", command));
+    client_expect(client, "busy\nflushed\n");
     return client;
 }
 

@@ -74,8 +74,8 @@ c27_flushed_text_is_sent_at_once(void **state)
     struct daemon *daemon = serve(state, "");
     int client = connect_to(daemon);
 
-    client_send(client, "echo now\nflush\nsleep 30\n");
-    client_expect(client, "now\nflushed\n"); /* the second by sleeping: a wait flushes */
+    client_send(client, "echo now\nflush\nnap 30\n");
+    client_expect(client, "now\nflushed\n");
     client_close(client);
     daemon_signal(daemon, SIGTERM);
     daemon_signal(daemon, SIGTERM);

@@ -6,7 +6,8 @@
 # Every function and every SS_ name that the header offers has an entry (.It) in
 # the manual with the header's own signature, and the other way round. The
 # plugin shown in the header's comment, in the manual and in plugins/upper is
-# one, and compiles without a warning. The manual passes mandoc's lint.
+# one, and compiles without a warning, and so does a plugin in C++. The manual
+# passes mandoc's lint.
 #
 # usage: sockserver-plugin.sh SOURCE_DIR
 
@@ -90,6 +91,12 @@ same "the plugin differs between header (-) and manual (+)" \
     "$folder/header.squeezed" "$folder/manual.squeezed"
 same "the plugin differs between header (-) and plugins/upper (+)" \
     "$folder/header.squeezed" "$folder/upper.squeezed"
+
+"${CXX:-c++}" -std=c++20 -fvisibility=hidden -Wall -Wextra -Werror -shared -fPIC \
+    -I"$source_dir/include" -o "$folder/cplusplus.so" "$source_dir/tests/manuals/cplusplus.cc" ||
+    fail "the C++ plugin does not compile"
+[ "$(nm -D --defined-only "$folder/cplusplus.so" | grep -cE ' (handle|ss_plugin_record)$')" -eq 2 ] ||
+    fail "the C++ plugin does not export its hook and its record by their plain names"
 
 if command -v mandoc >/dev/null; then
     mandoc -T lint -W warning "$manual" >&2 || fail "mandoc finds fault with the manual"

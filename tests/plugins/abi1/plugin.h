@@ -114,13 +114,15 @@ struct ss_plugin {
 extern SS_EXPORT const struct ss_plugin ss_plugin_record;
 
 /* Defines the record. Stands once in a plugin, at file level, without a semicolon. */
+/* clang-format off */
 #define SS_PLUGIN(...)                                                                             \
-    SS_EXPORT const struct ss_plugin ss_plugin_record = {                                          \
+    const struct ss_plugin ss_plugin_record = {                                                    \
         .abi = SS_ABI,                                                                             \
         .size = (uint32_t)sizeof(struct ss_plugin),                                                \
         .option_size = (uint32_t)sizeof(struct ss_option),                                         \
         .reserved = 0,                                                                             \
         __VA_ARGS__};
+/* clang-format on */
 
 /* ---- hooks: what the plugin defines ------------------------------------ */
 

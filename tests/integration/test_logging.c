@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_logging.c - log lines, access lines, and the log file
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/test.h"
+
+/* One listener "test" with good_command and such a log group. */
+static struct daemon *
+serve_with_log(const struct server_case *server, const char *log)
+{
+    return daemon_start("log = { %s };\nlisteners = {\n%s};", log,
+                        listener_text("test", server->scheme, server->mixin, "good_command", ""));
+}
+
+static void
+an_access_line_tells_what_a_request_was(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = serve_with_log(server, "target = \"stderr\"; access = true;");
+    const char *line;
+    const char *who = strcmp(server->scheme, "tcp") == 0   ? "127.0.0.1:"
+                      : strcmp(server->scheme, "udp") == 0 ? "127.0.0.1:"
+                      : strcmp(server->scheme, "unix") == 0
+                          ? text_of("pid %d uid %u", (int)getpid(), getuid())
+                          : "@";
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hello\n"), "hello\n");
+    line = daemon_wait_log(daemon, "sockserverd[test/1]: ");
+    assert_contains(line, who);
+    assert_contains(line, "11"); /* bytes in */
+    assert_contains(line, "6");  /* bytes out */
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "sockserverd[test/"), 1);
+}
+
+static void
+requests_are_numbered(void **state)
+{
+    struct daemon *daemon = serve_with_log(*state, "target = \"stderr\"; access = true;");
+
+    for (int i = 1; i <= 3; i++) {
+        assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hello\n"), "hello\n");
+        (void)daemon_wait_log(daemon, text_of("sockserverd[test/%d]: ", i));
+    }
+    daemon_expect_stop(daemon);
+}
+
+static void
+without_access_there_is_no_line_for_a_request(void **state)
+{
+    struct daemon *daemon = serve_with_log(*state, "target = \"stderr\"; access = false;");
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hello\n"), "hello\n");
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "sockserverd[test/"), 0);
+}
+
+static void
+a_plugins_line_carries_listener_and_request(void **state)
+{
+    struct daemon *daemon = serve_with_log(*state, "target = \"stderr\"; access = false;");
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "log 4 look here\n"),
+                        "logged\n");
+    assert_string_equal(daemon_wait_log(daemon, "look here"), "sockserverd[test/1]: look here");
+    daemon_expect_stop(daemon);
+}
+
+static void
+lines_below_the_level_are_not_written(void **state)
+{
+    struct daemon *daemon =
+        serve_with_log(*state, "target = \"stderr\"; level = \"notice\"; access = true;");
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"),
+                                   "log 7 debug line\nlog 6 info line\nlog 5 notice line\n"),
+                        "logged\nlogged\nlogged\n");
+    (void)daemon_wait_log(daemon, "notice line");
+    daemon_expect_stop(daemon);
+    assert_lacks(daemon_log(daemon), "debug line");
+    assert_lacks(daemon_log(daemon), "info line");
+}
+
+static void
+a_hostile_line_stays_one_line(void **state)
+{
+    struct daemon *daemon = serve_with_log(*state, "target = \"stderr\"; access = false;");
+
+    (void)client_ask(daemon_address(daemon, "test"), "log 4 one\x1b[2Jtwo\n");
+    assert_string_equal(daemon_wait_log(daemon, "two"), "sockserverd[test/1]: one\\x1b[2Jtwo");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_failed_handler_is_logged_once(void **state)
+{
+    struct daemon *daemon = serve_with_log(*state, "target = \"stderr\"; access = false;");
+
+    (void)client_connect(daemon_address(daemon, "test"));
+    client_close_all();
+    {
+        int client = client_connect(daemon_address(daemon, "test"));
+
+        client_send(client, "fail 5\n");
+        (void)daemon_wait_log(daemon, "handle failed: Input/output error");
+    }
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "handle failed"), 1);
+}
+
+/* Waits until the file contains the text. */
+static void
+wait_file(const char *path, const char *text)
+{
+    WAIT_UNTIL(access(path, R_OK) == 0 && strstr(file_text(path), text) != NULL);
+}
+
+static void
+a_log_file_is_reopened_on_sigusr1(void **state)
+{
+    const struct server_case *server = *state;
+    const char *path = test_path("daemon.log"), *old = test_path("daemon.log.1");
+    struct daemon *daemon =
+        serve_with_log(server, text_of("target = \"%s\"; access = true;", path));
+    const char *address, *line;
+
+    wait_file(path, "listening on ");
+    line = strstr(file_text(path), "listening on ") + strlen("listening on ");
+    address = text_of("%.*s", (int)strcspn(line, " "), line);
+    assert_string_equal(client_ask(address, "log 4 first\n"), "logged\n");
+    wait_file(path, "sockserverd[test/1]: first");
+    assert_int_equal(rename(path, old), 0);
+    daemon_signal(daemon, SIGUSR1);
+    WAIT_UNTIL(access(path, F_OK) == 0);
+    WAIT_UNTIL(client_ask(address, "log 4 second\n") && strstr(file_text(path), "second") != NULL);
+    daemon_expect_stop(daemon);
+    assert_lacks(file_text(path), "first");
+    assert_contains(file_text(path), "stopped");
+}
+
+RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
+          TEST_EACH_MIXIN(requests_are_numbered, "tcp"),
+          TEST_EACH_MIXIN(without_access_there_is_no_line_for_a_request, "tcp"),
+          TEST_EACH_SERVER(a_plugins_line_carries_listener_and_request),
+          TEST_EACH_MIXIN(lines_below_the_level_are_not_written, "tcp"),
+          TEST_CASE(a_hostile_line_stays_one_line, "tcp", "none"),
+          TEST_EACH_MIXIN(a_failed_handler_is_logged_once, "tcp"),
+          TEST_EACH_MIXIN(a_log_file_is_reopened_on_sigusr1, "tcp"))

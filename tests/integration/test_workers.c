@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_workers.c - supervisor and worker: what is inherited, and what becomes of a death
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/proc.h"
+#include "support/test.h"
+
+/* Whether one of the lines "FD TARGET" is this descriptor with such a target. */
+static void
+assert_fd(const char *list, int fd, const char *target)
+{
+    assert_contains(text_of("\n%s", list), text_of("\n%d %s", fd, target));
+}
+
+static void
+a_worker_inherits_what_is_declared_and_no_more(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_start("listeners = {\n%s%s};", listener_text("other", "unix", "none", "echo", ""),
+                     listener_text("test", server->scheme, server->mixin, "good_command", ""));
+    pid_t children[PROC_CHILDREN];
+    const char *list;
+
+    (void)daemon_address(daemon, "other");
+    (void)daemon_address(daemon, "test");
+    assert_int_equal(proc_children(daemon_pid(daemon), children), 2);
+    for (size_t i = 0; i < 2; i++) {
+        list = proc_fd_list(children[i]);
+        assert_fd(list, 0, "/dev/null\n");
+        assert_fd(list, 1, "pipe:");
+        assert_fd(list, 2, "pipe:");
+        assert_fd(list, INHERITED_CHANNEL, "socket:");
+        assert_fd(list, INHERITED_COUNTERS, "/memfd:");
+        assert_fd(list, INHERITED_SOCKET, "socket:");
+        assert_int_equal(strstr(strstr(list, "socket:") + 1, "socket:") != NULL, 1);
+        /* Two sockets and no more: the channel and the listening one. */
+        assert_null(strstr(strstr(strstr(list, "socket:") + 1, "socket:") + 1, "socket:"));
+    }
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_worker_gets_an_environment_of_its_own(void **state)
+{
+    struct daemon *daemon;
+    const char *environment;
+
+    (void)state;
+    assert_return_code(setenv("SECRET_OF_THE_SHELL", "1", 1), errno);
+    assert_return_code(setenv("LISTEN_FDNAMES", "nothing", 1), errno);
+    daemon = daemon_serve("tcp", "none", "good_command", "");
+    assert_return_code(unsetenv("SECRET_OF_THE_SHELL"), errno);
+    assert_return_code(unsetenv("LISTEN_FDNAMES"), errno);
+    environment = client_ask(daemon_address(daemon, "test"), "environment\n");
+    assert_lacks(environment, "SECRET_OF_THE_SHELL");
+    assert_lacks(environment, "LISTEN_");
+    assert_lacks(environment, "NOTIFY_SOCKET");
+    assert_contains(environment, "PATH=");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_client_that_comes_while_the_worker_is_dead_is_answered(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_command", "");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    int client;
+
+    /* The supervisor stands still meanwhile, so that there is no new worker yet. */
+    daemon_signal(daemon, SIGSTOP);
+    assert_return_code(kill(worker, SIGKILL), errno);
+    WAIT_UNTIL(!proc_alive(worker));
+    client = client_connect(address);
+    client_send(client, "echo waited\n");
+    assert_false(client_readable(client, 0.1) && server->mixin[0] == 'n');
+    daemon_signal(daemon, SIGCONT);
+    assert_string_equal(client_receive(client), "waited\n");
+    assert_int_not_equal(daemon_worker(daemon), worker);
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_dead_worker_hurts_its_own_listener_only(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("steady", "tcp", "threading", "good_command", ""),
+        listener_text("test", server->scheme, server->mixin, "good_command", ""));
+    int steady = client_connect(daemon_address(daemon, "steady"));
+    const char *address = daemon_address(daemon, "test");
+    int client = client_connect(address);
+
+    client_send(steady, "echo before\n");
+    client_expect(steady, "before\n");
+    client_send(client, "segv\n");
+    client_expect_gone(client);
+    client_send(steady, "echo after\n");
+    client_expect(steady, "after\n");
+    assert_string_equal(client_ask(address, "echo again\n"), "again\n");
+    (void)daemon_wait_log(daemon, "SEGV");
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_worker_that_keeps_dying_is_started_ever_more_slowly(void **state)
+{
+    struct daemon *daemon = daemon_serve("unix", "none", "good_command", "");
+    const char *address = daemon_address(daemon, "test");
+    double began = clock_now();
+
+    (void)state;
+    for (size_t i = 1; i <= 5; i++) {
+        int client = client_connect(address);
+
+        client_send(client, "abort\n");
+        client_expect_gone(client);
+        client_close(client);
+        (void)daemon_wait_log_times(daemon, "starting another", i);
+    }
+    assert_string_equal(client_ask(address, "echo back\n"), "back\n");
+    assert_true(clock_now() - began > 0.1 + 0.2 + 0.4); /* at once, then 100 ms, doubling */
+    (void)daemon_wait_log(daemon, "starting another in 0.2 s");
+    (void)daemon_wait_log(daemon, "starting another in 0.4 s");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_killed_supervisor_leaves_no_process(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_command", "spare = 2;");
+    pid_t worker = daemon_worker(daemon);
+    double began;
+
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
+    began = clock_now();
+    daemon_signal(daemon, SIGKILL);
+    assert_int_equal(daemon_wait_exit(daemon), -SIGKILL); /* every process has let go of the log */
+    assert_true(clock_now() - began < (SANITIZED ? 5 : 1));
+    WAIT_UNTIL(!proc_alive(worker));
+}
+
+static void
+a_listener_that_cannot_bind_is_tried_again(void **state)
+{
+    struct daemon *first = daemon_serve("tcp", "none", "upper", "");
+    const char *address = daemon_address(first, "test");
+    struct daemon *second =
+        daemon_start("listeners = { test = { address = \"%s\"; plugin = \"upper\"; };\n%s};",
+                     address, listener_text("other", "tcp", "none", "upper", ""));
+
+    (void)state;
+    assert_string_equal(client_ask(daemon_address(second, "other"), "other\n"), "OTHER\n");
+    (void)daemon_wait_log(
+        second, text_of("sockserverd[test]: cannot listen on %s: Address already in use", address));
+    daemon_expect_stop(first);
+    assert_string_equal(daemon_address(second, "test"), address);
+    assert_string_equal(client_ask(address, "mine now\n"), "MINE NOW\n");
+    daemon_expect_stop(second);
+}
+
+static void
+the_plain_server_may_have_several_workers(void **state)
+{
+    struct daemon *daemon = daemon_serve("tcp", "none", "good_command", "cpus = 3;");
+    const char *address = daemon_address(daemon, "test");
+    const char *pids[3];
+
+    (void)state;
+    assert_int_equal(proc_child_count(daemon_pid(daemon)), 3);
+    for (int i = 0; i < 3; i++) { /* held, so that each takes another worker */
+        int client = client_connect(address);
+
+        client_send(client, "pid\n");
+        pids[i] = client_receive_line(client);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(pids[i], pids[j]);
+    }
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
+static void
+many_deaths_leave_no_descriptor_behind(void **state)
+{
+    struct daemon *daemon = daemon_serve("tcp", "threading", "good_command", "");
+    const char *address = daemon_address(daemon, "test");
+    size_t before = proc_fd_count(daemon_pid(daemon));
+
+    (void)state;
+    for (size_t i = 1; i <= 3; i++) {
+        assert_return_code(kill(daemon_worker(daemon), SIGKILL), errno);
+        (void)daemon_wait_log_times(daemon, "starting another", i);
+        assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
+    }
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) == before);
+    daemon_expect_stop(daemon);
+}
+
+RUN_TESTS(TEST_EACH_SERVER(a_worker_inherits_what_is_declared_and_no_more),
+          TEST(a_worker_gets_an_environment_of_its_own),
+          TEST_EACH_SERVER(a_client_that_comes_while_the_worker_is_dead_is_answered),
+          TEST_CASE(a_dead_worker_hurts_its_own_listener_only, "tcp", "none"),
+          TEST_CASE(a_dead_worker_hurts_its_own_listener_only, "unix", "threading"),
+          TEST(a_worker_that_keeps_dying_is_started_ever_more_slowly),
+          TEST_EACH_SERVER(a_killed_supervisor_leaves_no_process),
+          TEST(a_listener_that_cannot_bind_is_tried_again),
+          TEST(the_plain_server_may_have_several_workers),
+          TEST(many_deaths_leave_no_descriptor_behind))
