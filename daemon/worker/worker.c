@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@
 #include "worker/request.h"
 #include "worker/transport.h"
 
-#define SETTINGS_SIZE_MAX (16 << 20)
+#define SETTINGS_SIZE_MAX  (16 << 20)
+#define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
 /* What the command line says. */
 struct brief {
@@ -155,6 +157,27 @@ thread_count(void)
     return count;
 }
 
+/*
+ * Contexts in one process need a descriptor each; the soft limit is often low
+ * for the sake of select(), the hard one is what the operator allows.
+ */
+static void
+raise_descriptor_limit(const struct ss_server *server)
+{
+    rlim_t wanted = (rlim_t)server->settings.max_connections + DESCRIPTOR_RESERVE;
+    struct rlimit limit;
+
+    if (server->mixin->processes || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (limit.rlim_cur < wanted)
+        log_warning("max_connections = %u needs %lu descriptors, but only %lu are allowed; raise "
+                    "LimitNOFILE= or lower max_connections",
+                    server->settings.max_connections, wanted, limit.rlim_cur);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Everything but the plugin: what inherited descriptors are, signals, the transport. */
 static int
 prepare(struct ss_server *server, struct control *control, struct errors *errors)
@@ -247,6 +270,7 @@ run(struct ss_server *server, const struct brief *brief)
     }
     if (prepare(server, &control, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
