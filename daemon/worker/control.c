@@ -25,10 +25,11 @@
 #include "worker/request.h"
 
 #define MS             1000000ll
-#define NUDGE_INTERVAL (10 * MS)   /* while contexts must leave a call */
-#define GIVE_UP_AFTER  (500 * MS)  /* cut requests get so long to end */
-#define OVERTIME_GRACE (1000 * MS) /* a handler past request_timeout gets so long to say goodbye   \
-                                    */
+#define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */
+#define GIVE_UP_AFTER  (500 * MS) /* cut requests get so long to end */
+#define OVERTIME_GRACE                                                                             \
+    (1000 * MS) /* a handler past request_timeout gets so long to say goodbye                      \
+                 */
 #define SCAN_INTERVAL (200 * MS)
 #define TRIM_INTERVAL (5000 * MS)
 

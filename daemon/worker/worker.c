@@ -18,8 +18,10 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,9 +33,11 @@
 #include "worker/mixin.h"
 #include "worker/privileges.h"
 #include "worker/request.h"
+#include "worker/sandbox.h"
 #include "worker/transport.h"
 
-#define SETTINGS_SIZE_MAX (16 << 20)
+#define SETTINGS_SIZE_MAX  (16 << 20)
+#define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
 /* What the command line says. */
 struct brief {
@@ -155,6 +159,27 @@ thread_count(void)
     return count;
 }
 
+/*
+ * Contexts in one process need a descriptor each; the soft limit is often low
+ * for the sake of select(), the hard one is what the operator allows.
+ */
+static void
+raise_descriptor_limit(const struct ss_server *server)
+{
+    rlim_t wanted = (rlim_t)server->settings.max_connections + DESCRIPTOR_RESERVE;
+    struct rlimit limit;
+
+    if (server->mixin->processes || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (limit.rlim_cur < wanted)
+        log_warning("max_connections = %u needs %lu descriptors, but only %lu are allowed; raise "
+                    "LimitNOFILE= or lower max_connections",
+                    server->settings.max_connections, wanted, limit.rlim_cur);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Everything but the plugin: what inherited descriptors are, signals, the transport. */
 static int
 prepare(struct ss_server *server, struct control *control, struct errors *errors)
@@ -229,13 +254,30 @@ serve(struct ss_server *server, struct control *control)
     return error < 0 ? 1 : 0;
 }
 
+/* Becomes what the plugin may see, and says what that is. */
+static int
+confine(const struct settings *settings, struct errors *errors)
+{
+    struct sandbox sandbox;
+    char landlock[32] = "no Landlock";
+
+    if (privileges_drop(settings, errors) < 0)
+        return -EPERM;
+    sandbox_enter(&sandbox);
+    if (sandbox.landlock > 0)
+        (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox.landlock);
+    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
+             getgid(), sandbox.seccomp ? "seccomp" : "no seccomp", landlock);
+    return 0;
+}
+
 static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
     struct control control = {.signals = -1};
 
-    if (privileges_drop(&server->settings, &errors) < 0)
+    if (confine(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
@@ -247,6 +289,7 @@ run(struct ss_server *server, const struct brief *brief)
     }
     if (prepare(server, &control, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
