@@ -137,7 +137,10 @@ static int
 fail(struct ss_server *server, enum failure kind, const struct errors *errors)
 {
     _cleanup_free_ char *text = errors_join(errors);
+    size_t size = text != NULL ? strlen(text) : 0;
 
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
     int error = channel_send(server->channel, MESSAGE_FAILED, kind,
                              text != NULL ? text : "out of memory", -1);
     if (error < 0)
@@ -256,7 +259,7 @@ serve(struct ss_server *server, struct control *control)
 
 /* Becomes what the plugin may see, and says what that is. */
 static int
-confine(const struct settings *settings, struct errors *errors)
+confine(const struct settings *settings, bool check, struct errors *errors)
 {
     struct sandbox sandbox;
     char landlock[32] = "no Landlock";
@@ -264,6 +267,8 @@ confine(const struct settings *settings, struct errors *errors)
     if (privileges_drop(settings, errors) < 0)
         return -EPERM;
     sandbox_enter(&sandbox);
+    if (check)
+        return 0;
     if (sandbox.landlock > 0)
         (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox.landlock);
     log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
@@ -277,7 +282,7 @@ run(struct ss_server *server, const struct brief *brief)
     struct errors errors = {0};
     struct control control = {.signals = -1};
 
-    if (confine(&server->settings, &errors) < 0)
+    if (confine(&server->settings, brief->check, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
