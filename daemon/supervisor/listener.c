@@ -323,7 +323,7 @@ on_process_gone(struct listener *listener, struct process *process)
             replace(listener, process);
         break;
     case LISTENER_DRAINING:
-        if (!process_ended_well(process))
+        if (!process_ended_well(process) && !process_has_failed(process))
             log_here(listener, LOG_WARNING, "worker %d %s while draining",
                      (int)process_pid(process), process_fate(process));
         if (!listener_has_processes(listener))

@@ -599,6 +599,7 @@ all_mistakes_found_at_start_are_logged_and_end_it(void **state)
         (void)expect(fixture, "sockserverd: x.conf:3: bad\n");
         (void)expect(fixture, "sockserverd: x.conf:4: worse\n");
     }
+    refute(fixture, "while draining");
 }
 
 static void
@@ -630,7 +631,8 @@ static void
 worker_inherits_only_what_it_needs(void **state)
 {
     struct fixture *fixture = *state;
-    _cleanup_close_ int stray = open("/dev/null", O_RDONLY); /* not CLOEXEC, on purpose */
+    __attribute__((unused)) _cleanup_close_ int stray =
+        open("/dev/null", O_RDONLY); /* not CLOEXEC, on purpose */
 
     (void)setenv("NOTIFY_SOCKET", "@nowhere", 1);
     (void)setenv("LD_DEBUG_OUTPUT", "/dev/null", 1);
@@ -739,6 +741,9 @@ check_reports_in_the_order_of_the_listeners(void **state)
         (void)add(fixture, name, "tcp://127.0.0.1:0");
     }
     (void)add(fixture, "failing", "tcp://127.0.0.1:0");
+    struct settings *without_plugin = add(fixture, "exits2", "tcp://127.0.0.1:0");
+    free(without_plugin->plugin_file);
+    without_plugin->plugin_file = NULL; /* reported when the file was read */
     assert_int_equal(check_listeners(&fixture->config, &errors), 0);
     _cleanup_free_ char *all = errors_join(&errors);
     const char *exits = strstr(all, "listeners.exits: the process that checks plugin");
