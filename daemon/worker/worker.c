@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -32,6 +33,7 @@
 #include "worker/mixin.h"
 #include "worker/privileges.h"
 #include "worker/request.h"
+#include "worker/sandbox.h"
 #include "worker/transport.h"
 
 #define SETTINGS_SIZE_MAX  (16 << 20)
@@ -252,13 +254,30 @@ serve(struct ss_server *server, struct control *control)
     return error < 0 ? 1 : 0;
 }
 
+/* Becomes what the plugin may see, and says what that is. */
+static int
+confine(const struct settings *settings, struct errors *errors)
+{
+    struct sandbox sandbox;
+    char landlock[32] = "no Landlock";
+
+    if (privileges_drop(settings, errors) < 0)
+        return -EPERM;
+    sandbox_enter(&sandbox);
+    if (sandbox.landlock > 0)
+        (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox.landlock);
+    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
+             getgid(), sandbox.seccomp ? "seccomp" : "no seccomp", landlock);
+    return 0;
+}
+
 static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
     struct control control = {.signals = -1};
 
-    if (privileges_drop(&server->settings, &errors) < 0)
+    if (confine(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)

@@ -33,6 +33,7 @@ slips_of_the_hand_find_their_name(void **state)
         {"Threading", "threading"},
         {"thread", "threading"},
         {"fork", "forking"},
+        {"forks", "forking"},
         {"frok", NULL},
         {"adress", "address"},
         {"adrress", "address"},
