@@ -111,9 +111,10 @@ c27_a_big_write_arrives_complete_under_interruptions(void **state)
     while (used < BIG) {
         size_t wanted = BIG - used < BIG / 16 ? BIG - used : BIG / 16;
 
-        /* A stopped and continued process sees EINTR from a wait with a timeout. */
-        assert_return_code(kill(server, SIGSTOP), errno);
-        assert_return_code(kill(server, SIGCONT), errno);
+        /* A stopped and continued process sees EINTR from a wait with a timeout. A child may
+         * have ended when the kernel holds all that is left. */
+        if (kill(server, SIGSTOP) == 0)
+            assert_return_code(kill(server, SIGCONT), errno);
         assert_int_equal(client_receive_bytes(client, bytes + used, wanted), wanted);
         used += wanted;
     }

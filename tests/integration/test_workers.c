@@ -18,7 +18,7 @@ static const struct {
     size_t most;
 } declared[] = {
     {"/dev/null", 1},    /* its standard input */
-    {"pipe:", 2},        /* standard output and error: the log */
+    {"pipe:", 3},        /* standard output and error, and the log's own description of it */
     {"socket:", 2},      /* the channel and the listening socket */
     {"/memfd:", 2},      /* settings and counters, until they are mapped */
     {"anon_inode:", 12}, /* its own: events, signals */
