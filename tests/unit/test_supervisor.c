@@ -464,6 +464,7 @@ once_ends_after_each_listener_had_its_request(void **state)
     (void)add(fixture, "good2", "udp://127.0.0.1:0");
     start(fixture);
     assert_int_equal(wait_end(fixture), 0);
+    refute(fixture, "asked to stop"); /* nobody did: it is done */
 }
 
 static void
