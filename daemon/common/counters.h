@@ -51,7 +51,7 @@ struct counters {
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
     _Atomic int32_t retire;      /* so many idle contexts may end */
-    _Atomic uint32_t starved;   /* accepting is paused for want of descriptors or memory */
+    _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     struct slot slots[] __attribute__((aligned(64)));
 };
