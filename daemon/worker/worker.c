@@ -275,7 +275,7 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
-    struct control control = {.signals = -1};
+    static struct control control = {.signals = -1}; /* its thread may outlive us */
 
     if (confine(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
