@@ -134,7 +134,7 @@ worker_load(struct ss_server *server, bool stream, struct errors *errors)
 
 /* Tells the supervisor why, and what kind of fault it is. */
 static int
-fail(struct ss_server *server, enum failure kind, const struct errors *errors)
+fail(struct ss_server *server, enum failure kind, struct errors *errors)
 {
     _cleanup_free_ char *text = errors_join(errors);
     size_t size = text != NULL ? strlen(text) : 0;
@@ -145,6 +145,7 @@ fail(struct ss_server *server, enum failure kind, const struct errors *errors)
                              text != NULL ? text : "out of memory", -1);
     if (error < 0)
         log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    errors_done(errors);
     return 1;
 }
 
@@ -272,8 +273,12 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
+<<<<<<< HEAD
     struct control control = {.signals = -1};
     struct sandbox sandbox;
+=======
+    static struct control control = {.signals = -1}; /* its thread may outlive us */
+>>>>>>> unit
 
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
