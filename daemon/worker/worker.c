@@ -273,12 +273,8 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
-<<<<<<< HEAD
-    struct control control = {.signals = -1};
-    struct sandbox sandbox;
-=======
     static struct control control = {.signals = -1}; /* its thread may outlive us */
->>>>>>> unit
+    struct sandbox sandbox;
 
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
