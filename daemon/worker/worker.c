@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -313,6 +314,7 @@ worker_main(int argc, char **argv)
     }
     for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
+    (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     int error = read_settings(&server.settings);
