@@ -26,6 +26,7 @@
 #include "common/log.h"
 #include "supervisor/listener.h"
 #include "supervisor/notify.h"
+#include "supervisor/operations.h"
 
 struct supervisor {
     const struct config *config;
@@ -381,4 +382,75 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
         log_notice("stopped");
     release(&supervisor);
     return r < 0 ? r : supervisor.result;
+}
+
+/* ---- what can be asked ------------------------------------------------------------------------ */
+
+size_t
+supervisor_listener_count(const struct supervisor *supervisor)
+{
+    return supervisor->count;
+}
+
+struct listener *
+supervisor_listener(const struct supervisor *supervisor, size_t index)
+{
+    return index < supervisor->count ? supervisor->listeners[index] : NULL;
+}
+
+struct listener *
+supervisor_find_listener(const struct supervisor *supervisor, const char *name)
+{
+    for (size_t i = 0; i < supervisor->count; i++)
+        if (strcmp(listener_settings(supervisor->listeners[i])->name, name) == 0)
+            return supervisor->listeners[i];
+    return NULL;
+}
+
+int
+supervisor_set_log_level(struct supervisor *supervisor, int level)
+{
+    if (level < LOG_EMERG || level > LOG_DEBUG)
+        return -EINVAL;
+    log_set_level(level);
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_tell(supervisor->listeners[i], MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
+    return 0;
+}
+
+int
+supervisor_reload(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    (void)supervisor, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+int
+supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    (void)supervisor, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+int
+supervisor_drain(struct supervisor *supervisor, const char *name, bool wait, operation_done done,
+                 void *userdata)
+{
+    (void)supervisor, (void)name, (void)wait, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+#define NOT_YET(operation)                                                                         \
+    int operation(struct supervisor *supervisor, const char *name, operation_done done,            \
+                  void *userdata)                                                                  \
+    {                                                                                              \
+        (void)supervisor, (void)name, (void)done, (void)userdata;                                  \
+        return -EOPNOTSUPP;                                                                        \
+    }
+NOT_YET(supervisor_resume)
+NOT_YET(supervisor_stop_listener)
+NOT_YET(supervisor_start_listener)
+NOT_YET(supervisor_restart_listener)
+
+void
+supervisor_forget(struct supervisor *supervisor, const void *userdata)
+{
+    (void)supervisor, (void)userdata;
 }
