@@ -43,7 +43,8 @@ uint64_t histogram_count(const struct histogram *histogram);
 double histogram_quantile(const struct histogram *histogram, double share);
 
 void histogram_add(struct histogram *histogram, const struct histogram *other);
-/* What was counted since `earlier`; if it counts less than that, it began anew and stays as it is. */
+/* What was counted since `earlier`; if it counts less than that, it began anew and stays as it is.
+ */
 void histogram_subtract(struct histogram *histogram, const struct histogram *earlier);
 
 #endif

@@ -24,6 +24,7 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "supervisor/control.h"
 #include "supervisor/listener.h"
 #include "supervisor/notify.h"
 #include "supervisor/operations.h"
@@ -35,6 +36,7 @@ struct supervisor {
     sd_event_source *review; /* runs after listeners changed */
     struct listener_host host;
     struct errors mistakes; /* found by workers during the start */
+    struct control *control;
 
     struct listener **listeners;
     bool *settled; /* the listener's first start has succeeded or failed */
@@ -333,6 +335,7 @@ open_log(const struct config *config)
 static void
 release(struct supervisor *supervisor)
 {
+    control_free(supervisor->control);
     for (size_t i = 0; i < supervisor->count; i++)
         listener_free(supervisor->listeners[i]);
     free(supervisor->listeners);
@@ -354,6 +357,10 @@ serve(struct supervisor *supervisor)
         return r;
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
+    if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
+        return r;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
     start_listeners(supervisor);
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
