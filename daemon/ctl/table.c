@@ -27,12 +27,7 @@ table_init(struct table *table, const struct column *columns, size_t count)
 void
 table_done(struct table *table)
 {
-    for (size_t i = 0; i < table->row_count; i++) {
-        for (size_t j = 0; j < table->column_count; j++)
-            free(table->rows[i].cells[j].text);
-        free(table->rows[i].cells);
-        free(table->rows[i].note);
-    }
+    table_cut(table, 0);
     free(table->rows);
     *table = (struct table){0};
 }
@@ -104,17 +99,22 @@ total(const size_t *widths, size_t count)
     return sum == 0 ? 0 : sum - GAP;
 }
 
-/* Takes what is too much from the columns that may be shortened. */
-static void
+/* Takes what is too much from the columns that may be shortened. Whether it fits then. */
+static bool
 shorten(const struct table *table, size_t *widths, size_t width)
 {
-    for (size_t i = 0; i < table->column_count; i++) {
-        size_t now = total(widths, table->column_count), least = table->columns[i].least;
-        if (now <= width || widths[i] == GONE || least == 0 || widths[i] <= least)
+    size_t now = total(widths, table->column_count);
+
+    for (size_t i = 0; i < table->column_count && now > width; i++) {
+        size_t least = table->columns[i].least;
+        if (widths[i] == GONE || least == 0 || widths[i] <= least)
             continue;
         size_t spare = widths[i] - least, excess = now - width;
-        widths[i] -= spare < excess ? spare : excess;
+        size_t cut = spare < excess ? spare : excess;
+        widths[i] -= cut;
+        now -= cut;
     }
+    return now <= width;
 }
 
 /* Leaves out the column that matters least. False: none may go. */
@@ -133,15 +133,21 @@ drop_one(const struct table *table, size_t *widths)
     return true;
 }
 
+/* What is left is shortened no more than it must be. */
 static void
 fit(const struct table *table, size_t *widths, size_t width)
 {
+    _cleanup_free_ size_t *tried = calloc(table->column_count + 1, sizeof(*tried));
+
     measure(table, widths);
-    if (width == 0)
+    if (width == 0 || tried == NULL)
         return;
-    shorten(table, widths, width);
-    while (total(widths, table->column_count) > width && drop_one(table, widths))
-        ;
+    for (;;) {
+        memcpy(tried, widths, table->column_count * sizeof(*tried));
+        if (shorten(table, tried, width) || !drop_one(table, widths))
+            break;
+    }
+    memcpy(widths, tried, table->column_count * sizeof(*tried));
 }
 
 /* ---- printing --------------------------------------------------------------------------- */
@@ -198,15 +204,73 @@ print_row(const struct table *table, const size_t *widths, const struct row *row
     }
 }
 
+/* The bytes of the next line of a note: whole words where possible. */
+static size_t
+note_part(const char *note, size_t columns)
+{
+    size_t fits = text_prefix(note, columns), part = fits;
+
+    if (note[fits] == '\0')
+        return fits;
+    while (part > 0 && note[part] != ' ')
+        part--;
+    return part == 0 ? fits : part;
+}
+
+static size_t
+note_columns(size_t width)
+{
+    return width == 0 ? SIZE_MAX : width > 2 * NOTE_INDENT ? width - NOTE_INDENT : 1;
+}
+
 static void
 print_note(const char *note, size_t width, bool colours, FILE *out, const char *end)
 {
-    _cleanup_free_ char *shown =
-        width == 0 ? strdup(note) : text_shorten(note, width > 10 ? width - NOTE_INDENT : width);
+    while (*note != '\0') {
+        size_t part = note_part(note, note_columns(width));
+        part = part == 0 ? strlen(note) : part;
+        print_spaces(out, NOTE_INDENT);
+        (void)fprintf(out, "%s%.*s%s%s", colour_code(COLOUR_RED, colours), (int)part, note,
+                      colour_code(COLOUR_NONE, colours), end);
+        note += part;
+        note += *note == ' ';
+    }
+}
 
-    print_spaces(out, NOTE_INDENT);
-    (void)fprintf(out, "%s%s%s%s", colour_code(COLOUR_RED, colours), shown == NULL ? "" : shown,
-                  colour_code(COLOUR_NONE, colours), end);
+static size_t
+note_lines(const char *note, size_t width)
+{
+    size_t lines = 0;
+
+    while (note != NULL && *note != '\0') {
+        size_t part = note_part(note, note_columns(width));
+        note += part == 0 ? strlen(note) : part;
+        note += *note == ' ';
+        lines++;
+    }
+    return lines;
+}
+
+size_t
+table_lines(const struct table *table, size_t width)
+{
+    size_t lines = table->row_count + 1;
+
+    for (size_t i = 0; i < table->row_count; i++)
+        lines += note_lines(table->rows[i].note, width);
+    return lines;
+}
+
+void
+table_cut(struct table *table, size_t rows)
+{
+    while (table->row_count > rows) {
+        struct row *row = &table->rows[--table->row_count];
+        for (size_t i = 0; i < table->column_count; i++)
+            free(row->cells[i].text);
+        free(row->cells);
+        free(row->note);
+    }
 }
 
 void

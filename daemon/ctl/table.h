@@ -25,7 +25,7 @@ struct cell {
 
 struct row {
     struct cell *cells; /* one for each column */
-    char *note;         /* a line beneath; NULL: none */
+    char *note;         /* beneath it, wrapped; NULL: none */
 };
 
 struct table {
@@ -44,6 +44,11 @@ struct row *table_add(struct table *table);
 /* Both copy the text and clean it. */
 void row_set(struct row *row, size_t column, enum colour colour, const char *text);
 void row_note(struct row *row, const char *text);
+
+/* Takes away all rows but the first ones. */
+void table_cut(struct table *table, size_t rows);
+/* How many lines table_print() will print. */
+size_t table_lines(const struct table *table, size_t width);
 
 /* Leaves out and shortens columns until the rest fits into width, 0: whatever it takes. end: what
  * ends each line. */

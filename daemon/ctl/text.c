@@ -75,9 +75,8 @@ text_width(const char *text)
     return width;
 }
 
-/* The bytes of as many characters as fit. */
-static size_t
-prefix_of(const char *text, size_t columns)
+size_t
+text_prefix(const char *text, size_t columns)
 {
     const char *at = text;
     size_t used = 0;
@@ -113,7 +112,7 @@ text_shorten(const char *text, size_t columns)
     if (text_width(text) <= columns || columns < 3)
         return strdup(text);
     size_t head = (columns - 1) / 2;
-    if (asprintf(&shorter, "%.*s%s%s", (int)prefix_of(text, head), text, ellipsis,
+    if (asprintf(&shorter, "%.*s%s%s", (int)text_prefix(text, head), text, ellipsis,
                  suffix_of(text, columns - 1 - head)) < 0)
         return NULL;
     return shorter;

@@ -21,6 +21,9 @@ void print_clean(FILE *out, const char *text);
 /* Columns it takes on the terminal, after text_clean(). */
 size_t text_width(const char *text);
 
+/* The bytes of as many of its first characters as fit into so many columns. */
+size_t text_prefix(const char *text, size_t columns);
+
 /* At most so many columns, its middle replaced by an ellipsis. To free. */
 char *text_shorten(const char *text, size_t columns);
 

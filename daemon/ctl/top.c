@@ -139,28 +139,6 @@ ask_all(struct top *top)
 
 /* ---- drawing -------------------------------------------------------------------------------- */
 
-static void
-limit_rows(struct table *table, size_t rows)
-{
-    while (table->row_count > rows) {
-        struct row *row = &table->rows[--table->row_count];
-        for (size_t i = 0; i < table->column_count; i++)
-            free(row->cells[i].text);
-        free(row->cells);
-        free(row->note);
-    }
-}
-
-static size_t
-lines_of(const struct table *table)
-{
-    size_t lines = table->row_count + 1;
-
-    for (size_t i = 0; i < table->row_count; i++)
-        lines += table->rows[i].note != NULL;
-    return lines;
-}
-
 /* Two tables into so many lines; the requests get what the listeners leave, but three at least. */
 static void
 draw_tables(const struct top *top, const struct terminal *terminal, FILE *out)
@@ -170,11 +148,12 @@ draw_tables(const struct top *top, const struct terminal *terminal, FILE *out)
 
     status_fill(&listeners, json_object_get(top->status, "parameters"));
     requests_fill(&requests, json_object_get(top->requests, "parameters"));
-    while (lines_of(&listeners) + 4 > lines && listeners.row_count > 1)
-        limit_rows(&listeners, listeners.row_count - 1);
+    while (table_lines(&listeners, terminal->width) + 5 > lines && listeners.row_count > 1)
+        table_cut(&listeners, listeners.row_count - 1);
+    size_t used = table_lines(&listeners, terminal->width) + 2;
     table_print(&listeners, out, terminal->width, terminal->colours, LINE_END);
     (void)fputs(LINE_END, out);
-    limit_rows(&requests, lines > lines_of(&listeners) + 2 ? lines - lines_of(&listeners) - 2 : 3);
+    table_cut(&requests, lines > used ? lines - used : 3);
     table_print(&requests, out, terminal->width, terminal->colours, LINE_END);
     table_done(&listeners);
     table_done(&requests);
