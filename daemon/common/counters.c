@@ -100,3 +100,19 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
     }
     *ret = sums;
 }
+
+void
+counter_sums_add(struct counter_sums *sums, const struct counter_sums *more)
+{
+    sums->active += more->active;
+    sums->idle += more->idle;
+    sums->accepted += more->accepted;
+    sums->refused += more->refused;
+    sums->failed += more->failed;
+    sums->vanished += more->vanished;
+    sums->cut += more->cut;
+    sums->truncated += more->truncated;
+    sums->bytes_in += more->bytes_in;
+    sums->bytes_out += more->bytes_out;
+    sums->busy_ns += more->busy_ns;
+}

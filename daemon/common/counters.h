@@ -54,6 +54,7 @@ struct counters {
     _Atomic int32_t retire;      /* so many idle contexts may end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
+    _Atomic uint32_t emptying;   /* draining, but what is in the socket's queue is still accepted */
     struct slot slots[] __attribute__((aligned(64)));
 };
 
@@ -71,6 +72,8 @@ struct counter_sums {
 };
 /* Adds everything up; slots is the creator's own count, not the mapped one. */
 void counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret);
+/* Adds more to sums. */
+void counter_sums_add(struct counter_sums *sums, const struct counter_sums *more);
 
 #define counter_add(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
 /* For a counter with one writer: cheaper than an atomic addition. */

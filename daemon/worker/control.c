@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
+#include "worker/transport.h"
 
 #define MS             1000000ll
 #define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */
@@ -96,6 +97,32 @@ drain(struct control *control, double seconds)
         control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
 }
 
+/* What waits in the socket's queue is still accepted; nobody new gets into it any more. */
+static void
+empty_queue(struct control *control, double seconds)
+{
+    struct ss_server *server = control->server;
+
+    if (server_phase(server) == PHASE_SERVING && server->transport->stream)
+        atomic_store(&server->counters->emptying, 1);
+    drain(control, seconds);
+}
+
+/* Whether the queue still holds connections that are to be accepted. */
+static bool
+empties(const struct control *control)
+{
+    const struct ss_server *server = control->server;
+    struct pollfd queue = {.fd = server->socket, .events = POLLIN};
+
+    if (atomic_load(&server->counters->emptying) == 0)
+        return false;
+    if (server_phase(server) == PHASE_DRAINING && poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
+        return true;
+    atomic_store(&server->counters->emptying, 0);
+    return false;
+}
+
 /* No context accepts any more: the supervisor may know. */
 static void
 tell_stopped(struct control *control)
@@ -123,6 +150,9 @@ on_message(struct control *control, const struct message *message, int fd)
         break;
     case MESSAGE_DRAIN:
         drain(control, (double)message->value / 1000);
+        break;
+    case MESSAGE_EMPTY:
+        empty_queue(control, (double)message->value / 1000);
         break;
     case MESSAGE_CUT:
         drain(control, 0);
@@ -154,7 +184,7 @@ read_channel(struct control *control)
     if (result == -EAGAIN || result == -EBADMSG)
         return;
     if (server_phase(server) < PHASE_DRAINING)
-        log_warning("the supervisor is gone; finishing what runs");
+        log_warning("the supervisor is gone; emptying what runs");
     drain(control, server->settings.drain_timeout);
     server->channel = -1; /* poll() ignores it; the descriptor stays until the end */
 }
@@ -311,6 +341,8 @@ nudge(struct control *control)
     enum server_phase phase = server_phase(server);
     unsigned nudged = 0;
 
+    if (empties(control))
+        return true;
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged = interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0)

@@ -382,7 +382,7 @@ forking_run(struct ss_server *server, struct control *control)
     if (zygote.children == NULL)
         return -ENOMEM;
     look_after(&zygote);
-    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
+    while (server_accepts(server) || zygote.running > 0) {
         if (!control_turn(control)) {
             end_children(&zygote);
             break;

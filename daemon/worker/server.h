@@ -61,7 +61,12 @@ server_phase(const struct ss_server *server)
 static inline bool
 server_accepts(const struct ss_server *server)
 {
-    return server_phase(server) == PHASE_SERVING && !server->terminated;
+    enum server_phase phase = server_phase(server);
+
+    if (server->terminated)
+        return false;
+    return phase == PHASE_SERVING ||
+           (phase == PHASE_DRAINING && atomic_load(&server->counters->emptying) != 0);
 }
 
 /* Lets the control loop look around. Async-signal-safe. */
