@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -134,14 +135,18 @@ worker_load(struct ss_server *server, bool stream, struct errors *errors)
 
 /* Tells the supervisor why, and what kind of fault it is. */
 static int
-fail(struct ss_server *server, enum failure kind, const struct errors *errors)
+fail(struct ss_server *server, enum failure kind, struct errors *errors)
 {
     _cleanup_free_ char *text = errors_join(errors);
+    size_t size = text != NULL ? strlen(text) : 0;
 
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
     int error = channel_send(server->channel, MESSAGE_FAILED, kind,
                              text != NULL ? text : "out of memory", -1);
     if (error < 0)
         log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    errors_done(errors);
     return 1;
 }
 
@@ -239,6 +244,17 @@ activate(struct ss_server *server, struct errors *errors)
     return 0;
 }
 
+static void
+log_confinement(const struct sandbox *sandbox)
+{
+    char landlock[32] = "no Landlock";
+
+    if (sandbox->landlock > 0)
+        (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox->landlock);
+    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
+             getgid(), sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
+}
+
 static int
 serve(struct ss_server *server, struct control *control)
 {
@@ -254,31 +270,16 @@ serve(struct ss_server *server, struct control *control)
     return error < 0 ? 1 : 0;
 }
 
-/* Becomes what the plugin may see, and says what that is. */
-static int
-confine(const struct settings *settings, struct errors *errors)
-{
-    struct sandbox sandbox;
-    char landlock[32] = "no Landlock";
-
-    if (privileges_drop(settings, errors) < 0)
-        return -EPERM;
-    sandbox_enter(&sandbox);
-    if (sandbox.landlock > 0)
-        (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox.landlock);
-    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
-             getgid(), sandbox.seccomp ? "seccomp" : "no seccomp", landlock);
-    return 0;
-}
-
 static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
     static struct control control = {.signals = -1}; /* its thread may outlive us */
+    struct sandbox sandbox;
 
-    if (confine(&server->settings, &errors) < 0)
+    if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    sandbox_enter(&sandbox);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
         return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
@@ -293,6 +294,7 @@ run(struct ss_server *server, const struct brief *brief)
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    log_confinement(&sandbox);
     return serve(server, &control);
 }
 
@@ -312,6 +314,7 @@ worker_main(int argc, char **argv)
     }
     for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
+    (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     int error = read_settings(&server.settings);

@@ -409,8 +409,8 @@ deep_and_long_files_are_survived(void **state)
         _cleanup_free_ char *found = NULL, *text = NULL;
         size_t size = 0, length = strlen(pieces[i]);
 
-        text = malloc(200000);
-        for (; size + length <= 200000; size += length)
+        text = malloc(20000);
+        for (; size + length <= 20000; size += length)
             memcpy(text + size, pieces[i], length);
         rewrite(fd, text, size);
         found = mistakes_in(path);

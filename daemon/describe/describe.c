@@ -6,7 +6,7 @@
  * Owns:     nothing that outlives it.
  * Failures: why the plugin does not load, on standard error.
  */
-#include "worker/describe.h"
+#include "describe/describe.h"
 
 #include <jansson.h>
 #include <stdio.h>
