@@ -105,8 +105,7 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
-/* Serves up to `recycle_after` requests (0: without end). 0, or a negative errno if it could not
- * serve. */
+/* Serves `recycle_after` requests (0: without end). 0, or a negative errno if it could not. */
 static int
 child_serve(struct ss_server *server, struct ss_request *request)
 {
@@ -116,7 +115,6 @@ child_serve(struct ss_server *server, struct ss_request *request)
 
     if (server->once)
         left = 1;
-
     while (left > 0) {
         while ((error = request_get(request)) == -EINTR && !child_retires(server))
             ;
