@@ -72,7 +72,31 @@ once_waits_for_one_request_of_each_listener(void **state)
     assert_int_equal(daemon_wait_exit(daemon), 0);
 }
 
+/* A request that ended badly was a request. */
+static void
+once_ends_however_its_request_did(void **state)
+{
+    static const struct {
+        const char *mixin, *command;
+    } rows[] = {{"forking", "exit 0\n"},
+                {"forking", "_exit 3\n"},
+                {"forking", "abort\n"},
+                {"forking", "pthread_exit\n"},
+                {"threading", "pthread_exit\n"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *listener = listener_text("test", "tcp", rows[i].mixin, "good_command", "");
+        struct daemon *daemon =
+            DAEMON_RUN("--once", "-c", daemon_configuration("listeners = {\n%s};", listener));
+
+        assert_string_equal(client_ask(daemon_address(daemon, "test"), rows[i].command), "");
+        assert_int_equal(daemon_wait_exit(daemon), 0);
+    }
+}
+
 RUN_TESTS(TEST_EACH_SERVER(c38_once_gives_up_after_the_timeout),
           TEST_EACH_SERVER(c38_once_serves_one_request_and_returns),
           TEST_EACH_STREAM(once_serves_no_second_request),
-          TEST(once_waits_for_one_request_of_each_listener))
+          TEST(once_waits_for_one_request_of_each_listener),
+          TEST(once_ends_however_its_request_did))

@@ -214,6 +214,7 @@ unnamed_sender_is_not_answered(void **state)
     assert_int_equal(request->client_size, 0);
     assert_string_equal(reply(REPLY_ALWAYS, "x"), "nothing");
     assert_int_equal(request->error, 0);
+    assert_int_equal(request->reason, CLOSE_DONE);
 }
 
 static void
