@@ -19,7 +19,7 @@
 #include "common/config.h"
 #include "supervisor/check.h"
 #include "supervisor/supervisor.h"
-#include "worker/describe.h"
+#include "describe/describe.h"
 #include "worker/stdio.h"
 #include "worker/worker.h"
 

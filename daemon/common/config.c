@@ -189,8 +189,10 @@ config_load(struct config *config, const char *file, struct errors *errors)
     load_drop_ins(&loading);
     finish(&loading);
     settings_done(&loading.defaults);
-    r = found.exhausted ? -ENOMEM : found.count > 0 ? -EINVAL : 0;
+    r = errors_any(&found) ? -EINVAL : 0;
     errors_move(errors, &found);
+    if (errors->exhausted)
+        r = -ENOMEM;
     return r;
 }
 

@@ -36,6 +36,9 @@ void input_restore(struct input *input);
 
 /* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
 int output_flush(struct ss_request *request);
+/* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.
+ */
+int output_fail(struct ss_request *request, int error);
 /* Forgets what was gathered and any error. */
 void output_reset(struct output *output);
 

@@ -14,6 +14,7 @@
  *           fork that fails is tried again, and logged once.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@
 #include "worker/transport.h"
 
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */
+#define STATUS_USELESS   2            /* of a child that could not even wait for a request */
 #define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
 
 struct zygote {
@@ -103,19 +105,13 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
-static _Noreturn void
-child_main(struct zygote *zygote, struct slot *slot)
+/* Serves up to `recycle_after` requests. 0, or a negative errno if it could not serve. */
+static int
+child_serve(struct ss_server *server, struct ss_request *request)
 {
-    struct ss_server *server = zygote->server;
-    struct ss_request *request;
     uint32_t left = server->once ? 1 : server->settings.recycle_after;
-    int error;
+    int error = 0;
 
-    child_signals(zygote);
-    child_release(zygote);
-    counter_set(slot->context, getpid());
-    if (request_new(server, slot, "child", getpid(), &request) < 0)
-        server_end_process(1);
     while (left > 0) {
         while ((error = request_get(request)) == -EINTR && !child_retires(server))
             ;
@@ -128,9 +124,42 @@ child_main(struct zygote *zygote, struct slot *slot)
         if (server->once)
             server_ask_stop(server);
     }
+    return error == -EINTR || error == -ECANCELED ? 0 : error;
+}
+
+/* The handler called pthread_exit() in the child's only thread. */
+static void
+child_abandon(void *argument)
+{
+    struct ss_request *request = argument;
+    struct ss_server *server = request->server;
+
+    request_abandon(request);
+    counter_set(request->slot->state, SLOT_FREE);
+    request_free(request);
+    if (server->once)
+        server_ask_stop(server);
+    server_end_process(1);
+}
+
+static _Noreturn void
+child_main(struct zygote *zygote, struct slot *slot)
+{
+    struct ss_server *server = zygote->server;
+    struct ss_request *request;
+    int error;
+
+    child_signals(zygote);
+    child_release(zygote);
+    counter_set(slot->context, getpid());
+    if (request_new(server, slot, "child", getpid(), &request) < 0)
+        server_end_process(STATUS_USELESS);
+    pthread_cleanup_push(child_abandon, request);
+    error = child_serve(server, request);
+    pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
     request_free(request);
-    server_end_process(0);
+    server_end_process(error == 0 ? 0 : STATUS_USELESS);
 }
 
 /* ---- in the zygote ---------------------------------------------------------------- */
@@ -173,9 +202,12 @@ fork_child(struct zygote *zygote)
 static void
 top_up(struct zygote *zygote)
 {
+    struct control *control = zygote->control;
     uint32_t idle;
 
-    zygote->control->next_retry = FOREVER;
+    if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
+        return;
+    control->next_retry = FOREVER;
     count_children(zygote, &idle);
     while (idle < zygote->spare && zygote->running < zygote->limit) {
         int error = fork_child(zygote);
@@ -183,7 +215,7 @@ top_up(struct zygote *zygote)
             if (!zygote->cramped)
                 log_warning("cannot fork a child: %s; trying again", strerror(-error));
             zygote->cramped = true;
-            zygote->control->next_retry = monotonic_now() + RETRY_NS;
+            control->next_retry = monotonic_now() + RETRY_NS;
             return;
         }
         zygote->cramped = false;
@@ -217,18 +249,22 @@ static void
 bury(struct zygote *zygote, uint32_t place, int status)
 {
     struct slot *slot = &zygote->server->counters->slots[place];
-    bool cut = server_phase(zygote->server) == PHASE_CUT || counter_get(slot->cancelled) != 0;
+    bool cut = server_phase(zygote->server) == PHASE_CUT || slot_is_cancelled(slot);
+    uint32_t state = counter_get(slot->state);
 
-    if (status != 0 && !cut)
+    /* One that left its slot has said itself why it ends. */
+    if (status != 0 && !cut && state != SLOT_FREE)
         report_death(slot, zygote->children[place], status);
-    if (counter_get(slot->state) == SLOT_BUSY && status != 0) {
+    if (status != 0 && state == SLOT_BUSY) {
         if (cut)
             counter_bump(slot->cut, 1);
         else
             counter_bump(slot->failed, 1);
-        if (zygote->server->once)
-            server_ask_stop(zygote->server);
     }
+    if (state == SLOT_BUSY && zygote->server->once)
+        server_ask_stop(zygote->server);
+    if (state != SLOT_BUSY && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_USELESS)
+        zygote->control->next_retry = monotonic_now() + RETRY_NS;
     counter_set(slot->ended, monotonic_now());
     counter_set(slot->context, 0);
     counter_set(slot->state, SLOT_FREE);
@@ -293,7 +329,7 @@ kill_overtime(const struct zygote *zygote)
     for (uint32_t i = 0; i < zygote->limit; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
-            counter_get(slot->cancelled) == 0 || now - counter_get(slot->started) < limit)
+            !slot_is_cancelled(slot) || now - counter_get(slot->started) < limit)
             continue;
         log_warning("child %d is killed: its request %lu went on after request_timeout",
                     (int)zygote->children[i], counter_get(slot->request));

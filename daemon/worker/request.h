@@ -41,7 +41,8 @@ struct ss_request {
     int output_fd;          /* where that is another one (--stdio), else fd */
     bool ended;             /* end of input was seen */
     bool vanished;          /* an error said that the client is gone */
-    ino_t inode;            /* of fd, once the plugin has asked for it; else 0 */
+    dev_t device;           /* of fd, once the plugin has asked for it */
+    ino_t inode;            /* the same; 0: it has not */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
     struct input input;
     struct output output;
@@ -88,6 +89,9 @@ void request_free(struct ss_request *request);
  */
 int request_get(struct ss_request *request);
 
+/* Gives the request that was just got its number, and tells the counters. */
+void request_take(struct ss_request *request);
+
 /* Sees the request through, from verify_request to close_request. */
 void request_process(struct ss_request *request);
 
@@ -96,6 +100,10 @@ void request_abandon(struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */
 bool request_is_cut(const struct ss_request *request);
+
+/* Whether fd is still its connection: the handler may have closed it, and the number may be another
+ * request's by now. Async-signal-safe. */
+bool request_owns_fd(const struct ss_request *request);
 
 int64_t monotonic_now(void); /* ns */
 

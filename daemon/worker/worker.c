@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -134,7 +135,7 @@ worker_load(struct ss_server *server, bool stream, struct errors *errors)
 
 /* Tells the supervisor why, and what kind of fault it is. */
 static int
-fail(struct ss_server *server, enum failure kind, const struct errors *errors)
+fail(struct ss_server *server, enum failure kind, struct errors *errors)
 {
     _cleanup_free_ char *text = errors_join(errors);
     size_t size = text != NULL ? strlen(text) : 0;
@@ -145,6 +146,7 @@ fail(struct ss_server *server, enum failure kind, const struct errors *errors)
                              text != NULL ? text : "out of memory", -1);
     if (error < 0)
         log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    errors_done(errors);
     return 1;
 }
 
@@ -272,7 +274,7 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
-    struct control control = {.signals = -1};
+    static struct control control = {.signals = -1}; /* its thread may outlive us */
     struct sandbox sandbox;
 
     if (privileges_drop(&server->settings, &errors) < 0)
@@ -312,6 +314,7 @@ worker_main(int argc, char **argv)
     }
     for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
+    (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     int error = read_settings(&server.settings);

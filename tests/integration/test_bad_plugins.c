@@ -148,7 +148,12 @@ expect_served(const char *plugin, const char *scheme, const char *mixin, const c
 {
     struct daemon *daemon = daemon_serve(scheme, mixin, plugin, "");
 
-    assert_string_equal(client_ask(daemon_address(daemon, "test"), "hello\n"), answer);
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    if (!scheme_is_stream(scheme)) /* a stream is answered unasked */
+        client_send(client, "hello\n");
+    assert_string_equal(client_receive(client), answer);
+    client_close(client);
     daemon_expect_stop(daemon);
 }
 
