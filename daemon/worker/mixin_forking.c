@@ -5,7 +5,7 @@
  * The worker is a zygote: it has loaded the plugin, never starts a thread, and
  * forks children ahead of need. A child waits in accept itself, says so when
  * it has taken a request (the zygote forks the next), serves it and exits;
- * with `recycle_after` above 1 it serves so many. At `max_connections` nobody
+ * with another `recycle_after` it serves so many. At `max_connections` nobody
  * waits in accept, and the kernel's queue holds the rest.
  *
  * Runs in:  the zygote (control loop, forking, reaping) and its children.
@@ -105,13 +105,16 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
-/* Serves up to `recycle_after` requests. 0, or a negative errno if it could not serve. */
+/* Serves `recycle_after` requests (0: without end). 0, or a negative errno if it could not. */
 static int
 child_serve(struct ss_server *server, struct ss_request *request)
 {
-    uint32_t left = server->once ? 1 : server->settings.recycle_after;
+    uint64_t left =
+        server->settings.recycle_after == 0 ? UINT64_MAX : server->settings.recycle_after;
     int error = 0;
 
+    if (server->once)
+        left = 1;
     while (left > 0) {
         while ((error = request_get(request)) == -EINTR && !child_retires(server))
             ;
