@@ -38,7 +38,8 @@ struct zygote {
     struct ss_server *server;
     struct control *control;
     pid_t pid;
-    pid_t *children; /* by slot; 0: none */
+    pid_t *children;            /* by slot; 0: none */
+    struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
     uint32_t running; /* children not reaped */
     bool cramped;     /* the last fork failed */
@@ -58,15 +59,22 @@ on_terminate(int signal)
     (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
 }
 
+/* The zygote reads SIGTERM and blocks it; its children have this handler from birth. */
+static void
+prepare_signals(struct ss_server *server)
+{
+    struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
+
+    child_server = server;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
 static void
 child_signals(struct zygote *zygote)
 {
-    struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
     sigset_t none;
 
-    child_server = zygote->server;
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGTERM, &action, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -74,7 +82,7 @@ child_signals(struct zygote *zygote)
         server_end_process(0); /* it died before we could ask to be told */
 }
 
-/* What belongs to the zygote alone. */
+/* What belongs to the zygote alone. Memory stays: giving it back would cost a page. */
 static void
 child_release(struct zygote *zygote)
 {
@@ -84,7 +92,6 @@ child_release(struct zygote *zygote)
     if (server->channel >= 0)
         (void)close(server->channel);
     server->channel = -1;
-    free(zygote->children);
 }
 
 /* A child with a connection of its own needs the listening socket no more. */
@@ -139,7 +146,6 @@ child_abandon(void *argument)
 
     request_abandon(request);
     counter_set(request->slot->state, SLOT_FREE);
-    request_free(request);
     if (server->once)
         server_ask_stop(server);
     server_end_process(1);
@@ -148,20 +154,18 @@ child_abandon(void *argument)
 static _Noreturn void
 child_main(struct zygote *zygote, struct slot *slot)
 {
-    struct ss_server *server = zygote->server;
-    struct ss_request *request;
+    struct ss_request *request = zygote->request;
     int error;
 
     child_signals(zygote);
     child_release(zygote);
-    counter_set(slot->context, getpid());
-    if (request_new(server, slot, "child", getpid(), &request) < 0)
-        server_end_process(STATUS_USELESS);
+    request->slot = slot;
+    request->context_number = getpid();
+    counter_set(slot->context, request->context_number);
     pthread_cleanup_push(child_abandon, request);
-    error = child_serve(server, request);
+    error = child_serve(zygote->server, request);
     pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
-    request_free(request);
     server_end_process(error == 0 ? 0 : STATUS_USELESS);
 }
 
@@ -382,8 +386,10 @@ forking_run(struct ss_server *server, struct control *control)
         .children = calloc(server->settings.max_connections, sizeof(pid_t)),
     };
 
-    if (zygote.children == NULL)
+    if (zygote.children == NULL || request_new(server, NULL, "child", 0, &zygote.request) < 0)
         return -ENOMEM;
+    request_reserve(zygote.request);
+    prepare_signals(server);
     look_after(&zygote);
     while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
         if (!control_turn(control)) {
@@ -392,6 +398,7 @@ forking_run(struct ss_server *server, struct control *control)
         }
         look_after(&zygote);
     }
+    request_free(zygote.request);
     free(zygote.children);
     return 0;
 }
