@@ -79,14 +79,22 @@ request_new(struct ss_server *server, struct slot *slot, const char *kind, int n
     request->server = server;
     request->slot = slot;
     request->fd = request->output_fd = -1;
-    if (number > 0)
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s-%d",
-                       server->settings.name, kind, number);
-    else
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s",
-                       server->settings.name, kind);
+    request->kind = kind;
+    request->context_number = number;
     *ret = request;
     return 0;
+}
+
+void
+request_reserve(struct ss_request *request)
+{
+    const struct settings *settings = &request->server->settings;
+    bool stream = request->server->transport->stream;
+
+    (void)input_reserve(&request->input,
+                        (size_t)(stream ? settings->read_buffer : settings->max_packet_size));
+    if (stream)
+        (void)output_reserve(&request->output, (size_t)settings->write_buffer);
 }
 
 void

@@ -165,7 +165,7 @@ what_a_plugin_states_is_served(void **state)
     expect_served("bad_mixin", "tcp", "forking", "bad_mixin\n");
     expect_served("bad_transport_datagram", "udp", "none", "bad_transport_datagram\n");
     expect_served("bad_transport_stream", "unix", "none", "bad_transport_stream\n");
-    expect_served("good_hook_elsewhere", "tcp", "forking", "elsewhere\n");
+    expect_served("good_hook_elsewhere", "tcp", "forking", "elsewhere");
 }
 
 static void
