@@ -238,12 +238,6 @@ begin(struct ss_request *request)
     log_set_context(&request->log);
 }
 
-static bool
-time_is_up(const struct ss_request *request)
-{
-    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
-}
-
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
@@ -254,7 +248,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if ((error == -ECANCELED || error == -ETIMEDOUT) && time_is_up(request))
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
@@ -402,7 +396,7 @@ request_process(struct ss_request *request)
         request->reason = CLOSE_REFUSED;
     } else {
         finish_request(request, &failed);
-        if (request->reason == CLOSE_FAILED)
+        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
             report_failure(request, failed);
     }
     dispose(request);
