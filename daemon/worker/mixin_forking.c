@@ -124,7 +124,7 @@ child_get(struct ss_request *request)
     int error;
 
     if (request->fd >= 0) {
-        counter_set(request->slot->state, SLOT_BUSY);
+        request_take(request);
         return 0;
     }
     while ((error = request_get(request)) == -EINTR && !child_retires(server))

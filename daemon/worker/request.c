@@ -248,7 +248,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if (error == -ECANCELED && request->deadline != FOREVER)
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
@@ -396,7 +396,7 @@ request_process(struct ss_request *request)
         request->reason = CLOSE_REFUSED;
     } else {
         finish_request(request, &failed);
-        if (request->reason == CLOSE_FAILED)
+        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
             report_failure(request, failed);
     }
     dispose(request);
