@@ -238,6 +238,12 @@ begin(struct ss_request *request)
     log_set_context(&request->log);
 }
 
+static bool
+time_is_up(const struct ss_request *request)
+{
+    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
+}
+
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
@@ -248,7 +254,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && time_is_up(request))
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
