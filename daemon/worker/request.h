@@ -42,6 +42,8 @@ struct ss_request {
     bool ended;             /* end of input was seen */
     bool vanished;          /* an error said that the client is gone */
     ino_t inode;            /* of fd, once the plugin has asked for it; else 0 */
+    bool drained;           /* the last receive took all there was: wait before the next */
+    int turns;              /* receives and sends left until others get their turn */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
     struct input input;
     struct output output;
@@ -81,12 +83,25 @@ int request_new(struct ss_server *server, struct slot *slot, const char *kind, i
                 struct ss_request **ret);
 void request_free(struct ss_request *request);
 
+/* The same in memory that the caller has; request_done() frees the buffers. */
+void request_init(struct ss_request *request, struct ss_server *server, struct slot *slot,
+                  const char *kind, int number);
+void request_done(struct ss_request *request);
+
 /*
  * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,
  * look at server->due. -ECANCELED: this context shall not accept any more.
  * Another error: the listening socket is broken.
  */
 int request_get(struct ss_request *request);
+
+/*
+ * One attempt at it. More results: -EAGAIN, there is none; -ENOBUFS, out of
+ * descriptors or memory (it has been logged): pause; -ECONNABORTED, try again.
+ */
+int request_try(struct ss_request *request);
+void request_note_starvation(struct ss_server *server, int error);
+#define REQUEST_STARVED_PAUSE 100000000 /* ns */
 
 /* Sees the request through, from verify_request to close_request. */
 void request_process(struct ss_request *request);
