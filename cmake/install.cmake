@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 
 set(plugin_dir lib/sockserverd/plugins) # the same on every distribution
 install(TARGETS sockserverd DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS worker_program DESTINATION lib/sockserverd) # found from beside bin
 install(TARGETS ${installed_plugins} DESTINATION ${plugin_dir})
 install(DIRECTORY include/sockserver DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN *.h)

@@ -19,7 +19,7 @@
 #include "common/config.h"
 #include "supervisor/check.h"
 #include "supervisor/supervisor.h"
-#include "worker/describe.h"
+#include "describe/describe.h"
 #include "worker/stdio.h"
 #include "worker/worker.h"
 
@@ -48,6 +48,13 @@ print_errors(const struct errors *errors)
     return errors_any(errors) ? STATUS_CONFIGURATION : STATUS_FINE;
 }
 
+static int
+report_failure(const char *what, int error)
+{
+    (void)fprintf(stderr, "sockserverd: cannot %s: %s\n", what, strerror(-error));
+    return STATUS_FAILED;
+}
+
 /* What the command line says about everything goes over what the file says. */
 static int
 override(struct config *config, const struct commandline *commandline)
@@ -63,12 +70,15 @@ override(struct config *config, const struct commandline *commandline)
     return config->plugin_path == NULL ? -ENOMEM : 0;
 }
 
-/* The plugins were looked for in the file's path. */
+/* They were looked for in the file's path; what else is wrong with them is already known. */
 static void
-find_plugins_again(struct config *config, struct errors *errors)
+find_plugins_again(struct config *config)
 {
+    struct errors known = {0};
+
     for (size_t i = 0; i < config->listener_count; i++)
-        settings_finish(&config->listeners[i], config->plugin_path, errors);
+        settings_finish(&config->listeners[i], config->plugin_path, &known);
+    errors_done(&known);
 }
 
 static int
@@ -76,8 +86,13 @@ load_file(struct config *config, const struct commandline *commandline, struct e
 {
     int r = config_load(config, commandline->config_file, errors);
 
-    if (r == 0 && (r = override(config, commandline)) == 0 && commandline->plugin_path != NULL)
-        find_plugins_again(config, errors);
+    if (r < 0 && r != -EINVAL)
+        return r;
+    int overridden = override(config, commandline);
+    if (overridden < 0)
+        return overridden;
+    if (commandline->plugin_path != NULL)
+        find_plugins_again(config);
     return r;
 }
 
@@ -99,14 +114,14 @@ load_commandline(struct config *config, const struct commandline *commandline,
 }
 
 static int
-check(const struct config *config, struct errors *errors)
+check(const struct config *config, const struct commandline *commandline, struct errors *errors)
 {
+    /* Only mistakes are of interest, unless more was asked for. */
+    log_set_level(commandline->log_level >= 0 ? commandline->log_level : LOG_WARNING);
     int r = check_listeners(config, errors);
 
-    if (r < 0) {
-        (void)fprintf(stderr, "sockserverd: cannot check: %s\n", strerror(-r));
-        return STATUS_FAILED;
-    }
+    if (r < 0)
+        return report_failure("check the listeners", r);
     int status = print_errors(errors);
     if (status == STATUS_FINE)
         (void)puts("configuration OK");
@@ -138,9 +153,9 @@ serve(const struct commandline *commandline)
     if (errors_any(&errors) && !commandline->check)
         status = print_errors(&errors);
     else if (r < 0 && r != -EINVAL)
-        status = STATUS_FAILED;
+        status = report_failure("load the configuration", r);
     else if (commandline->check)
-        status = check(&config, &errors);
+        status = check(&config, commandline, &errors);
     else
         status = run_supervisor(commandline, &config);
     config_done(&config);

@@ -73,7 +73,7 @@ valid_port(const char *port)
 {
     size_t digits = strspn(port, "0123456789");
 
-    if (*port == '\0' || strlen(port) > 32)
+    if (!isalnum((unsigned char)*port) || strlen(port) > 32)
         return false;
     if (port[digits] == '\0')
         return digits <= 5 && strtol(port, NULL, 10) <= 65535;

@@ -59,7 +59,8 @@ channel_send(int channel, enum message_type type, uint64_t value, const char *te
     return 0;
 }
 
-/* The attached descriptor, or -1. The kernel attaches at most the one there is room for. */
+/* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not
+ * CMSG_SPACE(), whose padding holds a second. */
 static int
 received_fd(struct msghdr *packet)
 {
@@ -80,7 +81,7 @@ channel_receive(int channel, struct message *ret, int *ret_fd)
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = sizeof(control),
+        .msg_controllen = CMSG_LEN(sizeof(int)),
     };
     ssize_t size;
 

@@ -29,9 +29,10 @@ cleanup_fclose(FILE **file)
         (void)fclose(*file);
 }
 
-#define _cleanup_free_   __attribute__((cleanup(cleanup_free)))
-#define _cleanup_close_  __attribute__((cleanup(cleanup_close)))
-#define _cleanup_fclose_ __attribute__((cleanup(cleanup_fclose)))
+/* "unused": holding something until the end of the scope is a use, which clang does not see. */
+#define _cleanup_free_   __attribute__((cleanup(cleanup_free), unused))
+#define _cleanup_close_  __attribute__((cleanup(cleanup_close), unused))
+#define _cleanup_fclose_ __attribute__((cleanup(cleanup_fclose), unused))
 
 /* Gives the value away: the local no longer releases it. */
 #define take_fd(fd)                                                                                \

@@ -386,8 +386,8 @@ listener_name(const char *plugin)
 static int
 set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
 {
-    const char *address =
-        commandline->role == ROLE_STDIO ? "tcp://localhost:0" : commandline->address;
+    /* --stdio and --describe have none, and use none. */
+    const char *address = commandline->address != NULL ? commandline->address : "tcp://localhost:0";
 
     settings_set(settings, "address", address, VALUE_PLAIN, NULL, 0, errors);
     settings_set(settings, "plugin", commandline->plugin, VALUE_PLAIN, NULL, 0, errors);

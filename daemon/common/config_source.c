@@ -346,9 +346,15 @@ include_file(struct cursor *cursor, const char *name)
 static int
 take_include(struct cursor *cursor)
 {
-    _cleanup_free_ char *name = include_name(cursor->at);
-    int r = name == NULL ? 0 : include_file(cursor, name);
+    _cleanup_free_ char *name = NULL;
+    int r;
 
+    errno = 0;
+    name = include_name(cursor->at);
+    if (name == NULL)
+        r = -errno; /* no whole directive is libconfig's to refuse */
+    else
+        r = include_file(cursor, name);
     cursor->at += strcspn(cursor->at, "\n");
     return r;
 }

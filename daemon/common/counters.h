@@ -12,6 +12,7 @@
 #define SOCKSERVERD_COMMON_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,15 +30,15 @@ struct slot {
     _Atomic uint32_t state;     /* enum slot_state */
     _Atomic uint32_t stage;     /* enum slot_stage */
     _Atomic int32_t context;    /* thread id or child pid; 0: none */
-    _Atomic uint32_t cancelled; /* set by the control loop: its request's time is up */
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
+    _Atomic uint64_t cancelled; /* set by the control loop: the time of this request is up */
     _Atomic int64_t ended;      /* when the last one ended */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started */
     _Atomic uint64_t accepted; /* connections accepted, datagrams received */
-    _Atomic uint64_t refused;  /* by verify_request or setup */
-    _Atomic uint64_t failed;   /* handle_error was due */
+    _Atomic uint64_t refused;  /* by verify_request */
+    _Atomic uint64_t failed;   /* setup or handle did, or the handler ended its thread or process */
     _Atomic uint64_t vanished; /* the client went away */
     _Atomic uint64_t cut;      /* by a drain's deadline or request_timeout */
     _Atomic uint64_t truncated;
@@ -51,7 +52,7 @@ struct counters {
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
     _Atomic int32_t retire;      /* so many idle contexts may end */
-    _Atomic uint32_t starved;   /* accepting is paused for want of descriptors or memory */
+    _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     struct slot slots[] __attribute__((aligned(64)));
 };
@@ -79,5 +80,14 @@ void counters_sum(const struct counters *counters, uint32_t slots, struct counte
                           memory_order_relaxed)
 #define counter_set(counter, n) atomic_store_explicit(&(counter), (n), memory_order_relaxed)
 #define counter_get(counter)    atomic_load_explicit(&(counter), memory_order_relaxed)
+
+/* Whether the control loop found that the slot's request went on after request_timeout. */
+static inline bool
+slot_is_cancelled(const struct slot *slot)
+{
+    uint64_t cancelled = counter_get(slot->cancelled);
+
+    return cancelled != 0 && cancelled == counter_get(slot->request);
+}
 
 #endif

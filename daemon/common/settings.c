@@ -293,9 +293,6 @@ remember(struct settings *settings, const struct setting *setting, const char *f
     struct setting_place *place;
     char *copy = NULL;
 
-    settings->set |= UINT64_C(1) << row;
-    settings->wrong &= ~(UINT64_C(1) << row);
-    settings->wrong |= (uint64_t)wrong << row;
     if (settings->places == NULL)
         settings->places = calloc(settings_count, sizeof(*settings->places));
     if (settings->places == NULL || (file != NULL && (copy = strdup(file)) == NULL))
@@ -303,6 +300,9 @@ remember(struct settings *settings, const struct setting *setting, const char *f
     place = &settings->places[row];
     free(place->file);
     *place = (struct setting_place){.file = copy, .line = line};
+    settings->set |= UINT64_C(1) << row;
+    settings->wrong &= ~(UINT64_C(1) << row);
+    settings->wrong |= (uint64_t)wrong << row;
     return 0;
 }
 

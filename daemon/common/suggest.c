@@ -66,11 +66,19 @@ distance(const char *word, size_t word_length, const char *name, size_t name_len
     return last[name_length];
 }
 
+/* "thread" for "threading", "forks" for "forking", "allow_reuse_address" for "reuse_address". */
 static bool
-begins_or_ends_with(const char *text, size_t length, const char *part, size_t part_length)
+shares_an_end(const char *one, size_t one_length, const char *other, size_t other_length)
 {
-    return length >= part_length && (strncasecmp(text, part, part_length) == 0 ||
-                                     strcasecmp(text + length - part_length, part) == 0);
+    size_t shorter = one_length < other_length ? one_length : other_length, same = 0;
+
+    if (shorter < 4)
+        return false;
+    while (same < shorter &&
+           tolower((unsigned char)one[same]) == tolower((unsigned char)other[same]))
+        same++;
+    return (same >= 4 && same * 4 >= shorter * 3) ||
+           strcasecmp(one + one_length - shorter, other + other_length - shorter) == 0;
 }
 
 /* How far, or a cost beyond every limit. */
@@ -88,9 +96,7 @@ cost(const char *word, size_t word_length, const char *name)
     /* Replacing every letter of a very short word is no slip. */
     if (far <= limit && far < least((unsigned)word_length, (unsigned)name_length) * EDIT)
         return far;
-    if (word_length >= 4 && name_length >= 4 &&
-        (begins_or_ends_with(name, name_length, word, word_length) ||
-         begins_or_ends_with(word, word_length, name, name_length)))
+    if (shares_an_end(word, word_length, name, name_length))
         return LONGEST * EDIT + far; /* behind every true slip */
     return ~0u;
 }

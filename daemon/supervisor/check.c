@@ -104,7 +104,7 @@ begin(struct trial *trial)
         .settings = trial->settings,
         .options = &check_options,
         .socket_fd = -1,
-        .address = trial->settings->address.text,
+        .address = trial->settings->address.text == NULL ? "" : trial->settings->address.text,
         .stream = address_is_stream(&trial->settings->address),
         .start_usec = START_USEC,
         .handler = on_process,
@@ -121,6 +121,8 @@ begin_next(struct check *check)
         struct trial *trial = &check->trials[check->next];
         *trial = (struct trial){.check = check, .settings = &check->config->listeners[check->next]};
         check->next++;
+        if (trial->settings->plugin_file == NULL)
+            continue; /* that it names none has been said */
         int r = begin(trial);
         if (r < 0)
             check->result = r;

@@ -121,24 +121,40 @@ become_stopped(struct listener *listener)
     enter(listener, LISTENER_STOPPED);
 }
 
+/* A copy with its lines joined; NULL without memory. */
+static char *
+one_line(const char *text)
+{
+    size_t size = strlen(text);
+
+    while (size > 0 && text[size - 1] == '\n')
+        size--;
+    char *line = strndup(text, size);
+    for (char *c = line; c != NULL && *c != '\0'; c++)
+        if (*c == '\n')
+            *c = ' ';
+    return line;
+}
+
 /* One line for each new reason; the same again is only for who debugs. */
 static void
 log_problem(struct listener *listener, const char *text, uint64_t delay_usec)
 {
-    bool known = listener->problem != NULL && strcmp(listener->problem, text) == 0;
+    _cleanup_free_ char *line = one_line(text);
+    bool known = line != NULL && listener->problem != NULL && strcmp(listener->problem, line) == 0;
 
     if (listener->host->keep_trying)
-        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)", text,
-                 (double)delay_usec / 1e6);
+        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)",
+                 line == NULL ? text : line, (double)delay_usec / 1e6);
     else
-        log_here(listener, LOG_ERR, "%s", text);
+        log_here(listener, LOG_ERR, "%s", line == NULL ? text : line);
     if (!known) {
         free(listener->problem);
-        listener->problem = strdup(text);
+        listener->problem = take_pointer(line);
     }
 }
 
-/* It could not start. */
+/* It could not start. text may have several lines. */
 static void
 fail(struct listener *listener, const char *text)
 {
@@ -307,7 +323,7 @@ on_process_gone(struct listener *listener, struct process *process)
             replace(listener, process);
         break;
     case LISTENER_DRAINING:
-        if (!process_ended_well(process))
+        if (!process_ended_well(process) && !process_has_failed(process))
             log_here(listener, LOG_WARNING, "worker %d %s while draining",
                      (int)process_pid(process), process_fate(process));
         if (!listener_has_processes(listener))

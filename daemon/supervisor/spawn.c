@@ -2,10 +2,12 @@
 /*
  * spawn.c - starting a worker process
  *
- * A worker is this program, forked and executed anew: it gets a fresh address
+ * A worker is forked and executes a program anew: it gets a fresh address
  * layout, none of the other listeners' secrets, and only the descriptors
- * that channel.h names. /proc/self/exe stays this very program even if the
- * file on disk is replaced.
+ * that channel.h names. The program is the one beside ours that links nothing
+ * but the C library (a fork costs by the mapping, and each library is five),
+ * or else ours again. It is opened once: all workers are of one version, even
+ * if the files on disk are replaced.
  *
  * Runs in:  the supervisor, and for a moment its forked child.
  * Owns:     nothing beyond a call.
@@ -15,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +30,9 @@
 extern char **environ;
 
 #define EXIT_NOT_EXECUTED 127
+
+/* From the folder of this program; the same in a build folder and where it is installed. */
+#define WORKER_PROGRAM "/../lib/sockserverd/worker"
 
 /* Sources are moved above this before they take their places, so that none is overwritten. */
 #define HIGH_FD 64
@@ -144,13 +150,16 @@ volunteer_for_oom(void)
         return; /* e.g. no /proc: nothing lost */
 }
 
-/* Puts fds[i] at INHERITED_SETTINGS + i (-1: nothing there) and closes all others. */
+/* Puts fds[i] at INHERITED_SETTINGS + i (-1: nothing there), the program behind them, and closes
+ * all others. */
 static int
-place_fds(int *fds)
+place_fds(int *fds, int program)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return -errno;
+    if ((program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
         return -errno;
     for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++)
         if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
@@ -162,11 +171,13 @@ place_fds(int *fds)
         else if (dup2(fds[i], place) < 0)
             return -errno;
     }
-    return close_range(INHERITED_END, ~0U, 0) < 0 ? -errno : 0;
+    if (dup3(program, INHERITED_END, O_CLOEXEC) < 0)
+        return -errno;
+    return close_range(INHERITED_END + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
 static _Noreturn void
-become_worker(int *fds, char *const *arguments, char *const *environment)
+become_worker(int program, int *fds, char *const *arguments, char *const *environment)
 {
     int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
     char text[128];
@@ -174,18 +185,51 @@ become_worker(int *fds, char *const *arguments, char *const *environment)
     default_signals();
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
-    int r = place_fds(fds);
+    int r = place_fds(fds, program);
     if (r == 0) {
         channel = INHERITED_CHANNEL;
-        (void)execve("/proc/self/exe", arguments, environment);
+        (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);
         r = -errno;
     }
-    (void)snprintf(text, sizeof(text), "cannot execute /proc/self/exe: %s", strerror(-r));
+    (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s", strerror(-r));
     (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text, -1);
     _exit(EXIT_NOT_EXECUTED);
 }
 
 /* ---- in the supervisor ----------------------------------------------------- */
+
+static int program_fd = -1;
+
+int
+spawn_use_program(const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (program_fd >= 0)
+        (void)close(program_fd);
+    program_fd = fd;
+    return 0;
+}
+
+/* The program of every worker, or a negative errno. */
+static int
+worker_program(void)
+{
+    char path[PATH_MAX + sizeof(WORKER_PROGRAM)];
+    int r = program_fd >= 0 ? 0 : -ENOENT;
+
+    ssize_t size = r < 0 ? readlink("/proc/self/exe", path, PATH_MAX) : 0;
+    if (size > 0) {
+        path[size] = '\0';
+        (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
+        r = spawn_use_program(path);
+    }
+    if (r < 0)
+        r = spawn_use_program("/proc/self/exe");
+    return r < 0 ? r : program_fd;
+}
 
 static int
 fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
@@ -194,7 +238,10 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
     _cleanup_free_ char **environment = make_environment();
     _cleanup_free_ char *address_argument = NULL;
     char level[32];
+    int program = worker_program();
 
+    if (program < 0)
+        return program;
     if (environment == NULL || asprintf(&address_argument, "--address=%s", address) < 0)
         return -ENOMEM;
     (void)snprintf(level, sizeof(level), "--level=%d", log_level());
@@ -216,7 +263,7 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(fds, (char *const *)arguments, environment);
+        become_worker(program, fds, (char *const *)arguments, environment);
     return pid < 0 ? -errno : pid;
 }
 

@@ -26,7 +26,7 @@ ss_cancelled(struct ss_request *request)
     const struct ss_server *server = request->server;
 
     if (server_phase(server) >= PHASE_DRAINING || server->terminated ||
-        counter_get(request->slot->cancelled) != 0)
+        slot_is_cancelled(request->slot))
         return true;
     return request->deadline != FOREVER && monotonic_now() >= request->deadline;
 }
@@ -81,27 +81,6 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
     return result;
 }
 
-int
-ss_fd(struct ss_request *request)
-{
-    struct stat status;
-
-    if (request->fd < 0)
-        return -EBADF;
-    if (request->inode == 0 && fstat(request->fd, &status) == 0)
-        request->inode = status.st_ino;
-    return request->fd;
-}
-
-/* ---- who ---------------------------------------------------------------------- */
-
-const struct sockaddr *
-ss_client_address(struct ss_request *request, socklen_t *size)
-{
-    *size = request->client_size;
-    return (const struct sockaddr *)&request->client;
-}
-
 static int
 credentials(struct ss_request *request)
 {
@@ -119,6 +98,30 @@ credentials(struct ss_request *request)
         }
     }
     return request->credentials_state < 0 ? request->credentials_state : 0;
+}
+
+int
+ss_fd(struct ss_request *request)
+{
+    struct stat status;
+
+    if (request->fd < 0)
+        return -EBADF;
+    if (request->inode == 0 && fstat(request->fd, &status) == 0) {
+        request->device = status.st_dev;
+        request->inode = status.st_ino;
+        (void)credentials(request); /* later the plugin may have closed it */
+    }
+    return request->fd;
+}
+
+/* ---- who ---------------------------------------------------------------------- */
+
+const struct sockaddr *
+ss_client_address(struct ss_request *request, socklen_t *size)
+{
+    *size = request->client_size;
+    return (const struct sockaddr *)&request->client;
 }
 
 int
@@ -159,7 +162,15 @@ ss_client_name(struct ss_request *request)
 const char *
 ss_worker_name(struct ss_request *request)
 {
-    return request->worker_name;
+    char *name = request->worker_name;
+    const size_t size = sizeof(request->worker_name);
+    const char *listener = request->server->settings.name;
+
+    if (name[0] == '\0' && request->context_number > 0)
+        (void)snprintf(name, size, "%s-%s-%d", listener, request->kind, request->context_number);
+    else if (name[0] == '\0')
+        (void)snprintf(name, size, "%s-%s", listener, request->kind);
+    return name;
 }
 
 /* ---- the plugin's own data ------------------------------------------------------ */

@@ -263,8 +263,9 @@ make_room(struct input *input, size_t max_line)
         input->end = held;
         return 0;
     }
+    /* One byte more than a line may have: it tells a line's end from its excess. */
     size_t capacity = input->capacity * 2;
-    return input_reserve(input, capacity < max_line ? capacity : max_line);
+    return input_reserve(input, capacity <= max_line ? capacity : max_line + 1);
 }
 
 /* Hands out size bytes from start as a line, with a NUL in place of the byte behind it. */
@@ -295,7 +296,7 @@ ss_readline(struct ss_request *request, char **line)
         const char *newline = from != NULL ? memchr(from, '\n', held - searched) : NULL;
         size_t size = newline != NULL ? (size_t)(newline - input->data) - input->start + 1 : held;
 
-        if (size > max_line || (newline == NULL && size == max_line && !request->ended))
+        if (size > max_line)
             return -EMSGSIZE;
         if (newline != NULL)
             return give_line(input, size, line);
@@ -335,7 +336,7 @@ output_reset(struct output *output)
     output->error = 0;
 }
 
-static int
+int
 output_reserve(struct output *output, size_t capacity)
 {
     if (output->capacity >= capacity)
@@ -352,8 +353,7 @@ output_reserve(struct output *output, size_t capacity)
     return 0;
 }
 
-/* Notes a failure so that everything after it fails too. */
-static int
+int
 output_fail(struct ss_request *request, int error)
 {
     request->output.error = error;

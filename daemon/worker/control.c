@@ -197,7 +197,8 @@ start_times(struct control *control)
         control->next_timeout = monotonic_after(server->settings.timeout);
     if (server->settings.request_timeout > 0)
         control->next_scan = now + SCAN_INTERVAL;
-    if (server->settings.mixin == MIXIN_THREADING || server->settings.recycle_after > 1)
+    if (server->settings.mixin == MIXIN_THREADING ||
+        (server->settings.mixin == MIXIN_FORKING && server->settings.recycle_after != 1))
         control->next_trim = now + TRIM_INTERVAL;
 }
 
@@ -244,11 +245,14 @@ scan_overtime(struct control *control, int64_t now)
     control->next_scan = now + SCAN_INTERVAL;
     for (uint32_t i = 0; i < server->slot_count; i++) {
         struct slot *slot = &server->counters->slots[i];
-        if (counter_get(slot->state) != SLOT_BUSY || now - counter_get(slot->started) < limit)
+        if (atomic_load(&slot->state) != SLOT_BUSY)
             continue;
-        if (atomic_exchange(&slot->cancelled, 1) == 0)
+        uint64_t request = atomic_load(&slot->request); /* before its time: see request_get() */
+        if (now - counter_get(slot->started) < limit)
+            continue;
+        if (atomic_exchange(&slot->cancelled, request) != request)
             log_warning("request %lu goes on after its request_timeout; its connection is shut",
-                        counter_get(slot->request));
+                        request);
         interrupt_context(server, slot);
     }
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/address.h"
 #include "worker/mixin.h"
@@ -74,6 +75,19 @@ note_sender(struct ss_request *request, const struct ucred *sender)
     request->credentials_state = sender->pid > 0 ? 1 : -ENODATA;
 }
 
+/* Whoever may send to a Unix socket may attach descriptors. Nobody asked for them. */
+static void
+close_descriptors(const struct cmsghdr *attached)
+{
+    size_t count = (attached->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(attached) + i * sizeof(int), sizeof(int));
+        (void)close(fd);
+    }
+}
+
 static void
 read_control(struct ss_request *request, struct msghdr *message)
 {
@@ -86,6 +100,8 @@ read_control(struct ss_request *request, struct msghdr *message)
             note_ipv4_destination(request, data);
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
             note_sender(request, data);
+        else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            close_descriptors(c);
     }
 }
 

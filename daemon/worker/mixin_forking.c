@@ -5,7 +5,9 @@
  * The worker is a zygote: it has loaded the plugin, never starts a thread, and
  * forks children ahead of need. A child waits in accept itself, says so when
  * it has taken a request (the zygote forks the next), serves it and exits;
- * with `recycle_after` above 1 it serves so many. At `max_connections` nobody
+ * with `recycle_after` above 1 it serves so many. Under load, when connections
+ * are waiting already, the zygote takes them and children are born with one:
+ * a fifth less work than waking a child up for it. At `max_connections` nobody
  * waits in accept, and the kernel's queue holds the rest.
  *
  * Runs in:  the zygote (control loop, forking, reaping) and its children.
@@ -14,6 +16,8 @@
  *           fork that fails is tried again, and logged once.
  */
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +34,15 @@
 #include "worker/transport.h"
 
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */
+#define STATUS_USELESS   2            /* of a child that could not even wait for a request */
 #define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
 
 struct zygote {
     struct ss_server *server;
     struct control *control;
     pid_t pid;
-    pid_t *children; /* by slot; 0: none */
+    pid_t *children;            /* by slot; 0: none */
+    struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
     uint32_t running; /* children not reaped */
     bool cramped;     /* the last fork failed */
@@ -56,15 +62,22 @@ on_terminate(int signal)
     (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
 }
 
+/* The zygote reads SIGTERM and blocks it; its children have this handler from birth. */
+static void
+prepare_signals(struct ss_server *server)
+{
+    struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
+
+    child_server = server;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
 static void
 child_signals(struct zygote *zygote)
 {
-    struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
     sigset_t none;
 
-    child_server = zygote->server;
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGTERM, &action, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -72,7 +85,7 @@ child_signals(struct zygote *zygote)
         server_end_process(0); /* it died before we could ask to be told */
 }
 
-/* What belongs to the zygote alone. */
+/* What belongs to the zygote alone. Memory stays: giving it back would cost a page. */
 static void
 child_release(struct zygote *zygote)
 {
@@ -82,7 +95,6 @@ child_release(struct zygote *zygote)
     if (server->channel >= 0)
         (void)close(server->channel);
     server->channel = -1;
-    free(zygote->children);
 }
 
 /* A child with a connection of its own needs the listening socket no more. */
@@ -103,34 +115,77 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
-static _Noreturn void
-child_main(struct zygote *zygote, struct slot *slot)
+/* The next request: at first the one that it was born with, if so. */
+static int
+child_get(struct ss_request *request)
 {
-    struct ss_server *server = zygote->server;
-    struct ss_request *request;
-    uint32_t left = server->once ? 1 : server->settings.recycle_after;
+    struct ss_server *server = request->server;
     int error;
 
-    child_signals(zygote);
-    child_release(zygote);
-    counter_set(slot->context, getpid());
-    if (request_new(server, slot, "child", getpid(), &request) < 0)
-        server_end_process(1);
+    if (request->fd >= 0) {
+        request_take(request);
+        return 0;
+    }
+    while ((error = request_get(request)) == -EINTR && !child_retires(server))
+        ;
+    if (error == 0)
+        server_wake(server);
+    return error;
+}
+
+/* Serves `recycle_after` requests (0: without end). 0, or a negative errno if it could not. */
+static int
+child_serve(struct ss_server *server, struct ss_request *request)
+{
+    uint64_t left =
+        server->settings.recycle_after == 0 ? UINT64_MAX : server->settings.recycle_after;
+    int error = 0;
+
+    if (server->once)
+        left = 1;
     while (left > 0) {
-        while ((error = request_get(request)) == -EINTR && !child_retires(server))
-            ;
+        error = child_get(request);
         if (error != 0)
             break;
-        server_wake(server);
         if (--left == 0)
             child_close_socket(server);
         request_process(request);
         if (server->once)
             server_ask_stop(server);
     }
+    return error == -EINTR || error == -ECANCELED ? 0 : error;
+}
+
+/* The handler called pthread_exit() in the child's only thread. */
+static void
+child_abandon(void *argument)
+{
+    struct ss_request *request = argument;
+    struct ss_server *server = request->server;
+
+    request_abandon(request);
+    counter_set(request->slot->state, SLOT_FREE);
+    if (server->once)
+        server_ask_stop(server);
+    server_end_process(1);
+}
+
+static _Noreturn void
+child_main(struct zygote *zygote, struct slot *slot)
+{
+    struct ss_request *request = zygote->request;
+    int error;
+
+    child_signals(zygote);
+    child_release(zygote);
+    request->slot = slot;
+    request->context_number = getpid();
+    counter_set(slot->context, request->context_number);
+    pthread_cleanup_push(child_abandon, request);
+    error = child_serve(zygote->server, request);
+    pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
-    request_free(request);
-    server_end_process(0);
+    server_end_process(error == 0 ? 0 : STATUS_USELESS);
 }
 
 /* ---- in the zygote ---------------------------------------------------------------- */
@@ -169,25 +224,56 @@ fork_child(struct zygote *zygote)
     return 0;
 }
 
+/*
+ * Whether there is a connection for the next child. The socket does not wait
+ * (see stream_prepare()); poll() is asked first all the same, because another
+ * generation of this listener may have made it wait again.
+ */
+static bool
+take_connection(struct zygote *zygote)
+{
+    struct ss_server *server = zygote->server;
+    struct pollfd socket = {.fd = server->socket, .events = POLLIN};
+
+    if (!server_forks_each(server))
+        return false;
+    if (zygote->request->fd >= 0)
+        return true; /* it was taken, and then no child could be forked */
+    return poll(&socket, 1, 0) > 0 && server->transport->get_request(zygote->request) == 0;
+}
+
+static void
+close_connection(struct ss_request *request)
+{
+    if (request->fd >= 0)
+        (void)close(request->fd);
+    request->fd = request->output_fd = -1;
+}
+
 /* Keeps `spare` children waiting, within `max_connections`. */
 static void
 top_up(struct zygote *zygote)
 {
+    struct control *control = zygote->control;
     uint32_t idle;
 
-    zygote->control->next_retry = FOREVER;
+    if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
+        return;
+    control->next_retry = FOREVER;
     count_children(zygote, &idle);
     while (idle < zygote->spare && zygote->running < zygote->limit) {
+        bool taken = take_connection(zygote);
         int error = fork_child(zygote);
         if (error < 0) {
             if (!zygote->cramped)
                 log_warning("cannot fork a child: %s; trying again", strerror(-error));
             zygote->cramped = true;
-            zygote->control->next_retry = monotonic_now() + RETRY_NS;
+            control->next_retry = monotonic_now() + RETRY_NS;
             return;
         }
         zygote->cramped = false;
-        idle++;
+        idle += !taken;
+        close_connection(zygote->request); /* the child has it */
     }
 }
 
@@ -217,18 +303,22 @@ static void
 bury(struct zygote *zygote, uint32_t place, int status)
 {
     struct slot *slot = &zygote->server->counters->slots[place];
-    bool cut = server_phase(zygote->server) == PHASE_CUT || counter_get(slot->cancelled) != 0;
+    bool cut = server_phase(zygote->server) == PHASE_CUT || slot_is_cancelled(slot);
+    uint32_t state = counter_get(slot->state);
 
-    if (status != 0 && !cut)
+    /* One that left its slot has said itself why it ends. */
+    if (status != 0 && !cut && state != SLOT_FREE)
         report_death(slot, zygote->children[place], status);
-    if (counter_get(slot->state) == SLOT_BUSY && status != 0) {
+    if (status != 0 && state == SLOT_BUSY) {
         if (cut)
             counter_bump(slot->cut, 1);
         else
             counter_bump(slot->failed, 1);
-        if (zygote->server->once)
-            server_ask_stop(zygote->server);
     }
+    if (state == SLOT_BUSY && zygote->server->once)
+        server_ask_stop(zygote->server);
+    if (state != SLOT_BUSY && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_USELESS)
+        zygote->control->next_retry = monotonic_now() + RETRY_NS;
     counter_set(slot->ended, monotonic_now());
     counter_set(slot->context, 0);
     counter_set(slot->state, SLOT_FREE);
@@ -293,7 +383,7 @@ kill_overtime(const struct zygote *zygote)
     for (uint32_t i = 0; i < zygote->limit; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
-            counter_get(slot->cancelled) == 0 || now - counter_get(slot->started) < limit)
+            !slot_is_cancelled(slot) || now - counter_get(slot->started) < limit)
             continue;
         log_warning("child %d is killed: its request %lu went on after request_timeout",
                     (int)zygote->children[i], counter_get(slot->request));
@@ -343,8 +433,10 @@ forking_run(struct ss_server *server, struct control *control)
         .children = calloc(server->settings.max_connections, sizeof(pid_t)),
     };
 
-    if (zygote.children == NULL)
+    if (zygote.children == NULL || request_new(server, NULL, "child", 0, &zygote.request) < 0)
         return -ENOMEM;
+    request_reserve(zygote.request);
+    prepare_signals(server);
     look_after(&zygote);
     while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
         if (!control_turn(control)) {
@@ -353,6 +445,7 @@ forking_run(struct ss_server *server, struct control *control)
         }
         look_after(&zygote);
     }
+    request_free(zygote.request);
     free(zygote.children);
     return 0;
 }

@@ -83,6 +83,16 @@ create_thread(void)
 }
 
 static void
+report_start(int error)
+{
+    if (error == 0)
+        atomic_store_explicit(&pool.cramped, false, memory_order_relaxed);
+    else if (!atomic_exchange(&pool.cramped, true))
+        log_warning("cannot start a thread: %s; going on with %u", strerror(-error),
+                    atomic_load(&pool.total));
+}
+
+static void
 start_thread(void)
 {
     if (!server_accepts(pool.server))
@@ -92,12 +102,19 @@ start_thread(void)
         return;
     }
     atomic_fetch_add(&pool.idle, 1);
-    int error = create_thread();
-    if (error == 0)
-        atomic_store_explicit(&pool.cramped, false, memory_order_relaxed);
-    else if (!atomic_exchange(&pool.cramped, true))
-        log_warning("cannot start a thread: %s; going on with %u", strerror(-error),
-                    atomic_load(&pool.total));
+    report_start(create_thread());
+}
+
+/* A thread that leaves gives its place among `total` to another, or back. */
+static void
+leave_place(bool to_another)
+{
+    if (to_another) {
+        atomic_fetch_add(&pool.idle, 1);
+        report_start(create_thread());
+    } else {
+        atomic_fetch_sub(&pool.total, 1);
+    }
 }
 
 /* Runs at the end of every thread, also of one whose handler called pthread_exit(). */
@@ -105,6 +122,7 @@ static void
 thread_end(void *argument)
 {
     struct ss_request *request = argument;
+    struct ss_server *server = request->server;
     struct slot *slot = request->slot;
     bool abandoned = request_current != NULL;
 
@@ -112,22 +130,31 @@ thread_end(void *argument)
     counter_set(slot->context, 0);
     atomic_store(&slot->state, SLOT_FREE);
     request_free(request);
-    if (abandoned && pool.server->once)
-        server_ask_stop(pool.server);
-    else if (abandoned && atomic_load(&pool.idle) < pool.spare)
-        start_thread();
-    struct ss_server *server = pool.server;
-    atomic_fetch_sub(&pool.total, 1);
+    if (abandoned && server->once)
+        server_ask_stop(server);
+    leave_place(abandoned && !server->once && server_accepts(server) &&
+                atomic_load(&pool.idle) < pool.spare);
     server_wake(server);
 }
 
-/* Whether this idle thread is one of the surplus. */
+/*
+ * Whether this idle thread is one of the surplus; it is then no longer counted
+ * as idle. Others may have become busy since the surplus was counted: `spare`
+ * stay whatever the number was.
+ */
 static bool
 retires(struct ss_server *server)
 {
+    uint32_t idle = atomic_load(&pool.idle);
+
     if (counter_get(server->counters->retire) <= 0)
         return false;
-    return atomic_fetch_sub(&server->counters->retire, 1) > 0;
+    do
+        if (idle <= pool.spare)
+            return false;
+    while (!atomic_compare_exchange_weak(&pool.idle, &idle, idle - 1));
+    atomic_fetch_sub(&server->counters->retire, 1);
+    return true;
 }
 
 static void
@@ -137,8 +164,9 @@ serve(struct ss_request *request)
     int error;
 
     for (;;) {
-        while ((error = request_get(request)) == -EINTR && !retires(server))
-            ;
+        while ((error = request_get(request)) == -EINTR)
+            if (retires(server))
+                return;
         if (error != 0)
             break;
         if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
@@ -159,7 +187,7 @@ thread_main(void *argument)
     struct ss_request *request = argument;
     char name[16];
 
-    (void)snprintf(name, sizeof(name), "%.15s", request->worker_name); /* all the kernel keeps */
+    (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request)); /* all the kernel keeps */
     (void)pthread_setname_np(pthread_self(), name);
     counter_set(request->slot->context, gettid());
     pthread_cleanup_push(thread_end, request);

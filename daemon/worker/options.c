@@ -191,8 +191,8 @@ read_value(const struct ss_option *option, const char *text, enum value_form for
     return 0;
 }
 
-static const char *
-fallback_text(const struct ss_option *option)
+const char *
+option_fallback(const struct ss_option *option)
 {
     return option->fallback != NULL ? option->fallback : types[option->type].empty;
 }
@@ -219,11 +219,11 @@ check_row(const struct plugin *plugin, size_t row, struct errors *errors)
     }
     if (option->required)
         return;
-    if (read_value(option, fallback_text(option), VALUE_PLAIN, &value) < 0) {
+    if (read_value(option, option_fallback(option), VALUE_PLAIN, &value) < 0) {
         char expected[160];
         describe_expected(option, expected, sizeof(expected));
         errors_add(errors, NULL, 0, "plugin %s: option \"%s\" has the fallback \"%s\"; expected %s",
-                   plugin->file, option->name, fallback_text(option), expected);
+                   plugin->file, option->name, option_fallback(option), expected);
         return;
     }
     value_release(&value);
@@ -300,7 +300,7 @@ take_fallbacks(const struct plugin *plugin, const struct settings *settings,
                        option->name, plugin->record.name, expected);
             continue;
         }
-        int error = read_value(option, fallback_text(option), VALUE_PLAIN, &values[i]);
+        int error = read_value(option, option_fallback(option), VALUE_PLAIN, &values[i]);
         if (error < 0)
             return error;
     }

@@ -36,7 +36,10 @@ int options_resolve(const struct plugin *plugin, const struct settings *settings
                     struct option_value **ret, struct errors *errors);
 void options_free(struct option_value *values, size_t count);
 
-/* "text", "boolean", ...: the word for --describe and messages. */
+/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL. */
+const char *option_fallback(const struct ss_option *option);
+
+/* "string", "boolean", ...: the word for --describe and messages. */
 const char *option_type_name(enum ss_type type);
 
 #endif

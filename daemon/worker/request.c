@@ -61,7 +61,7 @@ monotonic_after(double seconds)
 bool
 request_is_cut(const struct ss_request *request)
 {
-    return server_phase(request->server) == PHASE_CUT || counter_get(request->slot->cancelled) != 0;
+    return server_phase(request->server) == PHASE_CUT || slot_is_cancelled(request->slot);
 }
 
 /* ---- the context's request ------------------------------------------------ */
@@ -74,12 +74,8 @@ request_init(struct ss_request *request, struct ss_server *server, struct slot *
     request->server = server;
     request->slot = slot;
     request->fd = request->output_fd = -1;
-    if (number > 0)
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s-%d",
-                       server->settings.name, kind, number);
-    else
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s",
-                       server->settings.name, kind);
+    request->kind = kind;
+    request->context_number = number;
 }
 
 void
@@ -102,6 +98,18 @@ request_new(struct ss_server *server, struct slot *slot, const char *kind, int n
     request_init(request, server, slot, kind, number);
     *ret = request;
     return 0;
+}
+
+void
+request_reserve(struct ss_request *request)
+{
+    const struct settings *settings = &request->server->settings;
+    bool stream = request->server->transport->stream;
+
+    (void)input_reserve(&request->input,
+                        (size_t)(stream ? settings->read_buffer : settings->max_packet_size));
+    if (stream)
+        (void)output_reserve(&request->output, (size_t)settings->write_buffer);
 }
 
 void
@@ -150,7 +158,7 @@ request_try(struct ss_request *request)
     int error = server->transport->get_request(request);
     switch (error) {
     case 0:
-        counter_set(request->slot->state, SLOT_BUSY);
+        request_take(request);
         note_recovery(server);
         return 0;
     case -EINTR:
@@ -182,6 +190,22 @@ wait_for_socket(const struct ss_server *server)
     (void)poll(&socket, 1, -1);
 }
 
+/*
+ * Gives it its number. Whoever sees the slot busy or the new number sees the
+ * new time, too, and does not take a request that has just begun for an old one.
+ */
+void
+request_take(struct ss_request *request)
+{
+    struct slot *slot = request->slot;
+
+    request->number = counter_add(request->server->counters->requests, 1) + 1;
+    request->started = monotonic_now();
+    counter_set(slot->started, request->started);
+    atomic_store_explicit(&slot->request, request->number, memory_order_release);
+    atomic_store_explicit(&slot->state, SLOT_BUSY, memory_order_release);
+}
+
 int
 request_get(struct ss_request *request)
 {
@@ -208,8 +232,6 @@ begin(struct ss_request *request)
     struct slot *slot = request->slot;
     bool stream = server->transport->stream;
 
-    request->number = counter_add(server->counters->requests, 1) + 1;
-    request->started = monotonic_now();
     request->deadline = server->settings.request_timeout > 0
                             ? request->started + (int64_t)(server->settings.request_timeout * 1e9)
                             : FOREVER;
@@ -232,9 +254,6 @@ begin(struct ss_request *request)
     request->log = (struct log_context){.request = request->number};
 
     memcpy(slot->client, &request->client, sizeof(slot->client));
-    counter_set(slot->cancelled, 0);
-    counter_set(slot->request, request->number);
-    counter_set(slot->started, request->started);
     counter_set(slot->stage, STAGE_HANDLING);
     counter_bump(slot->accepted, 1);
     if (request->truncated)
@@ -249,11 +268,11 @@ judge(const struct ss_request *request, int error)
 {
     if (server_phase(request->server) == PHASE_CUT)
         return CLOSE_CUT;
-    if (counter_get(request->slot->cancelled) != 0)
+    if (slot_is_cancelled(request->slot))
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if (error == -ECANCELED && request->deadline != FOREVER)
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
@@ -289,15 +308,22 @@ report_failure(struct ss_request *request, const char *failed)
         log_error("%s: %s failed: %s", ss_client_name(request), failed, strerror(-request->error));
 }
 
-/* A handler may have closed the connection itself; the number may be another thread's by now. */
-static bool
-handler_closed(struct ss_request *request)
+bool
+request_owns_fd(const struct ss_request *request)
 {
     struct stat status;
 
-    if (request->inode == 0 || !request->server->transport->stream)
-        return false;
-    if (fstat(request->fd, &status) == 0 && status.st_ino == request->inode)
+    if (request->inode == 0)
+        return request->fd >= 0;
+    return fstat(request->fd, &status) == 0 && status.st_ino == request->inode &&
+           status.st_dev == request->device;
+}
+
+/* A handler may have closed the connection itself. */
+static bool
+handler_closed(struct ss_request *request)
+{
+    if (!request->server->transport->stream || request_owns_fd(request))
         return false;
     request->fd = request->output_fd = -1;
     return true;
@@ -308,12 +334,12 @@ dispose(struct ss_request *request)
 {
     const struct transport *transport = request->server->transport;
 
-    if (request->server->access)
-        (void)ss_client_name(request); /* a Unix peer is known only while it is connected */
     input_restore(&request->input);
     if (handler_closed(request))
         return;
-    (void)output_flush(request); /* the client may be gone, and need not be told */
+    if (request->server->access)
+        (void)ss_client_name(request); /* a Unix peer is known only while it is connected */
+    (void)output_flush(request);       /* the client may be gone, and need not be told */
     counter_set(request->slot->stage, STAGE_WRITING);
     transport->shutdown_request(request);
     transport->close_request(request);
@@ -394,7 +420,7 @@ request_process(struct ss_request *request)
         request->reason = CLOSE_REFUSED;
     } else {
         finish_request(request, &failed);
-        if (request->reason == CLOSE_FAILED)
+        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
             report_failure(request, failed);
     }
     dispose(request);

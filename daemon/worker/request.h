@@ -34,16 +34,19 @@ enum close_reason {
 struct ss_request {
     struct ss_server *server;
     struct slot *slot;
-    char worker_name[96];
+    const char *kind;     /* of its context: "thread" */
+    int context_number;   /* 0: it is the only one */
+    char worker_name[96]; /* of both, "" until asked for */
 
     /* where its bytes come from and go to */
     int fd;                 /* the connection; a datagram: the listening socket; -1: none */
     int output_fd;          /* where that is another one (--stdio), else fd */
     bool ended;             /* end of input was seen */
     bool vanished;          /* an error said that the client is gone */
-    ino_t inode;            /* of fd, once the plugin has asked for it; else 0 */
     bool drained;           /* the last receive took all there was: wait before the next */
     int turns;              /* receives and sends left until others get their turn */
+    dev_t device;           /* of fd, once the plugin has asked for it */
+    ino_t inode;            /* the same; 0: it has not */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
     struct input input;
     struct output output;
@@ -88,6 +91,9 @@ void request_init(struct ss_request *request, struct ss_server *server, struct s
                   const char *kind, int number);
 void request_done(struct ss_request *request);
 
+/* Takes now the memory that a request will need. Failing is fine: then that takes it. */
+void request_reserve(struct ss_request *request);
+
 /*
  * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,
  * look at server->due. -ECANCELED: this context shall not accept any more.
@@ -103,6 +109,9 @@ int request_try(struct ss_request *request);
 void request_note_starvation(struct ss_server *server, int error);
 #define REQUEST_STARVED_PAUSE 100000000 /* ns */
 
+/* Gives the request that was just got its number, and tells the counters. */
+void request_take(struct ss_request *request);
+
 /* Sees the request through, from verify_request to close_request. */
 void request_process(struct ss_request *request);
 
@@ -111,6 +120,10 @@ void request_abandon(struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */
 bool request_is_cut(const struct ss_request *request);
+
+/* Whether fd is still its connection: the handler may have closed it, and the number may be another
+ * request's by now. Async-signal-safe. */
+bool request_owns_fd(const struct ss_request *request);
 
 int64_t monotonic_now(void); /* ns */
 

@@ -40,12 +40,15 @@ copy_file(struct ss_request *request, int fd, off_t offset, size_t size)
 static int
 send_file(struct ss_request *request, int fd, off_t offset, size_t size)
 {
-    double limit = request->server->settings.write_timeout;
+    double limit = wait_limit(request, request->server->settings.write_timeout);
     bool blocking = request->server->mixin->blocking;
 
+    if (limit < 0)
+        return -ETIMEDOUT;
     /* sendfile(2) knows no MSG_DONTWAIT: a blocking socket needs a timeout of its own. */
-    if (blocking && set_socket_timeout(request->fd, SO_SNDTIMEO, limit) < 0)
-        return -errno;
+    int error = blocking ? set_socket_timeout(request->fd, SO_SNDTIMEO, limit) : 0;
+    if (error < 0)
+        return error;
     while (size > 0) {
         /* In steps, so that a slow client meets write_timeout and a cut gets in between. */
         ssize_t sent = sendfile(request->fd, fd, &offset, size < 1 << 20 ? size : 1 << 20);
@@ -59,7 +62,7 @@ send_file(struct ss_request *request, int fd, off_t offset, size_t size)
             continue;
         }
         if (errno == EAGAIN) {
-            int error = blocking ? -ETIMEDOUT : wait_io(request, request->fd, POLLOUT, limit);
+            error = blocking ? -ETIMEDOUT : wait_io(request, request->fd, POLLOUT, limit);
             if (error < 0)
                 return error;
         } else if (errno == EINVAL || errno == ENOSYS) {
@@ -79,14 +82,8 @@ ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size)
 
     if (error < 0)
         return error;
-    if (!direct)
-        return copy_file(request, fd, offset, size);
     counter_set(request->slot->stage, STAGE_WRITING);
-    error = send_file(request, fd, offset, size);
+    error = (direct ? send_file : copy_file)(request, fd, offset, size);
     counter_set(request->slot->stage, STAGE_HANDLING);
-    if (error < 0)
-        request->output.error = error;
-    if (error == -EPIPE || error == -ECONNRESET)
-        request->vanished = true;
-    return error;
+    return error < 0 ? output_fail(request, error) : 0;
 }

@@ -185,21 +185,29 @@ complain(const struct errors *errors, int status)
 static int
 serve_one(struct ss_server *server)
 {
+    const struct plugin_hooks *hooks = &server->plugin.hooks;
     struct ss_request *request = NULL;
     int status = 1;
 
     if (request_new(server, &server->counters->slots[0], "stdio", 0, &request) < 0)
         return 1;
     request->deadline = FOREVER;
-    if (server->plugin.hooks.server_activate == NULL ||
-        server->plugin.hooks.server_activate(server) >= 0) {
-        if (request_get(request) == 0) {
-            request_process(request);
-            status = request->reason == CLOSE_DONE && request->error == 0 ? 0 : 1;
-        }
-        if (server->plugin.hooks.server_close != NULL)
-            server->plugin.hooks.server_close(server);
+    int error = hooks->server_activate != NULL ? hooks->server_activate(server) : 0;
+    if (error < 0) {
+        log_error("server_activate failed: %s", strerror(-error));
+        request_free(request);
+        return 1;
     }
+    error = server->transport->get_request(request);
+    if (error == 0) {
+        request_take(request);
+        request_process(request);
+        status = request->reason == CLOSE_DONE && request->error == 0 ? 0 : 1;
+    } else {
+        log_error("cannot read standard input: %s", strerror(-error));
+    }
+    if (hooks->server_close != NULL)
+        hooks->server_close(server);
     request_free(request);
     return status;
 }

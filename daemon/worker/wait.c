@@ -96,8 +96,8 @@ on_interrupt(int signal)
     int saved = errno;
 
     (void)signal;
-    if (request != NULL && request->server->transport->stream && request->fd >= 0 &&
-        request_is_cut(request))
+    if (request != NULL && request->server->transport->stream && request_is_cut(request) &&
+        request_owns_fd(request))
         (void)shutdown(request->fd, SHUT_RDWR);
     errno = saved;
 }
@@ -127,7 +127,7 @@ interrupt_contexts(const struct ss_server *server, unsigned states)
 
     for (uint32_t i = 0; i < server->slot_count; i++) {
         const struct slot *slot = &server->counters->slots[i];
-        if ((states >> counter_get(slot->state) & 1) == 0)
+        if ((states >> atomic_load(&slot->state) & 1) == 0) /* see request_get() */
             continue;
         interrupt_context(server, slot);
         count++;

@@ -18,8 +18,11 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,9 +34,11 @@
 #include "worker/mixin.h"
 #include "worker/privileges.h"
 #include "worker/request.h"
+#include "worker/sandbox.h"
 #include "worker/transport.h"
 
-#define SETTINGS_SIZE_MAX (16 << 20)
+#define SETTINGS_SIZE_MAX  (16 << 20)
+#define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
 /* What the command line says. */
 struct brief {
@@ -130,14 +135,18 @@ worker_load(struct ss_server *server, bool stream, struct errors *errors)
 
 /* Tells the supervisor why, and what kind of fault it is. */
 static int
-fail(struct ss_server *server, enum failure kind, const struct errors *errors)
+fail(struct ss_server *server, enum failure kind, struct errors *errors)
 {
     _cleanup_free_ char *text = errors_join(errors);
+    size_t size = text != NULL ? strlen(text) : 0;
 
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
     int error = channel_send(server->channel, MESSAGE_FAILED, kind,
                              text != NULL ? text : "out of memory", -1);
     if (error < 0)
         log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    errors_done(errors);
     return 1;
 }
 
@@ -153,6 +162,27 @@ thread_count(void)
         count += entry->d_name[0] != '.';
     (void)closedir(tasks);
     return count;
+}
+
+/*
+ * Contexts in one process need a descriptor each; the soft limit is often low
+ * for the sake of select(), the hard one is what the operator allows.
+ */
+static void
+raise_descriptor_limit(const struct ss_server *server)
+{
+    rlim_t wanted = (rlim_t)server->settings.max_connections + DESCRIPTOR_RESERVE;
+    struct rlimit limit;
+
+    if (server->mixin->processes || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (limit.rlim_cur < wanted)
+        log_warning("max_connections = %u needs %lu descriptors, but only %lu are allowed; raise "
+                    "LimitNOFILE= or lower max_connections",
+                    server->settings.max_connections, wanted, limit.rlim_cur);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Everything but the plugin: what inherited descriptors are, signals, the transport. */
@@ -214,6 +244,17 @@ activate(struct ss_server *server, struct errors *errors)
     return 0;
 }
 
+static void
+log_confinement(const struct sandbox *sandbox)
+{
+    char landlock[32] = "no Landlock";
+
+    if (sandbox->landlock > 0)
+        (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox->landlock);
+    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
+             getgid(), sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
+}
+
 static int
 serve(struct ss_server *server, struct control *control)
 {
@@ -233,10 +274,12 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
-    struct control control = {.signals = -1};
+    static struct control control = {.signals = -1}; /* its thread may outlive us */
+    struct sandbox sandbox;
 
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    sandbox_enter(&sandbox);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
         return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
@@ -247,9 +290,11 @@ run(struct ss_server *server, const struct brief *brief)
     }
     if (prepare(server, &control, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    log_confinement(&sandbox);
     return serve(server, &control);
 }
 
@@ -269,6 +314,7 @@ worker_main(int argc, char **argv)
     }
     for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
+    (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     int error = read_settings(&server.settings);

@@ -20,10 +20,13 @@ export PKG_CONFIG_PATH=$prefix/share/pkgconfig
 daemon=$prefix/bin/sockserverd
 
 for file in bin/sockserverd include/sockserver/plugin.h lib/sockserverd/plugins/upper.so \
-    share/sockserverd/template share/man/man8/sockserverd.8 share/man/man5/sockserverd.conf.5 \
-    share/man/man3/sockserver-plugin.3; do
+    share/sockserverd/template/template.c share/doc/sockserverd/CHANGES.md; do
     [ -e "$prefix/$file" ] || fail "not installed: $file"
 done
+[ ! -e "$prefix/lib/sockserverd/plugins/template.so" ] || fail "the template is installed as a plugin"
+while read -r manual; do
+    [ -e "$prefix/share/man/man${manual##*.}/${manual##*/}" ] || fail "not installed: $manual"
+done < <(find "$source"/{daemon,include,plugins} -name '*.[1-8]')
 [ -e "$(find "$folder/root" -name sockserverd.conf -path '*sockserverd/*')" ] ||
     fail "not installed: sockserverd.conf"
 plugindir=$(pkg-config --variable=plugindir sockserver)

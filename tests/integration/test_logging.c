@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/test.h"
@@ -24,19 +25,60 @@ an_access_line_tells_what_a_request_was(void **state)
     const struct server_case *server = *state;
     struct daemon *daemon = serve_with_log(server, "target = \"stderr\"; access = true;");
     const char *line;
-    const char *who = strcmp(server->scheme, "tcp") == 0   ? "127.0.0.1:"
-                      : strcmp(server->scheme, "udp") == 0 ? "127.0.0.1:"
-                      : strcmp(server->scheme, "unix") == 0
-                          ? text_of("pid %d uid %u", (int)getpid(), getuid())
-                          : "@";
+    const char *who = strcmp(server->scheme, "tcp") == 0 ? "127.0.0.1:"
+                      : strcmp(server->scheme, "udp") == 0
+                          ? "127.0.0.1:"
+                          : text_of("pid %d uid %u", (int)getpid(), getuid());
 
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hello\n"), "hello\n");
     line = daemon_wait_log(daemon, "sockserverd[test/1]: ");
     assert_contains(line, who);
-    assert_contains(line, "11"); /* bytes in */
-    assert_contains(line, "6");  /* bytes out */
+    assert_contains(line, ": done, 11 bytes in, 6 bytes out, ");
     daemon_expect_stop(daemon);
     assert_int_equal(daemon_count_log(daemon, "sockserverd[test/"), 1);
+}
+
+/* What a client and the daemon do, and the reason in the access line. */
+enum ending { LET_GO, VANISH, STOP_DAEMON };
+static const struct {
+    const char *command, *more;
+    enum ending ending;
+    const char *reason;
+} endings[] = {
+    {"quit\n", "", LET_GO, "done"},
+    {"fail 5\n", "", LET_GO, "failed"},
+    {"echo hi\nflush\nbig 50000000\n", "", VANISH, "client went away"},
+    {"sleep 20\n", "request_timeout = \"100ms\";", LET_GO, "request_timeout is over"},
+    {"echo hi\nflush\nsleep 20\n", "drain_timeout = \"100ms\";", STOP_DAEMON,
+     "cut by the drain's deadline"},
+};
+
+static void
+an_access_line_tells_why_a_request_ended(void **state)
+{
+    const struct server_case *server = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        struct daemon *daemon = daemon_start(
+            "log = { target = \"stderr\"; access = true; };\nlisteners = {\n%s};",
+            listener_text("test", server->scheme, server->mixin, "good_command", endings[i].more));
+        int client = client_connect(daemon_address(daemon, "test"));
+
+        client_send(client, endings[i].command);
+        if (endings[i].ending != LET_GO)
+            client_expect(client, "hi\n");
+        if (endings[i].ending == VANISH)
+            client_reset(client);
+        if (endings[i].ending == STOP_DAEMON)
+            daemon_signal(daemon, SIGTERM);
+        assert_contains(daemon_wait_log(daemon, " bytes out"),
+                        text_of(": %s, ", endings[i].reason));
+        if (endings[i].ending == STOP_DAEMON)
+            daemon_expect_exit(daemon, 0);
+        else
+            daemon_expect_stop(daemon);
+        assert_int_equal(daemon_count_log(daemon, " bytes out"), 1);
+    }
 }
 
 static void
@@ -145,6 +187,7 @@ a_log_file_is_reopened_on_sigusr1(void **state)
 }
 
 RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
+          TEST_EACH_MIXIN(an_access_line_tells_why_a_request_ended, "tcp"),
           TEST_EACH_MIXIN(requests_are_numbered, "tcp"),
           TEST_EACH_MIXIN(without_access_there_is_no_line_for_a_request, "tcp"),
           TEST_EACH_SERVER(a_plugins_line_carries_listener_and_request),

@@ -68,7 +68,7 @@ c40_nothing_is_accepted_after_a_stop(void **state)
     client_expect(first, "ok\nwell\n");
     client_close(first);
     client_expect_gone(second);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_lacks(daemon_log(daemon), "accepted");
 }
 
@@ -100,7 +100,7 @@ a_running_request_is_finished(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -113,7 +113,7 @@ a_drain_tells_the_handler(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "goodbye\n");
     client_expect_end(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -125,7 +125,7 @@ c60_at_the_deadline_the_rest_is_cut(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
@@ -141,7 +141,7 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
     client_expect(client, "hello\n"); /* and now it waits for the next line */
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
     assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
 }
@@ -157,7 +157,7 @@ a_second_signal_stops_now(void **state)
     assert_false(client_readable(client, 0.2));
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -167,23 +167,22 @@ sigint_stops_as_well(void **state)
     struct daemon *daemon = serve(state, "");
 
     daemon_signal(daemon, SIGINT);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
-c58_without_block_on_close_the_children_finish_alone(void **state)
+c58_without_block_on_close_the_requests_finish_alone(void **state)
 {
     struct daemon *daemon = serve(state, "block_on_close = false;");
-    pid_t worker = daemon_worker(daemon);
     int client = busy_with(daemon, "nap 1\necho well");
     double began = clock_now();
 
     daemon_signal(daemon, SIGTERM);
-    WAIT_UNTIL(!proc_alive(worker) && !proc_alive(daemon_pid(daemon)));
+    WAIT_UNTIL(!proc_alive(daemon_pid(daemon)));
     assert_true(clock_now() - began < 0.95);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -195,7 +194,7 @@ c59_daemon_threads_are_not_waited_for(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -208,7 +207,7 @@ c59_other_threads_are_waited_for(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
@@ -221,6 +220,6 @@ RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c60_a_waiting_handler_is_woken_at_the_deadline),
           TEST_EACH_MIXIN(a_second_signal_stops_now, "tcp"),
           TEST_EACH_MIXIN(sigint_stops_as_well, "tcp"),
-          TEST_CASE(c58_without_block_on_close_the_children_finish_alone, "tcp", "forking"),
+          TEST_EACH_MIXIN(c58_without_block_on_close_the_requests_finish_alone, "tcp"),
           TEST_CASE(c59_daemon_threads_are_not_waited_for, "tcp", "threading"),
           TEST_CASE(c59_other_threads_are_waited_for, "tcp", "threading"))

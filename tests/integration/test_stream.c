@@ -78,8 +78,9 @@ c27_flushed_text_is_sent_at_once(void **state)
     client_expect(client, "now\nflushed\n");
     client_close(client);
     daemon_signal(daemon, SIGTERM);
+    (void)daemon_wait_log(daemon, "stopping");
     daemon_signal(daemon, SIGTERM);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -110,9 +111,10 @@ c27_a_big_write_arrives_complete_under_interruptions(void **state)
     while (used < BIG) {
         size_t wanted = BIG - used < BIG / 16 ? BIG - used : BIG / 16;
 
-        /* A stopped and continued process sees EINTR from a wait with a timeout. */
-        assert_return_code(kill(server, SIGSTOP), errno);
-        assert_return_code(kill(server, SIGCONT), errno);
+        /* A stopped and continued process sees EINTR from a wait with a timeout. A child may
+         * have ended when the kernel holds all that is left. */
+        if (kill(server, SIGSTOP) == 0)
+            assert_return_code(kill(server, SIGCONT), errno);
         assert_int_equal(client_receive_bytes(client, bytes + used, wanted), wanted);
         used += wanted;
     }
@@ -279,10 +281,7 @@ a_client_that_does_not_read_is_given_up(void **state)
     int client = connect_to(daemon);
 
     client_send(client, "big 50000000\n");
-    assert_string_equal(strcmp(((const struct server_case *)*state)->mixin, "none") == 0
-                            ? client_ask(daemon_address(daemon, "test"), "echo next\n")
-                            : "next\n",
-                        "next\n"); /* under none only once the first client was given up */
+    (void)daemon_wait_log(daemon, "Connection timed out");
     client_expect_gone(client);
     daemon_expect_stop(daemon);
 }

@@ -74,8 +74,10 @@ fail_fatally(const char *how)
         exit(3);
     if (!strcmp(how, "_exit"))
         _exit(3);
-    if (!strcmp(how, "segv"))
+    if (!strcmp(how, "segv")) {
+        (void)signal(SIGSEGV, SIG_DFL);
         (void)raise(SIGSEGV);
+    }
     abort();
 }
 

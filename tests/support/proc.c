@@ -33,13 +33,13 @@ read_proc(pid_t pid, const char *name, char *buffer, size_t size)
     return (ssize_t)used;
 }
 
-/* What stands in /proc/PID/stat behind the name, which may hold anything: "S 1 2 ...". */
+/* What stands in stat(5) behind the program's name, which may hold anything: "S 1 2 ...". */
 static const char *
-read_stat(pid_t pid, char *buffer, size_t size)
+read_stat(pid_t pid, const char *file, char *buffer, size_t size)
 {
     const char *end;
 
-    if (read_proc(pid, "stat", buffer, size) <= 0)
+    if (read_proc(pid, file, buffer, size) <= 0)
         return NULL;
     end = strrchr(buffer, ')');
     return end == NULL ? NULL : end + 2;
@@ -77,17 +77,35 @@ char
 proc_state(pid_t pid)
 {
     char buffer[1024];
-    const char *fields = read_stat(pid, buffer, sizeof buffer);
+    const char *fields = read_stat(pid, "stat", buffer, sizeof buffer);
 
     return fields == NULL ? '\0' : fields[0];
 }
 
+/* A process is a zombie as soon as its first thread has ended: look at all of them. */
 bool
 proc_alive(pid_t pid)
 {
-    char state = proc_state(pid);
+    char path[64], name[64], buffer[1024];
+    struct dirent *entry;
+    bool alive = false;
+    DIR *folder;
 
-    return state != '\0' && state != 'Z' && state != 'X';
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    folder = opendir(path);
+    if (folder == NULL)
+        return false;
+    while (!alive && (entry = readdir(folder)) != NULL) {
+        const char *fields;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        (void)snprintf(name, sizeof name, "task/%.32s/stat", entry->d_name);
+        fields = read_stat(pid, name, buffer, sizeof buffer);
+        alive = fields != NULL && fields[0] != 'Z' && fields[0] != 'X';
+    }
+    (void)closedir(folder);
+    return alive;
 }
 
 size_t
@@ -105,7 +123,7 @@ pid_t
 proc_parent(pid_t pid)
 {
     char buffer[1024];
-    const char *fields = read_stat(pid, buffer, sizeof buffer);
+    const char *fields = read_stat(pid, "stat", buffer, sizeof buffer);
 
     return fields == NULL ? 0 : (pid_t)strtol(fields + 2, NULL, 10);
 }
@@ -209,7 +227,7 @@ double
 proc_cpu_seconds(pid_t pid)
 {
     char buffer[1024];
-    const char *fields = read_stat(pid, buffer, sizeof buffer);
+    const char *fields = read_stat(pid, "stat", buffer, sizeof buffer);
     unsigned long user = 0, system = 0;
 
     /* Fields 3 to 13 of stat(5) come before utime and stime. */

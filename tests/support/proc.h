@@ -17,7 +17,7 @@ size_t proc_child_count(pid_t pid);
 
 /* 'R', 'S', 'Z', ... as in ps(1); 0 if there is no such process. */
 char proc_state(pid_t pid);
-bool proc_alive(pid_t pid); /* exists, and is no zombie */
+bool proc_alive(pid_t pid); /* at least one of its threads runs */
 size_t proc_zombie_count(pid_t parent);
 pid_t proc_parent(pid_t pid);
 

@@ -453,7 +453,8 @@ live_servers_of_every_type_keep_their_path(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(types) * ARRAY_SIZE(schemes); i++) {
         struct settings settings = make_settings(path_in_folder(schemes[i % 2], "alive"));
-        _cleanup_close_ int fd = bind_plainly(settings.address.path, types[i / 2]);
+        __attribute__((unused)) _cleanup_close_ int fd =
+            bind_plainly(settings.address.path, types[i / 2]);
         expect_problem(&settings, -EADDRINUSE, "a running server answers there; stop it first");
         assert_int_equal(connect_path(settings.address.path, types[i / 2]), 0);
         assert_int_equal(unlink(settings.address.path), 0);
@@ -468,7 +469,8 @@ server_with_a_full_queue_is_alive(void **state)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int clients[16];
     size_t count = 0;
-    _cleanup_close_ int fd = bind_plainly(settings.address.path, SOCK_STREAM);
+    __attribute__((unused)) _cleanup_close_ int fd =
+        bind_plainly(settings.address.path, SOCK_STREAM);
 
     (void)state;
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", settings.address.path);
@@ -511,7 +513,8 @@ path_taken_over_by_somebody_is_left_to_them(void **state)
     (void)state;
     open_well(&settings, &listening);
     assert_int_equal(unlink(settings.address.path), 0);
-    _cleanup_close_ int fd = bind_plainly(settings.address.path, SOCK_STREAM);
+    __attribute__((unused)) _cleanup_close_ int fd =
+        bind_plainly(settings.address.path, SOCK_STREAM);
     socket_close(&listening);
     assert_int_equal(connect_path(settings.address.path, SOCK_STREAM), 0);
     assert_int_equal(unlink(settings.address.path), 0);

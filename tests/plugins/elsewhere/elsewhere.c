@@ -13,7 +13,7 @@ SS_EXPORT const char *elsewhere(void);
 const char *
 elsewhere(void)
 {
-    return "elsewhere\n";
+    return "elsewhere";
 }
 
 int

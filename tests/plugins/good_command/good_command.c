@@ -57,7 +57,7 @@
  *                                   without); S = 0: with a byte
  *                stop               stopping (ss_server_stop)
  * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)
- *                abort, segv, kill  nothing: abort(3), a wild pointer, SIGKILL
+ *                abort, segv, kill  nothing: SIGABRT, SIGSEGV, SIGKILL to its own process
  *                pthread_exit       nothing
  *                signal N           signalled (the process sends itself signal N)
  *                close              closing; then closes its own descriptor and returns 0

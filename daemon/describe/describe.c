@@ -6,7 +6,7 @@
  * Owns:     nothing that outlives it.
  * Failures: why the plugin does not load, on standard error.
  */
-#include "worker/describe.h"
+#include "describe/describe.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ print_option(const struct ss_option *option)
     if (option->required)
         (void)printf(", required)\n");
     else
-        (void)printf(", default \"%s\")\n", option->fallback != NULL ? option->fallback : "");
+        (void)printf(", default \"%s\")\n", option_fallback(option));
     if (option->help != NULL)
         (void)printf("      %s\n", option->help);
 }
@@ -103,8 +103,7 @@ option_json(const struct ss_option *option)
                                option->help != NULL ? option->help : "");
 
     if (!option->required)
-        (void)json_object_set_new(object, "default",
-                                  json_string(option->fallback != NULL ? option->fallback : ""));
+        (void)json_object_set_new(object, "default", json_string(option_fallback(option)));
     if (option->min != 0 || option->max != 0) {
         (void)json_object_set_new(object, "min", json_real(option->min));
         (void)json_object_set_new(object, "max", json_real(option->max));

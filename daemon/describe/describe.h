@@ -2,8 +2,8 @@
 /*
  * describe.h - what a plugin says of itself
  */
-#ifndef SOCKSERVERD_WORKER_DESCRIBE_H
-#define SOCKSERVERD_WORKER_DESCRIBE_H
+#ifndef SOCKSERVERD_DESCRIBE_H
+#define SOCKSERVERD_DESCRIBE_H
 
 #include <stdbool.h>
 

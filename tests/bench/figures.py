@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""What is measured, and which figures shall be reached: all of it data.
+
+A work is a kind of load; a class is a way of serving, with one limit server (the least that any
+server of that class must do) and its peers. A figure says what ratio to the limit server, and to
+which peers, sockserverd shall reach in requests per CPU second (or in what the work counts).
+"""
+from dataclasses import dataclass, field
+
+# name: (what it is, arguments of the load generator, connections at a time)
+WORKS = {
+    "connect": ("connect + echo + close, 16 clients", "conn {address} -k 16", 64),
+    "echo64": ("echo, 64 connections", "echo {address} -k 64", 64),
+    "echo1000": ("echo, 1,000 connections", "echo {address} -k 1000", 1000),
+    "window1": ("datagrams, 16 clients, window 1", "dgram {address} -k 16 -d 1", 64),
+    "window32": ("datagrams, 16 clients, window 32", "dgram {address} -k 16 -d 32", 64),
+    "lines": ("lines, 64 connections", "echo {address} -k 64 -c upper", 64),
+    "pipelined": ("lines, 16 to a segment, 64 connections", "echo {address} -k 64 -d 16 -c upper", 64),
+}
+
+
+@dataclass
+class Server:
+    """How to start a server; {address} is the load generator's notation."""
+    command: str = ""        # of tests/bench or the build folder
+    mixin: str = ""          # sockserverd itself, under this mixin
+    settings: str = ""       # more listener keys
+    plugin: str = "echo"
+    needs: str = ""          # the program without which it is skipped
+    load: str = ""           # more arguments of the load generator
+
+
+LIMIT, PEER = "{build}/limit-", "{build}/peer-"
+SERVERS = {
+    "limit: coroutines": Server(LIMIT + "coroutine {address}"),
+    "limit: epoll": Server(LIMIT + "epoll {address}"),
+    "limit: threads": Server(LIMIT + "thread {address}"),
+    "limit: fork on accept": Server(LIMIT + "fork -m fork {address}"),
+    "limit: spare children": Server(LIMIT + "fork {address}"),
+    "limit: kept children": Server(LIMIT + "fork -m keep -i {room} {address}"),
+    "limit: recvmmsg": Server(LIMIT + "datagram {address}"),
+    "limit: recvfrom": Server(LIMIT + "datagram -b 1 {address}"),
+    "sockserverd none": Server(mixin="none"),
+    "sockserverd threading": Server(mixin="threading"),
+    "sockserverd forking": Server(mixin="forking"),
+    "sockserverd forking, kept": Server(mixin="forking", settings="recycle_after = 1000;"),
+    "sockserverd coroutine": Server(mixin="coroutine"),
+    "sockserverd threading, upper": Server(mixin="threading", plugin="upper"),
+    "sockserverd coroutine, upper": Server(mixin="coroutine", plugin="upper"),
+    "libevent": Server(PEER + "libevent {address}", needs="{build}/peer-libevent"),
+    "libuv": Server(PEER + "libuv {address}", needs="{build}/peer-libuv"),
+    "Go": Server(PEER + "go {address}", needs="{build}/peer-go"),
+    "Node": Server("peers/node {address}", needs="node"),
+    "Apache event": Server("peers/apache {address} event", needs="apache2"),
+    "Apache worker": Server("peers/apache {address} worker", needs="apache2"),
+    "Apache prefork": Server("peers/apache {address} prefork", needs="apache2"),
+    # It looks each client's name up: only 127.0.0.1 is in /etc/hosts.
+    "xinetd": Server("peers/xinetd {address} internal", needs="xinetd", load="-S 0"),
+    "socat": Server("peers/socat {address} pipe", needs="socat"),
+}
+SERVERS |= {f"Python {name}": Server("peers/socketserver {address} " + name) for name in (
+    "ThreadingTCPServer", "ForkingTCPServer", "ThreadingUnixStreamServer", "UDPServer",
+    "ThreadingUDPServer", "UnixDatagramServer")}
+
+
+@dataclass
+class Figure:
+    """One row: sockserverd under one work, beside its limit servers and peers."""
+    work: str
+    scheme: str
+    server: str
+    limits: tuple            # the better of them counts
+    ratio: float             # of the limit server
+    peers: dict = field(default_factory=dict)  # name: at least so many times as good
+
+
+COROUTINES = ("limit: coroutines",)
+THREADS = ("limit: threads",)
+DATAGRAMS = ("limit: recvmmsg", "limit: recvfrom")
+COROUTINE, THREADING = "sockserverd coroutine", "sockserverd threading"
+
+
+def _apache(ratio):
+    return {"Apache event": ratio, "Apache worker": ratio}
+
+
+FIGURES = [
+    Figure("connect", "tcp", THREADING, THREADS, 0.95,
+           _apache(1.2) | {"Python ThreadingTCPServer": 3}),
+    Figure("connect", "tcp", "sockserverd forking",
+           ("limit: fork on accept", "limit: spare children"), 0.95,
+           {"xinetd": 2.3, "socat": 2.3, "Python ForkingTCPServer": 6}),
+    Figure("connect", "tcp", "sockserverd forking, kept", ("limit: kept children",), 0.95,
+           {"Apache prefork": 1.25}),
+    Figure("connect", "tcp", COROUTINE, COROUTINES, 0.95,
+           {"libevent": 1.1, "libuv": 1.1, "Go": 1.2, "Node": 2.3}),
+    Figure("echo64", "tcp", COROUTINE, COROUTINES, 0.95,
+           {"libevent": 1.35, "libuv": 1.45, "Go": 1.15, "Node": 1.7}),
+    Figure("echo1000", "tcp", COROUTINE, COROUTINES, 0.95,
+           {"libevent": 1.5, "libuv": 1.6, "Go": 1.25, "Node": 1.7}),
+    Figure("echo64", "tcp", THREADING, THREADS, 0.95,
+           _apache(1.1) | {"Python ThreadingTCPServer": 1.1}),
+    Figure("echo1000", "tcp", THREADING, THREADS, 0.95,
+           _apache(1.3) | {"Python ThreadingTCPServer": 1.3}),
+    Figure("connect", "unix", COROUTINE, COROUTINES, 0.95, {"libevent": 1.3, "libuv": 1.2, "Go": 1.3}),
+    Figure("echo64", "unix", COROUTINE, COROUTINES, 0.95, {"libevent": 1.3, "libuv": 1.8, "Go": 1.3}),
+    Figure("connect", "unix", THREADING, THREADS, 0.95, {"Python ThreadingUnixStreamServer": 4}),
+    Figure("echo64", "unix", THREADING, THREADS, 0.95, {"Python ThreadingUnixStreamServer": 1.2}),
+    Figure("window1", "udp", "sockserverd none", DATAGRAMS, 0.95,
+           {"libuv": 1.2, "Go": 1.15, "Python UDPServer": 2}),
+    Figure("window32", "udp", "sockserverd none", DATAGRAMS, 0.95,
+           {"libuv": 1.6, "Go": 1.5, "Python UDPServer": 2.3}),
+    Figure("window1", "udp", COROUTINE, DATAGRAMS, 0.95,
+           {"libuv": 1.2, "Go": 1.15, "Python UDPServer": 2}),
+    Figure("window32", "udp", COROUTINE, DATAGRAMS, 0.95,
+           {"libuv": 1.6, "Go": 1.5, "Python UDPServer": 2.3}),
+    Figure("window1", "unixgram", "sockserverd none", DATAGRAMS, 0.95,
+           {"Go": 1.35, "Python UnixDatagramServer": 2.2}),
+    Figure("window32", "unixgram", "sockserverd none", DATAGRAMS, 0.95,
+           {"Go": 1.7, "Python UnixDatagramServer": 3}),
+    Figure("window32", "udp", THREADING, DATAGRAMS, 0.6, {"Python ThreadingUDPServer": 8}),
+]
+
+# Latency at half of what the limit server can do: p99.9 at most so many times the limit server's.
+LATENCY_CONNECTIONS, LATENCY_RATIO = 64, 1.2
+LATENCIES = {THREADING: THREADS[0], "sockserverd forking": "limit: spare children",
+             COROUTINE: COROUTINES[0]}
+
+# Lines answered per CPU second, pipelined over one at a time.
+PIPELINED_RATIO = 5
+PIPELINED = ("sockserverd threading, upper", "sockserverd coroutine, upper")
+
+# server: (idle connections after one echo each, at most so many KiB PSS each, or the limit
+# server's and so much more)
+IDLE = {
+    COROUTINE: (10000, 8.0, None, 0),
+    THREADING: (10000, None, THREADS[0], 1.0),
+    "sockserverd forking": (2000, None, "limit: fork on accept", 6.0),
+}
+
+# CPU per message with 10,000 connections of which a hundredth is active, over that with 64.
+CROWD, CROWD_ACTIVE, CROWD_RATIO = 10000, 100, 1.3
+
+# Milliseconds from exec to the first answer; with 200 listeners; PSS of one idle worker in MiB.
+START_MS, LISTENERS, LISTENERS_MS, WORKER_MIB = 8, 200, 2000, 1.5
+START_SERVERS = ("sockserverd none", THREADING, "sockserverd forking", "xinetd", "Apache prefork")

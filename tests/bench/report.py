@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What a run says: a table as text, a bar chart as SVG, and everything as JSON."""
+import json
+from xml.sax.saxutils import escape
+
+COLOURS = {"limit": "#9aa5b1", "own": "#2b6cb0", "peer": "#d8a15c"}
+ROW, WIDTH, LABEL, SCALE = 18, 900, 260, 400  # SCALE: pixels of a bar at the limit
+
+
+def verdict(value, wanted, at_most=False):
+    if value is None:
+        return "not measured"
+    good = value <= wanted if at_most else value >= wanted
+    return "ok" if good else "MISSED"
+
+
+def line(name, value, wanted, note="", at_most=False, unit=""):
+    """One row of the table; a missed figure is marked so that it is found."""
+    shown = "-" if value is None else f"{value:.2f}{unit}"
+    sign = "<=" if at_most else ">="
+    return (f"  {name:<44} {shown:>10}  {sign} {wanted:g}{unit:<6} "
+            f"{verdict(value, wanted, at_most):<12} {note}").rstrip()
+
+
+def figure_lines(result):
+    """The block of one figure: the limit server's ratio, then each peer's."""
+    figure = result["figure"]
+    lines = [f"{figure['title']}"]
+    if result.get("skipped"):
+        return lines + [f"  skipped: {result['skipped']}", ""]
+    cpu = result["cpu_us"]
+    own = cpu[figure["server"]]
+    lines.append(f"  {figure['server']:<44} {own:8.1f} us of CPU per request, "
+                 f"{result['rate'][figure['server']]:,.0f}/s")
+    lines.append(line(f"of {result['limit']} ({cpu[result['limit']]:.1f} us)",
+                      result["ratio"], figure["ratio"]))
+    for peer, wanted in figure["peers"].items():
+        ratio = result["peers"].get(peer)
+        name = f"times {peer}" + (f" ({cpu[peer]:.1f} us)" if peer in cpu else "")
+        lines.append(line(name, ratio, wanted, result["absent"].get(peer, "")))
+    return lines + [f"  note: {note}" for note in result["notes"]] + [""]
+
+
+def simple_lines(title, rows):
+    """rows: (name, value, wanted, unit, note), each at most the wanted but for "x"."""
+    return [title] + [line(name, value, wanted, note, unit != "x", unit)
+                      for name, value, wanted, unit, note in rows] + [""]
+
+
+def table(run):
+    machine = run["machine"]
+    lines = [f"sockserverd beside limit servers and peers: {machine['cpu']}, {machine['cpus']} CPUs, "
+             f"Linux {machine['kernel']}, {machine['date']}",
+             f"{run['rounds']} rounds of {run['seconds']} s; CPU time from {run['how']}; "
+             "ratios are medians of rounds (more is better)", ""]
+    for result in run["figures"]:
+        lines += figure_lines(result)
+    for title, rows in run["others"]:
+        lines += simple_lines(title, rows)
+    lost = sum(text.count("MISSED") for text in lines)
+    lines.append(f"{lost} figures missed" if lost else "no figure was missed")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(name):
+    return "limit" if name.startswith("limit") else "own" if name.startswith("sock") else "peer"
+
+
+def _bars(result, top):
+    """One group of bars: requests per CPU second, the limit server's being SCALE pixels long."""
+    limit = result["cpu_us"][result["limit"]]
+    shapes = [f'<text x="10" y="{top + 13}" font-weight="bold">{escape(result["figure"]["title"])}'
+              "</text>"]
+    for name, cpu in sorted(result["cpu_us"].items(), key=lambda item: item[1]):
+        top += ROW
+        length = limit / cpu * SCALE
+        shapes += [f'<text x="{LABEL - 8}" y="{top + 13}" text-anchor="end">{escape(name)}</text>',
+                   f'<rect x="{LABEL}" y="{top + 2}" width="{length:.1f}" height="{ROW - 4}" '
+                   f'fill="{COLOURS[_kind(name)]}"/>',
+                   f'<text x="{LABEL + length + 5:.1f}" y="{top + 13}">{limit / cpu:.2f}</text>']
+    return shapes, top + 2 * ROW
+
+
+def chart(run):
+    top, shapes = 10, []
+    for result in run["figures"]:
+        if not result.get("skipped"):
+            more, top = _bars(result, top)
+            shapes += more
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" '
+                      'font-family="sans-serif" font-size="12">',
+                      f'<rect width="{WIDTH}" height="{top}" fill="white"/>', *shapes, "</svg>", ""])
+
+
+def write(run, folder):
+    (folder / "bench.json").write_text(json.dumps(run, indent=1) + "\n")
+    (folder / "bench.svg").write_text(chart(run))
+    (folder / "bench.txt").write_text(table(run))

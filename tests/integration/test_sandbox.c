@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_sandbox.c - what a worker may do: its identity, and the floor under its plugin
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/daemon.h"
+#include "support/test.h"
+
+/* The value of a line of /proc/PID/status, or "". */
+static const char *
+status_of(pid_t pid, const char *name)
+{
+    static char value[128];
+    char line[256];
+    FILE *file = fopen(text_of("/proc/%d/status", (int)pid), "re");
+
+    assert_non_null(file);
+    value[0] = '\0';
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+            (void)sscanf(line + strlen(name) + 1, " %127[^\n]", value);
+    (void)fclose(file);
+    return value;
+}
+
+static void
+a_plugin_meets_the_floor(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_sandbox", "");
+    const char *answers;
+
+    daemon_wait_log(daemon, " runs as uid ");
+    if (strstr(daemon_log(daemon), "no seccomp") != NULL ||
+        strstr(daemon_log(daemon), "no Landlock") != NULL) {
+        print_message("skipped: this kernel lacks seccomp filters or Landlock\n");
+        skip();
+    }
+    answers = client_ask(daemon_address(daemon, "test"), "");
+    assert_string_equal(answers, "mount EPERM\nunshare EPERM\nwrite-etc EACCES\n"
+                                 "write-usr EACCES\nwrite-tmp ok\nread-etc ok\nprogram ok\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+the_kernel_agrees(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_sandbox", "");
+    pid_t worker = daemon_worker(daemon);
+
+    assert_string_equal(status_of(worker, "NoNewPrivs"), "1");
+    if (strstr(daemon_log(daemon), "no seccomp") == NULL)
+        assert_string_equal(status_of(worker, "Seccomp"), "2");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_worker_becomes_its_user(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon;
+    pid_t worker;
+
+    if (getuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    daemon = daemon_serve(server->scheme, server->mixin, "good_command",
+                          "user = \"nobody\"; group = \"nogroup\"; umask = \"0027\";");
+    worker = daemon_worker(daemon);
+    assert_string_equal(status_of(worker, "Uid"), "65534\t65534\t65534\t65534");
+    assert_string_equal(status_of(worker, "Gid"), "65534\t65534\t65534\t65534");
+    assert_string_equal(status_of(worker, "Groups"), "");
+    assert_string_equal(status_of(worker, "CapEff"), "0000000000000000");
+    assert_string_equal(status_of(worker, "CapPrm"), "0000000000000000");
+    assert_string_equal(status_of(worker, "Umask"), "0027");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
+    daemon_expect_stop(daemon);
+}
+
+RUN_TESTS(TEST_EACH_MIXIN(a_plugin_meets_the_floor, "tcp"),
+          TEST_EACH_MIXIN(the_kernel_agrees, "tcp"),
+          TEST_EACH_MIXIN(a_worker_becomes_its_user, "tcp"))

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_address.c - addresses: text, parts, socket address, and back
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/address.h"
+#include "common/cleanup.h"
+
+static void
+parts_are_told_apart(void **state)
+{
+    static const struct {
+        const char *text;
+        enum address_scheme scheme;
+        const char *host, *port, *path;
+    } rows[] = {
+        {"tcp://127.0.0.1:9999", ADDRESS_TCP, "127.0.0.1", "9999", NULL},
+        {"tcp://localhost:http", ADDRESS_TCP, "localhost", "http", NULL},
+        {"tcp://*:0", ADDRESS_TCP, "*", "0", NULL},
+        {"udp://[::1]:53", ADDRESS_UDP, "::1", "53", NULL},
+        {"udp://[fe80::1%lo]:53", ADDRESS_UDP, "fe80::1%lo", "53", NULL},
+        {"unix:///run/x.sock", ADDRESS_UNIX, NULL, NULL, "/run/x.sock"},
+        {"unix:///with space", ADDRESS_UNIX, NULL, NULL, "/with space"},
+        {"unix:@name", ADDRESS_UNIX, NULL, NULL, "@name"},
+        {"unixgram:///x", ADDRESS_UNIXGRAM, NULL, NULL, "/x"},
+        {"unixgram:@x", ADDRESS_UNIXGRAM, NULL, NULL, "@x"},
+        {"systemd:web", ADDRESS_SYSTEMD, NULL, NULL, "web"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *problem = NULL;
+        struct address address, copy;
+
+        print_message("%s\n", rows[i].text);
+        assert_int_equal(address_parse(rows[i].text, &address, &problem), 0);
+        assert_int_equal(address_copy(&address, &copy), 0);
+        address_done(&address);
+        assert_null(address.text);
+        assert_int_equal(copy.scheme, rows[i].scheme);
+        assert_string_equal(copy.text, rows[i].text);
+        assert_true(rows[i].host == NULL ? !copy.host : strcmp(copy.host, rows[i].host) == 0);
+        assert_true(rows[i].port == NULL ? !copy.port : strcmp(copy.port, rows[i].port) == 0);
+        assert_true(rows[i].path == NULL ? !copy.path : strcmp(copy.path, rows[i].path) == 0);
+        address_done(&copy);
+    }
+}
+
+/* The words are in tests/conf/bad/addresses.expected. */
+static void
+mistakes_are_refused_and_explained(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "9999",
+        "localhost:80",
+        "http://x:80",
+        "tcp://",
+        "tcp://x",
+        "tcp://x:",
+        "tcp://:80",
+        "tcp://x:80/",
+        "tcp://x:65536",
+        "tcp://x:-1",
+        "tcp://::1:80",
+        "tcp://[::1]80",
+        "tcp://[]:80",
+        "tcp://[*]:80",
+        "tcp://[1.2.3.4]:80",
+        "tcp://x y:80",
+        "tcp://x\n:80",
+        "unix:",
+        "unix:relative",
+        "unix://host/path",
+        "unix:@",
+        "unix:///",
+        "systemd:",
+        "systemd:a:b",
+        "systemd://x",
+        "TCP://127.0.0.1:80",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *problem = NULL;
+        struct address address = {.scheme = ADDRESS_SYSTEMD};
+
+        print_message("\"%s\"\n", rows[i]);
+        assert_int_equal(address_parse(rows[i], &address, &problem), -EINVAL);
+        assert_non_null(problem);
+        assert_null(strchr(problem, '\n'));
+        assert_null(address.text); /* untouched */
+        assert_int_equal(address.scheme, ADDRESS_SYSTEMD);
+    }
+}
+
+static void
+unix_path_may_be_107_characters_long(void **state)
+{
+    char text[200] = "unix:///";
+    struct sockaddr_storage storage;
+    _cleanup_free_ char *problem = NULL;
+    struct address address;
+    char shown[ADDRESS_TEXT_SIZE];
+    socklen_t size;
+    bool any;
+
+    (void)state;
+    memset(text + 8, 'p', 106);
+    assert_int_equal(address_parse(text, &address, &problem), 0);
+    assert_int_equal(address_resolve(&address, &storage, &size, &any, &problem), 0);
+    assert_string_equal(address_format((struct sockaddr *)&storage, size, true, shown), text);
+    address_done(&address);
+    text[8 + 106] = 'p';
+    assert_int_equal(address_parse(text, &address, &problem), -EINVAL);
+}
+
+/* Resolved and shown again, an address is what was written. */
+static void
+resolved_address_reads_as_written(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        {"tcp://127.0.0.1:9999", "tcp://127.0.0.1:9999"},
+        {"udp://[::1]:53", "udp://[::1]:53"},
+        {"tcp://*:7", "tcp://[::]:7"},
+        {"tcp://localhost:80", "tcp://127.0.0.1:80"}, /* IPv4 first */
+        {"unix:///run/x.sock", "unix:///run/x.sock"},
+        {"unix:@name", "unix:@name"},
+        {"unixgram:///x", "unixgram:///x"},
+        {"unixgram:@name", "unixgram:@name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *problem = NULL;
+        char shown[ADDRESS_TEXT_SIZE];
+        struct sockaddr_storage storage;
+        struct address address;
+        socklen_t size;
+        bool any;
+
+        print_message("%s\n", rows[i].text);
+        assert_int_equal(address_parse(rows[i].text, &address, &problem), 0);
+        assert_int_equal(address_resolve(&address, &storage, &size, &any, &problem), 0);
+        assert_int_equal(any, strchr(rows[i].text, '*') != NULL);
+        assert_string_equal(
+            address_format((struct sockaddr *)&storage, size, address_is_stream(&address), shown),
+            rows[i].shown);
+        address_done(&address);
+    }
+}
+
+static void
+unknown_service_and_systemd_do_not_resolve(void **state)
+{
+    static const char *const rows[] = {"tcp://127.0.0.1:no-such-service", "systemd:web"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *parse_problem = NULL, *problem = NULL;
+        struct sockaddr_storage storage;
+        struct address address;
+        socklen_t size = 77;
+        bool any;
+
+        assert_int_equal(address_parse(rows[i], &address, &parse_problem), 0);
+        assert_true(address_resolve(&address, &storage, &size, &any, &problem) < 0);
+        assert_non_null(problem);
+        assert_int_equal(size, 77);
+        address_done(&address);
+    }
+}
+
+static void
+peers_are_shown_without_scheme(void **state)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(51234)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(51234)};
+    struct sockaddr_un un = {.sun_family = AF_UNIX,
+                             .sun_path = "/tmp/\x1b"
+                                         "x"};
+    const socklen_t unnamed = offsetof(struct sockaddr_un, sun_path);
+    char text[ADDRESS_TEXT_SIZE];
+
+    (void)state;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    in6.sin6_addr = in6addr_loopback;
+    assert_string_equal(address_format_peer((struct sockaddr *)&in, sizeof(in), text),
+                        "127.0.0.1:51234");
+    assert_string_equal(address_format_peer((struct sockaddr *)&in6, sizeof(in6), text),
+                        "[::1]:51234");
+    assert_string_equal(address_format_peer((struct sockaddr *)&un, sizeof(un), text), "/tmp/?x");
+    assert_string_equal(address_format_peer((struct sockaddr *)&un, unnamed, text), "");
+    assert_string_equal(address_format_peer((struct sockaddr *)&in, 0, text), "");
+    /* A kernel may give 108 characters without a NUL; cut-off ones must not be read beyond. */
+    memset(un.sun_path, 'p', sizeof(un.sun_path));
+    assert_int_equal(strlen(address_format_peer((struct sockaddr *)&un, sizeof(un), text)), 108);
+    assert_string_equal(address_format_peer((struct sockaddr *)&in6, sizeof(in), text), "");
+}
+
+static void
+mapped_address_becomes_ipv4(void **state)
+{
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+    struct sockaddr_storage storage = {0};
+    char text[ADDRESS_TEXT_SIZE];
+    socklen_t size = sizeof(mapped);
+
+    (void)state;
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:192.0.2.1", &mapped.sin6_addr), 1);
+    memcpy(&storage, &mapped, sizeof(mapped));
+    address_unmap(&storage, &size);
+    assert_int_equal(size, sizeof(struct sockaddr_in));
+    assert_string_equal(address_format_peer((struct sockaddr *)&storage, size, text),
+                        "192.0.2.1:80");
+
+    mapped.sin6_addr = in6addr_loopback;
+    size = sizeof(mapped);
+    memcpy(&storage, &mapped, sizeof(mapped));
+    address_unmap(&storage, &size);
+    assert_int_equal(storage.ss_family, AF_INET6);
+    assert_int_equal(size, sizeof(mapped));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_are_told_apart),
+        cmocka_unit_test(mistakes_are_refused_and_explained),
+        cmocka_unit_test(unix_path_may_be_107_characters_long),
+        cmocka_unit_test(resolved_address_reads_as_written),
+        cmocka_unit_test(unknown_service_and_systemd_do_not_resolve),
+        cmocka_unit_test(peers_are_shown_without_scheme),
+        cmocka_unit_test(mapped_address_becomes_ipv4),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_buffers.c - reading and writing through a request's buffers, on a transport made of memory
+ */
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define LONGEST 4096
+
+/* What the client sends, in pieces of so many bytes; what it got, and in how many pieces. */
+static struct {
+    const char *data;
+    size_t size, given, piece;
+    int receives, end; /* end: what the receive behind the last byte returns */
+    char sent[1 << 20];
+    size_t sent_size;
+    int transmits, transmit_error;
+} client;
+
+static ssize_t
+fake_receive(struct ss_request *request, void *buffer, size_t size)
+{
+    size_t left = client.size - client.given;
+    size_t part = size < client.piece ? size : client.piece;
+
+    (void)request;
+    assert_true(size > 0);
+    client.receives++;
+    if (left == 0)
+        return client.end;
+    part = part < left ? part : left;
+    memcpy(buffer, client.data + client.given, part);
+    client.given += part;
+    return (ssize_t)part;
+}
+
+static int
+fake_transmit(struct ss_request *request, struct iovec *parts, int count)
+{
+    (void)request;
+    client.transmits++;
+    if (client.transmit_error < 0)
+        return client.transmit_error;
+    for (int i = 0; i < count; i++) {
+        assert_true(client.sent_size + parts[i].iov_len <= sizeof(client.sent));
+        memcpy(client.sent + client.sent_size, parts[i].iov_base, parts[i].iov_len);
+        client.sent_size += parts[i].iov_len;
+    }
+    return 0;
+}
+
+static const struct transport fake_stream = {
+    .stream = true, .receive = fake_receive, .transmit = fake_transmit};
+static const struct transport fake_datagram = {
+    .stream = false, .receive = fake_receive, .transmit = fake_transmit};
+
+static struct fixture fixture;
+static struct ss_request *request; /* the fixture's */
+
+static void
+client_sends(const char *data, size_t size, size_t piece)
+{
+    client.data = data;
+    client.size = size;
+    client.given = 0;
+    client.piece = piece;
+    client.receives = client.end = 0;
+    request->ended = request->vanished = false;
+    request->input.start = request->input.end = 0;
+    request->input.patched = false;
+}
+
+static int
+open_stream(void **state)
+{
+    (void)state;
+    memset(&client, 0, sizeof(client));
+    fixture_open(&fixture, &fake_stream);
+    request = fixture.request;
+    client_sends("", 0, SIZE_MAX);
+    return 0;
+}
+
+static int
+open_datagram(void **state)
+{
+    (void)open_stream(state);
+    fixture.server.transport = &fake_datagram;
+    return 0;
+}
+
+static int
+close_it(void **state)
+{
+    (void)state;
+    fixture_close(&fixture);
+    return 0;
+}
+
+/* A packet as datagram_get_request() leaves it. */
+static void
+packet_is(const char *data)
+{
+    size_t size = strlen(data);
+
+    assert_int_equal(input_reserve(&request->input, 65535), 0);
+    memcpy(request->input.data, data, size);
+    request->input.start = 0;
+    request->input.end = request->packet_size = size;
+    request->ended = true;
+}
+
+static void
+expect_line(const char *expected)
+{
+    char *line = NULL;
+
+    assert_int_equal(ss_readline(request, &line), strlen(expected));
+    assert_string_equal(line, expected);
+}
+
+static void
+expect_sent(const char *expected, int transmits)
+{
+    assert_int_equal(client.sent_size, strlen(expected));
+    assert_memory_equal(client.sent, expected, client.sent_size);
+    assert_int_equal(client.transmits, transmits);
+}
+
+/* ---- lines ---------------------------------------------------------------- */
+
+static void
+readline_joins_segments_of_every_size(void **state)
+{
+    static const char text[] = "one\n\ntwo three\r\nfour";
+
+    (void)state;
+    for (size_t piece = 1; piece <= sizeof(text); piece++) {
+        char *line;
+        client_sends(text, strlen(text), piece);
+        expect_line("one\n");
+        expect_line("\n");
+        expect_line("two three\r\n");
+        expect_line("four"); /* the end stands for its newline */
+        assert_int_equal(ss_readline(request, &line), 0);
+        assert_int_equal(ss_readline(request, &line), 0);
+    }
+}
+
+static void
+nul_behind_a_line_spoils_nothing(void **state)
+{
+    char byte, *line;
+
+    (void)state;
+    client_sends("ab\ncd\nef", 8, SIZE_MAX);
+    expect_line("ab\n");
+    assert_int_equal(ss_read(request, &byte, 1), 1);
+    assert_int_equal(byte, 'c');
+    expect_line("d\n");
+    assert_int_equal(ss_readline(request, &line), 2);
+    assert_string_equal(line, "ef");
+}
+
+static void
+lines_may_hold_nuls(void **state)
+{
+    char *line;
+
+    (void)state;
+    client_sends("a\0b\n\0\n", 6, 1);
+    assert_int_equal(ss_readline(request, &line), 4);
+    assert_memory_equal(line, "a\0b\n", 5);
+    assert_int_equal(ss_readline(request, &line), 2);
+    assert_memory_equal(line, "\0\n", 3);
+}
+
+/* What a line of so many bytes gives when max_line is 20. */
+static void
+line_limit_is_exact(void **state)
+{
+    static const struct {
+        size_t before_newline;
+        bool newline;
+        ssize_t expected;
+    } rows[] = {
+        {18, true, 19},  {19, true, 20},  {20, true, -EMSGSIZE},  {21, true, -EMSGSIZE},
+        {19, false, 19}, {20, false, 20}, {21, false, -EMSGSIZE}, {500, false, -EMSGSIZE},
+    };
+    static const size_t buffers[] = {1, 7, 19, 20, 21, 100};
+    char text[512], *line;
+
+    (void)state;
+    fixture.server.settings.max_line = 20;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t piece = 1; piece < 40; piece++)
+            for (size_t b = 0; b < sizeof(buffers) / sizeof(buffers[0]); b++) {
+                size_t size = rows[i].before_newline;
+                memset(text, 'x', sizeof(text));
+                text[size] = '\n';
+                fixture.server.settings.read_buffer = buffers[b];
+                free(request->input.data);
+                request->input = (struct input){0};
+                client_sends(text, size + rows[i].newline, piece);
+                assert_int_equal(ss_readline(request, &line), rows[i].expected);
+            }
+}
+
+static void
+too_long_line_is_not_consumed(void **state)
+{
+    char text[101], *line;
+
+    (void)state;
+    fixture.server.settings.max_line = 20;
+    fixture.server.settings.read_buffer = 16;
+    memset(text, 'x', 99);
+    text[99] = '\n';
+    client_sends(text, 100, 7);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ss_readline(request, &line), -EMSGSIZE);
+    assert_int_equal(ss_read_full(request, text, sizeof(text)), 100);
+    for (int i = 0; i < 99; i++)
+        assert_int_equal(text[i], 'x');
+    assert_int_equal(text[99], '\n');
+}
+
+static void
+line_can_be_as_long_as_max_line_whatever_the_buffer(void **state)
+{
+    char *text = malloc(64 * 1024), *line;
+
+    (void)state;
+    memset(text, 'y', 64 * 1024);
+    text[64 * 1024 - 1] = '\n';
+    client_sends(text, 64 * 1024, 1000);
+    assert_int_equal(ss_readline(request, &line), 64 * 1024);
+    assert_memory_equal(line, text, 64 * 1024);
+    assert_int_equal(ss_readline(request, &line), 0);
+    free(text);
+}
+
+static void
+failed_receive_keeps_what_was_read(void **state)
+{
+    char *line;
+
+    (void)state;
+    client_sends("half a", 6, SIZE_MAX);
+    client.end = -ETIMEDOUT;
+    assert_int_equal(ss_readline(request, &line), -ETIMEDOUT);
+    client.data = " line\n";
+    client.size = 6;
+    client.given = 0;
+    expect_line("half a line\n");
+}
+
+static void
+reset_is_noted(void **state)
+{
+    char byte;
+
+    (void)state;
+    client.end = -EIO;
+    assert_int_equal(ss_read(request, &byte, 1), -EIO);
+    assert_false(request->vanished);
+    client.end = -ECONNRESET;
+    assert_int_equal(ss_read(request, &byte, 1), -ECONNRESET);
+    assert_true(request->vanished);
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+static void
+small_reads_are_served_from_one_receive(void **state)
+{
+    char bytes[3];
+
+    (void)state;
+    client_sends("abcdefg", 7, SIZE_MAX);
+    assert_int_equal(ss_read(request, bytes, 3), 3);
+    assert_memory_equal(bytes, "abc", 3);
+    assert_int_equal(ss_read(request, bytes, 3), 3);
+    assert_int_equal(ss_read(request, bytes, 3), 1);
+    assert_int_equal(bytes[0], 'g');
+    assert_int_equal(client.receives, 1);
+    assert_int_equal(ss_read(request, bytes, 3), 0);
+    assert_int_equal(ss_read(request, bytes, 0), 0);
+    assert_int_equal(request->bytes_in, 7);
+}
+
+static void
+big_read_goes_past_the_buffer(void **state)
+{
+    char bytes[100];
+
+    (void)state;
+    fixture.server.settings.read_buffer = 100;
+    client_sends("abcdefg", 7, SIZE_MAX);
+    assert_int_equal(ss_read(request, bytes, 100), 7);
+    assert_null(request->input.data);
+}
+
+static void
+end_is_asked_for_once(void **state)
+{
+    char byte, *line;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ss_read(request, &byte, 1), 0);
+        assert_int_equal(ss_readline(request, &line), 0);
+    }
+    assert_int_equal(client.receives, 1);
+}
+
+static void
+read_full_is_short_only_at_the_end(void **state)
+{
+    char bytes[16];
+
+    (void)state;
+    for (size_t piece = 1; piece < 12; piece++) {
+        client_sends("0123456789", 10, piece);
+        assert_int_equal(ss_read_full(request, bytes, 4), 4);
+        assert_memory_equal(bytes, "0123", 4);
+        assert_int_equal(ss_read_full(request, bytes, 16), 6);
+        assert_memory_equal(bytes, "456789", 6);
+        assert_int_equal(ss_read_full(request, bytes, 16), 0);
+    }
+    client_sends("01", 2, 1);
+    client.end = -ETIMEDOUT;
+    assert_int_equal(ss_read_full(request, bytes, 4), -ETIMEDOUT);
+}
+
+/* A generator of its own, so that a failure is the same everywhere. */
+static uint32_t
+next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+/* What ss_readline() must give at this place of the text. */
+static ssize_t
+naive_line(const char *text, size_t size, size_t max_line)
+{
+    const char *newline = memchr(text, '\n', size);
+    size_t length = newline != NULL ? (size_t)(newline - text) + 1 : size;
+
+    return length > max_line ? -EMSGSIZE : (ssize_t)length;
+}
+
+static void
+compare_with_naive_reader(uint32_t *seed)
+{
+    char text[LONGEST], bytes[LONGEST], *line;
+    size_t size = next_random(seed) % LONGEST, at = 0, max_line = 1 + next_random(seed) % 300;
+
+    for (size_t i = 0; i < size; i++)
+        text[i] = next_random(seed) % 20 == 0 ? '\n' : (char)(next_random(seed) % 256);
+    fixture.server.settings.max_line = max_line;
+    fixture.server.settings.read_buffer = 1 + next_random(seed) % 400;
+    client_sends(text, size, 1 + next_random(seed) % 500);
+    while (at < size) {
+        ssize_t got;
+        if (next_random(seed) % 3 != 0) {
+            got = ss_readline(request, &line);
+            assert_int_equal(got, naive_line(text + at, size - at, max_line));
+            if (got > 0) {
+                assert_memory_equal(line, text + at, (size_t)got);
+                assert_int_equal(line[got], '\0');
+                memset(line, '#', (size_t)got); /* a handler may write to it */
+            }
+        } else {
+            size_t wanted = 1 + next_random(seed) % 600;
+            got = ss_read(request, bytes, wanted);
+            assert_in_range(got, 1, wanted);
+            assert_memory_equal(bytes, text + at, (size_t)got);
+        }
+        at += got > 0 ? (size_t)got : 0;
+    }
+    assert_int_equal(ss_readline(request, &line), 0);
+    assert_int_equal(ss_read(request, bytes, 1), 0);
+}
+
+static void
+reading_agrees_with_a_naive_reader(void **state)
+{
+    uint32_t seed = 20240607;
+
+    (void)state;
+    for (int i = 0; i < 400; i++)
+        compare_with_naive_reader(&seed);
+}
+
+/* ---- writing ---------------------------------------------------------------- */
+
+static void
+output_gathers_until_the_buffer_is_full(void **state)
+{
+    static const struct {
+        size_t first, second;
+        int transmits; /* after both writes */
+    } rows[] = {{1, 1, 0}, {4, 3, 0}, {4, 4, 1}, {7, 1, 1}, {7, 100, 1}, {8, 1, 1}, {9, 8, 2}};
+    char data[128], read_back[256];
+
+    (void)state;
+    fixture.server.settings.write_buffer = 8;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)('a' + i % 26);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        client.sent_size = 0;
+        client.transmits = 0;
+        assert_int_equal(ss_write(request, data, rows[i].first), 0);
+        assert_int_equal(ss_write(request, data, rows[i].second), 0);
+        assert_int_equal(client.transmits, rows[i].transmits);
+        assert_int_equal(ss_flush(request), 0);
+        memcpy(read_back, data, rows[i].first);
+        memcpy(read_back + rows[i].first, data, rows[i].second);
+        assert_int_equal(client.sent_size, rows[i].first + rows[i].second);
+        assert_memory_equal(client.sent, read_back, client.sent_size);
+    }
+}
+
+static void
+flush_sends_once(void **state)
+{
+    (void)state;
+    assert_int_equal(ss_flush(request), 0);
+    assert_int_equal(client.transmits, 0);
+    assert_int_equal(ss_write(request, "x", 1), 0);
+    assert_int_equal(ss_write(request, "", 0), 0);
+    assert_int_equal(ss_flush(request), 0);
+    assert_int_equal(ss_flush(request), 0);
+    expect_sent("x", 1);
+}
+
+static void
+without_write_buffer_each_write_is_sent(void **state)
+{
+    (void)state;
+    fixture.server.settings.write_buffer = 0;
+    assert_int_equal(ss_write(request, "a", 1), 0);
+    expect_sent("a", 1);
+    assert_int_equal(ss_write(request, "b", 1), 0);
+    expect_sent("ab", 2);
+    assert_int_equal(ss_write(request, "", 0), 0);
+    expect_sent("ab", 2);
+}
+
+static void
+output_is_sent_before_waiting_for_input(void **state)
+{
+    char byte;
+
+    (void)state;
+    client_sends("x", 1, 1);
+    assert_int_equal(ss_write(request, "question?", 9), 0);
+    assert_int_equal(ss_read(request, &byte, 1), 1);
+    expect_sent("question?", 1);
+}
+
+static void
+pipelined_lines_are_answered_in_one_piece(void **state)
+{
+    char *line;
+    ssize_t size;
+
+    (void)state;
+    client_sends("a\nb\nc\n", 6, SIZE_MAX);
+    while ((size = ss_readline(request, &line)) > 0)
+        assert_int_equal(ss_write(request, line, (size_t)size), 0);
+    expect_sent("a\nb\nc\n", 1);
+}
+
+static void
+failed_write_sticks(void **state)
+{
+    char byte, *line;
+
+    (void)state;
+    client_sends("unread\n", 7, SIZE_MAX);
+    client.transmit_error = -EPIPE;
+    assert_int_equal(ss_write(request, "lost", 4), 0);
+    assert_int_equal(ss_flush(request), -EPIPE);
+    client.transmit_error = 0;
+    assert_int_equal(ss_write(request, "x", 1), -EPIPE);
+    assert_int_equal(ss_printf(request, "x"), -EPIPE);
+    assert_int_equal(ss_flush(request), -EPIPE);
+    assert_int_equal(ss_read(request, &byte, 1), -EPIPE);
+    assert_int_equal(ss_readline(request, &line), -EPIPE);
+    assert_int_equal(client.transmits, 1);
+    assert_int_equal(client.receives, 0);
+    assert_true(request->vanished);
+}
+
+static void
+write_that_fails_while_reading_is_the_reads_error(void **state)
+{
+    char byte;
+
+    (void)state;
+    client_sends("x", 1, 1);
+    client.transmit_error = -ETIMEDOUT;
+    assert_int_equal(ss_write(request, "lost", 4), 0);
+    assert_int_equal(ss_read(request, &byte, 1), -ETIMEDOUT);
+    assert_int_equal(client.receives, 0);
+    assert_false(request->vanished);
+}
+
+static void
+printf_writes_short_and_long_texts(void **state)
+{
+    static char text[1000];
+
+    (void)state;
+    for (size_t size = 510; size < 514; size++) {
+        client.sent_size = 0;
+        client.transmits = 0;
+        memset(text, 'p', size);
+        text[size] = '\0';
+        assert_int_equal(ss_printf(request, "%s", text), 0);
+        assert_int_equal(ss_flush(request), 0);
+        expect_sent(text, 1);
+    }
+}
+
+/* ---- datagrams ---------------------------------------------------------------- */
+
+static void
+reply_gathers_up_to_what_a_datagram_holds(void **state)
+{
+    static char part[65535];
+
+    (void)state;
+    assert_int_equal(ss_write(request, part, 1), 0);
+    assert_int_equal(ss_write(request, part, 65534), 0);
+    assert_int_equal(request->output.used, 65535);
+    assert_int_equal(ss_flush(request), 0);
+    assert_int_equal(request->output.used, 65535); /* never sent by halves */
+    assert_int_equal(client.transmits, 0);
+    assert_int_equal(ss_write(request, part, 1), -EMSGSIZE);
+    assert_int_equal(ss_write(request, part, 1), -EMSGSIZE);
+    output_reset(&request->output);
+    assert_int_equal(ss_write(request, part, 65536), -EMSGSIZE);
+    output_reset(&request->output);
+    assert_int_equal(ss_write(request, part, SIZE_MAX), -EMSGSIZE);
+}
+
+static void
+packet_stays_as_it_came_while_its_lines_are_read(void **state)
+{
+    const char *packet;
+    char *line;
+    size_t size;
+
+    (void)state;
+    packet_is("one\ntwo\nthree");
+    packet = ss_packet(request, &size);
+    assert_int_equal(size, 13);
+    expect_line("one\n");
+    expect_line("two\n");
+    assert_ptr_equal(ss_packet(request, &size), packet);
+    assert_int_equal(size, 13);
+    assert_memory_equal(packet, "one\ntwo\nthree", 13);
+    expect_line("three");
+    assert_int_equal(ss_readline(request, &line), 0);
+    assert_ptr_equal(ss_packet(request, &size), packet);
+    assert_memory_equal(packet, "one\ntwo\nthree", 13);
+    assert_int_equal(client.receives, 0);
+}
+
+static void
+packet_is_read_like_a_stream_that_ends(void **state)
+{
+    char bytes[100000];
+
+    (void)state;
+    packet_is("0123456789");
+    assert_int_equal(ss_read(request, bytes, 4), 4);
+    assert_int_equal(ss_read_full(request, bytes, sizeof(bytes)), 6);
+    assert_memory_equal(bytes, "456789", 6);
+    assert_int_equal(ss_read(request, bytes, sizeof(bytes)), 0);
+    packet_is("");
+    assert_int_equal(ss_read(request, bytes, 1), 0);
+}
+
+static void
+line_of_a_packet_has_the_same_limit(void **state)
+{
+    char *line;
+
+    (void)state;
+    fixture.server.settings.max_line = 4;
+    packet_is("four");
+    expect_line("four");
+    packet_is("five5");
+    assert_int_equal(ss_readline(request, &line), -EMSGSIZE);
+    packet_is("thr\nfour\n");
+    expect_line("thr\n");
+    assert_int_equal(ss_readline(request, &line), -EMSGSIZE);
+}
+
+static void
+stream_has_no_packet(void **state)
+{
+    size_t size = 5;
+
+    (void)state;
+    assert_null(ss_packet(request, &size));
+    assert_int_equal(size, 0);
+    assert_false(ss_truncated(request));
+}
+
+#define STREAM(function)   cmocka_unit_test_setup_teardown(function, open_stream, close_it)
+#define DATAGRAM(function) cmocka_unit_test_setup_teardown(function, open_datagram, close_it)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STREAM(readline_joins_segments_of_every_size),
+        STREAM(nul_behind_a_line_spoils_nothing),
+        STREAM(lines_may_hold_nuls),
+        STREAM(line_limit_is_exact),
+        STREAM(too_long_line_is_not_consumed),
+        STREAM(line_can_be_as_long_as_max_line_whatever_the_buffer),
+        STREAM(failed_receive_keeps_what_was_read),
+        STREAM(reset_is_noted),
+        STREAM(small_reads_are_served_from_one_receive),
+        STREAM(big_read_goes_past_the_buffer),
+        STREAM(end_is_asked_for_once),
+        STREAM(read_full_is_short_only_at_the_end),
+        STREAM(reading_agrees_with_a_naive_reader),
+        STREAM(output_gathers_until_the_buffer_is_full),
+        STREAM(flush_sends_once),
+        STREAM(without_write_buffer_each_write_is_sent),
+        STREAM(output_is_sent_before_waiting_for_input),
+        STREAM(pipelined_lines_are_answered_in_one_piece),
+        STREAM(failed_write_sticks),
+        STREAM(write_that_fails_while_reading_is_the_reads_error),
+        STREAM(printf_writes_short_and_long_texts),
+        DATAGRAM(reply_gathers_up_to_what_a_datagram_holds),
+        DATAGRAM(packet_stays_as_it_came_while_its_lines_are_read),
+        DATAGRAM(packet_is_read_like_a_stream_that_ends),
+        DATAGRAM(line_of_a_packet_has_the_same_limit),
+        STREAM(stream_has_no_packet),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_config.c - the configuration file and its drop-ins
+ *
+ * tests/conf/bad/NAME.conf must give exactly the mistakes in NAME.expected,
+ * tests/conf/good/NAME.conf none at all.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/config.h"
+#include "common/config_source.h"
+
+/* libconfig 1.5 loses a string that a syntax error follows: for builds with the leak sanitizer. */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:libconfig.so\n";
+}
+
+static void
+enter(const char *folder)
+{
+    _cleanup_free_ char *path = NULL;
+
+    assert_true(asprintf(&path, "%s/tests/conf/%s", SOURCE_DIR, folder) > 0);
+    assert_int_equal(chdir(path), 0);
+}
+
+static int
+is_conf(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ".conf") == 0;
+}
+
+/* Calls one for every *.conf here; there must be at least so many. */
+static void
+for_each_file(int least, void (*one)(const char *file))
+{
+    _cleanup_free_ struct dirent **entries = NULL;
+    int count = scandir(".", &entries, is_conf, alphasort);
+
+    assert_true(count >= least);
+    for (int i = 0; i < count; i++) {
+        one(entries[i]->d_name);
+        free(entries[i]);
+    }
+}
+
+/* All mistakes in file as text, to free. */
+static char *
+mistakes_in(const char *file)
+{
+    struct errors errors = {0};
+    struct config config;
+    int r = config_load(&config, file, &errors);
+    char *text = errors_join(&errors);
+
+    assert_int_equal(r, errors_any(&errors) ? -EINVAL : 0);
+    errors_done(&errors);
+    config_done(&config);
+    return text;
+}
+
+static struct config
+load(const char *file)
+{
+    struct errors errors = {0};
+    struct config config;
+
+    (void)config_load(&config, file, &errors);
+    for (size_t i = 0; i < errors.count; i++)
+        print_error("%s\n", errors.texts[i]);
+    assert_false(errors_any(&errors));
+    return config;
+}
+
+/* ---- the files ---------------------------------------------------------- */
+
+static void
+compare(const char *file)
+{
+    _cleanup_free_ char *found = mistakes_in(file), *expected = NULL, *beside = NULL;
+    size_t size;
+
+    print_message("%s\n", file);
+    assert_true(asprintf(&beside, "%.*s.expected", (int)strlen(file) - 5, file) > 0);
+    assert_int_equal(source_read(beside, true, &expected, &size), 0);
+    assert_true(size > 0);
+    assert_string_equal(found, expected);
+}
+
+static void
+bad_files_give_exactly_the_expected_mistakes(void **state)
+{
+    (void)state;
+    enter("bad");
+    for_each_file(60, compare);
+}
+
+static void
+find_nothing(const char *file)
+{
+    _cleanup_free_ char *found = mistakes_in(file);
+
+    print_message("%s\n", file);
+    assert_string_equal(found, "");
+}
+
+static void
+good_files_give_none(void **state)
+{
+    (void)state;
+    enter("good");
+    for_each_file(7, find_nothing);
+}
+
+/* ---- what comes of them ------------------------------------------------- */
+
+static void
+values_arrive(void **state)
+{
+    struct config config;
+    const struct settings *tcp;
+
+    (void)state;
+    enter("good");
+    config = load("everything.conf");
+    assert_string_equal(config.file, "everything.conf");
+    assert_string_equal(config.plugin_path, "plugins:/usr/lib/sockserverd/plugins");
+    assert_string_equal(config.control.path, "/run/sockserverd/other");
+    assert_int_equal(config.control.mode, 0600);
+    assert_string_equal(config.control.group, "root");
+    assert_string_equal(config.log.target, "/var/log/sockserverd.log");
+    assert_int_equal(config.log.level, LOG_DEBUG);
+    assert_false(config.log.access);
+    assert_int_equal(config.listener_count, 4);
+
+    tcp = config_find(&config, "tcp");
+    assert_ptr_equal(tcp, &config.listeners[0]);
+    assert_null(config_find(&config, "nobody"));
+    assert_string_equal(tcp->file, "everything.conf");
+    assert_int_equal(tcp->line, 7);
+    assert_int_equal(tcp->mixin, MIXIN_THREADING);
+    assert_false(tcp->enabled);
+    assert_int_equal(tcp->max_connections, 16);
+    assert_true(tcp->read_timeout == 2.5);
+    assert_true(tcp->write_timeout == 0);
+    assert_true(tcp->timeout == 30);
+    assert_int_equal(tcp->read_buffer, 4096);
+    assert_int_equal(tcp->umask, 027);
+    config_done(&config);
+}
+
+static void
+options_arrive_as_written(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        enum value_form form;
+        unsigned line;
+    } rows[] = {
+        {"text", "a \"quoted\" word", VALUE_STRING, 34},
+        {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 36},
+        {"truth", "true", VALUE_BOOLEAN, 37},
+        {"list", "", VALUE_GROUP, 38},
+    };
+    struct config config;
+
+    (void)state;
+    enter("good");
+    config = load("everything.conf");
+    assert_int_equal(config.listeners[0].option_count, ARRAY_SIZE(rows));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct option_setting *option = &config.listeners[0].options[i];
+
+        assert_string_equal(option->name, rows[i].name);
+        assert_string_equal(option->text, rows[i].text);
+        assert_int_equal(option->form, rows[i].form);
+        assert_string_equal(option->file, "everything.conf");
+        assert_int_equal(option->line, rows[i].line);
+    }
+    config_done(&config);
+}
+
+static void
+what_is_not_said_is_the_default(void **state)
+{
+    struct config config, empty;
+
+    (void)state;
+    enter("good");
+    config = load("minimal.conf");
+    assert_int_equal(config_init_empty(&empty), 0);
+    assert_string_equal(config.plugin_path, empty.plugin_path);
+    assert_string_equal(config.control.path, "/run/sockserverd/control");
+    assert_int_equal(config.control.mode, 0660);
+    assert_null(config.control.group);
+    assert_string_equal(config.log.target, "auto");
+    assert_int_equal(config.log.level, LOG_INFO);
+    assert_true(config.log.access);
+    assert_null(empty.file);
+    assert_int_equal(empty.listener_count, 0);
+    config_done(&empty);
+    config_done(&config);
+}
+
+static void
+defaults_are_for_whom_they_fit(void **state)
+{
+    struct config config;
+    const struct settings *none, *threading, *forking, *abstract;
+
+    (void)state;
+    enter("good");
+    config = load("defaults.conf");
+    none = config_find(&config, "none");
+    threading = config_find(&config, "threading");
+    forking = config_find(&config, "forking");
+    abstract = config_find(&config, "abstract");
+
+    assert_int_equal(none->mixin, MIXIN_NONE);
+    assert_int_equal(none->max_connections, 1);
+    assert_int_equal(none->max_packet_size, 512);
+    assert_int_equal(none->reply, REPLY_NEVER);
+    assert_int_equal(none->cpus, 2);
+    assert_true(none->nodelay); /* no business of udp: untouched */
+
+    assert_int_equal(threading->max_connections, 100);
+    assert_false(threading->nodelay);
+    assert_true(threading->daemon_threads);
+    assert_int_equal(threading->recycle_after, 0);
+    assert_true(threading->read_timeout == 0); /* its own word wins */
+
+    assert_int_equal(forking->mixin, MIXIN_FORKING);
+    assert_int_equal(forking->socket_mode, 0666);
+    assert_int_equal(forking->recycle_after, 10);
+    assert_false(forking->reuse_port);
+    assert_true(forking->read_timeout == 5);
+
+    assert_int_equal(abstract->socket_mode, 0600);
+    assert_int_equal(abstract->max_connections, 3);
+    config_done(&config);
+}
+
+static void
+drop_ins_come_in_the_order_of_their_names(void **state)
+{
+    struct config config;
+
+    (void)state;
+    enter("good");
+    config = load("drop_ins.conf");
+    assert_int_equal(config.listener_count, 2);
+    assert_string_equal(config.listeners[0].name, "first");
+    assert_string_equal(config.listeners[0].file, "drop_ins.conf.d/10-first.conf");
+    assert_string_equal(config.listeners[1].name, "second");
+    assert_true(config.listeners[1].read_timeout == 7); /* the main file's default */
+    config_done(&config);
+}
+
+static void
+includes_are_relative_to_the_main_file(void **state)
+{
+    struct config config;
+
+    (void)state;
+    assert_int_equal(chdir("/"), 0);
+    config = load(SOURCE_DIR "/tests/conf/good/include.conf");
+    assert_int_equal(config.listener_count, 2);
+    assert_string_equal(config.listeners[0].file, SOURCE_DIR "/tests/conf/good/parts/echo.inc");
+    assert_int_equal(config.listeners[0].line, 1);
+    assert_string_equal(config.listeners[1].file, SOURCE_DIR "/tests/conf/good/parts/daytime.inc");
+    config_done(&config);
+}
+
+static void
+unreadable_files_are_named(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/nonexistent/x.conf",
+         "/nonexistent/x.conf: cannot read the configuration: No such file or directory\n"},
+        {"/tmp", "/tmp: cannot read the configuration: Is a directory\n"},
+        {"/dev/zero", "/dev/zero: cannot read the configuration: File too large\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *found = mistakes_in(rows[i][0]);
+
+        assert_string_equal(found, rows[i][1]);
+    }
+}
+
+/* ---- hostile text ------------------------------------------------------- */
+
+/* A configuration in memory, and the path it can be opened by. */
+static int
+memory_file(char *path, size_t size)
+{
+    int fd = memfd_create("test.conf", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    (void)snprintf(path, size, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+static void
+rewrite(int fd, const char *text, size_t size)
+{
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, text, size, 0), size);
+}
+
+static size_t
+mutate(char *text, size_t size, size_t room, unsigned *seed)
+{
+    static const char alphabet[] = "{}()[]=:;,\"#/*\\@-+.0123456789eLxon \n\t\x01\xff";
+
+    for (int edits = 1 + rand_r(seed) % 4; edits > 0 && size > 1; edits--) {
+        size_t at = (size_t)rand_r(seed) % size;
+        size_t length = 1 + (size_t)rand_r(seed) % 20;
+
+        switch (rand_r(seed) % 4) {
+        case 0: /* another character */
+            text[at] = alphabet[(size_t)rand_r(seed) % (sizeof(alphabet) - 1)];
+            break;
+        case 1: /* some lost */
+            length = length < size - at ? length : size - at;
+            memmove(text + at, text + at + length, size - at - length);
+            size -= length;
+            break;
+        case 2: /* some twice */
+            length = length < size - at ? length : size - at;
+            if (size + length > room)
+                break;
+            memmove(text + at + length, text + at, size - at);
+            size += length;
+            break;
+        default: /* all behind lost, seldom */
+            if (rand_r(seed) % 8 == 0)
+                size = at;
+        }
+    }
+    return size;
+}
+
+static void
+survive_mutations(const char *file)
+{
+    _cleanup_free_ char *original = NULL, *text = NULL;
+    _cleanup_close_ int fd = -1;
+    unsigned seed = 20240607;
+    size_t size, room;
+    char path[64];
+
+    assert_int_equal(source_read(file, true, &original, &size), 0);
+    fd = memory_file(path, sizeof(path));
+    room = size + 200;
+    text = malloc(room);
+    for (int i = 0; i < 400; i++) {
+        _cleanup_free_ char *found = NULL;
+        size_t mutated;
+
+        memcpy(text, original, size);
+        mutated = mutate(text, size, room, &seed);
+        rewrite(fd, text, mutated);
+        found = mistakes_in(path);
+        assert_non_null(found);
+    }
+}
+
+static void
+mutated_files_are_refused_or_understood(void **state)
+{
+    (void)state;
+    enter("good");
+    for_each_file(7, survive_mutations);
+}
+
+static void
+deep_and_long_files_are_survived(void **state)
+{
+    static const char *const pieces[] = {"a={", "(", "a=[", "a=1;", "\"", "\n", "a.", "@include "};
+    _cleanup_close_ int fd = -1;
+    char path[64];
+
+    (void)state;
+    fd = memory_file(path, sizeof(path));
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+        _cleanup_free_ char *found = NULL, *text = NULL;
+        size_t size = 0, length = strlen(pieces[i]);
+
+        text = malloc(20000);
+        for (; size + length <= 20000; size += length)
+            memcpy(text + size, pieces[i], length);
+        rewrite(fd, text, size);
+        found = mistakes_in(path);
+        assert_true(strlen(found) > 0);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_files_give_exactly_the_expected_mistakes),
+        cmocka_unit_test(good_files_give_none),
+        cmocka_unit_test(values_arrive),
+        cmocka_unit_test(options_arrive_as_written),
+        cmocka_unit_test(what_is_not_said_is_the_default),
+        cmocka_unit_test(defaults_are_for_whom_they_fit),
+        cmocka_unit_test(drop_ins_come_in_the_order_of_their_names),
+        cmocka_unit_test(includes_are_relative_to_the_main_file),
+        cmocka_unit_test(unreadable_files_are_named),
+        cmocka_unit_test(mutated_files_are_refused_or_understood),
+        cmocka_unit_test(deep_and_long_files_are_survived),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

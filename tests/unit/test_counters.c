@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_counters.c - what a worker shares with the supervisor, also when it means harm
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/counters.h"
+
+static void
+attached_counters_are_the_same_memory(void **state)
+{
+    struct counters *made, *attached;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(3, &made, &fd), 0);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(counters_attach(fd, &attached), 0);
+    assert_ptr_not_equal(made, attached);
+    assert_int_equal(attached->slot_count, 3);
+    counter_bump(attached->slots[2].accepted, 5);
+    assert_int_equal(counter_get(made->slots[2].accepted), 5);
+    counters_detach(attached, 3);
+    counters_detach(made, 3);
+    counters_detach(NULL, 3);
+    (void)close(fd);
+}
+
+static void
+slots_share_no_cache_line(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof(struct slot) % 64, 0);
+    assert_int_equal(offsetof(struct counters, slots) % 64, 0);
+}
+
+static void
+size_is_sealed(void **state)
+{
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(2, &counters, &fd), 0);
+    assert_int_equal(ftruncate(fd, 1), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(fd, 1 << 20), -1);
+    assert_int_equal(errno, EPERM);
+    counters_detach(counters, 2);
+    (void)close(fd);
+}
+
+static void
+attach_refuses_a_slot_count_that_does_not_fit(void **state)
+{
+    static const uint32_t wrong[] = {0, 1, 3, 5, 2000001, UINT32_MAX};
+    struct counters *counters, *attached = NULL;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(4, &counters, &fd), 0);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        counters->slot_count = wrong[i];
+        assert_int_equal(counters_attach(fd, &attached), -EBADMSG);
+        assert_null(attached);
+    }
+    counters_detach(counters, 4);
+    (void)close(fd);
+}
+
+static void
+attach_refuses_what_is_no_counters(void **state)
+{
+    struct counters *attached = NULL;
+    int empty = memfd_create("empty", MFD_CLOEXEC), pair[2];
+
+    (void)state;
+    assert_int_equal(counters_attach(empty, &attached), -EBADMSG);
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    assert_int_equal(counters_attach(pair[0], &attached), -EBADMSG);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    (void)close(empty);
+    assert_int_equal(counters_attach(empty, &attached), -EBADF);
+    assert_null(attached);
+}
+
+static void
+sums_add_up_every_slot(void **state)
+{
+    struct counter_sums sums;
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(3, &counters, &fd), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        struct slot *slot = &counters->slots[i];
+        counter_bump(slot->accepted, 1 + i);
+        counter_bump(slot->refused, 10 + i);
+        counter_bump(slot->failed, 20 + i);
+        counter_bump(slot->vanished, 30 + i);
+        counter_bump(slot->cut, 40 + i);
+        counter_bump(slot->truncated, 50 + i);
+        counter_bump(slot->bytes_in, 60 + i);
+        counter_bump(slot->bytes_out, 70 + i);
+        counter_bump(slot->busy_ns, 80 + i);
+    }
+    counter_set(counters->slots[0].state, SLOT_BUSY);
+    counter_set(counters->slots[1].state, SLOT_IDLE);
+    counter_set(counters->slots[2].state, SLOT_STARTING);
+    counters_sum(counters, 3, &sums);
+    assert_int_equal(sums.active, 1);
+    assert_int_equal(sums.idle, 1);
+    assert_int_equal(sums.accepted, 6);
+    assert_int_equal(sums.refused, 33);
+    assert_int_equal(sums.failed, 63);
+    assert_int_equal(sums.vanished, 93);
+    assert_int_equal(sums.cut, 123);
+    assert_int_equal(sums.truncated, 153);
+    assert_int_equal(sums.bytes_in, 183);
+    assert_int_equal(sums.bytes_out, 213);
+    assert_int_equal(sums.busy_ns, 243);
+    counters_detach(counters, 3);
+    (void)close(fd);
+}
+
+/* The supervisor goes by its own count, whatever the worker writes. */
+static void
+sums_trust_nothing_in_the_memory(void **state)
+{
+    struct counter_sums sums;
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(2, &counters, &fd), 0);
+    counters->slot_count = UINT32_MAX;
+    for (unsigned i = 0; i < 2; i++) {
+        counter_set(counters->slots[i].state, 12345);
+        counter_set(counters->slots[i].accepted, UINT64_MAX);
+    }
+    counters_sum(counters, 2, &sums);
+    assert_int_equal(sums.active, 0);
+    assert_int_equal(sums.idle, 0);
+    assert_true(sums.accepted == UINT64_MAX - 1); /* wraps, and that is all */
+    counters_detach(counters, 2);
+    (void)close(fd);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attached_counters_are_the_same_memory),
+        cmocka_unit_test(slots_share_no_cache_line),
+        cmocka_unit_test(size_is_sealed),
+        cmocka_unit_test(attach_refuses_a_slot_count_that_does_not_fit),
+        cmocka_unit_test(attach_refuses_what_is_no_counters),
+        cmocka_unit_test(sums_add_up_every_slot),
+        cmocka_unit_test(sums_trust_nothing_in_the_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
