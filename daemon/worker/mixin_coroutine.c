@@ -25,8 +25,10 @@
 #include "common/log.h"
 #include "worker/control.h"
 #include "worker/coroutine.h"
+#include "worker/faults.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
+#include "worker/stack.h"
 #include "worker/transport.h"
 
 #define ACCEPTS_A_TURN 64
@@ -340,10 +342,12 @@ engine_main(void *argument)
 
     (void)snprintf(name, sizeof(name), "loop-%u", engine->number + 1);
     (void)pthread_setname_np(pthread_self(), name);
+    faults_watch_thread(&engine->loop);
     while (!ended(engine))
         turn(engine);
     struct ss_server *server = engine->server;
     buffers_done_thread();
+    faults_unwatch_thread();
     atomic_fetch_sub(&all.running, 1);
     server_wake(server);
     return NULL;
@@ -392,6 +396,7 @@ lead(struct engine *engine)
 
     if (error < 0)
         return error;
+    faults_watch_thread(&engine->loop);
     engine->control_due = true;
     for (;;) {
         run_control(engine);
@@ -419,7 +424,7 @@ make_engines(struct ss_server *server, struct control *control)
         struct engine *engine = &all.engines[i];
         uint32_t share = limit / all.count + (i < limit % all.count);
 
-        int error = loop_init(&engine->loop, share, (size_t)server->settings.stack_size,
+        int error = loop_init(&engine->loop, share, stack_size(&server->settings),
                               sizeof(struct ss_request));
         if (error < 0)
             return error;
@@ -445,6 +450,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
 
     if (error < 0)
         return error;
+    faults_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
         error = -pthread_create(&all.engines[i].thread, NULL, engine_main, &all.engines[i]);

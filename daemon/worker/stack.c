@@ -31,6 +31,18 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FRAMES_GROW 4
+#else
+#define FRAMES_GROW 1
+#endif
+
+size_t
+stack_size(const struct settings *settings)
+{
+    return (size_t)settings->stack_size * FRAMES_GROW;
+}
+
 static size_t
 round_to_pages(size_t size)
 {
@@ -83,5 +95,5 @@ stack_guards(const struct stack *stack, const void *address)
 {
     uintptr_t low = (uintptr_t)stack->low, place = (uintptr_t)address;
 
-    return low != 0 && place < low && place >= low - STACK_GUARD;
+    return low != 0 && place < low + STACK_GUARD && place >= low - STACK_GUARD;
 }
