@@ -44,6 +44,7 @@ struct zygote {
     pid_t *children;            /* by slot; 0: none */
     struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
+    uint32_t top;     /* no child is in this place or above it */
     uint32_t running; /* children not reaped */
     bool cramped;     /* the last fork failed */
 };
@@ -194,7 +195,7 @@ count_children(const struct zygote *zygote, uint32_t *ret_idle)
     const struct counters *counters = zygote->server->counters;
     uint32_t idle = 0;
 
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         uint32_t state = counter_get(counters->slots[i].state);
         idle += zygote->children[i] != 0 && (state == SLOT_IDLE || state == SLOT_STARTING);
     }
@@ -225,6 +226,8 @@ fork_child(struct zygote *zygote, bool taken)
     }
     zygote->children[place] = pid;
     zygote->running++;
+    if (place >= zygote->top)
+        zygote->top = place + 1;
     return 0;
 }
 
@@ -328,6 +331,8 @@ bury(struct zygote *zygote, uint32_t place, int status)
     counter_set(slot->state, SLOT_FREE);
     zygote->children[place] = 0;
     zygote->running--;
+    while (zygote->top > 0 && zygote->children[zygote->top - 1] == 0)
+        zygote->top--;
 }
 
 /* A foreign child (the plugin's own) is dead and stands first in the queue: ask for each of ours.
@@ -337,7 +342,7 @@ reap_each(struct zygote *zygote)
 {
     int status;
 
-    for (uint32_t i = 0; i < zygote->limit; i++)
+    for (uint32_t i = 0; i < zygote->top; i++)
         if (zygote->children[i] != 0 &&
             waitpid(zygote->children[i], &status, WNOHANG) == zygote->children[i])
             bury(zygote, i, status);
@@ -355,9 +360,9 @@ reap(struct zygote *zygote)
         if (zygote->running == 0 || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
             info.si_pid == 0)
             return;
-        while (place < zygote->limit && zygote->children[place] != info.si_pid)
+        while (place < zygote->top && zygote->children[place] != info.si_pid)
             place++;
-        if (place == zygote->limit) {
+        if (place == zygote->top) {
             reap_each(zygote);
             return;
         }
@@ -369,7 +374,7 @@ reap(struct zygote *zygote)
 static void
 kill_children(const struct zygote *zygote)
 {
-    for (uint32_t i = 0; i < zygote->limit; i++)
+    for (uint32_t i = 0; i < zygote->top; i++)
         if (zygote->children[i] != 0)
             (void)kill(zygote->children[i], SIGKILL);
 }
@@ -384,7 +389,7 @@ kill_overtime(const struct zygote *zygote)
 
     if (server->settings.request_timeout <= 0)
         return;
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
             !slot_is_cancelled(slot) || now - counter_get(slot->started) < limit)
@@ -403,7 +408,7 @@ end_children(struct zygote *zygote)
 
     log_warning("%u requests were cut and did not end; killing their children", zygote->running);
     kill_children(zygote);
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         pid_t pid = zygote->children[i];
         while (pid != 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
