@@ -262,12 +262,6 @@ begin(struct ss_request *request)
     log_set_context(&request->log);
 }
 
-static bool
-time_is_up(const struct ss_request *request)
-{
-    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
-}
-
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
