@@ -272,7 +272,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if ((error == -ECANCELED || error == -ETIMEDOUT) && time_is_up(request))
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
