@@ -371,6 +371,7 @@ count(const struct ss_request *request, int64_t now)
     counter_bump(slot->bytes_in, request->bytes_in);
     counter_bump(slot->bytes_out, request->bytes_out);
     counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
+    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
     counter_set(slot->ended, now);
 }
 
