@@ -155,17 +155,11 @@ child_serve(struct ss_server *server, struct ss_request *request)
     return error == -EINTR || error == -ECANCELED ? 0 : error;
 }
 
-/* The handler called pthread_exit() in the child's only thread. */
+/* The handler called pthread_exit() in the child's only thread. The zygote tells and counts it. */
 static void
-child_abandon(void *argument)
+child_abandon(void *unused)
 {
-    struct ss_request *request = argument;
-    struct ss_server *server = request->server;
-
-    request_abandon(request);
-    counter_set(request->slot->state, SLOT_FREE);
-    if (server->once)
-        server_ask_stop(server);
+    (void)unused;
     server_end_process(1);
 }
 
@@ -180,7 +174,7 @@ child_main(struct zygote *zygote, struct slot *slot)
     request->slot = slot;
     request->context_number = getpid();
     counter_set(slot->context, request->context_number);
-    pthread_cleanup_push(child_abandon, request);
+    pthread_cleanup_push(child_abandon, NULL);
     error = child_serve(zygote->server, request);
     pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);

@@ -262,12 +262,6 @@ begin(struct ss_request *request)
     log_set_context(&request->log);
 }
 
-static bool
-time_is_up(const struct ss_request *request)
-{
-    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
-}
-
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
@@ -278,7 +272,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if ((error == -ECANCELED || error == -ETIMEDOUT) && time_is_up(request))
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
@@ -377,6 +371,7 @@ count(const struct ss_request *request, int64_t now)
     counter_bump(slot->bytes_in, request->bytes_in);
     counter_bump(slot->bytes_out, request->bytes_out);
     counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
+    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
     counter_set(slot->ended, now);
 }
 
