@@ -167,7 +167,7 @@ request_get(struct ss_request *request)
     counter_set(request->slot->stage, STAGE_NONE);
     atomic_store(&request->slot->state, SLOT_IDLE);
     for (;;) {
-        if (!server_accepts(server))
+        if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
             return -ECANCELED;
         if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
             return -EINTR;
