@@ -126,7 +126,7 @@ note_message(struct ss_request *request, struct msghdr *message, size_t size)
     request->credentials_state = -ENODATA;
     read_control(request, message);
     request->reply_to_size = message->msg_namelen;
-    memcpy(&request->client, &request->reply_to, sizeof(request->client));
+    memcpy(&request->client, &request->reply_to, sizeof(struct sockaddr_storage));
     request->client_size = message->msg_namelen;
     if (server->ipv6)
         address_unmap(&request->client, &request->client_size);
