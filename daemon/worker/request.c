@@ -151,7 +151,7 @@ request_try(struct ss_request *request)
      * drain began, or the control loop sees us idle and interrupts us.
      */
     atomic_store(&request->slot->state, SLOT_IDLE);
-    if (!server_accepts(server))
+    if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
         return -ECANCELED;
     if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
         return -EINTR;
