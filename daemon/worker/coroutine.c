@@ -487,6 +487,8 @@ loop_turn(struct loop *loop, int64_t until)
     atomic_store_explicit(&loop->beat, 0, memory_order_relaxed);
     int count = wait_for_events(loop, events, next < until ? next : until);
     atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
+    if (loop->awake != NULL)
+        loop->awake();
     for (int i = 0; i < count; i++)
         dispatch(loop, &events[i]);
     if (loop->ready != NULL)

@@ -71,6 +71,7 @@ struct loop {
     void (*serve)(struct coroutine *coroutine);   /* the work of a coroutine once started */
     void (*abandon)(struct coroutine *coroutine); /* instead of the rest of it: pthread_exit() */
     void (*on_event)(struct loop *loop, unsigned number); /* of loop_watch() */
+    void (*awake)(void); /* a turn has something to do; may be NULL */
 };
 
 /* The callbacks are left to the caller. 0 or a negative errno. */

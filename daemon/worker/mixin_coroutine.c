@@ -30,6 +30,7 @@
 #include "worker/request.h"
 #include "worker/stack.h"
 #include "worker/transport.h"
+#include "worker/watchdog.h"
 
 #define ACCEPTS_A_TURN 64
 #define PACE           32 /* receives and sends without a wait, until others get their turn */
@@ -60,8 +61,9 @@ struct engine {
 static struct {
     struct engine *engines;
     uint32_t count;
-    _Atomic uint32_t running; /* loops that have not ended; any thread */
-    _Atomic int error;        /* of the first that could not serve on; any thread */
+    _Atomic uint32_t running;     /* loops that have not ended; any thread */
+    _Atomic int error;            /* of the first that could not serve on; any thread */
+    struct watched_loop *watched; /* the same loops */
 } all;
 
 /* ---- the request in its coroutine ----------------------------------------------------- */
@@ -334,6 +336,13 @@ ended(const struct engine *engine)
     return engine->seen >= PHASE_DRAINING || atomic_load(&all.error) < 0;
 }
 
+static void
+start_watching(struct engine *engine)
+{
+    faults_watch_thread(&engine->loop);
+    atomic_store(&all.watched[engine->number].thread, gettid());
+}
+
 static void *
 engine_main(void *argument)
 {
@@ -342,7 +351,7 @@ engine_main(void *argument)
 
     (void)snprintf(name, sizeof(name), "loop-%u", engine->number + 1);
     (void)pthread_setname_np(pthread_self(), name);
-    faults_watch_thread(&engine->loop);
+    start_watching(engine);
     while (!ended(engine))
         turn(engine);
     struct ss_server *server = engine->server;
@@ -396,7 +405,7 @@ lead(struct engine *engine)
 
     if (error < 0)
         return error;
-    faults_watch_thread(&engine->loop);
+    start_watching(engine);
     engine->control_due = true;
     for (;;) {
         run_control(engine);
@@ -418,7 +427,8 @@ make_engines(struct ss_server *server, struct control *control)
         limit = server->slot_count;
     all.count = server->settings.cpus < limit ? server->settings.cpus : limit;
     all.engines = calloc(all.count, sizeof(*all.engines));
-    if (all.engines == NULL)
+    all.watched = calloc(all.count, sizeof(*all.watched));
+    if (all.engines == NULL || all.watched == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < all.count; i++) {
         struct engine *engine = &all.engines[i];
@@ -431,6 +441,8 @@ make_engines(struct ss_server *server, struct control *control)
         engine->loop.serve = serve;
         engine->loop.abandon = abandon;
         engine->loop.on_event = on_event;
+        engine->loop.awake = watchdog_wake;
+        all.watched[i].loop = &engine->loop;
         engine->server = server;
         engine->control = i == 0 ? control : NULL;
         engine->control_next = FOREVER;
@@ -451,6 +463,9 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
     if (error < 0)
         return error;
     faults_install(server);
+    error = watchdog_start(server, all.watched, all.count);
+    if (error < 0)
+        log_warning("cannot watch the event loops: %s", strerror(-error));
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
         error = -pthread_create(&all.engines[i].thread, NULL, engine_main, &all.engines[i]);
@@ -458,6 +473,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
             return error;
     }
     error = lead(&all.engines[0]);
+    watchdog_stop();
     for (uint32_t i = 0; i < all.count; i++) {
         if (i > 0)
             (void)pthread_join(all.engines[i].thread, NULL);
@@ -466,7 +482,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
     }
     buffers_done_thread();
     free(all.engines);
-    all.engines = NULL;
+    free(all.watched);
     return error;
 }
 
