@@ -77,8 +77,7 @@ add_to_totals(struct counter_sums *totals, const struct process *process)
     struct counter_sums sums;
 
     counters_sum(counters, slots, &sums);
-    sums.active = sums.idle = 0; /* it is dead */
-    counter_sums_add(totals, &sums);
+    counter_sums_add_past(totals, &sums);
 }
 
 static void

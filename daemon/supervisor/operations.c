@@ -142,6 +142,17 @@ orders_abandon(struct supervisor *supervisor, const struct listener *listener, i
             order_end(order, error, text);
 }
 
+void
+orders_free(struct supervisor *supervisor)
+{
+    struct order *order;
+
+    while ((order = supervisor->orders) != NULL) {
+        supervisor->orders = order->next;
+        order_free(order);
+    }
+}
+
 bool
 orders_prepare(const struct supervisor *supervisor)
 {
@@ -295,6 +306,13 @@ supervisor_set_log_level(struct supervisor *supervisor, int level)
     log_set_level(level);
     supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
     return 0;
+}
+
+int
+supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    (void)supervisor, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
 }
 
 size_t

@@ -46,6 +46,9 @@ int supervisor_start_listener(struct supervisor *supervisor, const char *name, o
 int supervisor_restart_listener(struct supervisor *supervisor, const char *name,
                                 operation_done done, void *userdata);
 
+/* This program anew, with everything that runs. Done only if that fails. */
+int supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata);
+
 /* A syslog level, for the daemon and every worker. 0, or -EINVAL. */
 int supervisor_set_log_level(struct supervisor *supervisor, int level);
 

@@ -327,6 +327,8 @@ change(struct reload *reload)
     config_done(&supervisor->loaded);
     supervisor->loaded = reload->config;
     supervisor->config = &supervisor->loaded;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
     reload->config = (struct config){0};
     reload->stage = STAGE_SETTLING;
 }

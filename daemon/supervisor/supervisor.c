@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "supervisor/control.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor_private.h"
 
@@ -344,6 +345,8 @@ start_listeners(struct supervisor *supervisor)
 static void
 release(struct supervisor *supervisor)
 {
+    control_free(supervisor->control);
+    orders_free(supervisor);
     for (size_t i = 0; i < supervisor->count; i++)
         listener_free(supervisor->listeners[i]);
     free(supervisor->listeners);
@@ -368,6 +371,10 @@ serve(struct supervisor *supervisor)
         return r;
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
+    if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
+        return r;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
     start_listeners(supervisor);
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;

@@ -12,6 +12,7 @@
 
 #include "common/config.h"
 #include "common/errors.h"
+#include "supervisor/control.h"
 #include "supervisor/listener.h"
 #include "supervisor/operations.h"
 #include "supervisor/supervisor.h"
@@ -27,6 +28,7 @@ struct supervisor {
     sd_event_source *review; /* runs after listeners changed */
     struct listener_host host;
     struct errors mistakes; /* found by workers during the start */
+    struct control *control;
 
     struct listener **listeners; /* in the configuration's order */
     size_t count;
@@ -53,6 +55,8 @@ void orders_step(struct supervisor *supervisor);
 /* The listener (NULL: every one) will not come to what was ordered. */
 void orders_abandon(struct supervisor *supervisor, const struct listener *listener, int error,
                     const char *text);
+/* Nobody is told. */
+void orders_free(struct supervisor *supervisor);
 /* Whether one prepares a new generation. */
 bool orders_prepare(const struct supervisor *supervisor);
 

@@ -92,7 +92,7 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
     client_close(first);
     for (size_t i = 0; i < 5; i++)
         assert_string_equal(client_receive_all(queued[i]), text_of("%zu\n", i));
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(client_try_connect(address, true, &late) < 0);
 }
 
@@ -108,7 +108,7 @@ a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(first);
     client_expect_gone(second);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
@@ -140,7 +140,7 @@ a_running_request_is_finished(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -153,7 +153,7 @@ a_drain_tells_the_handler(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "goodbye\n");
     client_expect_end(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -165,7 +165,7 @@ c60_at_the_deadline_the_rest_is_cut(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
@@ -181,7 +181,7 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
     client_expect(client, "hello\n"); /* and now it waits for the next line */
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
     assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
 }
@@ -197,7 +197,7 @@ a_second_signal_stops_now(void **state)
     assert_false(client_readable(client, 0.2));
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -207,7 +207,7 @@ sigint_stops_as_well(void **state)
     struct daemon *daemon = serve(state, "");
 
     daemon_signal(daemon, SIGINT);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -222,7 +222,7 @@ c58_without_block_on_close_the_requests_finish_alone(void **state)
     assert_true(clock_now() - began < 0.95);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -234,7 +234,7 @@ c59_daemon_threads_are_not_waited_for(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -247,7 +247,7 @@ c59_other_threads_are_waited_for(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
