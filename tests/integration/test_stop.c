@@ -56,20 +56,60 @@ c15_twenty_listeners_start_and_stop_at_once(void **state)
     }
 }
 
+/* ss_server_stop() is Python's shutdown(): the rest of the queue is not served. */
 static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "nap 0.5\necho well");
+    int first = busy_with(daemon, "stop\nnap 0.5\necho well");
     int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
+    client_half_close(second);
+    client_expect(first, "stopping\nok\nwell\n");
+    client_close(first);
+    client_expect_gone(second);
+    daemon_expect_stop(daemon);
+    assert_lacks(daemon_log(daemon), "accepted");
+}
+
+/* The socket goes with the daemon, so those who wait at it are answered first. */
+static void
+queued_clients_are_answered_before_the_socket_closes(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1;");
+    const char *address = daemon_address(daemon, "test");
+    int first = busy_with(daemon, "nap 0.3\necho well");
+    int queued[5], late;
+
+    for (size_t i = 0; i < 5; i++) {
+        queued[i] = client_connect(address);
+        client_send(queued[i], text_of("echo %zu\n", i));
+        client_half_close(queued[i]);
+    }
     daemon_signal(daemon, SIGTERM);
     client_expect(first, "ok\nwell\n");
     client_close(first);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(client_receive_all(queued[i]), text_of("%zu\n", i));
+    daemon_expect_exit(daemon, 0);
+    assert_true(client_try_connect(address, true, &late) < 0);
+}
+
+static void
+a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"300ms\";");
+    int first = busy_with(daemon, "nap 20");
+    int second = client_connect(daemon_address(daemon, "test"));
+    double began = clock_now();
+
+    client_send(second, "echo hi\n");
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(first);
     client_expect_gone(second);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
-    assert_lacks(daemon_log(daemon), "accepted");
+    daemon_expect_exit(daemon, 0);
+    assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
 static void
@@ -100,7 +140,7 @@ a_running_request_is_finished(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -113,7 +153,7 @@ a_drain_tells_the_handler(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "goodbye\n");
     client_expect_end(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -125,7 +165,7 @@ c60_at_the_deadline_the_rest_is_cut(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
@@ -141,7 +181,7 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
     client_expect(client, "hello\n"); /* and now it waits for the next line */
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
     assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
 }
@@ -157,7 +197,7 @@ a_second_signal_stops_now(void **state)
     assert_false(client_readable(client, 0.2));
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -167,7 +207,7 @@ sigint_stops_as_well(void **state)
     struct daemon *daemon = serve(state, "");
 
     daemon_signal(daemon, SIGINT);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -182,7 +222,7 @@ c58_without_block_on_close_the_requests_finish_alone(void **state)
     assert_true(clock_now() - began < 0.95);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -194,7 +234,7 @@ c59_daemon_threads_are_not_waited_for(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -207,11 +247,13 @@ c59_other_threads_are_waited_for(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
+          TEST_EACH_STREAM(queued_clients_are_answered_before_the_socket_closes),
+          TEST_EACH_STREAM(a_queue_that_is_not_empty_by_the_deadline_is_cut),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
           TEST_EACH_STREAM(a_running_request_is_finished),

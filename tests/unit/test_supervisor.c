@@ -34,6 +34,7 @@
 #include "common/cleanup.h"
 #include "common/config.h"
 #include "supervisor/check.h"
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 20000
@@ -134,6 +135,7 @@ on_order(const struct message *order)
         tell(MESSAGE_PONG, order->value, NULL);
         break;
     case MESSAGE_DRAIN:
+    case MESSAGE_EMPTY:
         tell(MESSAGE_STOPPED, 0, NULL);
         if (!is("stubborn") && !is("slow"))
             _exit(0);
@@ -790,5 +792,7 @@ main(int argc, char **argv)
 
     if (argc > 2 && strcmp(argv[1], "--worker") == 0)
         return play_worker(argc, argv);
+    if (spawn_use_program("/proc/self/exe") < 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
