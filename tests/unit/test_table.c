@@ -98,9 +98,9 @@ columns_go_in_their_order(void **state)
                  "short         1    10\n"
                  "a-r…name  12345     7\n");
     expect_table(&table, 16,
-                 "NAME          N\n"
-                 "short         1\n"
-                 "a-ra…ame  12345\n");
+                 "NAME           N\n"
+                 "short          1\n"
+                 "a-ra…name  12345\n");
     table_done(&table);
 }
 
