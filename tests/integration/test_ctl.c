@@ -3,7 +3,12 @@
  * test_ctl.c - sockserverctl's commands against a real daemon with real clients
  */
 #include <errno.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/client.h"
 #include "support/command.h"
@@ -401,6 +406,65 @@ no_daemon_is_said_with_its_path(void **state)
     assert_int_equal(outcome.status, 1); /* no terminal */
 }
 
+/* ---- top ------------------------------------------------------------------------------- */
+
+/* Reads the terminal until it shows the text. */
+static void
+expect_shown(int terminal, const char *text)
+{
+    static char screen[1 << 18];
+    double give_up = clock_now() + DEADLINE;
+    size_t size = 0;
+
+    while (size + 1 < sizeof screen) {
+        struct pollfd wanted = {.fd = terminal, .events = POLLIN};
+        if (poll(&wanted, 1, clock_left(give_up)) != 1)
+            break;
+        ssize_t got = read(terminal, screen + size, sizeof screen - size - 1);
+        if (got <= 0)
+            break;
+        size += (size_t)got;
+        screen[size] = '\0';
+        if (strstr(screen, text) != NULL)
+            return;
+    }
+    fail_msg("never shown: %s; but:\n%s", text, screen);
+}
+
+static void
+top_draws_until_q(void **state)
+{
+    struct daemon *daemon = serve("threading");
+    const char *address = daemon_address(daemon, "test");
+    int client = occupy(address), terminal, status;
+    struct winsize size = {.ws_row = 30, .ws_col = 100};
+    pid_t pid;
+
+    (void)state;
+    (void)control_connect(daemon);
+    pid = forkpty(&terminal, NULL, NULL, &size);
+    assert_return_code(pid, errno);
+    if (pid == 0) {
+        (void)execl(CTL_PROGRAM, "sockserverctl", "--socket", daemon_control(daemon), "top", NULL);
+        _exit(127);
+    }
+    expect_shown(terminal, "\033[?1049h");
+    expect_shown(terminal, "1/512");
+    expect_shown(terminal, "reading");
+    client_send(client, "quit\n");
+    client_expect_end(client);
+    expect_shown(terminal, "0/512");
+    size.ws_col = 60; /* at once, not at the next second */
+    assert_return_code(ioctl(terminal, TIOCSWINSZ, &size), errno);
+    expect_shown(terminal, "ADDRESS");
+    assert_int_equal(write(terminal, "q", 1), 1);
+    expect_shown(terminal, "\033[?1049l");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    (void)close(terminal);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST(status_lists_every_listener), TEST(status_as_json_is_what_the_interface_says),
           TEST_EACH_MIXIN(figures_are_those_of_the_clients, "tcp"),
           TEST(figures_outlive_their_worker), TEST_CASE(queue_shows_who_waits, "tcp", "none"),
@@ -412,4 +476,4 @@ RUN_TESTS(TEST(status_lists_every_listener), TEST(status_as_json_is_what_the_int
           TEST(reload_prints_the_mistakes), TEST(drain_waits_if_told_to),
           TEST(stop_start_and_restart), TEST(start_says_why_it_cannot),
           TEST(log_level_changes_at_once), TEST(unknown_listeners_are_named),
-          TEST(no_daemon_is_said_with_its_path))
+          TEST(no_daemon_is_said_with_its_path), TEST(top_draws_until_q))
