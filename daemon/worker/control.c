@@ -7,7 +7,8 @@
  * and lets idle surplus contexts go. It sleeps until something is due: an idle
  * worker without such times is not woken.
  *
- * Runs in:  the main thread of a worker; under "none" a thread of its own.
+ * Runs in:  the main thread of a worker; under "none" a thread of its own, under
+ *           "coroutine" the first event loop.
  * Owns:     its signalfd.
  * Failures: a dead supervisor (end of file on the channel) starts a drain.
  */
@@ -341,21 +342,20 @@ next_time(const struct control *control)
 static void
 wait_and_read(struct control *control, int64_t until)
 {
-    const struct ss_server *server = control->server;
-    struct pollfd fds[] = {
-        {.fd = server->channel, .events = POLLIN},
-        {.fd = control->signals, .events = POLLIN},
-        {.fd = server->wakeup, .events = POLLIN},
-    };
+    struct pollfd fds[CONTROL_DESCRIPTORS];
     struct timespec left, *timeout = NULL;
+    int descriptors[CONTROL_DESCRIPTORS];
 
+    control_descriptors(control, descriptors);
+    for (size_t i = 0; i < CONTROL_DESCRIPTORS; i++)
+        fds[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
     if (until != FOREVER) {
         int64_t ns = until - monotonic_now();
         ns = ns < 0 ? 0 : ns;
         left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
         timeout = &left;
     }
-    if (ppoll(fds, sizeof(fds) / sizeof(fds[0]), timeout, NULL) <= 0)
+    if (ppoll(fds, CONTROL_DESCRIPTORS, timeout, NULL) <= 0)
         return;
     if (fds[0].revents != 0)
         read_channel(control);
@@ -365,8 +365,8 @@ wait_and_read(struct control *control, int64_t until)
         read_wakeup(control);
 }
 
-bool
-control_turn(struct control *control)
+int64_t
+control_next(struct control *control)
 {
     int64_t until = next_time(control);
 
@@ -374,9 +374,35 @@ control_turn(struct control *control)
         int64_t again = monotonic_now() + NUDGE_INTERVAL;
         until = again < until ? again : until;
     }
+    return until;
+}
+
+void
+control_descriptors(const struct control *control, int ret[CONTROL_DESCRIPTORS])
+{
+    ret[0] = control->server->channel;
+    ret[1] = control->signals;
+    ret[2] = control->server->wakeup;
+}
+
+static bool
+turn(struct control *control, int64_t until)
+{
     wait_and_read(control, until);
     check_times(control);
     return !control->given_up;
+}
+
+bool
+control_dispatch(struct control *control)
+{
+    return turn(control, 0);
+}
+
+bool
+control_turn(struct control *control)
+{
+    return turn(control, control_next(control));
 }
 
 bool

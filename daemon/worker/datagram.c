@@ -25,6 +25,9 @@
 #include "worker/request.h"
 #include "worker/transport.h"
 
+#define SHORTEST_PAUSE 1000000 /* ns */
+#define LONGEST_PAUSE  50000000
+
 /* Where contexts share the socket, each takes one datagram: the others are not its to hold. */
 static bool
 takes_batches(const struct ss_server *server)
@@ -222,9 +225,28 @@ add_source(const struct ss_request *request, struct msghdr *message)
     }
 }
 
+/*
+ * Where the mixin does not let us block. The socket cannot tell when the
+ * receiver's queue has room (it is not connected to it), so it is tried again.
+ */
+static int
+wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
+{
+    int64_t now = monotonic_now();
+
+    if (now >= until)
+        return -EAGAIN;
+    int64_t next = now + *pause;
+    *pause = *pause * 2 < LONGEST_PAUSE ? *pause * 2 : LONGEST_PAUSE;
+    return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
+}
+
 static int
 send_reply(struct ss_request *request, bool from_known)
 {
+    bool blocking = request->server->mixin->blocking;
+    int64_t until = blocking ? 0 : monotonic_after(request->server->settings.write_timeout);
+    int64_t pause = SHORTEST_PAUSE;
     union ancillary control = {0};
     struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
@@ -242,10 +264,14 @@ send_reply(struct ss_request *request, bool from_known)
     if (takes_batches(request->server) && batch_hold(request, &message))
         return 0;
     for (;;) {
-        if (sendmsg(request->server->socket, &message, MSG_NOSIGNAL) >= 0)
+        int flags = MSG_NOSIGNAL | (blocking ? 0 : MSG_DONTWAIT);
+        if (sendmsg(request->server->socket, &message, flags) >= 0)
             return 0;
-        if (errno != EINTR)
-            return -errno;
+        int error = -errno;
+        if (error == -EAGAIN && !blocking)
+            error = wait_for_room(request, until, &pause);
+        if (error < 0 && error != -EINTR)
+            return error;
         if (request_is_cut(request))
             return -ECANCELED;
     }

@@ -123,10 +123,8 @@ child_get(struct ss_request *request)
     struct ss_server *server = request->server;
     int error;
 
-    if (request->fd >= 0) {
-        request_take(request);
+    if (request->fd >= 0)
         return 0;
-    }
     while ((error = request_get(request)) == -EINTR && !child_retires(server))
         ;
     if (error == 0)
@@ -204,15 +202,21 @@ count_children(const struct zygote *zygote, uint32_t *ret_idle)
     *ret_idle = idle;
 }
 
+/* A child that is born with its request is busy from the start: nobody waits for it to accept. */
 static int
-fork_child(struct zygote *zygote)
+fork_child(struct zygote *zygote, bool taken)
 {
     uint32_t place = 0;
 
     while (zygote->children[place] != 0)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
-    counter_set(slot->state, SLOT_STARTING);
+    if (taken) {
+        zygote->request->slot = slot;
+        request_take(zygote->request);
+    } else {
+        counter_set(slot->state, SLOT_STARTING);
+    }
     pid_t pid = fork();
     if (pid == 0)
         child_main(zygote, slot);
@@ -266,7 +270,7 @@ top_up(struct zygote *zygote)
     count_children(zygote, &idle);
     while (idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
-        int error = fork_child(zygote);
+        int error = fork_child(zygote, taken);
         if (error < 0) {
             if (!zygote->cramped)
                 log_warning("cannot fork a child: %s; trying again", strerror(-error));

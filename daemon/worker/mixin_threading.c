@@ -21,15 +21,10 @@
 
 #include "common/log.h"
 #include "worker/control.h"
+#include "worker/faults.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
-
-/* Address space; only what is touched costs memory. Sanitizers make frames larger. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_SIZE (1024u * 1024)
-#else
-#define STACK_SIZE (256u * 1024)
-#endif
+#include "worker/stack.h"
 
 /* A worker serves one listener, so there is one pool. */
 static struct {
@@ -127,6 +122,7 @@ thread_end(void *argument)
     bool abandoned = request_current != NULL;
 
     request_abandon(request);
+    faults_unwatch_thread();
     counter_set(slot->context, 0);
     atomic_store(&slot->state, SLOT_FREE);
     request_free(request);
@@ -190,6 +186,7 @@ thread_main(void *argument)
     (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request)); /* all the kernel keeps */
     (void)pthread_setname_np(pthread_self(), name);
     counter_set(request->slot->context, gettid());
+    faults_watch_thread(NULL);
     pthread_cleanup_push(thread_end, request);
     serve(request);
     pthread_cleanup_pop(1);
@@ -224,12 +221,15 @@ threading_run(struct ss_server *server, struct control *control)
         pool.spare = pool.limit;
     int error = pthread_attr_init(&pool.attributes);
     if (error == 0)
-        error = pthread_attr_setstacksize(&pool.attributes, STACK_SIZE);
+        error = pthread_attr_setstacksize(&pool.attributes, stack_size(&server->settings));
+    if (error == 0)
+        error = pthread_attr_setguardsize(&pool.attributes, STACK_GUARD);
     if (error == 0)
         error = pthread_attr_setdetachstate(&pool.attributes, PTHREAD_CREATE_DETACHED);
     if (error != 0)
         return -error;
 
+    faults_install(server);
     error = start_first_threads();
     if (error < 0)
         return error;

@@ -30,7 +30,10 @@ struct transport {
      */
     int (*get_request)(struct ss_request *request);
 
-    /* One receive, waiting up to read_timeout. Bytes, 0 at the end, negative errno. */
+    /*
+     * One receive, waiting up to read_timeout where the mixin is blocking, else
+     * -EAGAIN if there is nothing. Bytes, 0 at the end, negative errno.
+     */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 
     /* Sends all parts, waiting up to write_timeout each time. 0 or a negative errno. Changes parts.
