@@ -47,6 +47,9 @@ struct listener {
     sd_event_source *retry; /* starts what is missing */
     char *problem;
     bool misconfigured;
+
+    struct counter_sums past; /* of workers that are gone */
+    uint64_t restarts, since;
 };
 
 static void start_missing(struct listener *listener);
@@ -100,6 +103,7 @@ enter(struct listener *listener, enum listener_state state)
     if (listener->state == state)
         return;
     listener->state = state;
+    (void)sd_event_now(listener->host->event, CLOCK_MONOTONIC, &listener->since);
     listener->host->changed(listener, listener->host->userdata);
 }
 
@@ -305,8 +309,21 @@ die_at_start(struct listener *listener, const struct process *process)
 }
 
 static void
+remember_sums(struct listener *listener, const struct process *process)
+{
+    struct counter_sums sums;
+    uint32_t slots;
+    const struct counters *counters = process_counters(process, &slots);
+
+    counters_sum(counters, slots, &sums);
+    counter_sums_add_past(&listener->past, &sums);
+}
+
+static void
 on_process_gone(struct listener *listener, struct process *process)
 {
+    remember_sums(listener, process);
+    listener->restarts += process_served_usec(process) > 0 && !process_ended_well(process);
     for (size_t i = 0; i < listener->process_count; i++)
         if (listener->processes[i] == process)
             listener->processes[i] = NULL;
@@ -585,4 +602,58 @@ const char *
 listener_problem(const struct listener *listener)
 {
     return listener->problem;
+}
+
+void
+listener_visit_workers(const struct listener *listener,
+                       void (*visit)(const struct listener_worker *worker, void *userdata),
+                       void *userdata)
+{
+    for (size_t i = 0; i < listener->process_count; i++) {
+        const struct process *process = listener->processes[i];
+        if (process == NULL)
+            continue;
+        struct listener_worker worker = {
+            .pid = process_pid(process),
+            .generation = listener->generation,
+            .draining = process_state(process) == PROCESS_DRAINING,
+        };
+        worker.counters = process_counters(process, &worker.slots);
+        visit(&worker, userdata);
+    }
+}
+
+static void
+add_worker(const struct listener_worker *worker, void *userdata)
+{
+    struct listener_status *status = userdata;
+    struct counter_sums sums;
+
+    counters_sum(worker->counters, worker->slots, &sums);
+    counter_sums_add(&status->sums, &sums);
+    if (status->pid_count < LISTENER_PIDS)
+        status->pids[status->pid_count++] = worker->pid;
+}
+
+void
+listener_status(const struct listener *listener, struct listener_status *ret)
+{
+    const struct settings *settings = &listener->settings;
+
+    *ret = (struct listener_status){
+        .name = settings->name,
+        .state = listener_state_name(listener->state),
+        .address = listener->socket.fd >= 0 ? listener->socket.address : settings->address.text,
+        .plugin = settings->plugin_file,
+        .mixin = mixin_names[settings->mixin],
+        .problem = listener->problem,
+        .max_connections = settings->max_connections,
+        .generation = listener->generation,
+        .sums = listener->past,
+        .restarts = listener->restarts,
+        .since = listener->since,
+        .fd = listener->socket.fd,
+        .stream = listener->socket.stream,
+    };
+    listener_visit_workers(listener, add_worker, ret);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "common/counters.h"
 #include "common/errors.h"
 #include "common/settings.h"
 #include "supervisor/spawn.h"
@@ -59,5 +60,40 @@ bool listener_has_processes(const struct listener *listener);
 bool listener_is_misconfigured(const struct listener *listener);
 /* Why it is failed, or ended badly under --once; NULL: it is or did not. */
 const char *listener_problem(const struct listener *listener);
+
+#define LISTENER_PIDS 64
+
+struct listener_status {
+    const char *name, *state; /* texts are valid until the loop goes on */
+    const char *address;      /* the real one; as configured while there is no socket */
+    const char *plugin;       /* its file */
+    const char *mixin;
+    const char *problem; /* the last one; NULL: none */
+    uint32_t max_connections;
+    unsigned generation;       /* number of the present one; 0: none yet */
+    unsigned draining;         /* older generations that still run requests */
+    pid_t pids[LISTENER_PIDS]; /* of the present generation */
+    size_t pid_count;
+    struct counter_sums sums; /* of all its workers, dead ones and older generations included */
+    uint64_t restarts;        /* workers that died and were replaced */
+    uint64_t since;           /* when it entered its state: CLOCK_MONOTONIC, microseconds */
+    int fd;                   /* its listening socket; -1: none */
+    bool stream;
+};
+
+void listener_status(const struct listener *listener, struct listener_status *ret);
+
+/* One worker that runs, of any generation. slots: ours, not what the mapping says. */
+struct listener_worker {
+    pid_t pid;
+    unsigned generation;
+    bool draining;
+    const struct counters *counters;
+    uint32_t slots;
+};
+
+void listener_visit_workers(const struct listener *listener,
+                            void (*visit)(const struct listener_worker *worker, void *userdata),
+                            void *userdata);
 
 #endif

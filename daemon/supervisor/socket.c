@@ -97,19 +97,33 @@ set_flags(int fd, const struct socket_option *options, size_t count)
     return 0;
 }
 
+/* Not the wildcard, nor a group of hosts. A link-local address needs its interface said, too. */
+static bool
+is_one_host(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6) {
+        const struct in6_addr *host = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        return !IN6_IS_ADDR_UNSPECIFIED(host) && !IN6_IS_ADDR_MULTICAST(host) &&
+               !IN6_IS_ADDR_LINKLOCAL(host);
+    }
+    uint32_t host = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+    return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
+}
+
 static int
 set_inet_options(int fd, const struct settings *settings, const struct target *target)
 {
     bool ipv6 = target->address.ss_family == AF_INET6;
     bool stream = target->type == SOCK_STREAM;
+    bool asked = !stream && !is_one_host(&target->address);
     const struct socket_option options[] = {
         /* On UDP it would let another process of this user take the port over. */
         {SOL_SOCKET, SO_REUSEADDR, stream && settings->reuse_address},
         {SOL_SOCKET, SO_REUSEPORT, settings->reuse_port},
         {IPPROTO_TCP, TCP_NODELAY, stream && settings->nodelay},
-        /* So that a reply can leave from the address that was asked. */
-        {IPPROTO_IPV6, IPV6_RECVPKTINFO, !stream && ipv6},
-        {IPPROTO_IP, IP_PKTINFO, !stream && (!ipv6 || !settings->ipv6_only)},
+        /* So that a reply can leave from the address that was asked, if there are several. */
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, asked && ipv6},
+        {IPPROTO_IP, IP_PKTINFO, asked && (!ipv6 || !settings->ipv6_only)},
     };
 
     if (ipv6 &&

@@ -24,8 +24,10 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "supervisor/control.h"
 #include "supervisor/listener.h"
 #include "supervisor/notify.h"
+#include "supervisor/operations.h"
 
 struct supervisor {
     const struct config *config;
@@ -34,6 +36,7 @@ struct supervisor {
     sd_event_source *review; /* runs after listeners changed */
     struct listener_host host;
     struct errors mistakes; /* found by workers during the start */
+    struct control *control;
 
     struct listener **listeners;
     bool *settled; /* the listener's first start has succeeded or failed */
@@ -332,6 +335,7 @@ open_log(const struct config *config)
 static void
 release(struct supervisor *supervisor)
 {
+    control_free(supervisor->control);
     for (size_t i = 0; i < supervisor->count; i++)
         listener_free(supervisor->listeners[i]);
     free(supervisor->listeners);
@@ -353,6 +357,10 @@ serve(struct supervisor *supervisor)
         return r;
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
+    if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
+        return r;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
     start_listeners(supervisor);
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
@@ -381,4 +389,75 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
         log_notice("stopped");
     release(&supervisor);
     return r < 0 ? r : supervisor.result;
+}
+
+/* ---- what can be asked ------------------------------------------------------------------------ */
+
+size_t
+supervisor_listener_count(const struct supervisor *supervisor)
+{
+    return supervisor->count;
+}
+
+struct listener *
+supervisor_listener(const struct supervisor *supervisor, size_t index)
+{
+    return index < supervisor->count ? supervisor->listeners[index] : NULL;
+}
+
+struct listener *
+supervisor_find_listener(const struct supervisor *supervisor, const char *name)
+{
+    for (size_t i = 0; i < supervisor->count; i++)
+        if (strcmp(listener_settings(supervisor->listeners[i])->name, name) == 0)
+            return supervisor->listeners[i];
+    return NULL;
+}
+
+int
+supervisor_set_log_level(struct supervisor *supervisor, int level)
+{
+    if (level < LOG_EMERG || level > LOG_DEBUG)
+        return -EINVAL;
+    log_set_level(level);
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_tell(supervisor->listeners[i], MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
+    return 0;
+}
+
+int
+supervisor_reload(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    (void)supervisor, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+int
+supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    (void)supervisor, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+int
+supervisor_drain(struct supervisor *supervisor, const char *name, bool wait, operation_done done,
+                 void *userdata)
+{
+    (void)supervisor, (void)name, (void)wait, (void)done, (void)userdata;
+    return -EOPNOTSUPP;
+}
+#define NOT_YET(operation)                                                                         \
+    int operation(struct supervisor *supervisor, const char *name, operation_done done,            \
+                  void *userdata)                                                                  \
+    {                                                                                              \
+        (void)supervisor, (void)name, (void)done, (void)userdata;                                  \
+        return -EOPNOTSUPP;                                                                        \
+    }
+NOT_YET(supervisor_resume)
+NOT_YET(supervisor_stop_listener)
+NOT_YET(supervisor_start_listener)
+NOT_YET(supervisor_restart_listener)
+
+void
+supervisor_forget(struct supervisor *supervisor, const void *userdata)
+{
+    (void)supervisor, (void)userdata;
 }

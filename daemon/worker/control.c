@@ -163,10 +163,11 @@ read_channel(struct control *control)
 static void
 read_signals(struct control *control)
 {
-    struct signalfd_siginfo info;
+    struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
+    ssize_t size = read(control->signals, infos, sizeof(infos));
 
-    while (read(control->signals, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo == SIGTERM)
+    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++)
+        if (infos[i].ssi_signo == SIGTERM)
             drain(control, control->server->settings.drain_timeout);
 }
 

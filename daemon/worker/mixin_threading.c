@@ -87,17 +87,20 @@ report_start(int error)
                     atomic_load(&pool.total));
 }
 
-static void
+/* Whether another one was wanted and could be started. */
+static bool
 start_thread(void)
 {
     if (!server_accepts(pool.server))
-        return;
+        return false;
     if (atomic_fetch_add(&pool.total, 1) >= pool.limit) {
         atomic_fetch_sub(&pool.total, 1);
-        return;
+        return false;
     }
     atomic_fetch_add(&pool.idle, 1);
-    report_start(create_thread());
+    int error = create_thread();
+    report_start(error);
+    return error == 0;
 }
 
 /* A thread that leaves gives its place among `total` to another, or back. */
@@ -166,7 +169,7 @@ serve(struct ss_request *request)
         if (error != 0)
             break;
         if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            start_thread();
+            (void)start_thread();
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
@@ -197,10 +200,12 @@ static int
 start_first_threads(void)
 {
     uint32_t first = pool.server->once ? 1 : pool.spare;
+    bool any = false;
 
     for (uint32_t i = 0; i < first; i++)
-        start_thread();
-    return atomic_load(&pool.total) == 0 ? -EAGAIN : 0;
+        any |= start_thread();
+    return any ? 0
+               : -EAGAIN; /* the total will not tell: with --once they may have served already */
 }
 
 static bool

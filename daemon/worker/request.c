@@ -151,7 +151,7 @@ request_try(struct ss_request *request)
      * drain began, or the control loop sees us idle and interrupts us.
      */
     atomic_store(&request->slot->state, SLOT_IDLE);
-    if (!server_accepts(server))
+    if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
         return -ECANCELED;
     if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
         return -EINTR;
@@ -371,6 +371,7 @@ count(const struct ss_request *request, int64_t now)
     counter_bump(slot->bytes_in, request->bytes_in);
     counter_bump(slot->bytes_out, request->bytes_out);
     counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
+    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
     counter_set(slot->ended, now);
 }
 

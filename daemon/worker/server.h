@@ -47,6 +47,7 @@ struct ss_server {
     void *data;    /* the plugin's */
 
     /* changes while serving */
+    unsigned pending; /* datagrams that were received and wait for the one context of "none" */
     volatile sig_atomic_t terminated; /* a forked child whose worker died: finish and leave */
     _Atomic unsigned due;             /* DUE_* */
 };

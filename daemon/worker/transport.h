@@ -7,7 +7,10 @@
 #ifndef SOCKSERVERD_WORKER_TRANSPORT_H
 #define SOCKSERVERD_WORKER_TRANSPORT_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -40,6 +43,13 @@ struct transport {
     /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
     void (*shutdown_request)(struct ss_request *request);
     void (*close_request)(struct ss_request *request);
+};
+
+/* What comes and goes beside a datagram: its other address, or its sender's credentials. */
+union ancillary {
+    struct cmsghdr head;
+    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+               CMSG_SPACE(sizeof(struct ucred))];
 };
 
 extern const struct transport stream_transport;
