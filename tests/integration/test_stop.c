@@ -61,12 +61,12 @@ static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "stop\nnap 0.5\necho well");
+    int first = busy_with(daemon, "nap 0.3\nstop\nnap 0.5\necho well");
     int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
     client_half_close(second);
-    client_expect(first, "stopping\nok\nwell\n");
+    client_expect(first, "ok\nstopping\nok\nwell\n");
     client_close(first);
     client_expect_gone(second);
     daemon_expect_stop(daemon);
