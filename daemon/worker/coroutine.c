@@ -429,6 +429,23 @@ dispatch(struct loop *loop, const struct epoll_event *event)
         on_connection(loop, (uint32_t)about, event->events);
 }
 
+/*
+ * Among a thousand coroutines each one's memory is cold when its turn comes.
+ * While others run, what the next two begin with is fetched.
+ */
+static void
+fetch_ahead(const struct loop *loop, const struct epoll_event *events, int count)
+{
+    const struct coroutine *coroutine;
+    uint32_t index;
+
+    if (count > 0 && (index = (uint32_t)events[0].data.u64) < loop->limit &&
+        (coroutine = loop->table[index]) != NULL)
+        __builtin_prefetch(coroutine->context.place);
+    if (count > 1 && (index = (uint32_t)events[1].data.u64) < loop->limit)
+        __builtin_prefetch(loop->table[index]);
+}
+
 /* Those that are in the queue now, each once. */
 static void
 run_ready(struct loop *loop)
@@ -494,8 +511,10 @@ loop_turn(struct loop *loop, int64_t until)
     atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
     if (loop->awake != NULL)
         loop->awake();
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        fetch_ahead(loop, events + i + 1, count - i - 1);
         dispatch(loop, &events[i]);
+    }
     if (loop->ready != NULL)
         run_ready(loop);
     run_expired(loop);
