@@ -324,12 +324,35 @@ keep_time(struct engine *engine)
         trim(engine, now);
 }
 
+/* The control loop's part of a turn; before anything is accepted, for it may say not to. */
+static void
+run_control(struct engine *engine)
+{
+    struct ss_server *server = engine->server;
+
+    if (!engine->control_due && engine->control_next != FOREVER &&
+        monotonic_now() >= engine->control_next)
+        engine->control_due = true;
+    if (!engine->control_due)
+        return;
+    engine->control_due = false;
+    if (!control_dispatch(engine->control)) {
+        log_warning("requests were cut and did not end; leaving without them");
+        server_end_process(0);
+    }
+    server_run_due(server);
+    follow_phase(engine);
+    engine->control_next = control_next(engine->control);
+}
+
 static void
 turn(struct engine *engine)
 {
     struct ss_server *server = engine->server;
 
     loop_turn(&engine->loop, next_time(engine));
+    if (engine->control != NULL)
+        run_control(engine);
     if (engine->acceptable || has_leftovers(engine))
         accept_requests(engine);
     keep_time(engine);
@@ -391,26 +414,6 @@ watch_control(struct engine *engine)
     return error;
 }
 
-static void
-run_control(struct engine *engine)
-{
-    struct ss_server *server = engine->server;
-
-    if (!engine->control_due && engine->control_next != FOREVER &&
-        monotonic_now() >= engine->control_next)
-        engine->control_due = true;
-    if (!engine->control_due)
-        return;
-    engine->control_due = false;
-    if (!control_dispatch(engine->control)) {
-        log_warning("requests were cut and did not end; leaving without them");
-        server_end_process(0);
-    }
-    server_run_due(server);
-    follow_phase(engine);
-    engine->control_next = control_next(engine->control);
-}
-
 static int
 lead(struct engine *engine)
 {
@@ -420,8 +423,8 @@ lead(struct engine *engine)
         return error;
     start_watching(engine);
     engine->control_due = true;
+    run_control(engine);
     for (;;) {
-        run_control(engine);
         bool rest = ended(engine) && atomic_load(&all.running) == 0;
         if (rest && (server_phase(engine->server) >= PHASE_DRAINING || atomic_load(&all.error)))
             break;
