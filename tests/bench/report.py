@@ -17,6 +17,8 @@ def verdict(value, wanted, at_most=False):
 def line(name, value, wanted, note="", at_most=False, unit=""):
     """One row of the table; a missed figure is marked so that it is found."""
     shown = "-" if value is None else f"{value:.2f}{unit}"
+    if wanted is None:
+        return f"  {name:<44} {shown:>10}  {note or 'for comparison'}"
     sign = "<=" if at_most else ">="
     return (f"  {name:<44} {shown:>10}  {sign} {wanted:g}{unit:<6} "
             f"{verdict(value, wanted, at_most):<12} {note}").rstrip()
