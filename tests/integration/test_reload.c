@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -497,6 +498,82 @@ a_worker_killed_during_a_reload_is_replaced(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* ---- the log, and the service manager ------------------------------------------------------- */
+
+static void
+the_log_changes_with_a_reload(void **state)
+{
+    const char *listeners =
+        text_of("listeners = {\n%s};", listener_text("test", "tcp", "none", "good_command", ""));
+    struct daemon *daemon = SERVE(
+        "log = { target = \"stderr\"; level = \"warning\"; access = false; };\n%s", listeners);
+    const char *log = test_path("the.log");
+    pid_t worker;
+
+    (void)state;
+    WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 1);
+    worker = daemon_worker(daemon);
+    REWRITE("log = { target = \"stderr\"; level = \"debug\"; access = false; };\n%s", listeners);
+    do { /* until it is ready, it is not heard */
+        daemon_signal(daemon, SIGHUP);
+        clock_pause();
+    } while (daemon_count_log(daemon, "reloaded: ") == 0);
+    assert_int_equal(daemon_worker(daemon), worker); /* told, not replaced */
+
+    REWRITE("log = { target = \"stderr\"; level = \"info\"; access = true; };\n%s", listeners);
+    reload(daemon);
+    (void)daemon_wait_log(daemon, "generation 2 serves");
+
+    REWRITE("log = { target = \"%s\"; level = \"info\"; access = true; };\n%s", log, listeners);
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(access(log, F_OK) == 0 && strstr(file_text(log), "reloaded: ") != NULL);
+    REWRITE("log = { target = \"stderr\"; level = \"info\"; access = true; };\n%s", listeners);
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(strstr(file_text(log), "restart the daemon for this") != NULL);
+    assert_int_equal(daemon_stop(daemon), 0);
+    assert_contains(file_text(log), "stopped");
+}
+
+/* The next datagrams that the manager gets, up to one with the text. */
+static const char *
+told(int manager, const char *text)
+{
+    const char *all = "";
+
+    while (strstr(all, text) == NULL)
+        all = text_of("%s%s\n", all, client_receive(manager));
+    return all;
+}
+
+static void
+the_service_manager_is_told(void **state)
+{
+    const char *path = test_path("notify");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct daemon *daemon;
+    const char *story;
+
+    (void)state;
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    assert_return_code(bind(manager, (struct sockaddr *)&address, sizeof address), errno);
+    assert_return_code(setenv("NOTIFY_SOCKET", path, 1), errno);
+    daemon = SERVE("listeners = {\n%s};", two_listeners(""));
+    assert_return_code(unsetenv("NOTIFY_SOCKET"), errno);
+    (void)told(manager, "READY=1");
+    for (int good = 1; good >= 0; good--) {
+        REWRITE("listeners = {\n%s%s};", two_listeners("max_connections = 7;"),
+                good ? "" : "x = { };");
+        daemon_signal(daemon, SIGHUP);
+        story = told(manager, "RELOADING=1");
+        assert_contains(story, "MONOTONIC_USEC=");
+        story = told(manager, "READY=1"); /* whatever became of it: it serves */
+    }
+    assert_contains(told(manager, "STATUS=2 serving"), "STATUS=2 serving");
+    daemon_expect_stop(daemon);
+    (void)close(manager);
+}
+
 RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(mixins_may_change_under_load, "tcp", ""),
           TEST_CASE(mixins_may_change_under_load, "udp", ""),
@@ -512,4 +589,5 @@ RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
           TEST(a_moved_listener_answers_its_old_queue), TEST(a_bad_reload_changes_nothing),
           TEST(a_failed_listener_is_tried_at_once), TEST(many_hangups_are_few_reloads),
-          TEST(a_stop_ends_a_reload), TEST(a_worker_killed_during_a_reload_is_replaced))
+          TEST(a_stop_ends_a_reload), TEST(a_worker_killed_during_a_reload_is_replaced),
+          TEST(the_log_changes_with_a_reload), TEST(the_service_manager_is_told))
