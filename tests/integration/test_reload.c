@@ -317,6 +317,54 @@ listeners_are_added_removed_disabled_and_enabled(void **state)
 }
 
 static void
+a_listener_enabled_while_it_still_stops_starts_again(void **state)
+{
+    const struct server_case *server = *state;
+    const char *on = listener_text("test", server->scheme, server->mixin, "good_command",
+                                   "max_connections = 1;"),
+               *off = listener_text("test", server->scheme, server->mixin, "good_command",
+                                    "max_connections = 1; enabled = false;"),
+               *other = listener_text("other", "unix", "none", "upper", "");
+    struct daemon *daemon = SERVE("listeners = {\n%s%s};", on, other);
+    int busy = client_connect(daemon_address(daemon, "test")), queued;
+
+    client_send(busy, "echo busy\n");
+    client_expect(busy, "busy\n");
+    queued = client_connect(daemon_address(daemon, "test"));
+    client_send(queued, "echo queued\n");
+    REWRITE("listeners = {\n%s%s};", off, other);
+    reload(daemon);
+    REWRITE("listeners = {\n%s%s};", on, other);
+    reload(daemon);
+    client_close(busy);
+    client_expect(queued, "queued\n");
+    client_close(queued);
+    (void)daemon_wait_log_times(daemon, "sockserverd[test]: listening on", 2);
+    assert_lacks(daemon_log(daemon), "already in use");
+    daemon_expect_stop(daemon);
+}
+
+/* It is killed for its silence, but later: the new generation need not wait for that. */
+static void
+an_old_generation_that_hangs_holds_up_nothing(void **state)
+{
+    struct daemon *daemon =
+        SERVE("listeners = {\n%s};", listener_text("test", "tcp", "threading", "good_command", ""));
+    const char *address = daemon_address(daemon, "test");
+    pid_t old = daemon_worker(daemon);
+
+    (void)state;
+    assert_return_code(kill(old, SIGSTOP), errno);
+    WAIT_UNTIL(proc_state(old) == 'T');
+    REWRITE("listeners = {\n%s};",
+            listener_text("test", "tcp", "threading", "good_command", "max_connections = 7;"));
+    reload(daemon);
+    assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
+    assert_return_code(kill(old, SIGKILL), errno);
+    daemon_expect_stop(daemon);
+}
+
+static void
 a_renamed_listener_keeps_its_socket(void **state)
 {
     const struct server_case *server = *state;
@@ -587,6 +635,9 @@ RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "tcp", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "unix", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "tcp", "none"),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "unix", "threading"),
+          TEST(an_old_generation_that_hangs_holds_up_nothing),
           TEST(a_moved_listener_answers_its_old_queue), TEST(a_bad_reload_changes_nothing),
           TEST(a_failed_listener_is_tried_at_once), TEST(many_hangups_are_few_reloads),
           TEST(a_stop_ends_a_reload), TEST(a_worker_killed_during_a_reload_is_replaced),
