@@ -537,8 +537,11 @@ a_worker_killed_during_a_reload_is_replaced(void **state)
         pid_t children[PROC_CHILDREN];
         daemon_signal(daemon, SIGHUP);
         (void)daemon_wait_log_times(daemon, "SIGHUP: reloading", (size_t)i + 1);
-        for (size_t j = proc_children(daemon_pid(daemon), children); j > 0; j--)
-            (void)kill(children[j - 1], SIGKILL);
+        size_t count = proc_children(daemon_pid(daemon), children);
+        for (size_t j = 0; j < count; j++)
+            (void)kill(children[j], SIGKILL);
+        for (size_t j = 0; j < count; j++) /* until then it may still take a client with it */
+            WAIT_UNTIL(!proc_alive(children[j]));
         /* Its check, its new or its old worker: it is reported, or done. */
         (void)daemon_wait_log_times(daemon, "reload", done + 2);
         assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
