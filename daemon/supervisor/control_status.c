@@ -23,13 +23,10 @@ integer(uint64_t value)
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
-/* As the configuration or the file system has it, which may be no UTF-8. */
 static json_t *
 text(const char *value)
 {
-    json_t *string = value == NULL ? json_null() : json_string(value);
-
-    return string == NULL ? json_string("?") : string;
+    return value == NULL ? json_null() : varlink_string(value, strlen(value));
 }
 
 static void
