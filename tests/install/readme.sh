@@ -50,7 +50,6 @@ printf 'hello\n' >&3
 read -r -t 10 answer <&3
 exec 3>&- # or the daemon would let this client finish
 [ "$answer" = HELLO ] || fail "the README's daemon answers \"$answer\""
-exec 3>&- # else its stop waits for us
 
 sed -n '/^listeners = {/,/^};/p' "$source/README.md" >upper.conf
 sockserverd --check -c upper.conf >/dev/null || fail "the README's configuration does not pass"
