@@ -59,6 +59,7 @@ struct counters {
     _Atomic int32_t retire;      /* so many idle contexts may end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
+    _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #define NAMES_SIZE 256
 
@@ -18,6 +19,16 @@ void
 notify_ready(void)
 {
     (void)sd_notify(0, "READY=1");
+}
+
+void
+notify_reloading(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                     (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
 void
@@ -63,8 +74,9 @@ list_names(struct listener *const *listeners, size_t count, enum listener_state 
 void
 notify_status(struct listener *const *listeners, size_t count)
 {
-    static const enum listener_state others[] = {
-        LISTENER_STARTING, LISTENER_FAILED, LISTENER_BACKING, LISTENER_DRAINING, LISTENER_STOPPED};
+    static const enum listener_state others[] = {LISTENER_STARTING, LISTENER_FAILED,
+                                                 LISTENER_BACKING,  LISTENER_DRAINING,
+                                                 LISTENER_DRAINED,  LISTENER_STOPPED};
     char text[sizeof(others) / sizeof(others[0]) * (NAMES_SIZE + 48)];
     char names[NAMES_SIZE];
     int used = snprintf(text, sizeof(text), "STATUS=%zu serving",

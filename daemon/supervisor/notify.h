@@ -9,6 +9,8 @@
 
 /* All of these do nothing where there is no service manager. */
 void notify_ready(void);
+/* A reload begins. notify_ready() ends it, whatever became of it. */
+void notify_reloading(void);
 void notify_stopping(void);
 /* STATUS=: how many serve, and which do not. */
 void notify_status(struct listener *const *listeners, size_t count);

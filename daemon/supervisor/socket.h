@@ -14,6 +14,7 @@
 struct listening_socket {
     int fd;
     bool stream;
+    bool shared; /* somebody else goes on with it: not ours to shut down or to empty */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
 };

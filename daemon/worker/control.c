@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
+#include "worker/transport.h"
 
 #define MS             1000000ll
 #define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */
@@ -97,6 +98,38 @@ drain(struct control *control, double seconds)
         control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
 }
 
+/*
+ * A drain that begins when the socket's queue is empty. Nobody new gets into
+ * it (the supervisor sees to that), and requests know that they should end.
+ */
+static void
+empty_queue(struct control *control, double seconds)
+{
+    struct ss_server *server = control->server;
+
+    if (server_phase(server) != PHASE_SERVING || !server->transport->stream || seconds <= 0) {
+        drain(control, seconds);
+        return;
+    }
+    control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+    counter_set(server->counters->emptying, 1);
+}
+
+/* Whether the queue still holds connections that are to be accepted. */
+static bool
+empties(struct control *control)
+{
+    const struct ss_server *server = control->server;
+    struct pollfd queue = {.fd = server->socket, .events = POLLIN};
+
+    if (counter_get(server->counters->emptying) == 0 || server_phase(server) != PHASE_SERVING)
+        return false;
+    if (poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
+        return true;
+    drain(control, (double)(control->drain_until - monotonic_now()) / 1e9);
+    return false;
+}
+
 /* No context accepts any more: the supervisor may know. */
 static void
 tell_stopped(struct control *control)
@@ -124,6 +157,9 @@ on_message(struct control *control, const struct message *message, int fd)
         break;
     case MESSAGE_DRAIN:
         drain(control, (double)message->value / 1000);
+        break;
+    case MESSAGE_EMPTY:
+        empty_queue(control, (double)message->value / 1000);
         break;
     case MESSAGE_CUT:
         drain(control, 0);
@@ -311,11 +347,12 @@ static bool
 nudge(struct control *control)
 {
     struct ss_server *server = control->server;
+    bool emptying = empties(control);
     enum server_phase phase = server_phase(server);
-    unsigned nudged = 0;
+    unsigned nudged = emptying;
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
-        nudged = interrupt_contexts(server, 1u << SLOT_IDLE);
+        nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0)
         tell_stopped(control);
     if (phase == PHASE_CUT)

@@ -20,7 +20,10 @@ struct ss_server;
 struct transport {
     bool stream;
 
-    /* Once per worker, before it serves. 0 or a negative errno. */
+    /*
+     * Once per worker, when it is told to serve: sets the modes of the listening
+     * socket, which it shares with other generations. 0 or a negative errno.
+     */
     int (*prepare)(struct ss_server *server);
 
     /*

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "support/client.h"
 #include "support/daemon.h"
+#include "support/load.h"
 
 static void **kept;
 static size_t kept_count;
@@ -131,6 +132,7 @@ test_done(void **state)
     int problems;
 
     (void)state;
+    load_stop_all();
     client_close_all();
     problems = daemon_end_all();
     if (folder[0] != '\0')

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status.c - the command status: the table, one listener in full, or JSON
+ *
+ * Runs in:  sockserverctl.
+ * Owns:     nothing.
+ * Failures: said on standard error.
+ */
+#include "ctl/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "ctl/connection.h"
+#include "ctl/ctl.h"
+#include "ctl/text.h"
+
+#define PLAIN_WIDTH_LEAST 40
+
+/* ---- one listener in full -------------------------------------------------------------------- */
+
+static void
+print_line(const char *title, const char *text)
+{
+    (void)printf("%14s  ", title);
+    print_clean(stdout, *text == '\0' ? "-" : text);
+    (void)putchar('\n');
+}
+
+static void
+print_shown(const json_t *listener, const char *title,
+            void (*function)(const json_t *listener, char *buffer))
+{
+    char text[SHOW_SIZE];
+
+    function(listener, text);
+    print_line(title, text);
+}
+
+static void
+print_figures(const json_t *listener)
+{
+    static const char *const names[] = {"accepted", "refused", "failed",
+                                        "vanished", "cut",     "truncated"};
+    char text[256] = "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu64 " %s",
+                       i == 0 ? "" : ", ", count_member(listener, names[i]), names[i]);
+    print_line("requests", text);
+    (void)snprintf(text, sizeof(text), "%" PRIu64 " bytes in, %" PRIu64 " bytes out",
+                   count_member(listener, "bytes_in"), count_member(listener, "bytes_out"));
+    print_line("traffic", text);
+}
+
+static void
+print_times(const json_t *listener, const char *title, const char *member)
+{
+    const json_t *times = json_object_get(listener, member);
+    char text[128] = "-", p50[TEXT_SIZE], p99[TEXT_SIZE];
+
+    if (number_member(times, "p50_us") >= 0)
+        (void)snprintf(text, sizeof(text), "p50 %s, p99 %s, of %" PRIu64 " requests",
+                       text_time(number_member(times, "p50_us"), p50),
+                       text_time(number_member(times, "p99_us"), p99),
+                       count_member(times, "count"));
+    print_line(title, text);
+}
+
+static void
+print_workers(const json_t *listener)
+{
+    const json_t *workers = json_object_get(listener, "workers"), *worker;
+    char text[256] = "";
+    size_t i;
+
+    json_array_foreach(workers, i, worker)(void)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" JSON_INTEGER_FORMAT,
+                 i == 0 ? "" : " ", json_integer_value(worker));
+    print_line("workers", text);
+}
+
+static void
+print_listener(const json_t *listener)
+{
+    print_shown(listener, "name", show_name);
+    print_shown(listener, "state", show_state);
+    print_shown(listener, "for", show_uptime);
+    if (*text_member(listener, "problem") != '\0')
+        print_line("last problem", text_member(listener, "problem"));
+    print_line("address", text_member(listener, "address"));
+    print_line("plugin", text_member(listener, "plugin"));
+    print_line("mixin", text_member(listener, "mixin"));
+    print_shown(listener, "generation", show_generation);
+    print_workers(listener);
+    print_shown(listener, "restarts", show_restarts);
+    print_shown(listener, "active", show_active);
+    print_shown(listener, "queue", show_queue);
+    print_shown(listener, "accepted/s", show_rate);
+    print_figures(listener);
+    print_times(listener, "last minute", "recent");
+    print_times(listener, "since start", "total");
+}
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+struct terminal
+terminal_look(void)
+{
+    struct terminal terminal = {.height = 24};
+    const char *wanted = getenv("COLUMNS"), *no_colour = getenv("NO_COLOR");
+    struct winsize size;
+
+    if (isatty(STDOUT_FILENO)) {
+        terminal.width = 80;
+        terminal.colours = no_colour == NULL || *no_colour == '\0';
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
+            terminal.width = size.ws_col;
+            terminal.height = size.ws_row;
+        }
+    }
+    if (wanted != NULL && strtoul(wanted, NULL, 10) >= PLAIN_WIDTH_LEAST)
+        terminal.width = strtoul(wanted, NULL, 10);
+    return terminal;
+}
+
+static enum ctl_result
+print_status(const json_t *status, const struct ctl_arguments *arguments)
+{
+    struct terminal terminal = terminal_look();
+    struct table table;
+
+    if (arguments->json) {
+        (void)json_dumpf(status, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        (void)putchar('\n');
+    } else if (arguments->operand != NULL) {
+        print_listener(json_array_get(json_object_get(status, "listeners"), 0));
+    } else {
+        status_fill(&table, status);
+        table_print(&table, stdout, terminal.width, terminal.colours, "\n");
+        table_done(&table);
+    }
+    return CTL_FINE;
+}
+
+enum ctl_result
+ctl_status(const struct ctl_arguments *arguments)
+{
+    json_t *reply = NULL, *parameters = NULL;
+
+    if (arguments->operand != NULL)
+        parameters = json_pack("{s:s}", "listener", arguments->operand);
+    enum ctl_result result = call_once(arguments, "org.sockserver.Control.GetStatus", parameters,
+                                       CONNECTION_QUICK, &reply);
+    const json_t *status = result == CTL_FINE ? reply_parameters(reply, arguments, &result) : NULL;
+    if (status != NULL)
+        result = print_status(status, arguments);
+    json_decref(reply);
+    return result;
+}
