@@ -105,8 +105,8 @@ class Server:
         with open(self.folder / "output", "wb") as output:
             self.process = subprocess.Popen(self.command(), stdout=output, stderr=output,
                                             stdin=subprocess.DEVNULL, preexec_fn=self.limit)
-        for _ in range(200):
-            if not ask(self.port)[2]:
+        for _ in range(100):
+            if not ask(self.port, patience=0.5)[2]:
                 return self
             if self.process.poll() is not None:
                 break
