@@ -24,8 +24,13 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "supervisor/adopt.h"
 #include "supervisor/listener.h"
 #include "supervisor/notify.h"
+#include "supervisor/store.h"
+
+#define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
+#define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
 struct supervisor {
     const struct config *config;
@@ -158,11 +163,25 @@ for_each(struct supervisor *supervisor, void (*order)(struct listener *listener)
     (void)sd_event_source_set_enabled(supervisor->review, SD_EVENT_ONESHOT);
 }
 
+/* How long the slowest listener may take to drain, and to be killed if it does not. */
+static uint64_t
+longest_drain_usec(const struct supervisor *supervisor)
+{
+    double seconds = 0;
+
+    for (size_t i = 0; i < supervisor->count; i++) {
+        double drain = listener_settings(supervisor->listeners[i])->drain_timeout;
+        seconds = drain > seconds ? drain : seconds;
+    }
+    return (uint64_t)(seconds * 1e6) + END_GRACE_USEC;
+}
+
 static void
 begin_stop(struct supervisor *supervisor)
 {
     supervisor->stopping = true;
-    notify_stopping();
+    store_keep();
+    notify_stopping(longest_drain_usec(supervisor));
     for_each(supervisor, listener_drain);
 }
 
@@ -353,10 +372,32 @@ serve(struct supervisor *supervisor)
         return r;
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
+    notify_starting(START_USEC);
     start_listeners(supervisor);
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
     return 0;
+}
+
+/* Those that systemd or an earlier process of ours passed. */
+static int
+take_passed_sockets(const struct config *config)
+{
+    struct errors mistakes = {0};
+    int r = adopt_begin();
+
+    if (r < 0) {
+        log_error("cannot take the passed sockets: %s", strerror(-r));
+        return -ECANCELED;
+    }
+    adopt_check(config, &mistakes);
+    for (size_t i = 0; i < mistakes.count; i++)
+        log_error("%s", mistakes.texts[i]);
+    r = errors_any(&mistakes) ? -EINVAL : 0;
+    errors_done(&mistakes);
+    if (r == 0)
+        adopt_discard(config);
+    return r;
 }
 
 int
@@ -366,6 +407,8 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     int r = open_log(config);
 
     if (r < 0)
+        return r;
+    if ((r = take_passed_sockets(config)) < 0)
         return r;
     supervisor.host = (struct listener_host){
         .spawn = {.sink = chosen_sink(config), .access = config->log.access, .once = options->once},
@@ -380,5 +423,6 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     else if (supervisor.result == 0)
         log_notice("stopped");
     release(&supervisor);
+    adopt_end();
     return r < 0 ? r : supervisor.result;
 }
