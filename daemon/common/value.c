@@ -220,9 +220,13 @@ value_format_duration(double seconds, char *buffer)
         return strcpy(buffer, "0");
     for (size_t unit = 0; unit < ARRAY_SIZE(duration_units); unit++) {
         double per = duration_units[unit].per_second;
-        double count = nearbyint(per > 0 ? seconds * per : seconds / duration_units[unit].seconds);
+        double exact = per > 0 ? seconds * per : seconds / duration_units[unit].seconds;
 
-        if (count == 0 || fabs(count) >= 1e9 || in_seconds(count, unit) != seconds)
+        if (fabs(exact) >= 1e9)
+            continue;
+        /* Not nearbyint(): it would be all that a worker needs the library libm for. */
+        double count = (double)(int64_t)(exact < 0 ? exact - 0.5 : exact + 0.5);
+        if (count == 0 || in_seconds(count, unit) != seconds)
             continue;
         (void)snprintf(buffer, 32, "%.0f%s", count, duration_units[unit].name);
         return buffer;

@@ -198,24 +198,37 @@ become_worker(int program, int *fds, char *const *arguments, char *const *enviro
 
 /* ---- in the supervisor ----------------------------------------------------- */
 
+static int program_fd = -1;
+
+int
+spawn_use_program(const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (program_fd >= 0)
+        (void)close(program_fd);
+    program_fd = fd;
+    return 0;
+}
+
 /* The program of every worker, or a negative errno. */
 static int
 worker_program(void)
 {
-    static int program = -1;
     char path[PATH_MAX + sizeof(WORKER_PROGRAM)];
+    int r = program_fd >= 0 ? 0 : -ENOENT;
 
-    if (program >= 0)
-        return program;
-    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX);
+    ssize_t size = r < 0 ? readlink("/proc/self/exe", path, PATH_MAX) : 0;
     if (size > 0) {
         path[size] = '\0';
         (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
-        program = open(path, O_PATH | O_CLOEXEC);
+        r = spawn_use_program(path);
     }
-    if (program < 0)
-        program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-    return program < 0 ? -errno : program;
+    if (r < 0)
+        r = spawn_use_program("/proc/self/exe");
+    return r < 0 ? r : program_fd;
 }
 
 static int

@@ -28,6 +28,12 @@ struct spawned {
 };
 
 /*
+ * Chooses what workers execute from now on; by default the program that
+ * belongs to this daemon. 0 or a negative errno.
+ */
+int spawn_use_program(const char *path);
+
+/*
  * Starts a worker for the listener. socket_fd is its listening socket, -1
  * for a check; address the socket's real one. Returns 0 and fills *ret, all
  * of which is the caller's, or a negative errno. That the program could not

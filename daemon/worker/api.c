@@ -162,7 +162,15 @@ ss_client_name(struct ss_request *request)
 const char *
 ss_worker_name(struct ss_request *request)
 {
-    return request->worker_name;
+    char *name = request->worker_name;
+    const size_t size = sizeof(request->worker_name);
+    const char *listener = request->server->settings.name;
+
+    if (name[0] == '\0' && request->context_number > 0)
+        (void)snprintf(name, size, "%s-%s-%d", listener, request->kind, request->context_number);
+    else if (name[0] == '\0')
+        (void)snprintf(name, size, "%s-%s", listener, request->kind);
+    return name;
 }
 
 /* ---- the plugin's own data ------------------------------------------------------ */

@@ -228,7 +228,7 @@ output_reset(struct output *output)
     output->error = 0;
 }
 
-static int
+int
 output_reserve(struct output *output, size_t capacity)
 {
     if (output->capacity >= capacity)

@@ -39,6 +39,8 @@ int output_flush(struct ss_request *request);
 /* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.
  */
 int output_fail(struct ss_request *request, int error);
+/* Makes room for so many bytes. 0 or -ENOMEM. */
+int output_reserve(struct output *output, size_t capacity);
 /* Forgets what was gathered and any error. */
 void output_reset(struct output *output);
 

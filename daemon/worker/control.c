@@ -196,7 +196,8 @@ start_times(struct control *control)
         control->next_timeout = monotonic_after(server->settings.timeout);
     if (server->settings.request_timeout > 0)
         control->next_scan = now + SCAN_INTERVAL;
-    if (server->settings.mixin == MIXIN_THREADING || server->settings.recycle_after > 1)
+    if (server->settings.mixin == MIXIN_THREADING ||
+        (server->settings.mixin == MIXIN_FORKING && server->settings.recycle_after != 1))
         control->next_trim = now + TRIM_INTERVAL;
 }
 

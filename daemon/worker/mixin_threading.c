@@ -187,7 +187,7 @@ thread_main(void *argument)
     struct ss_request *request = argument;
     char name[16];
 
-    (void)snprintf(name, sizeof(name), "%.15s", request->worker_name); /* all the kernel keeps */
+    (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request)); /* all the kernel keeps */
     (void)pthread_setname_np(pthread_self(), name);
     counter_set(request->slot->context, gettid());
     pthread_cleanup_push(thread_end, request);

@@ -79,14 +79,22 @@ request_new(struct ss_server *server, struct slot *slot, const char *kind, int n
     request->server = server;
     request->slot = slot;
     request->fd = request->output_fd = -1;
-    if (number > 0)
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s-%d",
-                       server->settings.name, kind, number);
-    else
-        (void)snprintf(request->worker_name, sizeof(request->worker_name), "%s-%s",
-                       server->settings.name, kind);
+    request->kind = kind;
+    request->context_number = number;
     *ret = request;
     return 0;
+}
+
+void
+request_reserve(struct ss_request *request)
+{
+    const struct settings *settings = &request->server->settings;
+    bool stream = request->server->transport->stream;
+
+    (void)input_reserve(&request->input,
+                        (size_t)(stream ? settings->read_buffer : settings->max_packet_size));
+    if (stream)
+        (void)output_reserve(&request->output, (size_t)settings->write_buffer);
 }
 
 void
@@ -240,7 +248,7 @@ judge(const struct ss_request *request, int error)
         return CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
-    if (error == -ECANCELED && request->deadline != FOREVER)
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
@@ -388,7 +396,7 @@ request_process(struct ss_request *request)
         request->reason = CLOSE_REFUSED;
     } else {
         finish_request(request, &failed);
-        if (request->reason == CLOSE_FAILED)
+        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
             report_failure(request, failed);
     }
     dispose(request);

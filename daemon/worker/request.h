@@ -34,7 +34,9 @@ enum close_reason {
 struct ss_request {
     struct ss_server *server;
     struct slot *slot;
-    char worker_name[96];
+    const char *kind;     /* of its context: "thread" */
+    int context_number;   /* 0: it is the only one */
+    char worker_name[96]; /* of both, "" until asked for */
 
     /* where its bytes come from and go to */
     int fd;                 /* the connection; a datagram: the listening socket; -1: none */
@@ -81,6 +83,9 @@ extern _Thread_local struct ss_request *request_current;
 int request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
                 struct ss_request **ret);
 void request_free(struct ss_request *request);
+
+/* Takes now the memory that a request will need. Failing is fine: then that takes it. */
+void request_reserve(struct ss_request *request);
 
 /*
  * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,

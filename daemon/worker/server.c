@@ -12,12 +12,21 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "worker/mixin.h"
+#include "worker/transport.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SOCKSERVERD_COVERAGE)
 #define CHECKED_BUILD 1
 #else
 #define CHECKED_BUILD 0
 #endif
+
+bool
+server_forks_each(const struct ss_server *server)
+{
+    return server->mixin->processes && server->transport->stream &&
+           server->settings.recycle_after == 1 && !server->once;
+}
 
 void
 server_wake(struct ss_server *server)

@@ -64,6 +64,9 @@ server_accepts(const struct ss_server *server)
     return server_phase(server) == PHASE_SERVING && !server->terminated;
 }
 
+/* Whether its mixin looks for connections itself, and gives each to a child of its own. */
+bool server_forks_each(const struct ss_server *server);
+
 /* Lets the control loop look around. Async-signal-safe. */
 void server_wake(struct ss_server *server);
 

@@ -28,7 +28,8 @@ static int
 stream_prepare(struct ss_server *server)
 {
     int flags = fcntl(server->socket, F_GETFL);
-    int wanted = server->mixin->blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    bool waits = server->mixin->blocking && !server_forks_each(server);
+    int wanted = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
 
     if (flags < 0 || (wanted != flags && fcntl(server->socket, F_SETFL, wanted) < 0))
         return -errno;

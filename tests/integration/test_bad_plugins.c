@@ -77,7 +77,7 @@ the_daemon_does_not_start_with_it(void **state)
         daemon_start("listeners = {\n%s%s};", listener_text("good", "tcp", "none", "upper", ""),
                      listener_text("test", refusal->scheme, refusal->mixin, refusal->plugin, ""));
 
-    assert_int_equal(daemon_wait_exit(daemon), 78);
+    daemon_expect_exit(daemon, 78);
     assert_contains_all(daemon_log(daemon), refusal->message);
     assert_contains(daemon_log(daemon), ": listeners.test.");
 }
@@ -139,7 +139,7 @@ with_strict_a_failed_listener_ends_the_start(void **state)
         DAEMON_RUN("--strict", "-c", daemon_configuration("listeners = {\n%s};", listeners));
 
     (void)state;
-    assert_int_equal(daemon_wait_exit(daemon), 1);
+    daemon_expect_exit(daemon, 1);
     assert_contains(daemon_log(daemon), "the database is not there");
 }
 
@@ -165,7 +165,7 @@ what_a_plugin_states_is_served(void **state)
     expect_served("bad_mixin", "tcp", "forking", "bad_mixin\n");
     expect_served("bad_transport_datagram", "udp", "none", "bad_transport_datagram\n");
     expect_served("bad_transport_stream", "unix", "none", "bad_transport_stream\n");
-    expect_served("good_hook_elsewhere", "tcp", "forking", "elsewhere\n");
+    expect_served("good_hook_elsewhere", "tcp", "forking", "elsewhere");
 }
 
 static void

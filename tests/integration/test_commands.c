@@ -81,7 +81,7 @@ mistakes_end_the_start_with_78(void **state)
                      "mixin = \"threads\"; }; };");
 
     (void)state;
-    assert_int_equal(daemon_wait_exit(daemon), 78);
+    daemon_expect_exit(daemon, 78);
     assert_contains(daemon_log(daemon), "listeners.test.mixin");
     assert_contains(daemon_log(daemon), "did you mean \"threading\"?");
 }
@@ -273,7 +273,7 @@ listen_ends_when_the_address_is_taken(void **state)
     struct daemon *second = DAEMON_RUN("--listen", daemon_address(first, "test"), UPPER_PLUGIN);
 
     (void)state;
-    assert_int_equal(daemon_wait_exit(second), 1);
+    daemon_expect_exit(second, 1);
     assert_contains(daemon_log(second), "Address already in use");
     daemon_expect_stop(first);
 }

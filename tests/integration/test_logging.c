@@ -74,7 +74,7 @@ an_access_line_tells_why_a_request_ended(void **state)
         assert_contains(daemon_wait_log(daemon, " bytes out"),
                         text_of(": %s, ", endings[i].reason));
         if (endings[i].ending == STOP_DAEMON)
-            assert_int_equal(daemon_wait_exit(daemon), 0);
+            daemon_expect_exit(daemon, 0);
         else
             daemon_expect_stop(daemon);
         assert_int_equal(daemon_count_log(daemon, " bytes out"), 1);

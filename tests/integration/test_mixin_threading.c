@@ -101,6 +101,23 @@ thread_memory_is_shared(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* Its place must go to another at once, also when there is only one. */
+static void
+a_thread_that_ends_itself_is_replaced_at_the_limit(void **state)
+{
+    struct daemon *daemon =
+        daemon_serve("tcp", "threading", "good_command", "max_connections = 1;");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(client_ask(address, "pthread_exit\n"), "");
+        assert_string_equal(client_ask(address, "pid\n"), text_of("pid %d\n", (int)worker));
+    }
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_CASE(requests_share_a_process_and_have_their_own_threads, "tcp", "threading"),
           TEST_CASE(requests_share_a_process_and_have_their_own_threads, "unix", "threading"),
           TEST_CASE(threads_are_bounded_by_max_connections, "tcp", "threading"),
@@ -109,4 +126,5 @@ RUN_TESTS(TEST_CASE(requests_share_a_process_and_have_their_own_threads, "tcp", 
           TEST_CASE(datagrams_are_handled_side_by_side, "unixgram", "threading"),
           TEST_CASE(datagrams_are_handled_side_by_side, "udp", "forking"),
           TEST_CASE(datagrams_are_handled_side_by_side, "unixgram", "forking"),
-          TEST(spare_threads_wait_for_clients), TEST(thread_memory_is_shared))
+          TEST(spare_threads_wait_for_clients), TEST(thread_memory_is_shared),
+          TEST(a_thread_that_ends_itself_is_replaced_at_the_limit))

@@ -120,7 +120,7 @@ s03_handle_request_is_once(void **state)
 
     (void)state;
     assert_string_equal(client_ask(daemon_address(daemon, "TCPServer"), "once\n"), "ONCE");
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void

@@ -68,7 +68,7 @@ c40_nothing_is_accepted_after_a_stop(void **state)
     client_expect(first, "ok\nwell\n");
     client_close(first);
     client_expect_gone(second);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_lacks(daemon_log(daemon), "accepted");
 }
 
@@ -100,7 +100,7 @@ a_running_request_is_finished(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -113,7 +113,7 @@ a_drain_tells_the_handler(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "goodbye\n");
     client_expect_end(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -125,7 +125,7 @@ c60_at_the_deadline_the_rest_is_cut(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
@@ -141,7 +141,7 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
     client_expect(client, "hello\n"); /* and now it waits for the next line */
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
     assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
 }
@@ -157,7 +157,7 @@ a_second_signal_stops_now(void **state)
     assert_false(client_readable(client, 0.2));
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -167,7 +167,7 @@ sigint_stops_as_well(void **state)
     struct daemon *daemon = serve(state, "");
 
     daemon_signal(daemon, SIGINT);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -182,7 +182,7 @@ c58_without_block_on_close_the_requests_finish_alone(void **state)
     assert_true(clock_now() - began < 0.95);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -194,7 +194,7 @@ c59_daemon_threads_are_not_waited_for(void **state)
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began < 10);
 }
 
@@ -207,7 +207,7 @@ c59_other_threads_are_waited_for(void **state)
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
     client_close(client);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),

@@ -80,7 +80,7 @@ c27_flushed_text_is_sent_at_once(void **state)
     daemon_signal(daemon, SIGTERM);
     (void)daemon_wait_log(daemon, "stopping");
     daemon_signal(daemon, SIGTERM);
-    assert_int_equal(daemon_wait_exit(daemon), 0);
+    daemon_expect_exit(daemon, 0);
 }
 
 static void

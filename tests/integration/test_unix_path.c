@@ -60,7 +60,7 @@ c52_a_path_left_by_a_killed_daemon_is_recovered(void **state)
 
     (void)daemon_address(daemon, "test");
     daemon_signal(daemon, SIGKILL);
-    assert_int_equal(daemon_wait_exit(daemon), -SIGKILL);
+    daemon_expect_exit(daemon, -SIGKILL);
     assert_return_code(access(test_path("test.sock"), F_OK), errno);
     daemon = start(*state, "");
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "again\n"), "AGAIN\n");

@@ -320,13 +320,20 @@ daemon_stop(struct daemon *daemon)
 }
 
 void
-daemon_expect_stop(struct daemon *daemon)
+daemon_expect_exit(struct daemon *daemon, int status)
 {
-    int status = daemon_stop(daemon);
+    int found = daemon_wait_exit(daemon);
 
     assert_lacks(daemon->log, "Sanitizer");
-    if (status != 0)
-        fail_msg("the daemon ended with status %d; its log:\n%s", status, daemon->log);
+    if (found != status)
+        fail_msg("the daemon ended with status %d; its log:\n%s", found, daemon->log);
+}
+
+void
+daemon_expect_stop(struct daemon *daemon)
+{
+    daemon_signal(daemon, SIGTERM);
+    daemon_expect_exit(daemon, 0);
 }
 
 /* Kills the daemon's whole group and reaps what we are the parent of. True when nobody is left. */

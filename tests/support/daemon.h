@@ -65,6 +65,8 @@ void daemon_signal(struct daemon *daemon, int number);
 int daemon_wait_exit(struct daemon *daemon);
 /* SIGTERM, then daemon_wait_exit(). */
 int daemon_stop(struct daemon *daemon);
+/* Waits until it has ended by itself, with this status; shows the log if not. */
+void daemon_expect_exit(struct daemon *daemon, int status);
 /* The usual end of a test: a stop with status 0 and a log without a sanitizer's report. */
 void daemon_expect_stop(struct daemon *daemon);
 

@@ -34,6 +34,7 @@
 #include "common/cleanup.h"
 #include "common/config.h"
 #include "supervisor/check.h"
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 20000
@@ -790,5 +791,7 @@ main(int argc, char **argv)
 
     if (argc > 2 && strcmp(argv[1], "--worker") == 0)
         return play_worker(argc, argv);
+    if (spawn_use_program("/proc/self/exe") < 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_request.c - the life of one request: which hooks run, in which order, and what is counted
+ */
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* ---- a plugin, and what became of it ------------------------------------------ */
+
+static struct fixture fixture;
+static struct ss_request *request; /* the fixture's */
+static char trace[512];            /* "verify setup handle ..." */
+static struct {
+    bool refuse;
+    int setup, handle;                /* what the hooks return */
+    void (*act)(struct ss_request *); /* what handle does before */
+    int told;                         /* what handle_error was told */
+    unsigned times_told;
+} plugin;
+static int other_end; /* the client's */
+
+static void
+note(const char *step)
+{
+    (void)strcat(trace, trace[0] == '\0' ? "" : " ");
+    (void)strcat(trace, step);
+}
+
+static bool
+fake_verify_request(struct ss_request *given)
+{
+    assert_ptr_equal(given, request);
+    note("verify");
+    return !plugin.refuse;
+}
+
+static int
+fake_setup(struct ss_request *given)
+{
+    assert_ptr_equal(given, request);
+    note("setup");
+    return plugin.setup;
+}
+
+static int
+fake_handle(struct ss_request *given)
+{
+    note("handle");
+    if (plugin.act != NULL)
+        plugin.act(given);
+    return plugin.handle;
+}
+
+static void
+fake_finish(struct ss_request *given)
+{
+    assert_ptr_equal(given, request);
+    note("finish");
+}
+
+static void
+fake_handle_error(struct ss_request *given, int error)
+{
+    assert_ptr_equal(given, request);
+    note("error");
+    plugin.told = error;
+    plugin.times_told++;
+}
+
+/* ---- a transport over a socketpair ------------------------------------------------ */
+
+static void
+traced_shutdown(struct ss_request *given)
+{
+    note("shutdown");
+    stream_transport.shutdown_request(given);
+}
+
+static void
+traced_close(struct ss_request *given)
+{
+    note("close");
+    stream_transport.close_request(given);
+}
+
+static struct transport traced_transport;
+
+/* A client has connected. */
+static void
+accept_client(void)
+{
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    request->fd = request->output_fd = pair[0];
+    request->client.ss_family = AF_UNIX;
+    request->client_size = sizeof(sa_family_t);
+    request->receive_timeout = 0;
+    other_end = pair[1];
+    trace[0] = '\0';
+    request_take(request);
+}
+
+static int
+open_request(void **state)
+{
+    (void)state;
+    memset(&plugin, 0, sizeof(plugin));
+    traced_transport = stream_transport;
+    traced_transport.shutdown_request = traced_shutdown;
+    traced_transport.close_request = traced_close;
+    fixture_open(&fixture, &traced_transport);
+    fixture.server.plugin.hooks = (struct plugin_hooks){
+        .verify_request = fake_verify_request,
+        .setup = fake_setup,
+        .handle = fake_handle,
+        .finish = fake_finish,
+        .handle_error = fake_handle_error,
+    };
+    request = fixture.request;
+    log_set_level(LOG_EMERG);
+    accept_client();
+    return 0;
+}
+
+static int
+close_it(void **state)
+{
+    (void)state;
+    (void)close(other_end);
+    fixture_close(&fixture);
+    return 0;
+}
+
+static void
+expect_sent(const char *expected)
+{
+    char bytes[256] = "";
+    ssize_t got = recv(other_end, bytes, sizeof(bytes) - 1, MSG_DONTWAIT);
+
+    assert_int_equal(got, strlen(expected));
+    assert_string_equal(bytes, expected);
+}
+
+/* ---- what handle does ---------------------------------------------------------------- */
+
+static void
+answer(struct ss_request *given)
+{
+    assert_int_equal(ss_write(given, "answer", 6), 0);
+}
+
+static void
+close_own_descriptor(struct ss_request *given)
+{
+    assert_int_equal(close(ss_fd(given)), 0);
+}
+
+static int stranger = -1; /* a descriptor of somebody else, with the number of the closed one */
+
+static void
+let_another_take_the_number(struct ss_request *given)
+{
+    int number = ss_fd(given);
+
+    assert_int_equal(close(number), 0);
+    stranger = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(stranger, number);
+}
+
+static void
+be_cut(struct ss_request *given)
+{
+    (void)given;
+    counter_set(fixture.server.counters->phase, PHASE_CUT);
+}
+
+static void
+be_overtime(struct ss_request *given)
+{
+    counter_set(fixture.slot->cancelled, given->number);
+}
+
+static void
+see_the_client_vanish(struct ss_request *given)
+{
+    given->vanished = true;
+}
+
+static void
+see_the_data_of_this_request_alone(struct ss_request *given)
+{
+    assert_null(ss_data(given));
+    ss_set_data(given, given);
+}
+
+/* ---- the tests -------------------------------------------------------------------------- */
+
+#define NO_ACT NULL
+
+static const struct outcome {
+    bool refuse;
+    int setup, handle;
+    void (*act)(struct ss_request *);
+    const char *steps;
+    enum close_reason reason;
+    int told; /* 0: handle_error is not called */
+} outcomes[] = {
+    {false, 0, 0, NO_ACT, "verify setup handle finish shutdown close", CLOSE_DONE, 0},
+    {false, 7, 9, NO_ACT, "verify setup handle finish shutdown close", CLOSE_DONE, 0},
+    {true, 0, 0, NO_ACT, "verify shutdown close", CLOSE_REFUSED, 0},
+    {true, -EIO, -EIO, NO_ACT, "verify shutdown close", CLOSE_REFUSED, 0},
+    {false, -EACCES, 0, NO_ACT, "verify setup error shutdown close", CLOSE_FAILED, -EACCES},
+    {false, -EACCES, -EIO, NO_ACT, "verify setup error shutdown close", CLOSE_FAILED, -EACCES},
+    {false, 0, -EIO, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED, -EIO},
+    {false, 0, -ECONNRESET, see_the_client_vanish, "verify setup handle finish shutdown close",
+     CLOSE_VANISHED, 0},
+    {false, 0, -EPIPE, see_the_client_vanish, "verify setup handle finish shutdown close",
+     CLOSE_VANISHED, 0},
+    /* Its own trouble with another connection, not the client's. */
+    {false, 0, -ECONNRESET, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED,
+     -ECONNRESET},
+    {false, 0, -EIO, see_the_client_vanish, "verify setup handle finish error shutdown close",
+     CLOSE_FAILED, -EIO},
+    {false, 0, 0, see_the_client_vanish, "verify setup handle finish shutdown close", CLOSE_DONE,
+     0},
+    {false, 0, -ECANCELED, be_cut, "verify setup handle finish shutdown close", CLOSE_CUT, 0},
+    {false, 0, -ECANCELED, be_overtime, "verify setup handle finish shutdown close", CLOSE_OVERTIME,
+     0},
+    {false, 0, -ECANCELED, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED,
+     -ECANCELED},
+    {false, 0, 0, close_own_descriptor, "verify setup handle finish", CLOSE_DONE, 0},
+    {false, 0, -EIO, close_own_descriptor, "verify setup handle finish error", CLOSE_FAILED, -EIO},
+};
+
+static void
+hooks_run_as_the_outcome_says(void **state)
+{
+    const struct outcome *outcome = *state;
+    int descriptors = open_descriptors();
+
+    (void)open_request(NULL);
+    plugin.refuse = outcome->refuse;
+    plugin.setup = outcome->setup;
+    plugin.handle = outcome->handle;
+    plugin.act = outcome->act;
+    request_process(request);
+    assert_string_equal(trace, outcome->steps);
+    assert_int_equal(request->reason, outcome->reason);
+    assert_int_equal(plugin.told, outcome->told);
+    assert_int_equal(plugin.times_told, outcome->told != 0);
+    assert_null(request_current);
+    assert_int_equal(request->fd, -1);
+    (void)close_it(NULL);
+    assert_int_equal(open_descriptors(), descriptors);
+}
+
+/* Every outcome is counted once, under its reason. */
+static void
+outcomes_are_counted(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        enum close_reason reason = outcomes[i].reason;
+        struct counter_sums sums;
+
+        (void)open_request(NULL);
+        plugin.refuse = outcomes[i].refuse;
+        plugin.setup = outcomes[i].setup;
+        plugin.handle = outcomes[i].handle;
+        plugin.act = outcomes[i].act;
+        request_process(request);
+        counters_sum(fixture.server.counters, 1, &sums);
+        assert_int_equal(sums.accepted, 1);
+        assert_int_equal(sums.refused, reason == CLOSE_REFUSED);
+        assert_int_equal(sums.failed, reason == CLOSE_FAILED);
+        assert_int_equal(sums.vanished, reason == CLOSE_VANISHED);
+        assert_int_equal(sums.cut, reason == CLOSE_CUT || reason == CLOSE_OVERTIME);
+        (void)close_it(NULL);
+    }
+}
+
+static void
+plugin_with_handle_alone_is_served(void **state)
+{
+    (void)state;
+    fixture.server.plugin.hooks = (struct plugin_hooks){.handle = fake_handle};
+    plugin.act = answer;
+    request_process(request);
+    assert_string_equal(trace, "handle shutdown close");
+    expect_sent("answer");
+    expect_sent("");
+}
+
+static void
+answer_leaves_before_the_end_also_when_handle_failed(void **state)
+{
+    (void)state;
+    plugin.act = answer;
+    plugin.handle = -EIO;
+    request_process(request);
+    expect_sent("answer");
+    expect_sent("");
+    assert_int_equal(counter_get(fixture.slot->bytes_out), 6);
+}
+
+static void
+bytes_and_times_are_counted_over_requests(void **state)
+{
+    char bytes[4];
+
+    (void)state;
+    for (unsigned i = 1; i <= 3; i++) {
+        plugin.act = answer;
+        assert_int_equal(send(other_end, "hello", 5, 0), 5);
+        request_process(request);
+        assert_int_equal(recv(other_end, bytes, 4, 0), 4);
+        assert_int_equal(counter_get(fixture.slot->accepted), i);
+        assert_int_equal(counter_get(fixture.slot->bytes_out), i * 6);
+        assert_int_equal(counter_get(fixture.slot->request), i);
+        assert_true(counter_get(fixture.slot->busy_ns) > 0);
+        assert_true(counter_get(fixture.slot->ended) >= counter_get(fixture.slot->started));
+        (void)close(other_end);
+        accept_client();
+    }
+    request->server->transport->close_request(request);
+}
+
+static void
+nothing_is_left_for_the_next_request(void **state)
+{
+    (void)state;
+    plugin.act = see_the_data_of_this_request_alone;
+    plugin.handle = -EIO;
+    request_process(request);
+    (void)close(other_end);
+    accept_client();
+    plugin.handle = 0;
+    request->output.error = -EPIPE; /* as a failed flush leaves it */
+    request_process(request);
+    assert_int_equal(request->reason, CLOSE_DONE);
+    assert_int_equal(request->output.error, 0);
+    assert_int_equal(plugin.times_told, 1);
+}
+
+static void
+number_taken_by_another_is_not_closed(void **state)
+{
+    int descriptors = open_descriptors();
+
+    (void)state;
+    plugin.act = let_another_take_the_number;
+    request_process(request);
+    assert_string_equal(trace, "verify setup handle finish");
+    assert_true(fcntl(stranger, F_GETFD) >= 0);
+    assert_int_equal(open_descriptors(), descriptors);
+    (void)close(stranger);
+}
+
+/* A signal to cut the request must not shut down whatever has its number now. */
+static void
+signal_spares_the_number_taken_by_another(void **state)
+{
+    struct sigaction before;
+    int pair[2];
+    char byte;
+
+    (void)state;
+    (void)sigaction(SIGURG, NULL, &before);
+    interrupts_install();
+    request_current = request;
+    assert_true(ss_fd(request) >= 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(dup2(pair[0], request->fd), request->fd);
+    counter_set(fixture.slot->cancelled, request->number);
+    assert_int_equal(raise(SIGURG), 0);
+    assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN); /* not its end */
+    request_current = NULL;
+    (void)close(request->fd);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    (void)sigaction(SIGURG, &before, NULL);
+}
+
+static void
+signal_shuts_down_a_request_that_is_cut(void **state)
+{
+    struct sigaction before;
+    char byte;
+
+    (void)state;
+    (void)sigaction(SIGURG, NULL, &before);
+    interrupts_install();
+    assert_int_equal(raise(SIGURG), 0); /* no request runs */
+    request_current = request;
+    assert_int_equal(raise(SIGURG), 0); /* one runs and may go on */
+    assert_int_equal(recv(other_end, &byte, 1, MSG_DONTWAIT), -1);
+    counter_set(fixture.slot->cancelled, request->number + 1); /* another's time is up */
+    assert_int_equal(raise(SIGURG), 0);
+    assert_int_equal(recv(other_end, &byte, 1, MSG_DONTWAIT), -1);
+    counter_set(fixture.slot->cancelled, request->number);
+    assert_int_equal(raise(SIGURG), 0);
+    assert_int_equal(recv(other_end, &byte, 1, MSG_DONTWAIT), 0);
+    request_current = NULL;
+    request->server->transport->close_request(request);
+    (void)sigaction(SIGURG, &before, NULL);
+}
+
+static void
+abandoned_request_is_closed_and_counted(void **state)
+{
+    (void)state;
+    request_abandon(request); /* none runs */
+    assert_string_equal(trace, "");
+    request_current = request;
+    request_abandon(request);
+    assert_string_equal(trace, "shutdown close");
+    assert_int_equal(counter_get(fixture.slot->failed), 1);
+    assert_null(request_current);
+    expect_sent("");
+}
+
+/* ---- request_get ------------------------------------------------------------------------------
+ */
+
+static int results[8], result_count, result_next;
+
+static int
+scripted_get_request(struct ss_request *given)
+{
+    (void)given;
+    assert_true(result_next < result_count);
+    int result = results[result_next++];
+    if (result == -ECHILD) { /* while it waits, a drain begins */
+        atomic_store(&fixture.server.counters->phase, PHASE_DRAINING);
+        return -ECONNABORTED;
+    }
+    return result;
+}
+
+static void
+script(int count, const int *wanted)
+{
+    memcpy(results, wanted, (size_t)count * sizeof(int));
+    result_count = count;
+    result_next = 0;
+    traced_transport.get_request = scripted_get_request;
+    request->server->transport->close_request(request);
+}
+
+static void
+one_clients_trouble_is_not_the_listeners(void **state)
+{
+    (void)state;
+    script(4, (int[]){-ECONNABORTED, -EPERM, -EPROTO, 0});
+    assert_int_equal(request_get(request), 0);
+    assert_int_equal(result_next, 4);
+    assert_int_equal(counter_get(fixture.slot->state), SLOT_BUSY);
+}
+
+static void
+broken_socket_is_told(void **state)
+{
+    static const int broken[] = {-EBADF, -EINVAL, -ENOTSOCK, -EOPNOTSUPP};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        script(1, &broken[i]);
+        assert_int_equal(request_get(request), broken[i]);
+    }
+}
+
+static void
+want_of_descriptors_pauses_and_is_over_by_itself(void **state)
+{
+    int64_t before = monotonic_now();
+
+    (void)state;
+    script(2, (int[]){-EMFILE, 0});
+    assert_int_equal(request_get(request), 0);
+    assert_true(monotonic_now() - before >= 90000000); /* it did not spin */
+    assert_int_equal(counter_get(fixture.server.counters->starved), 0);
+}
+
+static void
+drain_between_check_and_accept_is_seen(void **state)
+{
+    (void)state;
+    script(1, (int[]){-ECHILD});
+    assert_int_equal(request_get(request), -ECANCELED);
+    assert_int_equal(request_get(request), -ECANCELED);
+    assert_int_equal(result_next, 1);
+}
+
+static void
+interrupted_wait_returns_to_the_mixin(void **state)
+{
+    (void)state;
+    script(1, (int[]){-EINTR});
+    assert_int_equal(request_get(request), -EINTR);
+    assert_int_equal(counter_get(fixture.slot->state), SLOT_IDLE);
+    atomic_store(&fixture.server.due, DUE_SERVICE);
+    assert_int_equal(request_get(request), -EINTR);
+}
+
+/* What the control loop reads must never make a new request look like the last one. */
+static void
+busy_slot_has_its_own_requests_time(void **state)
+{
+    int64_t before = monotonic_now();
+
+    (void)state;
+    counter_set(fixture.slot->started, 1);
+    counter_set(fixture.slot->cancelled, request->number);
+    script(1, (int[]){0});
+    assert_int_equal(request_get(request), 0);
+    assert_int_equal(counter_get(fixture.slot->state), SLOT_BUSY);
+    assert_true(counter_get(fixture.slot->started) >= before);
+    assert_false(slot_is_cancelled(fixture.slot));
+    assert_false(request_is_cut(request));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_request, close_it)
+#define OUTCOMES       (sizeof(outcomes) / sizeof(outcomes[0]))
+
+static const struct CMUnitTest other_tests[] = {
+    cmocka_unit_test(outcomes_are_counted),
+    TEST(plugin_with_handle_alone_is_served),
+    TEST(answer_leaves_before_the_end_also_when_handle_failed),
+    TEST(bytes_and_times_are_counted_over_requests),
+    TEST(nothing_is_left_for_the_next_request),
+    TEST(number_taken_by_another_is_not_closed),
+    TEST(signal_spares_the_number_taken_by_another),
+    TEST(signal_shuts_down_a_request_that_is_cut),
+    TEST(abandoned_request_is_closed_and_counted),
+    TEST(one_clients_trouble_is_not_the_listeners),
+    TEST(broken_socket_is_told),
+    TEST(want_of_descriptors_pauses_and_is_over_by_itself),
+    TEST(drain_between_check_and_accept_is_seen),
+    TEST(interrupted_wait_returns_to_the_mixin),
+    TEST(busy_slot_has_its_own_requests_time),
+};
+#define OTHERS (sizeof(other_tests) / sizeof(other_tests[0]))
+
+int
+main(void)
+{
+    static char names[OUTCOMES][80];
+    struct CMUnitTest tests[OUTCOMES + OTHERS];
+
+    for (size_t i = 0; i < OUTCOMES; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "outcome %zu: %s", i, outcomes[i].steps);
+        tests[i] = (struct CMUnitTest){names[i], hooks_run_as_the_outcome_says, NULL, NULL,
+                                       (void *)(uintptr_t)&outcomes[i]};
+    }
+    memcpy(tests + OUTCOMES, other_tests, sizeof(other_tests));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
