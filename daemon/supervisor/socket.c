@@ -261,10 +261,8 @@ unstore(struct listening_socket *listening)
     if (listening->stored[0] == '\0')
         return;
     store_remove(listening->stored);
-    if (listening->path.name != NULL) {
-        (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
-        store_remove(name);
-    }
+    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
+    store_remove(name); /* there may be one of a path that is gone */
     listening->stored[0] = '\0';
 }
 

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "support/client.h"
 #include "support/daemon.h"
+#include "support/manager.h"
 
 static void **kept;
 static size_t kept_count;
@@ -133,6 +134,7 @@ test_done(void **state)
     (void)state;
     client_close_all();
     problems = daemon_end_all();
+    manager_end();
     if (folder[0] != '\0')
         (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     folder[0] = '\0';
