@@ -275,12 +275,11 @@ store(const struct settings *settings, struct listening_socket *listening)
     adopt_mark(listening->fd);
     if (!store_exists())
         return;
-    (void)socket_name(settings, name);
-    if (strcmp(listening->stored, name) != 0) {
-        unstore(listening); /* a file is stored under one name only, the first */
-        (void)strcpy(listening->stored, name);
-        store_remove(name); /* of a socket that is gone */
-    }
+    if (strcmp(listening->stored, socket_name(settings, name)) == 0)
+        return;         /* and its path with it */
+    unstore(listening); /* a file is stored under one name only, the first */
+    (void)strcpy(listening->stored, name);
+    store_remove(name); /* of a socket that is gone */
     store_add(name, listening->fd, listening->stream);
     if (listening->path.name != NULL)
         store_path(listening);

@@ -4,8 +4,8 @@
  *
  * What is left of a dead server is removed and the path bound anew while
  * holding a lock on a file beside it, so that two daemons cannot both find it
- * free. The path is born without any permission and gets its mode last, when
- * owner and queue are right. (Binding to a temporary name and renaming it
+ * free. The path is born without any permission and gets its mode and owner last,
+ * when there is a queue. (Binding to a temporary name and renaming it
  * would show even less, but then the kernel tells every client and every tool
  * the temporary name, and datagrams are answered from it.)
  *
@@ -146,15 +146,26 @@ bind_closed(int fd, const struct sockaddr_un *address)
     return r;
 }
 
+/* As the mode may be set by the owner only, it is ours until that is done. */
 static int
-change_owner(const char *name, const struct unix_path_owner *owner)
+give_away(const char *name, const struct stat *now, const struct unix_path_owner *owner)
 {
-    if (owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1)
-        return 0;
-    return lchown(name, owner->uid, owner->gid) < 0 ? -errno : 0;
+    bool same_owner = (owner->uid == (uid_t)-1 || owner->uid == now->st_uid) &&
+                      (owner->gid == (gid_t)-1 || owner->gid == now->st_gid);
+    mode_t mode = owner->mode & 0777;
+
+    if ((now->st_mode & 0777) != mode) {
+        if (now->st_uid != geteuid() && lchown(name, geteuid(), (gid_t)-1) < 0)
+            return -errno;
+        if (chmod(name, mode) < 0)
+            return -errno;
+        same_owner = same_owner && now->st_uid == geteuid();
+    }
+    uid_t uid = owner->uid == (uid_t)-1 ? now->st_uid : owner->uid;
+    return !same_owner && lchown(name, uid, owner->gid) < 0 ? -errno : 0;
 }
 
-/* Gives the new path its owner, its queue and then its mode. */
+/* Gives the new path its queue, and then its mode and owner. */
 static int
 open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_path_owner *owner,
         int backlog, struct unix_path *ret)
@@ -167,12 +178,10 @@ open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_p
         return -ENOMEM;
     if (lstat(name, &made) < 0)
         return -errno;
-    if ((r = change_owner(name, owner)) < 0)
-        return r;
     if (type != SOCK_DGRAM && listen(fd, backlog) < 0)
         return -errno;
-    if (chmod(name, owner->mode & 0777) < 0)
-        return -errno;
+    if ((r = give_away(name, &made, owner)) < 0)
+        return r;
     *ret =
         (struct unix_path){.name = take_pointer(name), .device = made.st_dev, .inode = made.st_ino};
     return 0;
@@ -225,10 +234,8 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
         return -errno;
     if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
         return -ESTALE;
-    if ((r = change_owner(path, owner)) < 0)
+    if ((r = give_away(path, &status, owner)) < 0)
         return r;
-    if (chmod(path, owner->mode & 0777) < 0)
-        return -errno;
     *ret = (struct unix_path){
         .name = take_pointer(name), .device = status.st_dev, .inode = status.st_ino};
     return 0;

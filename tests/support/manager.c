@@ -12,10 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -61,13 +62,11 @@ forget(struct manager *manager, const char *name)
     manager->stored_count = kept;
 }
 
+/* The same open file, not only the same socket or path. */
 static bool
 same_file(int one, int other)
 {
-    struct stat a, b;
-
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, one, other) == 0;
 }
 
 /* As systemd does: a file that is there already keeps its name. */
