@@ -10,7 +10,7 @@ add_library(options INTERFACE)
 target_compile_definitions(options INTERFACE _GNU_SOURCE)
 target_compile_options(options INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes
-  -fexceptions -fno-omit-frame-pointer)
+  -fno-omit-frame-pointer)
 target_link_options(options INTERFACE -Wl,-z,relro,-z,now)
 
 # Adds a flag where the compiler and the processor know it.

@@ -17,9 +17,9 @@
 #include "common/cleanup.h"
 #include "common/commandline.h"
 #include "common/config.h"
+#include "describe/describe.h"
 #include "supervisor/check.h"
 #include "supervisor/supervisor.h"
-#include "describe/describe.h"
 #include "worker/stdio.h"
 #include "worker/worker.h"
 
@@ -113,6 +113,16 @@ load_commandline(struct config *config, const struct commandline *commandline,
     return config_add_listener(config, &settings);
 }
 
+/* For the start, and again for each reload. */
+static int
+load(struct config *config, struct errors *errors, const void *userdata)
+{
+    const struct commandline *commandline = userdata;
+
+    return commandline->role == ROLE_LISTEN ? load_commandline(config, commandline, errors)
+                                            : load_file(config, commandline, errors);
+}
+
 static int
 check(const struct config *config, const struct commandline *commandline, struct errors *errors)
 {
@@ -136,6 +146,8 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
         .strict = commandline->strict || alone, /* whoever typed it wants to know at once */
         .once = commandline->once,
         .end_when_idle = commandline->once || alone,
+        .load = load,
+        .userdata = commandline,
     };
 
     return status_of(supervisor_run(config, &options));
@@ -146,8 +158,7 @@ serve(const struct commandline *commandline)
 {
     struct errors errors = {0};
     struct config config = {0};
-    int r = commandline->role == ROLE_LISTEN ? load_commandline(&config, commandline, &errors)
-                                             : load_file(&config, commandline, &errors);
+    int r = load(&config, &errors, commandline);
     int status;
 
     if (errors_any(&errors) && !commandline->check)

@@ -26,6 +26,7 @@ enum message_type {
     MESSAGE_CUT,       /* shut down what still runs and end */
     MESSAGE_LOG_FILE,  /* descriptor attached: the new log file */
     MESSAGE_LOG_LEVEL, /* value: the level */
+    MESSAGE_EMPTY, /* as MESSAGE_DRAIN, but accept first what is already in the socket's queue */
 };
 
 /* Why a worker could not start, in MESSAGE_FAILED. */

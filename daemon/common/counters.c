@@ -98,5 +98,31 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
         sums.bytes_out += counter_get(slot->bytes_out);
         sums.busy_ns += counter_get(slot->busy_ns);
     }
+    for (size_t i = 0; i < COUNTERS_HISTOGRAMS && i < slots; i++)
+        for (size_t j = 0; j < HISTOGRAM_BUCKETS; j++)
+            sums.handling.buckets[j] += counter_get(counters->handling[i].buckets[j]);
     *ret = sums;
+}
+
+void
+counter_sums_add_past(struct counter_sums *sums, const struct counter_sums *more)
+{
+    sums->accepted += more->accepted;
+    sums->refused += more->refused;
+    sums->failed += more->failed;
+    sums->vanished += more->vanished;
+    sums->cut += more->cut;
+    sums->truncated += more->truncated;
+    sums->bytes_in += more->bytes_in;
+    sums->bytes_out += more->bytes_out;
+    sums->busy_ns += more->busy_ns;
+    histogram_add(&sums->handling, &more->handling);
+}
+
+void
+counter_sums_add(struct counter_sums *sums, const struct counter_sums *more)
+{
+    sums->active += more->active;
+    sums->idle += more->idle;
+    counter_sums_add_past(sums, more);
 }

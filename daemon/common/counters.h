@@ -16,6 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/histogram.h"
+
+/* More than a few contexts share a histogram: then the additions must be atomic, as they are. */
+#define COUNTERS_HISTOGRAMS 16
+
 enum slot_state {
     SLOT_FREE,     /* no context uses it; its sums stand */
     SLOT_STARTING, /* given to a context that is not there yet */
@@ -54,6 +59,11 @@ struct counters {
     _Atomic int32_t retire;      /* so many idle contexts may end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
+    _Atomic uint32_t emptying;   /* draining, but what is in the socket's queue is still accepted */
+    /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
+    struct {
+        _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
+    } handling[COUNTERS_HISTOGRAMS] __attribute__((aligned(64)));
     struct slot slots[] __attribute__((aligned(64)));
 };
 
@@ -68,9 +78,14 @@ void counters_detach(struct counters *counters, uint32_t slots);
 struct counter_sums {
     uint64_t active, idle;
     uint64_t accepted, refused, failed, vanished, cut, truncated, bytes_in, bytes_out, busy_ns;
+    struct histogram handling; /* times of the requests that have ended */
 };
 /* Adds everything up; slots is the creator's own count, not the mapped one. */
 void counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret);
+/* Adds one worker's sums to those of others. */
+void counter_sums_add(struct counter_sums *sums, const struct counter_sums *more);
+/* The same for a worker that is gone: nothing is active or idle there any more. */
+void counter_sums_add_past(struct counter_sums *sums, const struct counter_sums *more);
 
 #define counter_add(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
 /* For a counter with one writer: cheaper than an atomic addition. */
@@ -80,6 +95,15 @@ void counters_sum(const struct counters *counters, uint32_t slots, struct counte
                           memory_order_relaxed)
 #define counter_set(counter, n) atomic_store_explicit(&(counter), (n), memory_order_relaxed)
 #define counter_get(counter)    atomic_load_explicit(&(counter), memory_order_relaxed)
+
+/* Notes how long the request of a slot took. */
+static inline void
+counters_note_time(struct counters *counters, const struct slot *slot, uint64_t nanoseconds)
+{
+    size_t place = (size_t)(slot - counters->slots) % COUNTERS_HISTOGRAMS;
+
+    counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
+}
 
 /* Whether the control loop found that the slot's request went on after request_timeout. */
 static inline bool

@@ -48,22 +48,28 @@ join_place(const char *file, unsigned line, const char *message)
     return length < 0 ? NULL : text;
 }
 
+char *
+errors_format(struct errors *errors, const char *format, va_list arguments)
+{
+    char *text;
+
+    if (vasprintf(&text, format, arguments) >= 0)
+        return text;
+    errors->exhausted = true;
+    return NULL;
+}
+
 void
 errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
 {
-    _cleanup_free_ char *message = NULL;
     va_list arguments;
     char *text;
-    int length;
 
     va_start(arguments, format);
-    length = vasprintf(&message, format, arguments);
+    _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
-    if (length < 0) {
-        message = NULL;
-        errors->exhausted = true;
+    if (message == NULL)
         return;
-    }
     text = join_place(file, line, message);
     if (text == NULL)
         errors->exhausted = true;

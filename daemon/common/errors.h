@@ -9,6 +9,7 @@
 #ifndef SOCKSERVERD_COMMON_ERRORS_H
 #define SOCKSERVERD_COMMON_ERRORS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,6 +22,10 @@ struct errors {
 /* Adds one mistake. file may be NULL (no place), line 0 (no line). Never fails visibly. */
 void errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* What a mistake says, for the caller to free; NULL without memory, which errors then knows. */
+char *errors_format(struct errors *errors, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 /* Adds every text of other behind those of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);

@@ -55,19 +55,14 @@ void
 settings_mistake(const struct settings *settings, const char *key, const char *file, unsigned line,
                  struct errors *errors, const char *format, ...)
 {
-    _cleanup_free_ char *message = NULL;
     const char *dot = key == NULL ? "" : ".";
     va_list arguments;
-    int length;
 
     va_start(arguments, format);
-    length = vasprintf(&message, format, arguments);
+    _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
-    if (length < 0) {
-        message = NULL;
-        errors->exhausted = true;
+    if (message == NULL)
         return;
-    }
     if (key == NULL)
         key = "";
     if (file == NULL)
@@ -348,20 +343,14 @@ settings_mistake_at(const struct settings *settings, const struct setting *setti
 {
     const struct setting_place *place =
         settings->places == NULL ? NULL : &settings->places[setting - settings_table];
-    _cleanup_free_ char *message = NULL;
     va_list arguments;
-    int length;
 
     va_start(arguments, format);
-    length = vasprintf(&message, format, arguments);
+    _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
-    if (length < 0) {
-        message = NULL;
-        errors->exhausted = true;
-    } else {
+    if (message != NULL)
         settings_mistake(settings, setting->key, place == NULL ? NULL : place->file,
                          place == NULL ? 0 : place->line, errors, "%s", message);
-    }
 }
 
 static int

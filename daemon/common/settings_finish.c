@@ -62,6 +62,8 @@ applies_to(uint32_t applies)
         {APPLIES_MIXIN(MIXIN_THREADING), "mixin \"threading\""},
         {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING),
          "mixins \"threading\" and \"forking\""},
+        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_COROUTINE),
+         "mixins \"threading\" and \"coroutine\""},
         {APPLIES_MIXIN(MIXIN_NONE) | APPLIES_MIXIN(MIXIN_COROUTINE),
          "mixins \"none\" and \"coroutine\""},
     };

@@ -59,6 +59,9 @@ const struct setting settings_table[] = {
     {"cpus", SETTING_INTEGER, AT(cpus), .min = 1, .max = 1024, .fallback = "1",
      .applies = APPLIES_MIXIN(MIXIN_NONE) | APPLIES_MIXIN(MIXIN_COROUTINE),
      .help = "worker processes (none) or event loops (coroutine)"},
+    {"stack_size", SETTING_SIZE, AT(stack_size), .min = 64 * 1024.0, .max = 1024 * MIB,
+     .fallback = "256K", .applies = APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_COROUTINE),
+     .help = "stack of a thread or coroutine; what is not touched costs nothing"},
 
     {"read_timeout", SETTING_DURATION, AT(read_timeout), .max = YEAR, .fallback = "60s",
      .zero = true, .help = "longest wait for the client to send"},

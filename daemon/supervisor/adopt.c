@@ -274,7 +274,7 @@ give(struct passed *item, struct adopted *ret)
         .fd = fd,
         .own = item->own,
         .stream = item->type == SOCK_STREAM,
-        .family = item->family,
+        .address = item->address,
         .path_fd = path == NULL ? -1 : take_fd(path->fd),
     };
     if (item->own)

@@ -39,7 +39,7 @@ struct adopted {
     int fd; /* the caller's now */
     bool own;
     bool stream;
-    int family;
+    struct sockaddr_storage address;
     int path_fd;                   /* of our own Unix path, the caller's; -1: none */
     char stored[SOCKET_NAME_SIZE]; /* of our own: the name it came with */
 };

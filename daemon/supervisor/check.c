@@ -5,8 +5,8 @@
  * A plugin runs code as soon as it is loaded, so each is tried in a
  * throw-away worker, with a deadline.
  *
- * Runs in:  the supervisor's program under --check.
- * Owns:     its own event loop and the workers, within a call.
+ * Runs in:  the supervisor, at a reload; its program under --check.
+ * Owns:     the workers, until check_free().
  * Failures: a worker's are mistakes of its listener, in the order of the
  *           listeners; the loop's are returned.
  */
@@ -25,9 +25,14 @@
 
 struct check {
     sd_event *event;
-    const struct config *config;
+    sd_event_source *conclusion; /* runs when all have been tried */
+    struct spawn_options spawn;
+    const struct settings *const *listeners;
+    size_t count;
     size_t next, running; /* listeners not yet begun; workers that run */
     struct trial *trials; /* one for each listener */
+    check_done done;
+    void *userdata;
     int result;
 };
 
@@ -38,8 +43,6 @@ struct trial {
     struct errors errors;
     bool passed;
 };
-
-static const struct spawn_options check_options = {.sink = LOG_TO_STDERR, .check = true};
 
 static void begin_next(struct check *check);
 
@@ -102,7 +105,7 @@ begin(struct trial *trial)
     const struct process_setup setup = {
         .event = trial->check->event,
         .settings = trial->settings,
-        .options = &check_options,
+        .options = &trial->check->spawn,
         .socket_fd = -1,
         .address = trial->settings->address.text == NULL ? "" : trial->settings->address.text,
         .stream = address_is_stream(&trial->settings->address),
@@ -117,9 +120,9 @@ begin(struct trial *trial)
 static void
 begin_next(struct check *check)
 {
-    while (check->running < AT_ONCE && check->next < check->config->listener_count) {
+    while (check->running < AT_ONCE && check->next < check->count) {
         struct trial *trial = &check->trials[check->next];
-        *trial = (struct trial){.check = check, .settings = &check->config->listeners[check->next]};
+        *trial = (struct trial){.check = check, .settings = check->listeners[check->next]};
         check->next++;
         if (trial->settings->plugin_file == NULL)
             continue; /* that it names none has been said */
@@ -130,36 +133,103 @@ begin_next(struct check *check)
             check->running++;
     }
     if (check->running == 0)
-        (void)sd_event_exit(check->event, 0);
+        (void)sd_event_source_set_enabled(check->conclusion, SD_EVENT_ONESHOT);
 }
 
-static void
-finish(struct check *check, struct errors *errors)
+static int
+on_conclusion(sd_event_source *source, void *userdata)
 {
+    struct check *check = userdata;
+    struct errors errors = {0};
+
+    (void)source;
+    for (size_t i = 0; i < check->next; i++)
+        errors_move(&errors, &check->trials[i].errors);
+    check->done(check->result, &errors, check->userdata);
+    errors_done(&errors);
+    return 0;
+}
+
+int
+check_new(sd_event *event, const struct spawn_options *spawn,
+          const struct settings *const *listeners, size_t count, check_done done, void *userdata,
+          struct check **ret)
+{
+    struct check *check = calloc(1, sizeof(*check));
+
+    if (check == NULL)
+        return -ENOMEM;
+    check->event = event;
+    check->spawn = *spawn;
+    check->spawn.check = true;
+    check->listeners = listeners;
+    check->count = count;
+    check->done = done;
+    check->userdata = userdata;
+    check->trials = calloc(count + 1, sizeof(*check->trials));
+    int r = check->trials == NULL
+                ? -ENOMEM
+                : sd_event_add_defer(event, &check->conclusion, on_conclusion, check);
+    if (r < 0) {
+        check_free(check);
+        return r;
+    }
+    (void)sd_event_source_set_enabled(check->conclusion, SD_EVENT_OFF);
+    begin_next(check);
+    *ret = check;
+    return 0;
+}
+
+void
+check_free(struct check *check)
+{
+    if (check == NULL)
+        return;
     for (size_t i = 0; i < check->next; i++) {
         process_free(check->trials[i].process);
-        errors_move(errors, &check->trials[i].errors);
         errors_done(&check->trials[i].errors);
     }
     free(check->trials);
-    (void)sd_event_unref(check->event);
+    (void)sd_event_source_disable_unref(check->conclusion);
+    free(check);
+}
+
+/* ---- --check ---------------------------------------------------------------------------- */
+
+struct whole {
+    sd_event *event;
+    struct errors *errors;
+    int result;
+};
+
+static void
+on_whole_done(int error, struct errors *errors, void *userdata)
+{
+    struct whole *whole = userdata;
+
+    whole->result = error;
+    errors_move(whole->errors, errors);
+    (void)sd_event_exit(whole->event, 0);
 }
 
 int
 check_listeners(const struct config *config, struct errors *errors)
 {
-    struct check check = {.config = config};
-    int r = sd_event_new(&check.event);
+    static const struct spawn_options spawn = {.sink = LOG_TO_STDERR};
+    const struct settings **listeners = calloc(config->listener_count + 1, sizeof(*listeners));
+    struct whole whole = {.errors = errors};
+    struct check *check = NULL;
+    int r = listeners == NULL ? -ENOMEM : sd_event_new(&whole.event);
 
-    if (r < 0)
-        return r;
-    check.trials = calloc(config->listener_count + 1, sizeof(*check.trials));
-    if (check.trials == NULL) {
-        r = -ENOMEM;
-    } else {
-        begin_next(&check);
-        r = sd_event_loop(check.event);
-    }
-    finish(&check, errors);
-    return r < 0 ? r : check.result;
+    for (size_t i = 0; r >= 0 && i < config->listener_count; i++)
+        listeners[i] = &config->listeners[i];
+    if (r >= 0)
+        r = check_new(whole.event, &spawn, listeners, config->listener_count, on_whole_done, &whole,
+                      &check);
+    if (r >= 0)
+        r = sd_event_loop(whole.event);
+    check_free(check);
+    (void)sd_event_unref(whole.event);
+    free(listeners);
+    return r < 0 ? r : whole.result;
 }

@@ -5,8 +5,11 @@
 #ifndef SOCKSERVERD_SUPERVISOR_CHECK_H
 #define SOCKSERVERD_SUPERVISOR_CHECK_H
 
+#include <systemd/sd-event.h>
+
 #include "common/config.h"
 #include "common/errors.h"
+#include "supervisor/spawn.h"
 
 /*
  * Lets a worker load each listener's plugin and check its options, several at
@@ -14,5 +17,20 @@
  * errors. Returns 0 if all could be tried, or a negative errno.
  */
 int check_listeners(const struct config *config, struct errors *errors);
+
+struct check;
+
+/* From the event loop: all have been tried. errors is the callee's to take from. */
+typedef void (*check_done)(int error, struct errors *errors, void *userdata);
+
+/*
+ * The same for some listeners, in the loop's background. The settings must
+ * live until check_free(), which may be called at any time. spawn: where the
+ * workers log. 0 or a negative errno; done is then not called.
+ */
+int check_new(sd_event *event, const struct spawn_options *spawn,
+              const struct settings *const *listeners, size_t count, check_done done,
+              void *userdata, struct check **ret);
+void check_free(struct check *check);
 
 #endif

@@ -2,86 +2,142 @@
 /*
  * listener.c - one entry of the configuration and what becomes of it
  *
- * A state machine. Its events are the supervisor's orders, the timer that
- * ends a back-off, and what its worker processes do. The processes started
- * together are a generation; each generation has as many as the mixin asks
- * for (`cpus` for none, else one) and works on the listener's one socket,
- * which stays open from the first start to the drain: while a worker is
- * replaced, clients wait in the socket's queue.
+ * A state machine. Its events are orders, the timer that ends a back-off, and
+ * what its worker processes do (listener_events.c). The processes started
+ * together are a generation. One is present; another may be prepared beside
+ * it; up to four older ones drain. All work on the listener's one socket,
+ * which stays open while workers come and go: clients wait in its queue.
  *
- *     STOPPED -> STARTING -> SERVING -> DRAINING -> STOPPED
- *                  ^  |        |
- *                  |  v        v
- *                  FAILED    BACKING -> SERVING
+ *  state     | start       drain     resume    stop      | worker dies   back-off ends
+ *  ----------+-------------------------------------------+-----------------------------
+ *  STOPPED   | STARTING    -         -         -         |
+ *  STARTING  | -           DRAINING  -         DRAINING  | FAILED
+ *  SERVING   | -           DRAINING  -         DRAINING  | BACKING (1)   worker started
+ *  FAILED    | STARTING    DRAINED   -         STOPPED   |               STARTING
+ *  BACKING   | tried now   DRAINING  -         DRAINING  |               SERVING
+ *  DRAINING  | later (2)   -         STARTING  socket    | DRAINED or
+ *            |                                 closed,   | STOPPED with
+ *            |                                 STOPPED   | the last one
+ *  DRAINED   | STARTING    -         STARTING  STOPPED   |
+ *
+ *  (1) the first death in a while is replaced at once; SERVING while others serve
+ *  (2) at once towards DRAINED, when it has stopped towards STOPPED
+ *
+ * prepare is possible in every state and changes none; commit makes the
+ * prepared generation the present one. The old one is told to drain first, and
+ * only when it has said that it accepts no more does the new one serve: a
+ * request that begins after a reload is answered by the new code, and the
+ * modes of the one socket are never set by two at a time.
  *
  * Runs in:  the supervisor.
- * Owns:     the socket, the processes and their restarts.
+ * Owns:     the sockets, the generations and their restarts.
  * Failures: logged here, when something changes, not again for every try.
  */
-#include "supervisor/listener.h"
-
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/cleanup.h"
-#include "common/log.h"
-#include "supervisor/backoff.h"
-#include "supervisor/process.h"
-#include "supervisor/socket.h"
+#include "supervisor/listener_private.h"
+#include "supervisor/socket_change.h"
 
-struct listener {
-    const struct listener_host *host;
-    struct settings settings;
-    enum listener_state state;
-    struct listening_socket socket;
+#define IMPATIENCE_USEC UINT64_C(3000000) /* an old generation stops accepting at once */
 
-    unsigned generation; /* number of the present one, from 1 on */
-    bool serving;        /* the generation has begun to serve: replacements join at once */
-    struct process **processes;
-    size_t process_count; /* places in processes; NULL where one is missing */
+/* ---- changing state ---------------------------------------------------------------- */
 
-    struct backoff backoff;
-    sd_event_source *retry; /* starts what is missing */
-    char *problem;
-    bool misconfigured;
-};
-
-static void start_missing(struct listener *listener);
-
-#define log_here(listener, level, ...) log_listener((listener)->settings.name, (level), __VA_ARGS__)
-
-/* ---- small questions ------------------------------------------------------------- */
-
-static size_t
-count_in(const struct listener *listener, enum process_state state)
+static uint64_t
+now_usec(const struct listener *listener)
 {
-    size_t count = 0;
+    uint64_t now = 0;
 
-    for (size_t i = 0; i < listener->process_count; i++)
-        count += listener->processes[i] != NULL && process_state(listener->processes[i]) == state;
-    return count;
+    (void)sd_event_now(listener->host->event, CLOCK_MONOTONIC, &now);
+    return now;
 }
 
-bool
-listener_has_processes(const struct listener *listener)
+void
+listener_enter(struct listener *listener, enum listener_state state)
 {
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL)
-            return true;
-    return false;
+    if (listener->state == state)
+        return;
+    listener->state = state;
+    listener->tried |= state != LISTENER_STARTING;
+    listener->since = now_usec(listener);
+    listener->host->changed(listener, listener->host->userdata);
+}
+
+static void
+arm(const struct listener *listener, sd_event_source *timer, uint64_t delay_usec)
+{
+    (void)sd_event_source_set_time(timer, now_usec(listener) + delay_usec);
+    (void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static void
+disarm(sd_event_source *timer)
+{
+    (void)sd_event_source_set_enabled(timer, SD_EVENT_OFF);
+}
+
+void
+listener_retry_later(struct listener *listener, uint64_t delay_usec)
+{
+    arm(listener, listener->retry, delay_usec);
+}
+
+/* ---- generations that leave ----------------------------------------------------------- */
+
+/* It accepts no more, or soon so. Beyond four the oldest has no more time. */
+static void
+let_leave(struct listener *listener, struct generation *generation)
+{
+    struct generation **leaving =
+        reallocarray(listener->leaving, listener->leaving_count + 1, sizeof(struct generation *));
+
+    if (leaving == NULL) {
+        generation_free(generation); /* it drains unwatched */
+        return;
+    }
+    listener->leaving = leaving;
+    leaving[listener->leaving_count++] = generation;
+    for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
+        generation_cut(leaving[i]);
 }
 
 static bool
-all_have_stopped(const struct listener *listener)
+leaving_have_stopped(const struct listener *listener)
 {
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL && !process_has_stopped(listener->processes[i]))
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        if (!generation_has_stopped(listener->leaving[i]))
             return false;
     return true;
 }
+
+static void
+forget_the_gone(struct listener *listener)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        if (generation_is_empty(listener->leaving[i]))
+            generation_free(listener->leaving[i]);
+        else
+            listener->leaving[kept++] = listener->leaving[i];
+    listener->leaving_count = kept;
+}
+
+struct generation *
+listener_dismiss(struct listener *listener)
+{
+    struct generation *generation = listener->present;
+
+    listener->present = NULL;
+    if (generation != NULL)
+        let_leave(listener, generation);
+    return generation;
+}
+
+/* ---- serving ---------------------------------------------------------------------------- */
 
 static const char *
 plugin_name(const struct settings *settings)
@@ -92,322 +148,143 @@ plugin_name(const struct settings *settings)
     return slash == NULL ? file : slash + 1;
 }
 
-/* ---- changing state ---------------------------------------------------------------- */
-
 static void
-enter(struct listener *listener, enum listener_state state)
+log_serving(const struct listener *listener)
 {
-    if (listener->state == state)
-        return;
-    listener->state = state;
-    listener->host->changed(listener, listener->host->userdata);
-}
+    const struct settings *settings = &listener->settings;
+    size_t size = generation_size(listener->present);
+    char workers[32] = "";
 
-static void
-retry_later(struct listener *listener, uint64_t delay_usec)
-{
-    uint64_t now = 0;
-
-    (void)sd_event_now(listener->host->event, CLOCK_MONOTONIC, &now);
-    (void)sd_event_source_set_time(listener->retry, now + delay_usec);
-    (void)sd_event_source_set_enabled(listener->retry, SD_EVENT_ONESHOT);
-}
-
-static void
-become_stopped(struct listener *listener)
-{
-    socket_close(&listener->socket);
-    listener->serving = false;
-    enter(listener, LISTENER_STOPPED);
-}
-
-/* A copy with its lines joined; NULL without memory. */
-static char *
-one_line(const char *text)
-{
-    size_t size = strlen(text);
-
-    while (size > 0 && text[size - 1] == '\n')
-        size--;
-    char *line = strndup(text, size);
-    for (char *c = line; c != NULL && *c != '\0'; c++)
-        if (*c == '\n')
-            *c = ' ';
-    return line;
-}
-
-/* One line for each new reason; the same again is only for who debugs. */
-static void
-log_problem(struct listener *listener, const char *text, uint64_t delay_usec)
-{
-    _cleanup_free_ char *line = one_line(text);
-    bool known = line != NULL && listener->problem != NULL && strcmp(listener->problem, line) == 0;
-
-    if (listener->host->keep_trying)
-        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)",
-                 line == NULL ? text : line, (double)delay_usec / 1e6);
-    else
-        log_here(listener, LOG_ERR, "%s", line == NULL ? text : line);
-    if (!known) {
-        free(listener->problem);
-        listener->problem = take_pointer(line);
-    }
-}
-
-/* It could not start. text may have several lines. */
-static void
-fail(struct listener *listener, const char *text)
-{
-    uint64_t delay = backoff_after_failure(&listener->backoff);
-
-    log_problem(listener, text, delay);
-    if (listener->host->keep_trying)
-        retry_later(listener, delay);
-    enter(listener, LISTENER_FAILED);
+    if (size > 1)
+        (void)snprintf(workers, sizeof(workers), ", %zu workers", size);
+    if (listener->state != LISTENER_SERVING && listener->state != LISTENER_BACKING)
+        log_here(listener, LOG_NOTICE, "listening on %s (%s, %s%s)", listener->socket.address,
+                 mixin_names[settings->mixin], plugin_name(settings), workers);
+    else if (!generation_is_serving(listener->present))
+        log_here(listener, LOG_NOTICE, "generation %u serves (%s, %s%s)",
+                 generation_number(listener->present), mixin_names[settings->mixin],
+                 plugin_name(settings), workers);
 }
 
 static void
 begin_serving(struct listener *listener)
 {
-    const struct settings *settings = &listener->settings;
-    char workers[32] = "";
-
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL)
-            process_serve(listener->processes[i]);
+    disarm(listener->impatience);
+    log_serving(listener);
+    generation_serve(listener->present);
     listener->misconfigured = false;
     free(take_pointer(listener->problem));
-    if (listener->state != LISTENER_SERVING && listener->state != LISTENER_BACKING) {
-        if (listener->process_count > 1)
-            (void)snprintf(workers, sizeof(workers), ", %zu workers", listener->process_count);
-        log_here(listener, LOG_NOTICE, "listening on %s (%s, %s%s)", listener->socket.address,
-                 mixin_names[settings->mixin], plugin_name(settings), workers);
-    }
-    listener->serving = true;
-    enter(listener, LISTENER_SERVING);
+    if (generation_count(listener->present, PROCESS_SERVING) > 0)
+        listener_enter(listener, LISTENER_SERVING);
+    listener->host->changed(listener, listener->host->userdata);
 }
 
-/* ---- what processes do ---------------------------------------------------------------- */
+/* A new generation begins when all of it is there; a replacement at once. */
+static bool
+can_serve(const struct listener *listener)
+{
+    const struct generation *present = listener->present;
+
+    if (present == NULL || generation_count(present, PROCESS_READY) == 0)
+        return false;
+    return generation_is_serving(present) || generation_is_ready(present);
+}
 
 static void
-on_process_ready(struct listener *listener)
+serve_if_possible(struct listener *listener)
 {
-    if (listener->state == LISTENER_DRAINING || listener->state == LISTENER_STOPPED)
+    if (!can_serve(listener))
         return;
-    /* A new generation begins when all of it is there; a replacement at once. */
-    if (listener->serving || count_in(listener, PROCESS_READY) == listener->process_count)
+    if (generation_is_serving(listener->present) || listener->former.fd >= 0 ||
+        leaving_have_stopped(listener))
         begin_serving(listener);
-}
-
-/* Each line of text is one mistake, with its own file and line. */
-static void
-report_mistakes(struct listener *listener, const char *text)
-{
-    while (*text != '\0') {
-        int size = (int)strcspn(text, "\n");
-        if (size > 0 && listener->host->configuration_errors != NULL)
-            errors_add(listener->host->configuration_errors, NULL, 0, "%.*s", size, text);
-        else if (size > 0)
-            log_here(listener, LOG_ERR, "%.*s", size, text);
-        text += size;
-        text += *text == '\n';
-    }
-}
-
-static void
-cut_processes(struct listener *listener)
-{
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL)
-            process_cut(listener->processes[i]);
-}
-
-/* Only once for the same mistakes. */
-static void
-fail_misconfigured(struct listener *listener, const char *text)
-{
-    if (listener->problem == NULL || strcmp(listener->problem, text) != 0)
-        report_mistakes(listener, text);
-    free(listener->problem);
-    listener->problem = strdup(text);
-    if (listener->host->keep_trying && listener->host->configuration_errors == NULL)
-        retry_later(listener, backoff_after_failure(&listener->backoff));
-    enter(listener, LISTENER_FAILED);
-}
-
-/* A worker cannot start, and the others of its generation would fail alike. */
-static void
-on_process_failed(struct listener *listener, const struct process *process)
-{
-    const char *text;
-    bool misconfigured = process_failure(process, &text) == FAILURE_CONFIGURATION;
-
-    if (listener->state != LISTENER_STARTING)
-        return; /* a replacement's end brings the next try */
-    cut_processes(listener);
-    listener->misconfigured = misconfigured;
-    if (misconfigured)
-        fail_misconfigured(listener, text);
     else
-        fail(listener, text);
+        arm(listener, listener->impatience, IMPATIENCE_USEC);
 }
 
-/* A worker that had served is dead: the listener goes on, with the next one as soon as allowed. */
-static void
-replace(struct listener *listener, const struct process *process)
-{
-    uint64_t served = process_served_usec(process);
-    uint64_t delay = served > 0 ? backoff_after_death(&listener->backoff, served)
-                                : backoff_after_failure(&listener->backoff);
-
-    if (process_has_failed(process)) {
-        const char *text;
-        (void)process_failure(process, &text);
-        log_problem(listener, text, delay);
-    } else if (delay == 0)
-        log_here(listener, LOG_ERR, "worker %d %s; starting another", (int)process_pid(process),
-                 process_fate(process));
-    else
-        log_here(listener, LOG_ERR, "worker %d %s; starting another in %.1f s",
-                 (int)process_pid(process), process_fate(process), (double)delay / 1e6);
-    retry_later(listener, delay);
-    if (count_in(listener, PROCESS_SERVING) == 0)
-        enter(listener, LISTENER_BACKING);
-}
-
-/* Under --once there is no second try: the request was lost with its worker. */
-static void
-give_up(struct listener *listener, const struct process *process)
-{
-    char text[256];
-
-    (void)snprintf(text, sizeof(text), "worker %d %s", (int)process_pid(process),
-                   process_fate(process));
-    log_here(listener, LOG_ERR, "%s", text);
-    free(listener->problem);
-    listener->problem = strdup(text);
-    cut_processes(listener);
-    if (listener_has_processes(listener))
-        enter(listener, LISTENER_DRAINING);
-    else
-        become_stopped(listener);
-}
-
-static void
-die_at_start(struct listener *listener, const struct process *process)
-{
-    char text[256];
-
-    cut_processes(listener);
-    (void)snprintf(text, sizeof(text), "worker %d %s before it was ready",
-                   (int)process_pid(process), process_fate(process));
-    fail(listener, text);
-}
-
-static void
-on_process_gone(struct listener *listener, struct process *process)
-{
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] == process)
-            listener->processes[i] = NULL;
-
-    switch (listener->state) {
-    case LISTENER_STARTING:
-        die_at_start(listener, process);
-        break;
-    case LISTENER_SERVING:
-    case LISTENER_BACKING:
-        if (listener->host->spawn.once)
-            give_up(listener, process);
-        else
-            replace(listener, process);
-        break;
-    case LISTENER_DRAINING:
-        if (!process_ended_well(process) && !process_has_failed(process))
-            log_here(listener, LOG_WARNING, "worker %d %s while draining",
-                     (int)process_pid(process), process_fate(process));
-        if (!listener_has_processes(listener))
-            become_stopped(listener);
-        break;
-    case LISTENER_FAILED:
-    case LISTENER_STOPPED:
-        break;
-    }
-    process_free(process);
-}
-
-/* Once no worker accepts any more, new clients are refused instead of being kept waiting. */
-static void
-on_process_stopped(struct listener *listener)
-{
-    if (listener->state == LISTENER_DRAINING && all_have_stopped(listener))
-        socket_close(&listener->socket);
-}
-
-static void
-on_process(struct process *process, enum process_event event, void *userdata)
+static int
+on_impatience(sd_event_source *source, uint64_t when, void *userdata)
 {
     struct listener *listener = userdata;
 
-    switch (event) {
-    case PROCESS_IS_READY:
-        on_process_ready(listener);
-        break;
-    case PROCESS_HAS_FAILED:
-        on_process_failed(listener, process);
-        break;
-    case PROCESS_HAS_STOPPED:
-        on_process_stopped(listener);
-        break;
-    case PROCESS_WANTS_STOP:
-        if (!listener->host->spawn.once)
-            log_here(listener, LOG_NOTICE, "the plugin asked to stop");
-        listener_drain(listener);
-        break;
-    case PROCESS_IS_GONE:
-        on_process_gone(listener, process);
-        break;
+    (void)source;
+    (void)when;
+    if (can_serve(listener))
+        begin_serving(listener);
+    return 0;
+}
+
+static void
+end_draining(struct listener *listener)
+{
+    bool again = listener->start_again;
+
+    if (listener->goal == GOAL_DRAINED) {
+        listener_enter(listener, LISTENER_DRAINED);
+        return;
     }
+    socket_give_up(&listener->socket);
+    listener->start_again = false;
+    listener_enter(listener, LISTENER_STOPPED);
+    if (again)
+        listener_start(listener);
+}
+
+void
+listener_proceed(struct listener *listener)
+{
+    forget_the_gone(listener);
+    if (leaving_have_stopped(listener))
+        socket_give_up(&listener->former);
+    if (listener->state != LISTENER_DRAINING) {
+        serve_if_possible(listener);
+        return;
+    }
+    /* Once no worker accepts any more, clients are refused instead of being kept waiting. */
+    if (listener->goal == GOAL_STOPPED && leaving_have_stopped(listener))
+        socket_give_up(&listener->socket);
+    if (listener->leaving_count == 0)
+        end_draining(listener);
 }
 
 /* ---- starting -------------------------------------------------------------------------- */
 
 static int
-start_process(struct listener *listener, size_t place)
+new_generation(struct listener *listener, const struct settings *settings,
+               const struct spawn_options *spawn, struct generation **ret)
 {
-    const struct process_setup setup = {
+    const struct generation_setup setup = {
         .event = listener->host->event,
-        .settings = &listener->settings,
-        .options = &listener->host->spawn,
-        .socket_fd = listener->socket.fd,
-        .address = listener->socket.address,
-        .stream = listener->socket.stream,
-        .handler = on_process,
+        .settings = settings,
+        .spawn = spawn,
+        .number = listener->number + 1,
+        .totals = &listener->totals,
+        .handler = listener_on_process,
         .userdata = listener,
     };
+    int r = generation_new(&setup, ret);
 
-    return process_new(&setup, &listener->processes[place]);
+    if (r == 0)
+        listener->number++;
+    return r;
 }
 
-static void
-start_missing(struct listener *listener)
+void
+listener_start_missing(struct listener *listener)
 {
+    int r = generation_start_missing(listener->present, &listener->socket);
     char text[128];
 
-    for (size_t i = 0; i < listener->process_count; i++) {
-        int r = listener->processes[i] == NULL ? start_process(listener, i) : 0;
-        if (r == 0)
-            continue;
-        (void)snprintf(text, sizeof(text), "cannot start a worker: %s", strerror(-r));
-        if (listener->serving) {
-            uint64_t delay = backoff_after_failure(&listener->backoff);
-            log_problem(listener, text, delay);
-            retry_later(listener, delay);
-        } else {
-            cut_processes(listener);
-            fail(listener, text);
-        }
+    if (r == 0)
         return;
+    (void)snprintf(text, sizeof(text), "cannot start a worker: %s", strerror(-r));
+    if (generation_is_serving(listener->present)) {
+        uint64_t delay = backoff_after_failure(&listener->backoff);
+        listener_log_problem(listener, text, delay);
+        listener_retry_later(listener, delay);
+    } else {
+        generation_cut(listener_dismiss(listener));
+        listener_fail(listener, text);
     }
 }
 
@@ -420,19 +297,24 @@ open_socket(struct listener *listener)
         return 0;
     int r = socket_open(&listener->settings, &listener->socket, &text);
     if (r < 0)
-        fail(listener, text == NULL ? strerror(-r) : text);
+        listener_fail(listener, text == NULL ? strerror(-r) : text);
     return r;
 }
 
-static void
-start_generation(struct listener *listener)
+void
+listener_start_generation(struct listener *listener)
 {
+    listener->goal = GOAL_SERVE;
     if (open_socket(listener) < 0)
         return;
-    listener->generation++;
-    listener->serving = false;
-    enter(listener, LISTENER_STARTING);
-    start_missing(listener);
+    int r =
+        new_generation(listener, &listener->settings, &listener->host->spawn, &listener->present);
+    if (r < 0) {
+        listener_fail(listener, strerror(-r));
+        return;
+    }
+    listener_enter(listener, LISTENER_STARTING);
+    listener_start_missing(listener);
 }
 
 static int
@@ -442,70 +324,236 @@ on_retry(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)source;
     (void)when;
-    if (listener->state == LISTENER_FAILED && listener_has_processes(listener))
-        retry_later(listener, BACKOFF_FIRST_USEC); /* what is left of the last try still ends */
+    if (listener->state == LISTENER_FAILED && listener->next != NULL)
+        listener_retry_later(listener, BACKOFF_FIRST_USEC); /* what is prepared may end it */
     else if (listener->state == LISTENER_FAILED)
-        start_generation(listener);
-    else if (listener->state == LISTENER_SERVING || listener->state == LISTENER_BACKING)
-        start_missing(listener);
+        listener_start_generation(listener);
+    else if (listener->present != NULL)
+        listener_start_missing(listener);
     return 0;
+}
+
+void
+listener_heal(struct listener *listener)
+{
+    bool waits = listener->state == LISTENER_FAILED || listener->state == LISTENER_BACKING;
+
+    listener->backoff = (struct backoff){0};
+    if (waits && listener->goal == GOAL_SERVE)
+        listener_retry_later(listener, 0);
 }
 
 void
 listener_start(struct listener *listener)
 {
-    if (listener->state == LISTENER_STOPPED && !listener_has_processes(listener))
-        start_generation(listener);
+    switch (listener->state) {
+    case LISTENER_STOPPED:
+    case LISTENER_DRAINED:
+        listener_start_generation(listener);
+        break;
+    case LISTENER_DRAINING:
+        listener->start_again = listener->goal == GOAL_STOPPED;
+        listener_resume(listener);
+        break;
+    case LISTENER_FAILED:
+    case LISTENER_BACKING:
+        listener_heal(listener);
+        break;
+    case LISTENER_STARTING:
+    case LISTENER_SERVING:
+        break;
+    }
+}
+
+void
+listener_resume(struct listener *listener)
+{
+    bool drains = listener->state == LISTENER_DRAINING || listener->state == LISTENER_DRAINED;
+
+    if (drains && listener->goal == GOAL_DRAINED)
+        listener_start_generation(listener);
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
-static void
-stop(struct listener *listener, void (*end)(struct listener *listener))
+/* Nothing starts by itself any more. The generation that was present, if any, is now leaving. */
+static struct generation *
+quiesce(struct listener *listener, enum listener_goal goal)
 {
-    (void)sd_event_source_set_enabled(listener->retry, SD_EVENT_OFF);
-    end(listener);
-    if (!listener_has_processes(listener)) {
-        become_stopped(listener);
-        return;
-    }
-    enter(listener, LISTENER_DRAINING);
-    on_process_stopped(listener);
+    listener_fail_next(listener, -ECANCELED, "it was told to stop meanwhile");
+    disarm(listener->retry);
+    disarm(listener->impatience);
+    listener->start_again = false;
+    listener->goal = goal;
+    return listener_dismiss(listener);
 }
 
 static void
-drain_processes(struct listener *listener)
+settle(struct listener *listener)
 {
-    uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
-
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL)
-            process_drain(listener->processes[i], milliseconds);
+    /* Even if nothing is left to wait for, it passes through DRAINING. */
+    listener_enter(listener, LISTENER_DRAINING);
+    listener_proceed(listener);
 }
 
 void
 listener_drain(struct listener *listener)
 {
-    if (listener->state != LISTENER_STOPPED && listener->state != LISTENER_DRAINING)
-        stop(listener, drain_processes);
+    if (listener->goal != GOAL_SERVE)
+        return;
+    struct generation *generation = quiesce(listener, GOAL_DRAINED);
+    if (generation != NULL)
+        generation_drain(generation, false);
+    settle(listener);
+}
+
+void
+listener_stop(struct listener *listener, bool answer_queue)
+{
+    if (listener->goal == GOAL_STOPPED) {
+        listener->start_again = false;
+        return;
+    }
+    struct generation *generation = quiesce(listener, GOAL_STOPPED);
+    /* Answered by those who have accepted so far; without them nobody could. */
+    answer_queue = answer_queue && generation != NULL && socket_freeze(&listener->socket);
+    if (generation != NULL)
+        generation_drain(generation, answer_queue);
+    settle(listener);
 }
 
 void
 listener_cut(struct listener *listener)
 {
-    if (listener->state != LISTENER_STOPPED)
-        stop(listener, cut_processes);
+    if (listener->state == LISTENER_STOPPED)
+        return;
+    (void)quiesce(listener, GOAL_STOPPED);
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        generation_cut(listener->leaving[i]);
+    settle(listener);
 }
 
 void
 listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd)
 {
-    for (size_t i = 0; i < listener->process_count; i++)
-        if (listener->processes[i] != NULL)
-            process_tell(listener->processes[i], order, value, fd);
+    if (listener->present != NULL)
+        generation_tell(listener->present, order, value, fd);
+    if (listener->next != NULL)
+        generation_tell(listener->next, order, value, fd);
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        generation_tell(listener->leaving[i], order, value, fd);
+}
+
+/* ---- another generation -------------------------------------------------------------------- */
+
+int
+listener_prepare(struct listener *listener, const struct settings *settings,
+                 const struct spawn_options *spawn, struct listening_socket *socket,
+                 listener_prepared prepared, void *userdata)
+{
+    if (listener->next != NULL)
+        return -EBUSY;
+    int r = settings_copy(settings, &listener->next_settings);
+    if (r < 0)
+        return r;
+    r = new_generation(listener, settings, spawn, &listener->next);
+    if (r == 0)
+        r = generation_start_missing(listener->next, socket == NULL ? &listener->socket : socket);
+    if (r < 0) {
+        listener_discard(listener);
+        return r;
+    }
+    if (socket != NULL) {
+        listener->next_socket = *socket;
+        *socket = LISTENING_SOCKET_NONE;
+    }
+    listener->prepared = prepared;
+    listener->prepared_userdata = userdata;
+    return 0;
+}
+
+void
+listener_discard(struct listener *listener)
+{
+    struct generation *generation = listener->next;
+
+    listener->next = NULL;
+    settings_done(&listener->next_settings);
+    listener->next_settings = (struct settings){0};
+    socket_close(&listener->next_socket);
+    if (generation == NULL)
+        return;
+    generation_cut(generation);
+    let_leave(listener, generation);
+    listener_proceed(listener);
+}
+
+/* The old socket's queue is answered by the old generation. */
+static bool
+move_socket(struct listener *listener)
+{
+    bool answer_queue = socket_freeze(&listener->socket);
+
+    socket_give_up(&listener->former);
+    listener->former = listener->socket;
+    listener->socket = listener->next_socket;
+    listener->next_socket = LISTENING_SOCKET_NONE;
+    return answer_queue;
+}
+
+void
+listener_commit(struct listener *listener)
+{
+    struct generation *next = listener->next;
+    bool moves = listener->next_socket.fd >= 0, answer_queue = false;
+
+    if (next == NULL)
+        return;
+    disarm(listener->retry);
+    listener->backoff = (struct backoff){0};
+    settings_done(&listener->settings);
+    listener->settings = listener->next_settings;
+    listener->next_settings = (struct settings){0};
+    listener->next = NULL;
+    listener->goal = GOAL_SERVE;
+    listener->start_again = false;
+    if (moves)
+        answer_queue = move_socket(listener);
+    struct generation *old = listener_dismiss(listener);
+    if (old != NULL)
+        generation_drain(old, answer_queue);
+    listener->present = next;
+    if (moves || listener->state != LISTENER_SERVING)
+        listener_enter(listener, LISTENER_STARTING);
+    listener_proceed(listener);
+}
+
+int
+listener_adopt_settings(struct listener *listener, const struct settings *settings)
+{
+    struct settings copy;
+    int r = settings_copy(settings, &copy);
+
+    if (r < 0)
+        return r;
+    if (listener->state == LISTENER_DRAINED &&
+        strcmp(listener->settings.address.text, copy.address.text) != 0)
+        socket_give_up(&listener->socket); /* it will be resumed on the other */
+    settings_done(&listener->settings);
+    listener->settings = copy;
+    return listener->present == NULL ? 0 : generation_adopt_settings(listener->present, settings);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */
+
+static int
+make_timer(struct listener *listener, sd_event_time_handler_t handler, sd_event_source **ret)
+{
+    int r = sd_event_add_time(listener->host->event, ret, CLOCK_MONOTONIC, UINT64_MAX, 0, handler,
+                              listener);
+
+    return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
 
 int
 listener_new(const struct listener_host *host, const struct settings *settings,
@@ -516,16 +564,13 @@ listener_new(const struct listener_host *host, const struct settings *settings,
     if (listener == NULL)
         return -ENOMEM;
     listener->host = host;
-    listener->socket = LISTENING_SOCKET_NONE;
-    listener->process_count =
-        settings->mixin == MIXIN_NONE && settings->cpus > 1 ? settings->cpus : 1;
-    listener->processes = calloc(listener->process_count, sizeof(*listener->processes));
-    int r = listener->processes == NULL ? -ENOMEM : settings_copy(settings, &listener->settings);
+    listener->socket = listener->former = listener->next_socket = LISTENING_SOCKET_NONE;
+    listener->since = now_usec(listener);
+    int r = settings_copy(settings, &listener->settings);
     if (r >= 0)
-        r = sd_event_add_time(host->event, &listener->retry, CLOCK_MONOTONIC, UINT64_MAX, 0,
-                              on_retry, listener);
+        r = make_timer(listener, on_retry, &listener->retry);
     if (r >= 0)
-        r = sd_event_source_set_enabled(listener->retry, SD_EVENT_OFF);
+        r = make_timer(listener, on_impatience, &listener->impatience);
     if (r < 0) {
         listener_free(listener);
         return r;
@@ -539,50 +584,19 @@ listener_free(struct listener *listener)
 {
     if (listener == NULL)
         return;
-    for (size_t i = 0; listener->processes != NULL && i < listener->process_count; i++)
-        process_free(listener->processes[i]);
-    free(listener->processes);
+    generation_free(listener->present);
+    generation_free(listener->next);
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        generation_free(listener->leaving[i]);
+    free(listener->leaving);
     (void)sd_event_source_disable_unref(listener->retry);
+    (void)sd_event_source_disable_unref(listener->impatience);
     socket_close(&listener->socket);
+    socket_close(&listener->former);
+    socket_close(&listener->next_socket);
     settings_done(&listener->settings);
+    settings_done(&listener->next_settings);
     free(listener->problem);
+    free(listener->last_problem);
     free(listener);
-}
-
-/* ---- what others ask ------------------------------------------------------------------------ */
-
-enum listener_state
-listener_state(const struct listener *listener)
-{
-    return listener->state;
-}
-
-const char *
-listener_state_name(enum listener_state state)
-{
-    static const char *const names[] = {
-        [LISTENER_STOPPED] = "stopped",     [LISTENER_STARTING] = "starting",
-        [LISTENER_SERVING] = "serving",     [LISTENER_FAILED] = "failed",
-        [LISTENER_BACKING] = "backing off", [LISTENER_DRAINING] = "draining",
-    };
-
-    return names[state];
-}
-
-const struct settings *
-listener_settings(const struct listener *listener)
-{
-    return &listener->settings;
-}
-
-bool
-listener_is_misconfigured(const struct listener *listener)
-{
-    return listener->misconfigured;
-}
-
-const char *
-listener_problem(const struct listener *listener)
-{
-    return listener->problem;
 }

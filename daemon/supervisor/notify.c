@@ -82,8 +82,9 @@ list_names(struct listener *const *listeners, size_t count, enum listener_state 
 void
 notify_status(struct listener *const *listeners, size_t count)
 {
-    static const enum listener_state others[] = {
-        LISTENER_STARTING, LISTENER_FAILED, LISTENER_BACKING, LISTENER_DRAINING, LISTENER_STOPPED};
+    static const enum listener_state others[] = {LISTENER_STARTING, LISTENER_FAILED,
+                                                 LISTENER_BACKING,  LISTENER_DRAINING,
+                                                 LISTENER_DRAINED,  LISTENER_STOPPED};
     char text[sizeof(others) / sizeof(others[0]) * (NAMES_SIZE + 48)];
     char names[NAMES_SIZE];
     int used = snprintf(text, sizeof(text), "STATUS=%zu serving",

@@ -101,17 +101,33 @@ set_flags(int fd, const struct socket_option *options, size_t count)
     return 0;
 }
 
+/* Not the wildcard, nor a group of hosts. A link-local address needs its interface said, too. */
+static bool
+is_one_host(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6) {
+        const struct in6_addr *host = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        return !IN6_IS_ADDR_UNSPECIFIED(host) && !IN6_IS_ADDR_MULTICAST(host) &&
+               !IN6_IS_ADDR_LINKLOCAL(host);
+    }
+    uint32_t host = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+    return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
+}
+
 /* What workers rely on, also of a socket that somebody else bound. */
 static int
-set_worker_options(int fd, const struct settings *settings, int family, bool stream)
+set_worker_options(int fd, const struct settings *settings, const struct sockaddr_storage *address,
+                   bool stream)
 {
+    int family = address->ss_family;
     bool ipv6 = family == AF_INET6, local = family == AF_UNIX;
+    bool several = !stream && !local && !is_one_host(address);
     const struct socket_option options[] = {
         {SOL_SOCKET, SO_PASSCRED, local && !stream},
         {IPPROTO_TCP, TCP_NODELAY, !local && stream && settings->nodelay},
-        /* So that a reply can leave from the address that was asked. */
-        {IPPROTO_IPV6, IPV6_RECVPKTINFO, !stream && ipv6},
-        {IPPROTO_IP, IP_PKTINFO, !stream && !local && (!ipv6 || !settings->ipv6_only)},
+        /* So that a reply can leave from the address that was asked, if there are several. */
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, several && ipv6},
+        {IPPROTO_IP, IP_PKTINFO, several && (!ipv6 || !settings->ipv6_only)},
     };
 
     return set_flags(fd, options, ARRAY_SIZE(options));
@@ -134,7 +150,7 @@ set_options(int fd, const struct settings *settings, const struct target *target
         return -errno;
     if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
         return r;
-    return set_worker_options(fd, settings, family, stream);
+    return set_worker_options(fd, settings, &target->address, stream);
 }
 
 /* The kernel cuts what is above net.core.somaxconn. */
@@ -303,7 +319,7 @@ static int
 make_ready(const struct settings *settings, const struct adopted *adopted,
            struct listening_socket *made)
 {
-    int r = set_worker_options(made->fd, settings, adopted->family, made->stream);
+    int r = set_worker_options(made->fd, settings, &adopted->address, made->stream);
 
     if (r < 0)
         return r;

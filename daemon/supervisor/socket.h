@@ -17,8 +17,9 @@
 struct listening_socket {
     int fd;
     bool stream;
-    bool passed;                     /* by a socket unit, whose it stays */
-    char stored[SOCKET_NAME_SIZE];   /* its name in the manager's store; "": it is not there */
+    bool passed;                   /* by a socket unit, whose it stays */
+    char stored[SOCKET_NAME_SIZE]; /* its name in the manager's store; "": it is not there */
+    bool shared; /* somebody else goes on with it: not ours to shut down or to empty */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
 };

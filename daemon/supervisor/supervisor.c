@@ -18,37 +18,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
-#include <unistd.h>
 
-#include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
 #include "supervisor/adopt.h"
-#include "supervisor/listener.h"
+#include "supervisor/control.h"
 #include "supervisor/notify.h"
 #include "supervisor/store.h"
+#include "supervisor/supervisor_private.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
-struct supervisor {
-    const struct config *config;
-    struct supervisor_options options;
-    sd_event *event;
-    sd_event_source *review; /* runs after listeners changed */
-    struct listener_host host;
-    struct errors mistakes; /* found by workers during the start */
-
-    struct listener **listeners;
-    bool *settled; /* the listener's first start has succeeded or failed */
-    size_t count;
-
-    bool ready, stopping, cutting;
-    int result;
-};
-
 static void begin_stop(struct supervisor *supervisor);
+static void begin_reload(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
@@ -56,7 +40,8 @@ static bool
 all_settled(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->count; i++)
-        if (!supervisor->settled[i])
+        if (listener_settings(supervisor->listeners[i])->enabled &&
+            !listener_was_tried(supervisor->listeners[i]))
             return false;
     return true;
 }
@@ -85,6 +70,9 @@ all_done(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->count; i++)
         if (holds_up(supervisor, supervisor->listeners[i]))
+            return false;
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        if (holds_up(supervisor, supervisor->removed[i]))
             return false;
     return true;
 }
@@ -124,6 +112,42 @@ conclude_start(struct supervisor *supervisor)
     }
 }
 
+void
+supervisor_review(struct supervisor *supervisor)
+{
+    (void)sd_event_source_set_enabled(supervisor->review, SD_EVENT_ONESHOT);
+}
+
+void
+supervisor_remove(struct supervisor *supervisor, struct listener *listener)
+{
+    struct listener **removed =
+        reallocarray(supervisor->removed, supervisor->removed_count + 1, sizeof(struct listener *));
+
+    if (removed == NULL) { /* it ends unwatched, by itself */
+        log_error("out of memory");
+        return;
+    }
+    supervisor->removed = removed;
+    removed[supervisor->removed_count++] = listener;
+    supervisor_review(supervisor);
+}
+
+static void
+free_removed(struct supervisor *supervisor)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < supervisor->removed_count; i++) {
+        struct listener *listener = supervisor->removed[i];
+        if (listener_state(listener) == LISTENER_STOPPED && !listener_has_processes(listener))
+            listener_free(listener);
+        else
+            supervisor->removed[kept++] = listener;
+    }
+    supervisor->removed_count = kept;
+}
+
 static int
 on_review(sd_event_source *source, void *userdata)
 {
@@ -132,6 +156,11 @@ on_review(sd_event_source *source, void *userdata)
     (void)source;
     if (!supervisor->ready && !supervisor->stopping && all_settled(supervisor))
         conclude_start(supervisor);
+    reload_step(supervisor);
+    orders_step(supervisor);
+    if (supervisor->reload_again && supervisor->ready && supervisor->reload == NULL)
+        begin_reload(supervisor);
+    free_removed(supervisor);
     notify_status(supervisor->listeners, supervisor->count);
     if ((supervisor->stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
         if (supervisor->result == 0 && !supervisor->stopping && any_problem(supervisor))
@@ -145,23 +174,11 @@ on_review(sd_event_source *source, void *userdata)
 static void
 on_changed(struct listener *listener, void *userdata)
 {
-    struct supervisor *supervisor = userdata;
-
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (supervisor->listeners[i] == listener && listener_state(listener) != LISTENER_STARTING)
-            supervisor->settled[i] = true;
-    (void)sd_event_source_set_enabled(supervisor->review, SD_EVENT_ONESHOT);
+    (void)listener;
+    supervisor_review(userdata);
 }
 
 /* ---- signals ----------------------------------------------------------------------------- */
-
-static void
-for_each(struct supervisor *supervisor, void (*order)(struct listener *listener))
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        order(supervisor->listeners[i]);
-    (void)sd_event_source_set_enabled(supervisor->review, SD_EVENT_ONESHOT);
-}
 
 /* How long the slowest listener may take to drain, and to be killed if it does not. */
 static uint64_t
@@ -180,9 +197,25 @@ static void
 begin_stop(struct supervisor *supervisor)
 {
     supervisor->stopping = true;
+    reload_abort(supervisor, -ESHUTDOWN, "the daemon stops");
+    orders_abandon(supervisor, NULL, -ESHUTDOWN, "the daemon stops");
     store_keep();
     notify_stopping(longest_drain_usec(supervisor));
-    for_each(supervisor, listener_drain);
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_stop(supervisor->listeners[i],
+                      supervisor->result == 0 && !supervisor->options.once);
+    supervisor_review(supervisor);
+}
+
+static void
+cut_all(struct supervisor *supervisor)
+{
+    supervisor->cutting = true;
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_cut(supervisor->listeners[i]);
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        listener_cut(supervisor->removed[i]);
+    supervisor_review(supervisor);
 }
 
 static void
@@ -193,48 +226,56 @@ on_stop_signal(struct supervisor *supervisor, const char *name)
         begin_stop(supervisor);
     } else if (!supervisor->cutting) {
         log_notice("%s again: ending running requests", name);
-        supervisor->cutting = true;
-        for_each(supervisor, listener_cut);
+        cut_all(supervisor);
     }
 }
 
+/* What became of it has been logged. */
+static void
+on_reload_done(void *userdata, int error, const char *text)
+{
+    (void)userdata;
+    (void)error;
+    (void)text;
+}
+
+static void
+begin_reload(struct supervisor *supervisor)
+{
+    int r = supervisor_reload(supervisor, on_reload_done, supervisor);
+
+    supervisor->reload_again = r == -EBUSY;
+    if (r < 0 && r != -EBUSY && r != -ESHUTDOWN)
+        log_error("cannot reload: %s", strerror(-r));
+}
+
+/* Several while one reload runs are one more, afterwards. */
 static void
 on_reload_signal(struct supervisor *supervisor, const char *name)
 {
-    (void)supervisor;
-    log_notice("%s: reload is not supported by this version", name);
+    if (supervisor->stopping)
+        return;
+    log_notice("%s: reloading%s", name,
+               supervisor->reload == NULL ? "" : " once more when this reload is done");
+    if (supervisor->reload == NULL)
+        begin_reload(supervisor);
+    else
+        supervisor->reload_again = true;
 }
 
-static bool
-logs_to_file(const struct config *config)
-{
-    return config->log.target != NULL && config->log.target[0] == '/';
-}
-
-/* After log rotation: everybody writes to the new file. */
 static void
-on_reopen_signal(struct supervisor *supervisor, const char *name)
+on_upgrade_signal(struct supervisor *supervisor, const char *name)
 {
-    const char *file = supervisor->config->log.target;
-
-    if (!logs_to_file(supervisor->config))
-        return;
-    int r = log_open_file(file);
-    if (r < 0) {
-        log_error("%s: cannot reopen %s: %s; going on with the old file", name, file, strerror(-r));
-        return;
-    }
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_tell(supervisor->listeners[i], MESSAGE_LOG_FILE, 0, STDERR_FILENO);
-    log_notice("%s: log file reopened", name);
+    (void)supervisor;
+    log_notice("%s: upgrade is not supported by this version", name);
 }
 
 static const struct {
     int number;
     void (*take)(struct supervisor *supervisor, const char *name);
 } signals[] = {
-    {SIGTERM, on_stop_signal},   {SIGINT, on_stop_signal},    {SIGHUP, on_reload_signal},
-    {SIGUSR1, on_reopen_signal}, {SIGUSR2, on_reload_signal},
+    {SIGTERM, on_stop_signal},        {SIGINT, on_stop_signal},     {SIGHUP, on_reload_signal},
+    {SIGUSR1, supervisor_log_reopen}, {SIGUSR2, on_upgrade_signal},
 };
 
 static int
@@ -299,8 +340,7 @@ make_listeners(struct supervisor *supervisor)
     const struct config *config = supervisor->config;
 
     supervisor->listeners = calloc(config->listener_count + 1, sizeof(*supervisor->listeners));
-    supervisor->settled = calloc(config->listener_count + 1, sizeof(*supervisor->settled));
-    if (supervisor->listeners == NULL || supervisor->settled == NULL)
+    if (supervisor->listeners == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
         int r = listener_new(&supervisor->host, &config->listeners[i], &supervisor->listeners[i]);
@@ -318,43 +358,21 @@ start_listeners(struct supervisor *supervisor)
         struct listener *listener = supervisor->listeners[i];
         if (listener_settings(listener)->enabled)
             listener_start(listener);
-        else
-            supervisor->settled[i] = true;
     }
-}
-
-static enum log_sink
-chosen_sink(const struct config *config)
-{
-    const char *target = config->log.target;
-
-    if (target == NULL || strcmp(target, "auto") == 0)
-        return log_sink_auto();
-    return strcmp(target, "journal") == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
-}
-
-static int
-open_log(const struct config *config)
-{
-    int r = 0;
-
-    log_set_level(config->log.level);
-    if (logs_to_file(config) && (r = log_open_file(config->log.target)) < 0)
-        log_error("log.target: cannot open %s: %s", config->log.target, strerror(-r));
-    if (r == 0 && (r = log_open(chosen_sink(config), NULL)) < 0) {
-        log_warning("cannot log to the journal: %s; logging to standard error", strerror(-r));
-        r = 0;
-    }
-    return r;
 }
 
 static void
 release(struct supervisor *supervisor)
 {
+    control_free(supervisor->control);
+    orders_free(supervisor);
     for (size_t i = 0; i < supervisor->count; i++)
         listener_free(supervisor->listeners[i]);
     free(supervisor->listeners);
-    free(supervisor->settled);
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        listener_free(supervisor->removed[i]);
+    free(supervisor->removed);
+    config_done(&supervisor->loaded);
     errors_done(&supervisor->mistakes);
     (void)sd_event_source_disable_unref(supervisor->review);
     (void)sd_event_unref(supervisor->event);
@@ -372,6 +390,10 @@ serve(struct supervisor *supervisor)
         return r;
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
+    if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
+        return r;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
     notify_starting(START_USEC);
     start_listeners(supervisor);
     if ((r = sd_event_loop(supervisor->event)) < 0)
@@ -404,14 +426,16 @@ int
 supervisor_run(const struct config *config, const struct supervisor_options *options)
 {
     struct supervisor supervisor = {.config = config, .options = *options};
-    int r = open_log(config);
+    int r = supervisor_log_open(config);
 
     if (r < 0)
         return r;
     if ((r = take_passed_sockets(config)) < 0)
         return r;
     supervisor.host = (struct listener_host){
-        .spawn = {.sink = chosen_sink(config), .access = config->log.access, .once = options->once},
+        .spawn = {.sink = supervisor_log_sink(config),
+                  .access = config->log.access,
+                  .once = options->once},
         .keep_trying = !options->strict,
         .configuration_errors = &supervisor.mistakes,
         .changed = on_changed,

@@ -8,11 +8,19 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/errors.h"
 
 struct supervisor_options {
     bool strict;        /* a listener that cannot start ends the daemon */
     bool once;          /* one request per listener */
     bool end_when_idle; /* nothing could start a stopped listener again: end with the last one */
+    /*
+     * Reads the configuration anew, for a reload: 0, -EINVAL with mistakes in
+     * errors, or another negative errno; *ret is for config_done() in every
+     * case. NULL: it cannot be read again.
+     */
+    int (*load)(struct config *ret, struct errors *errors, const void *userdata);
+    const void *userdata;
 };
 
 /*

@@ -14,16 +14,78 @@
 #include "worker/buffers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include "common/cleanup.h"
+#include "worker/mixin.h"
 #include "worker/request.h"
 #include "worker/transport.h"
 
 #define DATAGRAM_MAX 65535u
+#define SHELF_SIZE   32
+
+/* ---- buffers that no coroutine of this thread needs just now -------------- */
+
+/* All of one capacity: a listener's have only one. */
+struct shelf {
+    char *buffers[SHELF_SIZE];
+    unsigned count;
+    size_t capacity;
+};
+
+static _Thread_local struct {
+    struct shelf inputs, outputs;
+} pool;
+
+static char *
+pool_take(struct shelf *shelf, size_t capacity)
+{
+    if (shelf->count == 0 || shelf->capacity != capacity)
+        return NULL;
+    return shelf->buffers[--shelf->count];
+}
+
+static void
+pool_give(struct shelf *shelf, char *buffer, size_t capacity, size_t usual)
+{
+    if (capacity != usual || shelf->count == SHELF_SIZE) {
+        free(buffer);
+        return;
+    }
+    shelf->capacity = capacity;
+    shelf->buffers[shelf->count++] = buffer;
+}
+
+void
+buffers_release(struct ss_request *request)
+{
+    const struct settings *settings = &request->server->settings;
+    struct input *input = &request->input;
+    struct output *output = &request->output;
+
+    if (input->data != NULL && input->start == input->end && !input->patched) {
+        pool_give(&pool.inputs, input->data, input->capacity, (size_t)settings->read_buffer);
+        *input = (struct input){0};
+    }
+    if (output->data != NULL && output->used == 0) {
+        pool_give(&pool.outputs, output->data, output->capacity, (size_t)settings->write_buffer);
+        output->data = NULL;
+        output->capacity = 0;
+    }
+}
+
+void
+buffers_done_thread(void)
+{
+    while (pool.inputs.count > 0)
+        free(pool.inputs.buffers[--pool.inputs.count]);
+    while (pool.outputs.count > 0)
+        free(pool.outputs.buffers[--pool.outputs.count]);
+}
 
 /* ---- input -------------------------------------------------------------- */
 
@@ -41,6 +103,10 @@ input_reserve(struct input *input, size_t capacity)
 {
     if (input->capacity >= capacity)
         return 0;
+    if (input->data == NULL && (input->data = pool_take(&pool.inputs, capacity)) != NULL) {
+        input->capacity = capacity;
+        return 0;
+    }
     char *data = realloc(input->data, capacity + 1);
     if (data == NULL)
         return -ENOMEM;
@@ -49,26 +115,45 @@ input_reserve(struct input *input, size_t capacity)
     return 0;
 }
 
-/* One receive, after sending what the client may be waiting for. */
+/*
+ * Sends what the client may be waiting for. Where a wait would not happen in
+ * the receive itself, waits until there is something, and holds no empty
+ * buffer meanwhile: most connections idle most of the time.
+ */
+static int
+await_input(struct ss_request *request)
+{
+    if (request->server->transport->stream && request->output.used > 0) {
+        int error = output_flush(request);
+        if (error < 0)
+            return error;
+    }
+    if (!request->drained || request->server->mixin->blocking)
+        return 0;
+    buffers_release(request);
+    counter_set(request->slot->stage, STAGE_READING);
+    int error = wait_io(request, request->fd, POLLIN, request->server->settings.read_timeout);
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    request->drained = false;
+    return error;
+}
+
+/* One receive. -EAGAIN: there was nothing, go and wait for it. */
 static ssize_t
 receive(struct ss_request *request, void *buffer, size_t size)
 {
     const struct transport *transport = request->server->transport;
 
-    if (request->ended)
-        return 0;
-    if (transport->stream && request->output.used > 0) {
-        int error = output_flush(request);
-        if (error < 0)
-            return error;
-    }
     counter_set(request->slot->stage, STAGE_READING);
     ssize_t got = transport->receive(request, buffer, size);
     counter_set(request->slot->stage, STAGE_HANDLING);
-    if (got > 0)
+    if (got > 0) {
         request->bytes_in += (uint64_t)got;
-    else if (got == 0)
+        request->drained = (size_t)got < size;
+    } else if (got == 0)
         request->ended = true;
+    else if (got == -EAGAIN)
+        request->drained = true;
     else if (got == -ECONNRESET || got == -EPIPE)
         request->vanished = true;
     return got;
@@ -79,16 +164,39 @@ static ssize_t
 fill(struct ss_request *request)
 {
     struct input *input = &request->input;
+    ssize_t got = 0;
 
     if (request->ended)
         return 0;
-    if (input->start == input->end)
-        input->start = input->end = 0;
-    if (input_reserve(input, (size_t)request->server->settings.read_buffer) < 0)
-        return -ENOMEM;
-    ssize_t got = receive(request, input->data + input->end, input->capacity - input->end);
+    do {
+        int error = await_input(request);
+        if (error < 0)
+            return error;
+        if (input->start == input->end)
+            input->start = input->end = 0;
+        if (input_reserve(input, (size_t)request->server->settings.read_buffer) < 0)
+            return -ENOMEM;
+        got = receive(request, input->data + input->end, input->capacity - input->end);
+    } while (got == -EAGAIN);
     if (got > 0)
         input->end += (size_t)got;
+    return got;
+}
+
+/* Receives into the caller's memory. */
+static ssize_t
+receive_directly(struct ss_request *request, void *buffer, size_t size)
+{
+    ssize_t got = 0;
+
+    if (request->ended)
+        return 0;
+    do {
+        int error = await_input(request);
+        if (error < 0)
+            return error;
+        got = receive(request, buffer, size);
+    } while (got == -EAGAIN);
     return got;
 }
 
@@ -117,7 +225,7 @@ ss_read(struct ss_request *request, void *buffer, size_t size)
     if (input->start == input->end) {
         /* Into the caller's memory if it is no smaller than ours. */
         if (size >= request->server->settings.read_buffer)
-            return receive(request, buffer, size);
+            return receive_directly(request, buffer, size);
         ssize_t got = fill(request);
         if (got <= 0)
             return got;
@@ -233,6 +341,10 @@ output_reserve(struct output *output, size_t capacity)
 {
     if (output->capacity >= capacity)
         return 0;
+    if (output->data == NULL && (output->data = pool_take(&pool.outputs, capacity)) != NULL) {
+        output->capacity = capacity;
+        return 0;
+    }
     char *data = realloc(output->data, capacity);
     if (data == NULL)
         return -ENOMEM;

@@ -34,6 +34,14 @@ int input_reserve(struct input *input, size_t capacity);
 /* Undoes a line's NUL. Before anything looks at the data again. */
 void input_restore(struct input *input);
 
+/*
+ * Lets go of those that are empty. What they held before is lost, a line or
+ * packet read last included. For contexts that share a thread, which keeps a
+ * few for them; buffers_done_thread() frees those at its end.
+ */
+void buffers_release(struct ss_request *request);
+void buffers_done_thread(void);
+
 /* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
 int output_flush(struct ss_request *request);
 /* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.

@@ -7,7 +7,8 @@
  * and lets idle surplus contexts go. It sleeps until something is due: an idle
  * worker without such times is not woken.
  *
- * Runs in:  the main thread of a worker; under "none" a thread of its own.
+ * Runs in:  the main thread of a worker; under "none" a thread of its own, under
+ *           "coroutine" the first event loop.
  * Owns:     its signalfd.
  * Failures: a dead supervisor (end of file on the channel) starts a drain.
  */
@@ -23,6 +24,7 @@
 #include "common/log.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
+#include "worker/transport.h"
 
 #define MS             1000000ll
 #define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */
@@ -96,6 +98,32 @@ drain(struct control *control, double seconds)
         control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
 }
 
+/* What waits in the socket's queue is still accepted; nobody new gets into it any more. */
+static void
+empty_queue(struct control *control, double seconds)
+{
+    struct ss_server *server = control->server;
+
+    if (server_phase(server) == PHASE_SERVING && server->transport->stream)
+        atomic_store(&server->counters->emptying, 1);
+    drain(control, seconds);
+}
+
+/* Whether the queue still holds connections that are to be accepted. */
+static bool
+empties(const struct control *control)
+{
+    const struct ss_server *server = control->server;
+    struct pollfd queue = {.fd = server->socket, .events = POLLIN};
+
+    if (atomic_load(&server->counters->emptying) == 0)
+        return false;
+    if (server_phase(server) == PHASE_DRAINING && poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
+        return true;
+    atomic_store(&server->counters->emptying, 0);
+    return false;
+}
+
 /* No context accepts any more: the supervisor may know. */
 static void
 tell_stopped(struct control *control)
@@ -123,6 +151,9 @@ on_message(struct control *control, const struct message *message, int fd)
         break;
     case MESSAGE_DRAIN:
         drain(control, (double)message->value / 1000);
+        break;
+    case MESSAGE_EMPTY:
+        empty_queue(control, (double)message->value / 1000);
         break;
     case MESSAGE_CUT:
         drain(control, 0);
@@ -154,7 +185,7 @@ read_channel(struct control *control)
     if (result == -EAGAIN || result == -EBADMSG)
         return;
     if (server_phase(server) < PHASE_DRAINING)
-        log_warning("the supervisor is gone; finishing what runs");
+        log_warning("the supervisor is gone; emptying what runs");
     drain(control, server->settings.drain_timeout);
     server->channel = -1; /* poll() ignores it; the descriptor stays until the end */
 }
@@ -162,10 +193,11 @@ read_channel(struct control *control)
 static void
 read_signals(struct control *control)
 {
-    struct signalfd_siginfo info;
+    struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
+    ssize_t size = read(control->signals, infos, sizeof(infos));
 
-    while (read(control->signals, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo == SIGTERM)
+    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++)
+        if (infos[i].ssi_signo == SIGTERM)
             drain(control, control->server->settings.drain_timeout);
 }
 
@@ -312,6 +344,8 @@ nudge(struct control *control)
     enum server_phase phase = server_phase(server);
     unsigned nudged = 0;
 
+    if (empties(control))
+        return true;
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged = interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0)
@@ -340,21 +374,20 @@ next_time(const struct control *control)
 static void
 wait_and_read(struct control *control, int64_t until)
 {
-    const struct ss_server *server = control->server;
-    struct pollfd fds[] = {
-        {.fd = server->channel, .events = POLLIN},
-        {.fd = control->signals, .events = POLLIN},
-        {.fd = server->wakeup, .events = POLLIN},
-    };
+    struct pollfd fds[CONTROL_DESCRIPTORS];
     struct timespec left, *timeout = NULL;
+    int descriptors[CONTROL_DESCRIPTORS];
 
+    control_descriptors(control, descriptors);
+    for (size_t i = 0; i < CONTROL_DESCRIPTORS; i++)
+        fds[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
     if (until != FOREVER) {
         int64_t ns = until - monotonic_now();
         ns = ns < 0 ? 0 : ns;
         left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
         timeout = &left;
     }
-    if (ppoll(fds, sizeof(fds) / sizeof(fds[0]), timeout, NULL) <= 0)
+    if (ppoll(fds, CONTROL_DESCRIPTORS, timeout, NULL) <= 0)
         return;
     if (fds[0].revents != 0)
         read_channel(control);
@@ -364,8 +397,8 @@ wait_and_read(struct control *control, int64_t until)
         read_wakeup(control);
 }
 
-bool
-control_turn(struct control *control)
+int64_t
+control_next(struct control *control)
 {
     int64_t until = next_time(control);
 
@@ -373,9 +406,35 @@ control_turn(struct control *control)
         int64_t again = monotonic_now() + NUDGE_INTERVAL;
         until = again < until ? again : until;
     }
+    return until;
+}
+
+void
+control_descriptors(const struct control *control, int ret[CONTROL_DESCRIPTORS])
+{
+    ret[0] = control->server->channel;
+    ret[1] = control->signals;
+    ret[2] = control->server->wakeup;
+}
+
+static bool
+turn(struct control *control, int64_t until)
+{
     wait_and_read(control, until);
     check_times(control);
     return !control->given_up;
+}
+
+bool
+control_dispatch(struct control *control)
+{
+    return turn(control, 0);
+}
+
+bool
+control_turn(struct control *control)
+{
+    return turn(control, control_next(control));
 }
 
 bool

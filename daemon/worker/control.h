@@ -3,6 +3,7 @@
  * control.h - the worker's control loop: the supervisor's word, and time
  *
  * Runs in one thread of the worker: the main one, or beside it under "none".
+ * Under "coroutine" the main thread's event loop drives it.
  */
 #ifndef SOCKSERVERD_WORKER_CONTROL_H
 #define SOCKSERVERD_WORKER_CONTROL_H
@@ -39,5 +40,14 @@ bool control_wait_serve(struct control *control);
  * Returns false when the worker may end, whatever still runs.
  */
 bool control_turn(struct control *control);
+
+/*
+ * The same for a loop that waits itself: for any of the descriptors to be
+ * readable, until the time of control_next(); then control_dispatch().
+ */
+#define CONTROL_DESCRIPTORS 3
+void control_descriptors(const struct control *control, int ret[CONTROL_DESCRIPTORS]);
+int64_t control_next(struct control *control);
+bool control_dispatch(struct control *control);
 
 #endif

@@ -20,15 +20,20 @@
 #include <unistd.h>
 
 #include "common/address.h"
+#include "worker/batch.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
 #include "worker/transport.h"
 
-union ancillary {
-    struct cmsghdr head;
-    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
-               CMSG_SPACE(sizeof(struct ucred))];
-};
+#define SHORTEST_PAUSE 1000000 /* ns */
+#define LONGEST_PAUSE  50000000
+
+/* Where contexts share the socket, each takes one datagram: the others are not its to hold. */
+static bool
+takes_batches(const struct ss_server *server)
+{
+    return server->mixin->kind == MIXIN_NONE;
+}
 
 /* The socket serves one datagram a call, so its own timeout may stand for write_timeout. */
 static int
@@ -113,17 +118,36 @@ is_mute(const struct sockaddr_storage *sender, socklen_t size)
     return size <= offsetof(struct sockaddr_un, sun_path);
 }
 
-static int
-datagram_get_request(struct ss_request *request)
+/* Everything that a message says of its request, but for its bytes. */
+static void
+note_message(struct ss_request *request, struct msghdr *message, size_t size)
 {
     struct ss_server *server = request->server;
-    struct input *input = &request->input;
-    union ancillary control;
-    size_t limit = (size_t)server->settings.max_packet_size;
 
-    if (input_reserve(input, limit) < 0)
-        return -ENOMEM;
-    struct iovec part = {.iov_base = input->data, .iov_len = limit};
+    if (message->msg_namelen == 0)
+        request->reply_to.ss_family = AF_UNIX;
+    request->credentials_state = -ENODATA;
+    read_control(request, message);
+    request->reply_to_size = message->msg_namelen;
+    memcpy(&request->client, &request->reply_to, sizeof(struct sockaddr_storage));
+    request->client_size = message->msg_namelen;
+    if (server->ipv6)
+        address_unmap(&request->client, &request->client_size);
+    request->mute = is_mute(&request->reply_to, request->reply_to_size);
+    request->truncated = (message->msg_flags & MSG_TRUNC) != 0;
+    request->fd = request->output_fd = server->socket;
+    request->packet_size = size;
+    request->bytes_in = size;
+    request->input.start = 0;
+    request->input.end = size;
+}
+
+static int
+get_one(struct ss_request *request, size_t limit)
+{
+    const struct ss_server *server = request->server;
+    union ancillary control;
+    struct iovec part = {.iov_base = request->input.data, .iov_len = limit};
     struct msghdr message = {
         .msg_name = &request->reply_to,
         .msg_namelen = sizeof(request->reply_to),
@@ -134,26 +158,36 @@ datagram_get_request(struct ss_request *request)
     };
     int flags = server->mixin->blocking ? MSG_CMSG_CLOEXEC : MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
     ssize_t got = recvmsg(server->socket, &message, flags);
+
     if (got < 0)
         return -errno;
-
-    if (message.msg_namelen == 0)
-        request->reply_to.ss_family = AF_UNIX;
-    request->credentials_state = -ENODATA;
-    read_control(request, &message);
-    request->reply_to_size = message.msg_namelen;
-    request->client = request->reply_to;
-    request->client_size = message.msg_namelen;
-    if (server->ipv6)
-        address_unmap(&request->client, &request->client_size);
-    request->mute = is_mute(&request->reply_to, request->reply_to_size);
-    request->truncated = (message.msg_flags & MSG_TRUNC) != 0;
-    request->fd = request->output_fd = server->socket;
-    request->packet_size = (size_t)got;
-    request->bytes_in = (uint64_t)got;
-    input->start = 0;
-    input->end = (size_t)got;
+    note_message(request, &message, (size_t)got);
     return 0;
+}
+
+static int
+get_next_of_batch(struct ss_request *request)
+{
+    struct msghdr *message;
+    ssize_t got = batch_next(request->server, &message);
+
+    if (got < 0)
+        return (int)got;
+    memcpy(request->input.data, message->msg_iov->iov_base, (size_t)got);
+    memcpy(&request->reply_to, message->msg_name, message->msg_namelen);
+    note_message(request, message, (size_t)got);
+    return 0;
+}
+
+static int
+datagram_get_request(struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+    size_t limit = (size_t)server->settings.max_packet_size;
+
+    if (input_reserve(&request->input, limit) < 0)
+        return -ENOMEM;
+    return takes_batches(server) ? get_next_of_batch(request) : get_one(request, limit);
 }
 
 /* The packet is all there is. */
@@ -191,9 +225,28 @@ add_source(const struct ss_request *request, struct msghdr *message)
     }
 }
 
+/*
+ * Where the mixin does not let us block. The socket cannot tell when the
+ * receiver's queue has room (it is not connected to it), so it is tried again.
+ */
+static int
+wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
+{
+    int64_t now = monotonic_now();
+
+    if (now >= until)
+        return -EAGAIN;
+    int64_t next = now + *pause;
+    *pause = *pause * 2 < LONGEST_PAUSE ? *pause * 2 : LONGEST_PAUSE;
+    return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
+}
+
 static int
 send_reply(struct ss_request *request, bool from_known)
 {
+    bool blocking = request->server->mixin->blocking;
+    int64_t until = blocking ? 0 : monotonic_after(request->server->settings.write_timeout);
+    int64_t pause = SHORTEST_PAUSE;
     union ancillary control = {0};
     struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
@@ -208,11 +261,17 @@ send_reply(struct ss_request *request, bool from_known)
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
     }
+    if (takes_batches(request->server) && batch_hold(request, &message))
+        return 0;
     for (;;) {
-        if (sendmsg(request->server->socket, &message, MSG_NOSIGNAL) >= 0)
+        int flags = MSG_NOSIGNAL | (blocking ? 0 : MSG_DONTWAIT);
+        if (sendmsg(request->server->socket, &message, flags) >= 0)
             return 0;
-        if (errno != EINTR)
-            return -errno;
+        int error = -errno;
+        if (error == -EAGAIN && !blocking)
+            error = wait_for_room(request, until, &pause);
+        if (error < 0 && error != -EINTR)
+            return error;
         if (request_is_cut(request))
             return -ECANCELED;
     }
@@ -252,6 +311,8 @@ static void
 datagram_close_request(struct ss_request *request)
 {
     request->fd = request->output_fd = -1;
+    if (takes_batches(request->server))
+        batch_end(request->server);
 }
 
 const struct transport datagram_transport = {

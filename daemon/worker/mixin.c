@@ -17,6 +17,7 @@ mixin_find(enum mixin_kind kind)
         [MIXIN_NONE] = &mixin_none,
         [MIXIN_THREADING] = &mixin_threading,
         [MIXIN_FORKING] = &mixin_forking,
+        [MIXIN_COROUTINE] = &mixin_coroutine,
     };
 
     return (size_t)kind < sizeof(mixins) / sizeof(mixins[0]) ? mixins[kind] : NULL;

@@ -30,9 +30,13 @@ struct mixin {
      * The events, 0 when the time has come, -ECANCELED when the request is cut.
      */
     int (*wait)(struct ss_request *request, int fd, short events, int64_t until);
+
+    /* Where contexts share a thread: after each receive or send that did not wait, lets the
+     * others run now and then. Else NULL. */
+    void (*pace)(struct ss_request *request);
 };
 
-extern const struct mixin mixin_none, mixin_threading, mixin_forking;
+extern const struct mixin mixin_none, mixin_threading, mixin_forking, mixin_coroutine;
 
 /* NULL: this build does not have it. */
 const struct mixin *mixin_find(enum mixin_kind kind);

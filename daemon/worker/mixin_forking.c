@@ -44,6 +44,7 @@ struct zygote {
     pid_t *children;            /* by slot; 0: none */
     struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
+    uint32_t top;     /* no child is in this place or above it */
     uint32_t running; /* children not reaped */
     bool cramped;     /* the last fork failed */
 };
@@ -122,10 +123,8 @@ child_get(struct ss_request *request)
     struct ss_server *server = request->server;
     int error;
 
-    if (request->fd >= 0) {
-        request_take(request);
+    if (request->fd >= 0)
         return 0;
-    }
     while ((error = request_get(request)) == -EINTR && !child_retires(server))
         ;
     if (error == 0)
@@ -156,17 +155,11 @@ child_serve(struct ss_server *server, struct ss_request *request)
     return error == -EINTR || error == -ECANCELED ? 0 : error;
 }
 
-/* The handler called pthread_exit() in the child's only thread. */
+/* The handler called pthread_exit() in the child's only thread. The zygote tells and counts it. */
 static void
-child_abandon(void *argument)
+child_abandon(void *unused)
 {
-    struct ss_request *request = argument;
-    struct ss_server *server = request->server;
-
-    request_abandon(request);
-    counter_set(request->slot->state, SLOT_FREE);
-    if (server->once)
-        server_ask_stop(server);
+    (void)unused;
     server_end_process(1);
 }
 
@@ -181,7 +174,7 @@ child_main(struct zygote *zygote, struct slot *slot)
     request->slot = slot;
     request->context_number = getpid();
     counter_set(slot->context, request->context_number);
-    pthread_cleanup_push(child_abandon, request);
+    pthread_cleanup_push(child_abandon, NULL);
     error = child_serve(zygote->server, request);
     pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
@@ -196,22 +189,28 @@ count_children(const struct zygote *zygote, uint32_t *ret_idle)
     const struct counters *counters = zygote->server->counters;
     uint32_t idle = 0;
 
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         uint32_t state = counter_get(counters->slots[i].state);
         idle += zygote->children[i] != 0 && (state == SLOT_IDLE || state == SLOT_STARTING);
     }
     *ret_idle = idle;
 }
 
+/* A child that is born with its request is busy from the start: nobody waits for it to accept. */
 static int
-fork_child(struct zygote *zygote)
+fork_child(struct zygote *zygote, bool taken)
 {
     uint32_t place = 0;
 
     while (zygote->children[place] != 0)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
-    counter_set(slot->state, SLOT_STARTING);
+    if (taken) {
+        zygote->request->slot = slot;
+        request_take(zygote->request);
+    } else {
+        counter_set(slot->state, SLOT_STARTING);
+    }
     pid_t pid = fork();
     if (pid == 0)
         child_main(zygote, slot);
@@ -221,6 +220,8 @@ fork_child(struct zygote *zygote)
     }
     zygote->children[place] = pid;
     zygote->running++;
+    if (place >= zygote->top)
+        zygote->top = place + 1;
     return 0;
 }
 
@@ -263,7 +264,7 @@ top_up(struct zygote *zygote)
     count_children(zygote, &idle);
     while (idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
-        int error = fork_child(zygote);
+        int error = fork_child(zygote, taken);
         if (error < 0) {
             if (!zygote->cramped)
                 log_warning("cannot fork a child: %s; trying again", strerror(-error));
@@ -324,6 +325,8 @@ bury(struct zygote *zygote, uint32_t place, int status)
     counter_set(slot->state, SLOT_FREE);
     zygote->children[place] = 0;
     zygote->running--;
+    while (zygote->top > 0 && zygote->children[zygote->top - 1] == 0)
+        zygote->top--;
 }
 
 /* A foreign child (the plugin's own) is dead and stands first in the queue: ask for each of ours.
@@ -333,7 +336,7 @@ reap_each(struct zygote *zygote)
 {
     int status;
 
-    for (uint32_t i = 0; i < zygote->limit; i++)
+    for (uint32_t i = 0; i < zygote->top; i++)
         if (zygote->children[i] != 0 &&
             waitpid(zygote->children[i], &status, WNOHANG) == zygote->children[i])
             bury(zygote, i, status);
@@ -351,9 +354,9 @@ reap(struct zygote *zygote)
         if (zygote->running == 0 || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
             info.si_pid == 0)
             return;
-        while (place < zygote->limit && zygote->children[place] != info.si_pid)
+        while (place < zygote->top && zygote->children[place] != info.si_pid)
             place++;
-        if (place == zygote->limit) {
+        if (place == zygote->top) {
             reap_each(zygote);
             return;
         }
@@ -365,7 +368,7 @@ reap(struct zygote *zygote)
 static void
 kill_children(const struct zygote *zygote)
 {
-    for (uint32_t i = 0; i < zygote->limit; i++)
+    for (uint32_t i = 0; i < zygote->top; i++)
         if (zygote->children[i] != 0)
             (void)kill(zygote->children[i], SIGKILL);
 }
@@ -380,7 +383,7 @@ kill_overtime(const struct zygote *zygote)
 
     if (server->settings.request_timeout <= 0)
         return;
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
             !slot_is_cancelled(slot) || now - counter_get(slot->started) < limit)
@@ -399,7 +402,7 @@ end_children(struct zygote *zygote)
 
     log_warning("%u requests were cut and did not end; killing their children", zygote->running);
     kill_children(zygote);
-    for (uint32_t i = 0; i < zygote->limit; i++) {
+    for (uint32_t i = 0; i < zygote->top; i++) {
         pid_t pid = zygote->children[i];
         while (pid != 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
@@ -438,7 +441,7 @@ forking_run(struct ss_server *server, struct control *control)
     request_reserve(zygote.request);
     prepare_signals(server);
     look_after(&zygote);
-    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
+    while (server_accepts(server) || zygote.running > 0) {
         if (!control_turn(control)) {
             end_children(&zygote);
             break;

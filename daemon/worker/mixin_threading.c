@@ -21,15 +21,10 @@
 
 #include "common/log.h"
 #include "worker/control.h"
+#include "worker/faults.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
-
-/* Address space; only what is touched costs memory. Sanitizers make frames larger. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STACK_SIZE (1024u * 1024)
-#else
-#define STACK_SIZE (256u * 1024)
-#endif
+#include "worker/stack.h"
 
 /* A worker serves one listener, so there is one pool. */
 static struct {
@@ -92,17 +87,20 @@ report_start(int error)
                     atomic_load(&pool.total));
 }
 
-static void
+/* Whether another one was wanted and could be started. */
+static bool
 start_thread(void)
 {
     if (!server_accepts(pool.server))
-        return;
+        return false;
     if (atomic_fetch_add(&pool.total, 1) >= pool.limit) {
         atomic_fetch_sub(&pool.total, 1);
-        return;
+        return false;
     }
     atomic_fetch_add(&pool.idle, 1);
-    report_start(create_thread());
+    int error = create_thread();
+    report_start(error);
+    return error == 0;
 }
 
 /* A thread that leaves gives its place among `total` to another, or back. */
@@ -127,6 +125,7 @@ thread_end(void *argument)
     bool abandoned = request_current != NULL;
 
     request_abandon(request);
+    faults_unwatch_thread();
     counter_set(slot->context, 0);
     atomic_store(&slot->state, SLOT_FREE);
     request_free(request);
@@ -170,7 +169,7 @@ serve(struct ss_request *request)
         if (error != 0)
             break;
         if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            start_thread();
+            (void)start_thread();
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
@@ -190,6 +189,7 @@ thread_main(void *argument)
     (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request)); /* all the kernel keeps */
     (void)pthread_setname_np(pthread_self(), name);
     counter_set(request->slot->context, gettid());
+    faults_watch_thread(NULL);
     pthread_cleanup_push(thread_end, request);
     serve(request);
     pthread_cleanup_pop(1);
@@ -200,10 +200,12 @@ static int
 start_first_threads(void)
 {
     uint32_t first = pool.server->once ? 1 : pool.spare;
+    bool any = false;
 
     for (uint32_t i = 0; i < first; i++)
-        start_thread();
-    return atomic_load(&pool.total) == 0 ? -EAGAIN : 0;
+        any |= start_thread();
+    return any ? 0
+               : -EAGAIN; /* the total will not tell: with --once they may have served already */
 }
 
 static bool
@@ -224,12 +226,15 @@ threading_run(struct ss_server *server, struct control *control)
         pool.spare = pool.limit;
     int error = pthread_attr_init(&pool.attributes);
     if (error == 0)
-        error = pthread_attr_setstacksize(&pool.attributes, STACK_SIZE);
+        error = pthread_attr_setstacksize(&pool.attributes, stack_size(&server->settings));
+    if (error == 0)
+        error = pthread_attr_setguardsize(&pool.attributes, STACK_GUARD);
     if (error == 0)
         error = pthread_attr_setdetachstate(&pool.attributes, PTHREAD_CREATE_DETACHED);
     if (error != 0)
         return -error;
 
+    faults_install(server);
     error = start_first_threads();
     if (error < 0)
         return error;

@@ -29,8 +29,6 @@
 #include "worker/mixin.h"
 #include "worker/transport.h"
 
-#define STARVED_PAUSE_NS 100000000 /* 100 ms */
-
 _Thread_local struct ss_request *request_current;
 
 static const char *const reason_texts[] = {
@@ -68,19 +66,36 @@ request_is_cut(const struct ss_request *request)
 
 /* ---- the context's request ------------------------------------------------ */
 
-int
-request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
-            struct ss_request **ret)
+void
+request_init(struct ss_request *request, struct ss_server *server, struct slot *slot,
+             const char *kind, int number)
 {
-    struct ss_request *request = calloc(1, sizeof(*request));
-
-    if (request == NULL)
-        return -ENOMEM;
+    *request = (struct ss_request){0};
     request->server = server;
     request->slot = slot;
     request->fd = request->output_fd = -1;
     request->kind = kind;
     request->context_number = number;
+}
+
+void
+request_done(struct ss_request *request)
+{
+    free(request->input.data);
+    free(request->output.data);
+    request->input = (struct input){0};
+    request->output = (struct output){0};
+}
+
+int
+request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
+            struct ss_request **ret)
+{
+    struct ss_request *request = malloc(sizeof(*request));
+
+    if (request == NULL)
+        return -ENOMEM;
+    request_init(request, server, slot, kind, number);
     *ret = request;
     return 0;
 }
@@ -102,32 +117,68 @@ request_free(struct ss_request *request)
 {
     if (request == NULL)
         return;
-    free(request->input.data);
-    free(request->output.data);
+    request_done(request);
     free(request);
 }
 
 /* ---- get_request ---------------------------------------------------------- */
 
-/* Descriptors or memory ran out: pause, say so once, go on when it is over. */
-static void
-starve(struct ss_server *server, int error)
+/* Descriptors or memory ran out: said once, until it is over. */
+void
+request_note_starvation(struct ss_server *server, int error)
 {
-    struct timespec pause = {.tv_nsec = STARVED_PAUSE_NS};
-
     if (atomic_exchange(&server->counters->starved, 1) == 0)
         log_warning("cannot accept: %s; pausing until there is room again (raise LimitNOFILE= or "
                     "lower max_connections if this lasts)",
                     strerror(-error));
-    (void)nanosleep(&pause, NULL);
 }
 
 static void
-recover(struct ss_server *server)
+note_recovery(struct ss_server *server)
 {
     if (counter_get(server->counters->starved) != 0 &&
         atomic_exchange(&server->counters->starved, 0) != 0)
         log_notice("accepting again");
+}
+
+int
+request_try(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+
+    /*
+     * Sequentially consistent, as is the change of phase: either we see that a
+     * drain began, or the control loop sees us idle and interrupts us.
+     */
+    atomic_store(&request->slot->state, SLOT_IDLE);
+    if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
+        return -ECANCELED;
+    if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
+        return -EINTR;
+    int error = server->transport->get_request(request);
+    switch (error) {
+    case 0:
+        request_take(request);
+        note_recovery(server);
+        return 0;
+    case -EINTR:
+    case -EAGAIN:
+        return error;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        request_note_starvation(server, error);
+        return -ENOBUFS;
+    case -EBADF:
+    case -EINVAL:
+    case -ENOTSOCK:
+    case -EOPNOTSUPP:
+        log_error("cannot accept: %s: the listening socket is broken", strerror(-error));
+        return -EBADF;
+    default:
+        return -ECONNABORTED; /* that client's trouble (EPERM, a queued ICMP error ...) */
+    }
 }
 
 /* The socket does not wait although it should (somebody made it non-blocking): wait for it. */
@@ -158,45 +209,17 @@ request_take(struct ss_request *request)
 int
 request_get(struct ss_request *request)
 {
-    struct ss_server *server = request->server;
+    static const struct timespec pause = {.tv_nsec = REQUEST_STARVED_PAUSE};
 
-    /*
-     * Sequentially consistent, as is the change of phase: either we see that a
-     * drain began, or the control loop sees us idle and interrupts us.
-     */
     counter_set(request->slot->stage, STAGE_NONE);
-    atomic_store(&request->slot->state, SLOT_IDLE);
     for (;;) {
-        if (!server_accepts(server))
-            return -ECANCELED;
-        if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
-            return -EINTR;
-        int error = server->transport->get_request(request);
-        switch (error) {
-        case 0:
-            request_take(request);
-            recover(server);
-            return 0;
-        case -EINTR:
-            return -EINTR;
-        case -EAGAIN:
-            wait_for_socket(server);
-            break;
-        case -EMFILE:
-        case -ENFILE:
-        case -ENOBUFS:
-        case -ENOMEM:
-            starve(server, error);
-            break;
-        case -EBADF:
-        case -EINVAL:
-        case -ENOTSOCK:
-        case -EOPNOTSUPP:
-            log_error("cannot accept: %s: the listening socket is broken", strerror(-error));
+        int error = request_try(request);
+        if (error == -EAGAIN)
+            wait_for_socket(request->server);
+        else if (error == -ENOBUFS)
+            (void)nanosleep(&pause, NULL);
+        else if (error != -ECONNABORTED)
             return error;
-        default:
-            break; /* that client's trouble (ECONNABORTED, EPERM, a queued ICMP error ...) */
-        }
     }
 }
 
@@ -221,6 +244,7 @@ begin(struct ss_request *request)
     output_reset(&request->output);
     request->ended = !stream; /* a datagram is all there at once */
     request->vanished = false;
+    request->drained = false;
     request->inode = 0;
     request->bytes_out = 0;
     request->error = 0;
@@ -347,6 +371,7 @@ count(const struct ss_request *request, int64_t now)
     counter_bump(slot->bytes_in, request->bytes_in);
     counter_bump(slot->bytes_out, request->bytes_out);
     counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
+    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
     counter_set(slot->ended, now);
 }
 

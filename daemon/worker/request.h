@@ -43,6 +43,8 @@ struct ss_request {
     int output_fd;          /* where that is another one (--stdio), else fd */
     bool ended;             /* end of input was seen */
     bool vanished;          /* an error said that the client is gone */
+    bool drained;           /* the last receive took all there was: wait before the next */
+    int turns;              /* receives and sends left until others get their turn */
     dev_t device;           /* of fd, once the plugin has asked for it */
     ino_t inode;            /* the same; 0: it has not */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
@@ -84,6 +86,11 @@ int request_new(struct ss_server *server, struct slot *slot, const char *kind, i
                 struct ss_request **ret);
 void request_free(struct ss_request *request);
 
+/* The same in memory that the caller has; request_done() frees the buffers. */
+void request_init(struct ss_request *request, struct ss_server *server, struct slot *slot,
+                  const char *kind, int number);
+void request_done(struct ss_request *request);
+
 /* Takes now the memory that a request will need. Failing is fine: then that takes it. */
 void request_reserve(struct ss_request *request);
 
@@ -93,6 +100,14 @@ void request_reserve(struct ss_request *request);
  * Another error: the listening socket is broken.
  */
 int request_get(struct ss_request *request);
+
+/*
+ * One attempt at it. More results: -EAGAIN, there is none; -ENOBUFS, out of
+ * descriptors or memory (it has been logged): pause; -ECONNABORTED, try again.
+ */
+int request_try(struct ss_request *request);
+void request_note_starvation(struct ss_server *server, int error);
+#define REQUEST_STARVED_PAUSE 100000000 /* ns */
 
 /* Gives the request that was just got its number, and tells the counters. */
 void request_take(struct ss_request *request);

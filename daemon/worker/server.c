@@ -48,8 +48,10 @@ server_ask_stop(struct ss_server *server)
 void
 server_run_due(struct ss_server *server)
 {
-    unsigned due = atomic_exchange(&server->due, 0);
+    unsigned due = 0;
 
+    if (atomic_load(&server->due) != 0) /* writing would cost a forking worker a page each time */
+        due = atomic_exchange(&server->due, 0);
     if ((due & DUE_SERVICE) && server->plugin.hooks.service_actions != NULL)
         server->plugin.hooks.service_actions(server);
     if (due & DUE_TIMEOUT) {

@@ -47,6 +47,7 @@ struct ss_server {
     void *data;    /* the plugin's */
 
     /* changes while serving */
+    unsigned pending; /* datagrams that were received and wait for the one context of "none" */
     volatile sig_atomic_t terminated; /* a forked child whose worker died: finish and leave */
     _Atomic unsigned due;             /* DUE_* */
 };
@@ -61,7 +62,12 @@ server_phase(const struct ss_server *server)
 static inline bool
 server_accepts(const struct ss_server *server)
 {
-    return server_phase(server) == PHASE_SERVING && !server->terminated;
+    enum server_phase phase = server_phase(server);
+
+    if (server->terminated)
+        return false;
+    return phase == PHASE_SERVING ||
+           (phase == PHASE_DRAINING && atomic_load(&server->counters->emptying) != 0);
 }
 
 /* Whether its mixin looks for connections itself, and gives each to a child of its own. */

@@ -179,6 +179,8 @@ complain(const struct errors *errors, int status)
 {
     for (size_t i = 0; i < errors->count; i++)
         (void)fprintf(stderr, "%s\n", errors->texts[i]);
+    if (errors->exhausted)
+        (void)fprintf(stderr, "sockserverd: out of memory\n");
     return status;
 }
 
@@ -212,6 +214,20 @@ serve_one(struct ss_server *server)
     return status;
 }
 
+/* Loads the plugin, checks its options and serves. The exit status. */
+static int
+load_and_serve(struct ss_server *server, struct errors *errors)
+{
+    if (plugin_load(server->settings.plugin_file, &server->plugin, errors) < 0)
+        return complain(errors, 1);
+    bool stream = (server->plugin.record.transports & SS_STREAM) != 0;
+    server->transport = stream ? &stdio_transport : &packet_transport;
+    int error = options_resolve(&server->plugin, &server->settings, &server->options, errors);
+    if (error < 0 || errors_any(errors))
+        return complain(errors, error < 0 ? 1 : 78);
+    return serve_one(server);
+}
+
 int
 stdio_main(struct settings *settings)
 {
@@ -227,16 +243,14 @@ stdio_main(struct settings *settings)
     (void)close(memory);
     server.slot_count = 1;
     server.settings.mixin = MIXIN_NONE; /* one request in one process: safe for every plugin */
-    server.address = (char *)"stdio:";
-    if (plugin_load(settings->plugin_file, &server.plugin, &errors) < 0)
-        return complain(&errors, 1);
-    bool stream = (server.plugin.record.transports & SS_STREAM) != 0;
     server.mixin = &mixin_none;
-    server.transport = stream ? &stdio_transport : &packet_transport;
-    if (options_resolve(&server.plugin, &server.settings, &server.options, &errors) < 0)
-        return 1;
-    if (errors_any(&errors))
-        return complain(&errors, 78);
+    server.address = (char *)"stdio:";
     counter_set(server.counters->phase, PHASE_SERVING);
-    return serve_one(&server);
+    int status = load_and_serve(&server, &errors);
+    options_free(server.options, server.plugin.option_count);
+    plugin_done(&server.plugin);
+    settings_done(&server.settings);
+    counters_detach(server.counters, 1);
+    errors_done(&errors);
+    return status;
 }

@@ -3,7 +3,8 @@
  * stream.c - requests that are connections: TCP and Unix stream sockets
  *
  * A blocking context waits in the kernel with SO_RCVTIMEO, set once per
- * connection: one recv() and one send() a turn, and nothing else.
+ * connection: one recv() and one send() a turn, and nothing else. Where waits
+ * are the mixin's, sockets are non-blocking and it is asked for them.
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the connection, from get_request until close_request.
@@ -71,6 +72,14 @@ limit_receive(struct ss_request *request)
     return 0;
 }
 
+/* Where contexts share a thread, one that never has to wait would starve the others. */
+static void
+let_others_run(struct ss_request *request)
+{
+    if (request->server->mixin->pace != NULL)
+        request->server->mixin->pace(request);
+}
+
 static ssize_t
 stream_receive(struct ss_request *request, void *buffer, size_t size)
 {
@@ -79,16 +88,16 @@ stream_receive(struct ss_request *request, void *buffer, size_t size)
 
     while (error == 0) {
         ssize_t got = recv(request->fd, buffer, size, blocking ? 0 : MSG_DONTWAIT);
-        if (got > 0)
+        if (got > 0) {
+            let_others_run(request);
             return got;
+        }
         if (request_is_cut(request))
             return -ECANCELED;
         if (got == 0)
             return 0;
         if (errno == EAGAIN)
-            error = blocking ? -ETIMEDOUT
-                             : wait_io(request, request->fd, POLLIN,
-                                       request->server->settings.read_timeout);
+            error = blocking ? -ETIMEDOUT : -EAGAIN;
         else if (errno != EINTR)
             error = -errno;
     }
@@ -117,6 +126,7 @@ stream_transmit(struct ss_request *request, struct iovec *parts, int count)
             continue;
         }
         request->bytes_out += (uint64_t)sent;
+        let_others_run(request);
         while (count > 0 && (size_t)sent >= parts->iov_len) {
             sent -= (ssize_t)parts->iov_len;
             parts++;

@@ -7,7 +7,10 @@
 #ifndef SOCKSERVERD_WORKER_TRANSPORT_H
 #define SOCKSERVERD_WORKER_TRANSPORT_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -17,7 +20,10 @@ struct ss_server;
 struct transport {
     bool stream;
 
-    /* Once per worker, before it serves. 0 or a negative errno. */
+    /*
+     * Once per worker, when it is told to serve: sets the modes of the listening
+     * socket, which it shares with other generations. 0 or a negative errno.
+     */
     int (*prepare)(struct ss_server *server);
 
     /*
@@ -27,7 +33,10 @@ struct transport {
      */
     int (*get_request)(struct ss_request *request);
 
-    /* One receive, waiting up to read_timeout. Bytes, 0 at the end, negative errno. */
+    /*
+     * One receive, waiting up to read_timeout where the mixin is blocking, else
+     * -EAGAIN if there is nothing. Bytes, 0 at the end, negative errno.
+     */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 
     /* Sends all parts, waiting up to write_timeout each time. 0 or a negative errno. Changes parts.
@@ -37,6 +46,13 @@ struct transport {
     /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
     void (*shutdown_request)(struct ss_request *request);
     void (*close_request)(struct ss_request *request);
+};
+
+/* What comes and goes beside a datagram: its other address, or its sender's credentials. */
+union ancillary {
+    struct cmsghdr head;
+    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+               CMSG_SPACE(sizeof(struct ucred))];
 };
 
 extern const struct transport stream_transport;

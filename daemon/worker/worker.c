@@ -185,7 +185,7 @@ raise_descriptor_limit(const struct ss_server *server)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Everything but the plugin: what inherited descriptors are, signals, the transport. */
+/* Everything but the plugin: what inherited descriptors are, signals. */
 static int
 prepare(struct ss_server *server, struct control *control, struct errors *errors)
 {
@@ -201,10 +201,6 @@ prepare(struct ss_server *server, struct control *control, struct errors *errors
         if (getsockopt(server->socket, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0)
             error = -errno;
         server->ipv6 = family == AF_INET6;
-    }
-    if (error == 0) {
-        step = "prepare the listening socket";
-        error = server->transport->prepare(server);
     }
     if (error == 0) {
         step = "make an eventfd";
@@ -261,7 +257,8 @@ serve(struct ss_server *server, struct control *control)
     int error = 0;
 
     (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
-    if (control_wait_serve(control))
+    /* Only now: an older generation may have used the socket in its own way until SERVE. */
+    if (control_wait_serve(control) && (error = server->transport->prepare(server)) == 0)
         error = server->mixin->run(server, control);
     if (server->plugin.hooks.server_close != NULL)
         server->plugin.hooks.server_close(server);

@@ -111,6 +111,34 @@ c36_without_descriptors_it_pauses_and_comes_back(void **state)
 
 /* ---- c53, c54, c66: the limit and the queue ------------------------------------ */
 
+/* Notes for each client when its answer came, until all have one. */
+static void
+time_answers(const int *clients, double *ret_moments, int count)
+{
+    double give_up = clock_now() + DEADLINE;
+
+    for (int left = count; left > 0;) {
+        if (clock_now() > give_up)
+            fail_msg("%d of %d clients were not answered", left, count);
+        for (int i = 0; i < count; i++) {
+            if (ret_moments[i] > 0 || !client_readable(clients[i], 0.005))
+                continue;
+            ret_moments[i] = clock_now();
+            client_expect(clients[i], "ok\n");
+            left--;
+        }
+    }
+}
+
+static int
+compare_moments(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+
+    return difference < 0 ? -1 : difference > 0;
+}
+
+/* Two clients that come at once may be taken in either order: the sorted times count. */
 static void
 c53_two_slots_serve_five_clients_in_three_rounds(void **state)
 {
@@ -118,19 +146,20 @@ c53_two_slots_serve_five_clients_in_three_rounds(void **state)
     struct daemon *daemon = serve(state, "max_connections = 2;");
     const char *address = daemon_address(daemon, "test");
     int clients[5];
+    double moments[5] = {0};
     double began = clock_now();
 
     for (int i = 0; i < 5; i++) {
         clients[i] = client_connect(address);
         client_send(clients[i], "nap 0.7\nquit\n");
     }
+    time_answers(clients, moments, 5);
+    qsort(moments, 5, sizeof *moments, compare_moments);
     for (int i = 0; i < 5; i++) {
-        double took;
+        double took = moments[i] - began;
 
-        client_expect(clients[i], "ok\n");
-        took = clock_now() - began;
         if (took < due[i] - 0.02 || took > due[i] + (SANITIZED ? 5 : 0.65))
-            fail_msg("client %d was answered after %.2f s instead of %.1f s", i, took, due[i]);
+            fail_msg("answer %d came after %.2f s instead of %.1f s", i, took, due[i]);
     }
     daemon_expect_stop(daemon);
 }

@@ -115,7 +115,7 @@ a_thread_that_ends_itself_is_replaced_at_the_limit(void **state)
         assert_string_equal(client_ask(address, "pthread_exit\n"), "");
         assert_string_equal(client_ask(address, "pid\n"), text_of("pid %d\n", (int)worker));
     }
-    daemon_expect_stop(daemon);
+    daemon_expect_stop_after_fault(daemon);
 }
 
 RUN_TESTS(TEST_CASE(requests_share_a_process_and_have_their_own_threads, "tcp", "threading"),

@@ -56,20 +56,60 @@ c15_twenty_listeners_start_and_stop_at_once(void **state)
     }
 }
 
+/* ss_server_stop() is Python's shutdown(): the rest of the queue is not served. */
 static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "nap 0.5\necho well");
+    int first = busy_with(daemon, "stop\nnap 0.5\necho well");
     int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
+    client_half_close(second);
+    client_expect(first, "stopping\nok\nwell\n");
+    client_close(first);
+    client_expect_gone(second);
+    daemon_expect_stop(daemon);
+    assert_lacks(daemon_log(daemon), "accepted");
+}
+
+/* The socket goes with the daemon, so those who wait at it are answered first. */
+static void
+queued_clients_are_answered_before_the_socket_closes(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1;");
+    const char *address = daemon_address(daemon, "test");
+    int first = busy_with(daemon, "nap 0.3\necho well");
+    int queued[5], late;
+
+    for (size_t i = 0; i < 5; i++) {
+        queued[i] = client_connect(address);
+        client_send(queued[i], text_of("echo %zu\n", i));
+        client_half_close(queued[i]);
+    }
     daemon_signal(daemon, SIGTERM);
     client_expect(first, "ok\nwell\n");
     client_close(first);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(client_receive_all(queued[i]), text_of("%zu\n", i));
+    daemon_expect_exit(daemon, 0);
+    assert_true(client_try_connect(address, true, &late) < 0);
+}
+
+static void
+a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"300ms\";");
+    int first = busy_with(daemon, "nap 20");
+    int second = client_connect(daemon_address(daemon, "test"));
+    double began = clock_now();
+
+    client_send(second, "echo hi\n");
+    daemon_signal(daemon, SIGTERM);
+    client_expect_gone(first);
     client_expect_gone(second);
     daemon_expect_exit(daemon, 0);
-    assert_lacks(daemon_log(daemon), "accepted");
+    assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
 }
 
 static void
@@ -212,6 +252,8 @@ c59_other_threads_are_waited_for(void **state)
 
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
+          TEST_EACH_STREAM(queued_clients_are_answered_before_the_socket_closes),
+          TEST_EACH_STREAM(a_queue_that_is_not_empty_by_the_deadline_is_cut),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
           TEST_EACH_STREAM(a_running_request_is_finished),

@@ -346,6 +346,12 @@ daemon_expect_stop(struct daemon *daemon)
     daemon_expect_exit(daemon, 0);
 }
 
+void
+daemon_expect_stop_after_fault(struct daemon *daemon)
+{
+    assert_int_equal(daemon_stop(daemon), 0);
+}
+
 /* Kills the daemon's whole group and reaps what we are the parent of. True when nobody is left. */
 static bool
 group_is_gone(struct daemon *daemon)

@@ -72,6 +72,9 @@ int daemon_stop(struct daemon *daemon);
 void daemon_expect_exit(struct daemon *daemon, int status);
 /* The usual end of a test: a stop with status 0 and a log without a sanitizer's report. */
 void daemon_expect_stop(struct daemon *daemon);
+/* The same after a handler that did not return: what it held is lost with it, and a leak checker
+ * may say so. */
+void daemon_expect_stop_after_fault(struct daemon *daemon);
 
 /* For the teardown: kills what is left. 0, or -1 if something would not go. */
 int daemon_end_all(void);

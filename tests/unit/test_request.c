@@ -187,6 +187,12 @@ be_overtime(struct ss_request *given)
 }
 
 static void
+reach_the_deadline(struct ss_request *given)
+{
+    given->deadline = monotonic_now();
+}
+
+static void
 see_the_client_vanish(struct ss_request *given)
 {
     given->vanished = true;
@@ -232,6 +238,14 @@ static const struct outcome {
     {false, 0, -ECANCELED, be_cut, "verify setup handle finish shutdown close", CLOSE_CUT, 0},
     {false, 0, -ECANCELED, be_overtime, "verify setup handle finish shutdown close", CLOSE_OVERTIME,
      0},
+    {false, 0, -ECANCELED, reach_the_deadline, "verify setup handle finish shutdown close",
+     CLOSE_OVERTIME, 0},
+    {false, 0, -ETIMEDOUT, reach_the_deadline, "verify setup handle finish error shutdown close",
+     CLOSE_OVERTIME, -ETIMEDOUT},
+    {false, 0, -EIO, reach_the_deadline, "verify setup handle finish error shutdown close",
+     CLOSE_FAILED, -EIO},
+    {false, 0, -ETIMEDOUT, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED,
+     -ETIMEDOUT},
     {false, 0, -ECANCELED, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED,
      -ECANCELED},
     {false, 0, 0, close_own_descriptor, "verify setup handle finish", CLOSE_DONE, 0},
@@ -472,7 +486,7 @@ broken_socket_is_told(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         script(1, &broken[i]);
-        assert_int_equal(request_get(request), broken[i]);
+        assert_int_equal(request_get(request), -EBADF);
     }
 }
 

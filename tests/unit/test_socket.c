@@ -219,13 +219,26 @@ sets_the_options_asked_for(void **state)
 static void
 datagrams_tell_where_they_came_to_and_are_not_shared(void **state)
 {
-    struct settings settings = make_settings("udp://127.0.0.1:0");
+    struct settings settings = make_settings("udp://0.0.0.0:0");
     struct listening_socket listening;
 
     (void)state;
     open_well(&settings, &listening);
     assert_int_equal(option(listening.fd, IPPROTO_IP, IP_PKTINFO), 1);
     assert_int_equal(option(listening.fd, SOL_SOCKET, SO_REUSEADDR), 0);
+    socket_close(&listening);
+    settings_done(&settings);
+}
+
+static void
+datagrams_to_one_address_need_not_tell_it(void **state)
+{
+    struct settings settings = make_settings("udp://127.0.0.1:0");
+    struct listening_socket listening;
+
+    (void)state;
+    open_well(&settings, &listening);
+    assert_int_equal(option(listening.fd, IPPROTO_IP, IP_PKTINFO), 0);
     socket_close(&listening);
     settings_done(&settings);
 }
@@ -572,6 +585,7 @@ main(void)
         cmocka_unit_test(star_is_both_families_unless_ipv6_only),
         cmocka_unit_test(sets_the_options_asked_for),
         cmocka_unit_test(datagrams_tell_where_they_came_to_and_are_not_shared),
+        cmocka_unit_test(datagrams_to_one_address_need_not_tell_it),
         cmocka_unit_test(ipv6_datagrams_tell_it_for_both_families),
         cmocka_unit_test(queue_has_the_size_asked_for),
         cmocka_unit_test(problems_name_the_remedy),

@@ -135,6 +135,7 @@ on_order(const struct message *order)
         tell(MESSAGE_PONG, order->value, NULL);
         break;
     case MESSAGE_DRAIN:
+    case MESSAGE_EMPTY:
         tell(MESSAGE_STOPPED, 0, NULL);
         if (!is("stubborn") && !is("slow"))
             _exit(0);

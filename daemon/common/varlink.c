@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * varlink.c - messages of the control socket: JSON objects, each ended by a NUL byte
+ *
+ * Not accepted: anything but an object, a NUL byte or invalid UTF-8 within a
+ * string, a member twice, bytes behind the object.
+ *
+ * Runs in:  the supervisor and sockserverctl.
+ * Owns:     the bytes of a message until they are one.
+ * Failures: returned.
+ */
+#include "common/varlink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define ROOM_FIRST 4096
+
+void
+varlink_input_init(struct varlink_input *input, size_t limit)
+{
+    *input = (struct varlink_input){.limit = limit};
+}
+
+void
+varlink_input_done(struct varlink_input *input)
+{
+    free(input->data);
+    *input = (struct varlink_input){0};
+}
+
+/* Makes room for at least one more byte, never beyond the limit. */
+static int
+make_room(struct varlink_input *input)
+{
+    if (input->size < input->room)
+        return 0;
+    if (input->size >= input->limit)
+        return -EMSGSIZE;
+    size_t room = input->room == 0 ? ROOM_FIRST : input->room * 2;
+    if (room > input->limit)
+        room = input->limit;
+    char *data = realloc(input->data, room);
+    if (data == NULL)
+        return -ENOMEM;
+    input->data = data;
+    input->room = room;
+    return 0;
+}
+
+int
+varlink_input_read(struct varlink_input *input, int fd)
+{
+    int r = make_room(input);
+
+    if (r < 0)
+        return r;
+    ssize_t got =
+        recv(fd, input->data + input->size, input->room - input->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (got < 0)
+        return errno == EINTR ? -EAGAIN : -errno;
+    input->size += (size_t)got;
+    return (int)got;
+}
+
+int
+varlink_input_feed(struct varlink_input *input, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        int r = make_room(input);
+        if (r < 0)
+            return r;
+        size_t part = input->room - input->size < size ? input->room - input->size : size;
+        memcpy(input->data + input->size, bytes, part);
+        input->size += part;
+        bytes += part;
+        size -= part;
+    }
+    return 0;
+}
+
+static json_t *
+parse(const char *text, size_t size)
+{
+    json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+
+    if (message != NULL && !json_is_object(message)) {
+        json_decref(message);
+        return NULL;
+    }
+    return message;
+}
+
+int
+varlink_input_next(struct varlink_input *input, json_t **ret)
+{
+    if (input->size == 0)
+        return 0;
+    char *end = memchr(input->data + input->searched, '\0', input->size - input->searched);
+    if (end == NULL) {
+        input->searched = input->size;
+        return input->size >= input->limit ? -EMSGSIZE : 0;
+    }
+    size_t size = (size_t)(end - input->data);
+    json_t *message = parse(input->data, size);
+    input->size -= size + 1;
+    memmove(input->data, end + 1, input->size);
+    input->searched = 0;
+    if (message == NULL)
+        return -EBADMSG;
+    *ret = message;
+    return 1;
+}
+
+/* A member that may be missing or null; false if it is neither that nor a boolean. */
+static bool
+read_boolean(const json_t *message, const char *name, bool *ret)
+{
+    const json_t *value = json_object_get(message, name);
+
+    if (value != NULL && !json_is_null(value) && !json_is_boolean(value))
+        return false;
+    *ret = json_is_true(value);
+    return true;
+}
+
+int
+varlink_call_parse(const json_t *message, struct varlink_call *ret)
+{
+    struct varlink_call call = {.method = json_string_value(json_object_get(message, "method"))};
+    json_t *parameters = json_object_get(message, "parameters");
+    bool upgrade;
+
+    if (call.method == NULL || !read_boolean(message, "oneway", &call.oneway) ||
+        !read_boolean(message, "more", &call.more) || !read_boolean(message, "upgrade", &upgrade))
+        return -EBADMSG;
+    if (parameters != NULL && !json_is_null(parameters)) {
+        if (!json_is_object(parameters))
+            return -EBADMSG;
+        call.parameters = parameters;
+    }
+    *ret = call;
+    return 0;
+}
+
+/* json_dumps() ends its text with the very byte that ends the message. */
+static char *
+text_of(json_t *message, size_t *ret_size)
+{
+    char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT);
+
+    json_decref(message);
+    if (text != NULL)
+        *ret_size = strlen(text) + 1;
+    return text;
+}
+
+char *
+varlink_call_text(const char *method, json_t *parameters, size_t *ret_size)
+{
+    json_t *message = json_pack("{s:s}", "method", method);
+
+    if (parameters != NULL)
+        (void)json_object_set_new(message, "parameters", parameters);
+    return text_of(message, ret_size);
+}
+
+char *
+varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size)
+{
+    json_t *message = json_object();
+
+    if (error != NULL)
+        (void)json_object_set_new(message, "error", json_string(error));
+    (void)json_object_set_new(message, "parameters",
+                              parameters != NULL ? parameters : json_object());
+    return text_of(message, ret_size);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * varlink.h - messages of the control socket: JSON objects, each ended by a NUL byte
+ *
+ * Both ends use this: the supervisor for calls, sockserverctl for replies.
+ * The protocol is Varlink's, https://varlink.org.
+ */
+#ifndef SOCKSERVERD_COMMON_VARLINK_H
+#define SOCKSERVERD_COMMON_VARLINK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Errors that the protocol itself knows. */
+#define VARLINK_INTERFACE_NOT_FOUND    "org.varlink.service.InterfaceNotFound"
+#define VARLINK_METHOD_NOT_FOUND       "org.varlink.service.MethodNotFound"
+#define VARLINK_METHOD_NOT_IMPLEMENTED "org.varlink.service.MethodNotImplemented"
+#define VARLINK_INVALID_PARAMETER      "org.varlink.service.InvalidParameter"
+
+/* What has come in and is not yet a whole message. */
+struct varlink_input {
+    char *data;
+    size_t size, room; /* used; allocated */
+    size_t limit;      /* of one message, its NUL byte included */
+    size_t searched;   /* no NUL byte before this */
+};
+
+void varlink_input_init(struct varlink_input *input, size_t limit);
+void varlink_input_done(struct varlink_input *input);
+
+/*
+ * Reads once from a non-blocking socket. Returns the number of bytes, 0 at
+ * its end, -EAGAIN, -EMSGSIZE when a message is longer than the limit, or
+ * another negative errno. Take the messages that are there first.
+ */
+int varlink_input_read(struct varlink_input *input, int fd);
+/* The same from memory; returns 0 or -EMSGSIZE or -ENOMEM. */
+int varlink_input_feed(struct varlink_input *input, const char *bytes, size_t size);
+
+/*
+ * The next whole message. Returns 1 and *ret (to be released), 0 if there is
+ * none yet, -EBADMSG if it is not a JSON object, -EMSGSIZE if it will be too
+ * long.
+ */
+int varlink_input_next(struct varlink_input *input, json_t **ret);
+
+/* A call, taken apart. The strings belong to the message. */
+struct varlink_call {
+    const char *method;
+    json_t *parameters; /* an object, or NULL */
+    bool oneway, more;
+};
+
+/* 0, or -EBADMSG: no method, or a member of the wrong type. */
+int varlink_call_parse(const json_t *message, struct varlink_call *ret);
+
+/* Messages ready to send, their NUL byte included, to free; NULL without memory. Parameters (NULL:
+ * none) are released in every case. */
+char *varlink_call_text(const char *method, json_t *parameters, size_t *ret_size);
+char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener_private.h - what the files of the listener share
+ *
+ * listener.c takes orders, listener_events.c hears from workers,
+ * listener_status.c answers questions.
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_PRIVATE_H
+#define SOCKSERVERD_SUPERVISOR_LISTENER_PRIVATE_H
+
+#include "common/log.h"
+#include "supervisor/backoff.h"
+#include "supervisor/generation.h"
+#include "supervisor/listener.h"
+
+#define DRAINING_MAX 4 /* generations; a further one has the oldest cut */
+
+/* What was asked for last. */
+enum listener_goal { GOAL_STOPPED, GOAL_DRAINED, GOAL_SERVE };
+
+struct listener {
+    const struct listener_host *host;
+    struct settings settings;
+    enum listener_state state;
+    enum listener_goal goal;
+    bool start_again; /* once it has stopped */
+    bool tried;       /* the first start has succeeded or failed */
+    uint64_t since;
+    struct listening_socket socket;
+    struct listening_socket former; /* the one before a move, while its queue is answered */
+
+    unsigned number;             /* of the last generation begun */
+    struct generation *present;  /* serves, or is about to; NULL: none */
+    struct generation **leaving; /* accept no more: the oldest first */
+    size_t leaving_count;
+
+    struct generation *next; /* being prepared; NULL: none */
+    struct settings next_settings;
+    struct listening_socket next_socket; /* fd -1: the present one stays */
+    listener_prepared prepared;
+    void *prepared_userdata;
+
+    struct backoff backoff;
+    sd_event_source *retry; /* starts what is missing */
+    sd_event_source
+        *impatience;    /* serves although the old generation has not said that it stopped */
+    char *problem;      /* of now */
+    char *last_problem; /* kept when it is over */
+    bool misconfigured;
+    struct counter_sums totals; /* of workers that are gone */
+    uint64_t restarts;
+};
+
+#define log_here(listener, level, ...) log_listener((listener)->settings.name, (level), __VA_ARGS__)
+
+/* ---- listener.c ---------------------------------------------------------------------- */
+
+void listener_enter(struct listener *listener, enum listener_state state);
+void listener_retry_later(struct listener *listener, uint64_t delay_usec);
+/* Opens the socket if it is not open and starts a generation. */
+void listener_start_generation(struct listener *listener);
+/* Fills the empty places of the present generation. */
+void listener_start_missing(struct listener *listener);
+/* The present generation, if any, is present no more; the caller ends it. */
+struct generation *listener_dismiss(struct listener *listener);
+/* Goes on after something has changed: serves, closes, becomes drained or stopped. */
+void listener_proceed(struct listener *listener);
+
+/* ---- listener_events.c ----------------------------------------------------------------- */
+
+void listener_on_process(struct generation *generation, struct process *process,
+                         enum process_event event, void *userdata);
+/* It could not start: FAILED, tried again. text may have several lines. */
+void listener_fail(struct listener *listener, const char *text);
+/* One line for each new reason; the same again is only for who debugs. */
+void listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec);
+/* Throws what is being prepared away and tells who prepares it. */
+void listener_fail_next(struct listener *listener, int error, const char *text);
+
+#endif

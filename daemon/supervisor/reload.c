@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload.c - another configuration, while the daemon serves
+ *
+ * A transaction. The new file is read; the plugins of what has changed are
+ * tried in throw-away workers; sockets for new addresses are opened; the new
+ * generations are started and say that they are ready. A mistake in any of
+ * these ends the reload and nothing has changed. Then all changes are made at
+ * once, in one turn of the loop, and the reload is done when the new
+ * generations serve. Meanwhile the loop goes on: signals, pings, deaths.
+ *
+ *   READING -> CHECKING -> PREPARING -> (changed) -> SETTLING -> done
+ *
+ * Runs in:  the supervisor.
+ * Owns:     the new configuration, until it is the present one; listeners that
+ *           are added, until then.
+ * Failures: told to whoever asked, and logged, one mistake a line.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "supervisor/adopt.h"
+#include "supervisor/check.h"
+#include "supervisor/notify.h"
+#include "supervisor/socket_change.h"
+#include "supervisor/supervisor_private.h"
+
+enum change {
+    CHANGE_NOTHING, /* but where the settings stand in the file */
+    CHANGE_GENERATION,
+    CHANGE_SETTINGS, /* of one that does not serve, and will not */
+    CHANGE_STOP
+};
+
+/* What becomes of one listener of the new configuration. */
+struct plan {
+    struct reload *reload;
+    const struct settings *settings;
+    struct listener *listener;
+    bool added;
+    enum change change;
+    bool tried;             /* its plugin is tried first */
+    struct listener *donor; /* gives its socket up to this one; NULL: none */
+    bool preparing;         /* its workers are not ready yet */
+};
+
+enum stage { STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
+
+struct reload {
+    struct supervisor *supervisor;
+    operation_done done;
+    void *userdata;
+    enum stage stage;
+    bool checked;
+    struct config config;
+    struct spawn_options spawn;
+    struct errors errors;
+    int error; /* what went wrong, if errors does not tell */
+    struct plan *plans;
+    size_t count;
+    struct check *check;
+    const struct settings **tried;
+};
+
+/* ---- what changes ----------------------------------------------------------------------- */
+
+static bool
+same_spawn(const struct spawn_options *one, const struct spawn_options *other)
+{
+    return one->sink == other->sink && one->access == other->access;
+}
+
+static void
+plan_change(struct plan *plan)
+{
+    const struct reload *reload = plan->reload;
+    const struct supervisor *supervisor = reload->supervisor;
+    const struct settings *settings = plan->settings, *old;
+
+    plan->listener = supervisor_find_listener(supervisor, settings->name);
+    if (plan->listener == NULL) {
+        plan->added = plan->tried = true;
+        plan->change = settings->enabled ? CHANGE_GENERATION : CHANGE_SETTINGS;
+        return;
+    }
+    old = listener_settings(plan->listener);
+    bool equal = settings_equal(old, settings);
+    bool changed = !equal || listener_plugin_changed(plan->listener);
+    plan->tried = changed;
+    if (!settings->enabled)
+        plan->change = old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
+    else if (old->enabled && !listener_is_wanted(plan->listener))
+        plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
+    else if (changed || !same_spawn(&reload->spawn, &supervisor->host.spawn))
+        plan->change = CHANGE_GENERATION;
+}
+
+static int
+make_plans(struct reload *reload)
+{
+    const struct config *config = &reload->config;
+
+    reload->plans = calloc(config->listener_count + 1, sizeof(*reload->plans));
+    reload->tried = calloc(config->listener_count + 1, sizeof(*reload->tried));
+    if (reload->plans == NULL || reload->tried == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        reload->plans[i] = (struct plan){.reload = reload, .settings = &config->listeners[i]};
+        reload->count++;
+        plan_change(&reload->plans[i]);
+    }
+    return 0;
+}
+
+static const struct plan *
+find_plan(const struct reload *reload, const struct listener *listener)
+{
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].listener == listener)
+            return &reload->plans[i];
+    return NULL;
+}
+
+/* ---- sockets ------------------------------------------------------------------------------ */
+
+/* Whether the listener will not need its socket any more. */
+static bool
+gives_up_socket(const struct reload *reload, const struct listener *listener)
+{
+    const struct plan *plan = find_plan(reload, listener);
+
+    if (plan == NULL || plan->change == CHANGE_STOP)
+        return true;
+    return plan->change == CHANGE_GENERATION &&
+           strcmp(plan->settings->address.text, listener_settings(listener)->address.text) != 0;
+}
+
+/* A listener of another name that has the address and gives it up. */
+static struct listener *
+find_donor(const struct plan *plan)
+{
+    const struct supervisor *supervisor = plan->reload->supervisor;
+
+    for (size_t i = 0; i < supervisor->count; i++) {
+        struct listener *listener = supervisor->listeners[i];
+        if (listener != plan->listener && listener_socket(listener)->fd >= 0 &&
+            strcmp(listener_settings(listener)->address.text, plan->settings->address.text) == 0 &&
+            gives_up_socket(plan->reload, listener))
+            return listener;
+    }
+    return NULL;
+}
+
+/* 1: *ret is a new one; 0: the present one stays; else a mistake was added. */
+static int
+find_socket(struct plan *plan, struct listening_socket *ret)
+{
+    const struct settings *settings = plan->settings;
+    struct errors *errors = &plan->reload->errors;
+    _cleanup_free_ char *problem = NULL;
+    size_t mistakes = errors->count;
+    int r;
+
+    if (!plan->added && listener_socket(plan->listener)->fd >= 0 &&
+        socket_stays(listener_settings(plan->listener), settings, errors))
+        return errors->count > mistakes ? -EINVAL : 0;
+    plan->donor = find_donor(plan);
+    r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
+                            : socket_open(settings, ret, &problem);
+    if (r < 0)
+        errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
+                   settings->name, problem == NULL ? strerror(-r) : problem);
+    return r < 0 ? r : 1;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void
+discard_plans(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->count; i++) {
+        struct plan *plan = &reload->plans[i];
+        if (plan->listener != NULL && plan->change == CHANGE_GENERATION)
+            listener_discard(plan->listener);
+        if (plan->added && plan->listener != NULL)
+            supervisor_remove(reload->supervisor, plan->listener);
+        plan->listener = NULL;
+    }
+}
+
+static void
+reload_free(struct reload *reload)
+{
+    check_free(reload->check);
+    errors_done(&reload->errors);
+    config_done(&reload->config);
+    free(reload->plans);
+    free(reload->tried);
+    free(reload);
+}
+
+static void
+log_result(const struct reload *reload, int error, size_t changed)
+{
+    for (size_t i = 0; i < reload->errors.count; i++)
+        log_message(error < 0 ? LOG_ERR : LOG_WARNING, "%s", reload->errors.texts[i]);
+    if (error < 0)
+        log_error("reload failed: %s; nothing has changed",
+                  errors_any(&reload->errors) ? "the configuration cannot be served"
+                                              : strerror(-error));
+    else
+        log_notice("reloaded: %zu listeners, %zu of them new or changed", reload->supervisor->count,
+                   changed);
+}
+
+/* Tells everybody, whatever became of it, and lets go. */
+static void
+finish(struct reload *reload, int error)
+{
+    struct supervisor *supervisor = reload->supervisor;
+    _cleanup_free_ char *text = NULL;
+    size_t changed = 0;
+
+    for (size_t i = 0; i < reload->count; i++)
+        changed += reload->plans[i].tried;
+    log_result(reload, error, changed);
+    if (errors_any(&reload->errors))
+        text = errors_join(&reload->errors);
+    supervisor->reload = NULL;
+    if (!supervisor->stopping)
+        notify_ready();
+    if (reload->done != NULL)
+        reload->done(reload->userdata, error, text);
+    reload_free(reload);
+    supervisor_review(supervisor);
+}
+
+static void
+fail(struct reload *reload, int error)
+{
+    if (reload->stage != STAGE_SETTLING)
+        discard_plans(reload);
+    finish(reload, error);
+}
+
+/* ---- changing ------------------------------------------------------------------------------- */
+
+static void
+remove_missing(struct reload *reload)
+{
+    struct supervisor *supervisor = reload->supervisor;
+
+    for (size_t i = 0; i < supervisor->count; i++) {
+        struct listener *listener = supervisor->listeners[i];
+        if (find_plan(reload, listener) != NULL)
+            continue;
+        log_listener(listener_settings(listener)->name, LOG_NOTICE,
+                     "removed from the configuration");
+        orders_abandon(supervisor, listener, -ECANCELED,
+                       "it was removed from the configuration meanwhile");
+        listener_stop(listener, true);
+        supervisor_remove(supervisor, listener);
+    }
+}
+
+static void
+change_settings(const struct plan *plan)
+{
+    if (listener_adopt_settings(plan->listener, plan->settings) < 0)
+        log_listener(plan->settings->name, LOG_ERR, "out of memory: it keeps its old settings");
+}
+
+static void
+change_one(struct plan *plan)
+{
+    struct listener *listener = plan->listener;
+
+    switch (plan->change) {
+    case CHANGE_NOTHING:
+        change_settings(plan);
+        listener_heal(listener);
+        break;
+    case CHANGE_SETTINGS:
+        change_settings(plan);
+        break;
+    case CHANGE_STOP:
+        log_listener(plan->settings->name, LOG_NOTICE, "disabled by the configuration");
+        listener_stop(listener, true);
+        change_settings(plan);
+        break;
+    case CHANGE_GENERATION:
+        listener_commit(listener);
+        if (socket_apply(listener_socket(listener), plan->settings) < 0)
+            log_listener(plan->settings->name, LOG_WARNING,
+                         "cannot change the socket's options: %m");
+        break;
+    }
+}
+
+static void
+change(struct reload *reload)
+{
+    struct supervisor *supervisor = reload->supervisor;
+    struct listener **listeners = calloc(reload->count + 1, sizeof(struct listener *));
+
+    if (listeners == NULL) {
+        fail(reload, -ENOMEM);
+        return;
+    }
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].donor != NULL)
+            socket_hand_over(listener_socket(reload->plans[i].donor),
+                             listener_next_socket(reload->plans[i].listener));
+    supervisor->host.spawn = reload->spawn;
+    remove_missing(reload);
+    for (size_t i = 0; i < reload->count; i++) {
+        change_one(&reload->plans[i]);
+        listeners[i] = reload->plans[i].listener;
+    }
+    free(supervisor->listeners);
+    supervisor->listeners = listeners;
+    supervisor->count = reload->count;
+
+    supervisor_log_change(supervisor, &reload->config);
+    config_done(&supervisor->loaded);
+    supervisor->loaded = reload->config;
+    supervisor->config = &supervisor->loaded;
+    if (!supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
+    reload->config = (struct config){0};
+    reload->stage = STAGE_SETTLING;
+}
+
+/* ---- preparing --------------------------------------------------------------------------------
+ */
+
+/* Each line of text is a mistake; those found in the file come with their places. */
+static void
+note_failure(struct plan *plan, int error, const char *text)
+{
+    const struct settings *settings = plan->settings;
+    struct errors *errors = &plan->reload->errors;
+
+    while (*text != '\0') {
+        int size = (int)strcspn(text, "\n");
+        if (size > 0 && error == -EINVAL)
+            errors_add(errors, NULL, 0, "%.*s", size, text);
+        else if (size > 0)
+            errors_add(errors, settings->file, settings->line, "listeners.%s: %.*s", settings->name,
+                       size, text);
+        text += size;
+        text += *text == '\n';
+    }
+}
+
+/* In the middle of the listener's own doing: what follows is done by reload_step(). */
+static void
+on_prepared(struct listener *listener, int error, const char *text, void *userdata)
+{
+    struct plan *plan = userdata;
+
+    (void)listener;
+    plan->preparing = false;
+    if (error < 0) {
+        plan->reload->error = error;
+        note_failure(plan, error, text);
+    }
+    supervisor_review(plan->reload->supervisor);
+}
+
+static int
+prepare_one(struct plan *plan)
+{
+    struct reload *reload = plan->reload;
+    struct listening_socket socket = LISTENING_SOCKET_NONE;
+    int r = 0;
+
+    if (plan->added)
+        r = listener_new(&reload->supervisor->host, plan->settings, &plan->listener);
+    if (r < 0 || plan->change != CHANGE_GENERATION)
+        return r;
+    r = find_socket(plan, &socket);
+    if (r < 0)
+        return 0; /* all mistakes are wanted */
+    r = listener_prepare(plan->listener, plan->settings, &reload->spawn, r == 1 ? &socket : NULL,
+                         on_prepared, plan);
+    plan->preparing = r == 0;
+    socket_close(&socket);
+    if (r < 0)
+        errors_add(&reload->errors, plan->settings->file, plan->settings->line,
+                   "listeners.%s: cannot start a worker: %s", plan->settings->name, strerror(-r));
+    return 0;
+}
+
+static void
+prepare(struct reload *reload)
+{
+    reload->stage = STAGE_PREPARING;
+    for (size_t i = 0; i < reload->count && reload->error == 0; i++)
+        reload->error = prepare_one(&reload->plans[i]);
+}
+
+static bool
+any_preparing(const struct reload *reload)
+{
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].preparing)
+            return true;
+    return false;
+}
+
+static void
+on_checked(int error, struct errors *errors, void *userdata)
+{
+    struct reload *reload = userdata;
+
+    reload->checked = true;
+    reload->error = error;
+    errors_move(&reload->errors, errors);
+    supervisor_review(reload->supervisor);
+}
+
+static int
+check(struct reload *reload)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].tried)
+            reload->tried[count++] = reload->plans[i].settings;
+    return check_new(reload->supervisor->event, &reload->spawn, reload->tried, count, on_checked,
+                     reload, &reload->check);
+}
+
+/* ---- settling -----------------------------------------------------------------------------------
+ */
+
+static bool
+all_settled(const struct reload *reload)
+{
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].change == CHANGE_GENERATION &&
+            !listener_is_settled(reload->plans[i].listener))
+            return false;
+    return true;
+}
+
+/* A new generation that was ready may still have died. It is said, and being replaced. */
+static void
+note_unserved(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct plan *plan = &reload->plans[i];
+        enum listener_state state = listener_state(plan->listener);
+        if (plan->change == CHANGE_GENERATION && state != LISTENER_SERVING)
+            errors_add(&reload->errors, NULL, 0, "listeners.%s: %s",
+                       listener_settings(plan->listener)->name, listener_state_name(state));
+    }
+}
+
+static void
+settle(struct reload *reload)
+{
+    if (!all_settled(reload))
+        return;
+    note_unserved(reload);
+    finish(reload, 0);
+}
+
+void
+reload_step(struct supervisor *supervisor)
+{
+    struct reload *reload = supervisor->reload;
+
+    if (reload == NULL || (reload->stage == STAGE_CHECKING && !reload->checked))
+        return;
+    if (reload->stage != STAGE_SETTLING && (reload->error != 0 || errors_any(&reload->errors))) {
+        fail(reload, reload->error != 0 ? reload->error : -EINVAL);
+        return;
+    }
+    if (reload->stage == STAGE_CHECKING) {
+        prepare(reload);
+        supervisor_review(supervisor);
+    } else if (reload->stage == STAGE_PREPARING && !any_preparing(reload)) {
+        change(reload);
+        supervisor_review(supervisor);
+    } else if (reload->stage == STAGE_SETTLING) {
+        settle(reload);
+    }
+}
+
+/* ---- beginning
+ * ------------------------------------------------------------------------------------ */
+
+void
+reload_abort(struct supervisor *supervisor, int error, const char *why)
+{
+    struct reload *reload = supervisor->reload;
+
+    if (reload == NULL)
+        return;
+    if (reload->stage == STAGE_SETTLING) {
+        finish(reload, 0); /* it is what goes on, or ends, from here */
+        return;
+    }
+    errors_add(&reload->errors, NULL, 0, "%s", why);
+    fail(reload, error);
+}
+
+void
+reload_forget(struct reload *reload, const void *userdata)
+{
+    if (reload->userdata == userdata)
+        reload->done = NULL;
+}
+
+/* Everything that can be found out at once. */
+static int
+read_configuration(struct reload *reload)
+{
+    struct supervisor *supervisor = reload->supervisor;
+    const struct supervisor_options *options = &supervisor->options;
+    int r = options->load(&reload->config, &reload->errors, options->userdata);
+
+    if (r < 0)
+        return r;
+    supervisor_log_check(supervisor, &reload->config, &reload->errors);
+    adopt_check(&reload->config, &reload->errors);
+    if (errors_any(&reload->errors))
+        return -EINVAL;
+    reload->spawn = supervisor->host.spawn;
+    reload->spawn.sink = supervisor_log_sink(&reload->config);
+    reload->spawn.access = reload->config.log.access;
+    r = make_plans(reload);
+    return r < 0 ? r : check(reload);
+}
+
+int
+supervisor_reload(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    if (supervisor->stopping)
+        return -ESHUTDOWN;
+    if (supervisor->reload != NULL || !supervisor->ready || orders_prepare(supervisor))
+        return -EBUSY;
+    if (supervisor->options.load == NULL)
+        return -ENOTSUP;
+    struct reload *reload = calloc(1, sizeof(*reload));
+    if (reload == NULL)
+        return -ENOMEM;
+    reload->supervisor = supervisor;
+    reload->done = done;
+    reload->userdata = userdata;
+    supervisor->reload = reload;
+    notify_reloading();
+    int r = read_configuration(reload);
+    if (r < 0)
+        fail(reload, r);
+    return 0;
+}
