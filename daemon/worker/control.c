@@ -185,7 +185,7 @@ read_channel(struct control *control)
     if (result == -EAGAIN || result == -EBADMSG)
         return;
     if (server_phase(server) < PHASE_DRAINING)
-        log_warning("the supervisor is gone; emptying what runs");
+        log_warning("the supervisor is gone; finishing what runs");
     drain(control, server->settings.drain_timeout);
     server->channel = -1; /* poll() ignores it; the descriptor stays until the end */
 }
