@@ -59,7 +59,7 @@ struct counters {
     _Atomic int32_t retire;      /* so many idle contexts may end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
-    _Atomic uint32_t emptying;   /* draining, but what is in the socket's queue is still accepted */
+    _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
@@ -73,6 +73,8 @@ int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd)
 /* Maps an inherited one. Checks its size against its slot_count. */
 int counters_attach(int fd, struct counters **ret_counters);
 /* slots: the creator's own count, not the mapped one. NULL is fine. */
+/* Maps one that we made ourselves, with so many slots; looks at its size only. */
+int counters_attach_own(int fd, uint32_t slots, struct counters **ret_counters);
 void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {

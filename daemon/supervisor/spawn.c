@@ -296,7 +296,10 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         counters_detach(counters, slots);
         return r;
     }
-    *ret =
-        (struct spawned){.pid = r, .channel = take_fd(ours), .counters = counters, .slots = slots};
+    *ret = (struct spawned){.pid = r,
+                            .channel = take_fd(ours),
+                            .counters_fd = take_fd(counters_fd),
+                            .counters = counters,
+                            .slots = slots};
     return 0;
 }

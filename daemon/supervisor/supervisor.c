@@ -266,8 +266,11 @@ on_reload_signal(struct supervisor *supervisor, const char *name)
 static void
 on_upgrade_signal(struct supervisor *supervisor, const char *name)
 {
-    (void)supervisor;
-    log_notice("%s: upgrade is not supported by this version", name);
+    int r = supervisor_upgrade(supervisor, on_reload_done, supervisor);
+
+    if (r < 0)
+        log_error("%s: cannot upgrade: %s", name,
+                  r == -EBUSY ? "something else is under way" : strerror(-r));
 }
 
 static const struct {
@@ -334,6 +337,48 @@ make_loop(struct supervisor *supervisor)
     return r;
 }
 
+static size_t
+count_workers(const struct upgrade_listener *listener)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < listener->generation_count; i++)
+        count += listener->generations[i].worker_count;
+    return count;
+}
+
+/* Goes on where this process was as another program. */
+static int
+import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
+{
+    size_t workers = 0;
+
+    supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
+    if (supervisor->listeners == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < state->listener_count; i++) {
+        const struct upgrade_listener *inherited = &state->listeners[i];
+        struct listener *listener;
+        int r = listener_new(&supervisor->host, &inherited->settings, &listener);
+        if (r < 0)
+            return r;
+        if (inherited->removed)
+            supervisor_remove(supervisor, listener);
+        else
+            supervisor->listeners[supervisor->count++] = listener;
+        listener_import(listener, inherited);
+        workers += count_workers(inherited);
+    }
+    log_notice("upgraded to sockserverd " SOCKSERVERD_VERSION
+               ": %zu listeners and %zu workers go on; reloading",
+               supervisor->count, workers);
+    supervisor->host.configuration_errors = NULL;
+    supervisor->ready = true;
+    supervisor->reload_again = true; /* every listener gets workers of the new program */
+    notify_ready();
+    return 0;
+}
+
 static int
 make_listeners(struct supervisor *supervisor)
 {
@@ -364,6 +409,7 @@ start_listeners(struct supervisor *supervisor)
 static void
 release(struct supervisor *supervisor)
 {
+    upgrade_free(supervisor->upgrade);
     control_free(supervisor->control);
     orders_free(supervisor);
     for (size_t i = 0; i < supervisor->count; i++)
@@ -379,23 +425,28 @@ release(struct supervisor *supervisor)
 }
 
 static int
-serve(struct supervisor *supervisor)
+serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 {
     int r = make_loop(supervisor);
 
     if (r < 0)
         return r;
     supervisor->host.event = supervisor->event;
-    if ((r = make_listeners(supervisor)) < 0)
+    r = inherited != NULL ? import_listeners(supervisor, inherited) : make_listeners(supervisor);
+    if (r < 0)
         return r;
+    if (inherited != NULL)
+        adopt_discard(supervisor->config);
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
     if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
         return r;
     if (!supervisor->options.once)
         control_configure(supervisor->control, supervisor->config);
-    notify_starting(START_USEC);
-    start_listeners(supervisor);
+    if (inherited == NULL) {
+        notify_starting(START_USEC);
+        start_listeners(supervisor);
+    }
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
     return 0;
@@ -403,7 +454,7 @@ serve(struct supervisor *supervisor)
 
 /* Those that systemd or an earlier process of ours passed. */
 static int
-take_passed_sockets(const struct config *config)
+take_passed_sockets(const struct config *config, bool upgraded)
 {
     struct errors mistakes = {0};
     int r = adopt_begin();
@@ -412,6 +463,8 @@ take_passed_sockets(const struct config *config)
         log_error("cannot take the passed sockets: %s", strerror(-r));
         return -ECANCELED;
     }
+    if (upgraded)
+        return 0; /* they are for the listeners of before; the reload looks at the configuration */
     adopt_check(config, &mistakes);
     for (size_t i = 0; i < mistakes.count; i++)
         log_error("%s", mistakes.texts[i]);
@@ -426,11 +479,15 @@ int
 supervisor_run(const struct config *config, const struct supervisor_options *options)
 {
     struct supervisor supervisor = {.config = config, .options = *options};
+    struct upgrade_state inherited = {0};
     int r = supervisor_log_open(config);
 
     if (r < 0)
         return r;
-    if ((r = take_passed_sockets(config)) < 0)
+    int upgraded = upgrade_receive(&inherited);
+    if (upgraded < 0)
+        log_error("cannot go on with what runs: %s; starting anew", strerror(-upgraded));
+    if ((r = take_passed_sockets(config, upgraded > 0)) < 0)
         return r;
     supervisor.host = (struct listener_host){
         .spawn = {.sink = supervisor_log_sink(config),
@@ -441,7 +498,8 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
         .changed = on_changed,
         .userdata = &supervisor,
     };
-    r = serve(&supervisor);
+    r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
+    upgrade_state_done(&inherited);
     if (r < 0)
         log_error("cannot go on: %s", strerror(-r));
     else if (supervisor.result == 0)

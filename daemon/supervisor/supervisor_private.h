@@ -16,6 +16,7 @@
 #include "supervisor/listener.h"
 #include "supervisor/operations.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/upgrade.h"
 
 struct order;
 struct reload;
@@ -36,6 +37,7 @@ struct supervisor {
     size_t removed_count;
 
     struct reload *reload; /* the one that runs, or NULL */
+    struct upgrade *upgrade; /* the one that is tried, or NULL */
     bool reload_again;     /* SIGHUP came meanwhile */
     struct order *orders;  /* about single listeners, that are not done */
 

@@ -27,9 +27,9 @@ static void
 format_header(char header[HEADER_SIZE])
 {
     memset(header, 0, HEADER_SIZE);
-    (void)snprintf(header, HEADER_SIZE, "sockserverd hand-over %d: counters %zu, slot %zu, sums %zu",
-                   UPGRADE_VERSION, sizeof(struct counters), sizeof(struct slot),
-                   sizeof(struct counter_sums));
+    (void)snprintf(header, HEADER_SIZE,
+                   "sockserverd hand-over %d: counters %zu, slot %zu, sums %zu", UPGRADE_VERSION,
+                   sizeof(struct counters), sizeof(struct slot), sizeof(struct counter_sums));
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -84,10 +84,9 @@ static void
 put_worker(struct writer *writer, const struct upgrade_worker *worker)
 {
     const uint64_t numbers[] = {
-        (uint64_t)worker->pid, (uint64_t)worker->channel, (uint64_t)worker->counters,
-        worker->slots,         worker->state,             worker->deadline,
-        worker->serving_since, worker->pings,             worker->stopped,
-        worker->asked_to_end,
+        (uint64_t)worker->pid, (uint64_t)worker->channel, (uint64_t)worker->counters, worker->slots,
+        worker->state,         worker->deadline,          worker->serving_since,      worker->pings,
+        worker->stopped,       worker->asked_to_end,
     };
 
     put(writer, numbers, sizeof(numbers));
@@ -108,6 +107,7 @@ static void
 put_listener(struct writer *writer, const struct upgrade_listener *listener)
 {
     put_settings(writer, &listener->settings);
+    put_number(writer, listener->removed);
     put_number(writer, listener->goal);
     put_number(writer, listener->number);
     put_number(writer, listener->restarts);
@@ -234,6 +234,7 @@ static void
 get_listener(struct reader *reader, struct upgrade_listener *ret)
 {
     get_settings(reader, &ret->settings);
+    ret->removed = get_number(reader, 1);
     ret->goal = (uint32_t)get_number(reader, 2);
     ret->number = (uint32_t)get_number(reader, UINT32_MAX);
     ret->restarts = get_number(reader, UINT64_MAX);

@@ -40,6 +40,7 @@ struct upgrade_generation {
 
 struct upgrade_listener {
     struct settings settings;
+    bool removed;  /* from the configuration; it drains */
     uint32_t goal; /* enum listener_goal */
     uint32_t number;
     uint64_t restarts;

@@ -25,8 +25,8 @@ ss_cancelled(struct ss_request *request)
 {
     const struct ss_server *server = request->server;
 
-    if (server_phase(server) >= PHASE_DRAINING || server->terminated ||
-        slot_is_cancelled(request->slot))
+    if (server_phase(server) >= PHASE_DRAINING || counter_get(server->counters->emptying) != 0 ||
+        server->terminated || slot_is_cancelled(request->slot))
         return true;
     return request->deadline != FOREVER && monotonic_now() >= request->deadline;
 }

@@ -98,29 +98,35 @@ drain(struct control *control, double seconds)
         control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
 }
 
-/* What waits in the socket's queue is still accepted; nobody new gets into it any more. */
+/*
+ * A drain that begins when the socket's queue is empty. Nobody new gets into
+ * it (the supervisor sees to that), and requests know that they should end.
+ */
 static void
 empty_queue(struct control *control, double seconds)
 {
     struct ss_server *server = control->server;
 
-    if (server_phase(server) == PHASE_SERVING && server->transport->stream)
-        atomic_store(&server->counters->emptying, 1);
-    drain(control, seconds);
+    if (server_phase(server) != PHASE_SERVING || !server->transport->stream || seconds <= 0) {
+        drain(control, seconds);
+        return;
+    }
+    control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+    counter_set(server->counters->emptying, 1);
 }
 
 /* Whether the queue still holds connections that are to be accepted. */
 static bool
-empties(const struct control *control)
+empties(struct control *control)
 {
     const struct ss_server *server = control->server;
     struct pollfd queue = {.fd = server->socket, .events = POLLIN};
 
-    if (atomic_load(&server->counters->emptying) == 0)
+    if (counter_get(server->counters->emptying) == 0 || server_phase(server) != PHASE_SERVING)
         return false;
-    if (server_phase(server) == PHASE_DRAINING && poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
+    if (poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
         return true;
-    atomic_store(&server->counters->emptying, 0);
+    drain(control, (double)(control->drain_until - monotonic_now()) / 1e9);
     return false;
 }
 
@@ -341,13 +347,12 @@ static bool
 nudge(struct control *control)
 {
     struct ss_server *server = control->server;
+    bool emptying = empties(control);
     enum server_phase phase = server_phase(server);
-    unsigned nudged = 0;
+    unsigned nudged = emptying;
 
-    if (empties(control))
-        return true;
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
-        nudged = interrupt_contexts(server, 1u << SLOT_IDLE);
+        nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0)
         tell_stopped(control);
     if (phase == PHASE_CUT)

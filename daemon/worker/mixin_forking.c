@@ -441,7 +441,7 @@ forking_run(struct ss_server *server, struct control *control)
     request_reserve(zygote.request);
     prepare_signals(server);
     look_after(&zygote);
-    while (server_accepts(server) || zygote.running > 0) {
+    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
         if (!control_turn(control)) {
             end_children(&zygote);
             break;

@@ -62,12 +62,7 @@ server_phase(const struct ss_server *server)
 static inline bool
 server_accepts(const struct ss_server *server)
 {
-    enum server_phase phase = server_phase(server);
-
-    if (server->terminated)
-        return false;
-    return phase == PHASE_SERVING ||
-           (phase == PHASE_DRAINING && atomic_load(&server->counters->emptying) != 0);
+    return server_phase(server) == PHASE_SERVING && !server->terminated;
 }
 
 /* Whether its mixin looks for connections itself, and gives each to a child of its own. */

@@ -149,7 +149,7 @@ linger(struct ss_request *request)
 {
     int64_t until = monotonic_after(LINGER_SECONDS);
     ssize_t left = LINGER_BYTES;
-    bool unread = false;
+    bool unread = request->input.start < request->input.end; /* so there may be more to come */
     char waste[4096];
 
     while (left > 0) {

@@ -116,11 +116,12 @@ timers_expire(struct timers *timers, int64_t now)
 {
     while (timers->count > 0 && timers->heap[1]->key <= now) {
         struct timer *timer = timers->heap[1];
-        if (timer->until == FOREVER || timer->until <= now) {
-            bool due = timer->until != FOREVER;
+        if (timer->until == timer->key) {
             timers_remove(timers, timer);
-            if (due)
-                return timer;
+            return timer;
+        }
+        if (timer->until == FOREVER) {
+            timers_remove(timers, timer);
         } else {
             timer->key = timer->until;
             sift_down(timers, timer);

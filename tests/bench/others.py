@@ -1,1 +1,167 @@
-OTHERS = {}
+# SPDX-License-Identifier: MIT
+"""What is not requests per CPU second: latency, pipelining, memory, start times.
+
+Each function takes the options of the command line and returns a title and rows of (name, value,
+wanted, unit, note). The wanted is the most, but for the unit "x", where it is the least.
+"""
+import json
+import statistics
+import subprocess
+import time
+
+import figures
+from cgroup import new_group, pss_kib
+from server import BUILD, LOAD_CPU, PROJECT, RUN, Failed, Server, missing
+
+
+def _measured(name, scheme, connections, measure):
+    """measure(server) of a fresh server: its value, or None and why not."""
+    if missing(name):
+        return None, "not installed"
+    server = None
+    try:
+        server = Server(name, scheme, connections)
+        return measure(server), ""
+    except Failed as error:
+        return None, str(error)
+    finally:
+        if server:
+            server.stop()
+
+
+def _tail_latency(server, rate, options):
+    """The 99.9th percentile, in us, of messages sent at a fixed rate; median of rounds."""
+    load = f"echo {{address}} -k {figures.LATENCY_CONNECTIONS} -r {rate:.0f}"
+    return statistics.median(server.load(load, options.seconds)["p999"]
+                             for _ in range(options.rounds))
+
+
+def latency(options):
+    rows = []
+    for name, limit in figures.LATENCIES.items():
+        def full_speed(server):
+            return server.load(f"echo {{address}} -k {figures.LATENCY_CONNECTIONS}", 1)["rate"]
+
+        rate, why = _measured(limit, "tcp", 64, full_speed)
+        tails = [_measured(each, "tcp", 64, lambda s: _tail_latency(s, rate / 2, options))
+                 if rate else (None, why) for each in (name, limit)]
+        (own, why), (least, _) = tails
+        ratio = own / least if own and least else None
+        rows.append((f"{name}: times {limit}", ratio, figures.LATENCY_RATIO, "",
+                     why or f"{own:.0f} and {least:.0f} us at {rate / 2:,.0f}/s"))
+    return f"p99.9 latency, {figures.LATENCY_CONNECTIONS} connections at half load", rows
+
+
+def pipelining(options):
+    def per_cpu_second(work):
+        return lambda server: 1e6 / statistics.median(
+            server.slice(work, options.seconds)["cpu_us"] for _ in range(options.rounds))
+
+    rows = []
+    for name in figures.PIPELINED:
+        one, why = _measured(name, "tcp", 64, per_cpu_second("lines"))
+        many, _ = _measured(name, "tcp", 64, per_cpu_second("pipelined"))
+        rows.append((name, many / one if one and many else None, figures.PIPELINED_RATIO, "x",
+                     why or f"{many:,.0f} and {one:,.0f} lines per CPU second"))
+    return "lines per CPU second, 16 to a segment, over one at a time", rows
+
+
+def memory(options):
+    rows = []
+    for name, (connections, most, limit, more) in figures.IDLE.items():
+        connections = connections if options.full else min(connections, 2000)
+        own, why = _measured(name, "tcp", connections, lambda s: s.idle_kib(connections))
+        if limit and own is not None:
+            least, why = _measured(limit, "tcp", connections, lambda s: s.idle_kib(connections))
+            most = least + more if least is not None else None
+            why = why or f"{limit}: {least:.1f}"
+        rows.append((f"{name}, {connections:,} connections", own, most or 0, "KiB", why))
+    return "PSS of an idle TCP connection after one echo", rows
+
+
+def crowd(options):
+    """CPU per message with a crowd of idle connections around a few active ones."""
+    name = "sockserverd coroutine"
+
+    def cpu_us(server, active):
+        return statistics.median(
+            result["gauge"] / 1000 / result["done"] for result in
+            (server.load(f"echo {{address}} -k {active}", options.seconds)
+             for _ in range(options.rounds)))
+
+    def measure(server):
+        if not server.group.gauge:
+            raise Failed("needs a cgroup of version 1")
+        alone = cpu_us(server, 64)
+        client = subprocess.Popen(
+            ["taskset", "-c", str(LOAD_CPU), str(BUILD / "load"), "idle", server.address, "-e",
+             "-N", str(figures.CROWD - figures.CROWD_ACTIVE), "-t", "300"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        json.loads(client.stdout.readline())
+        try:
+            return cpu_us(server, figures.CROWD_ACTIVE) / alone
+        finally:
+            client.stdin.close()
+            client.wait(timeout=60)
+
+    value, why = _measured(name, "tcp", figures.CROWD, measure)
+    return (f"CPU per message, {figures.CROWD_ACTIVE} active of {figures.CROWD:,} connections, "
+            "over that of 64", [(name, value, figures.CROWD_RATIO, "", why)])
+
+
+def start(options):
+    rows = []
+    for name in figures.START_SERVERS:
+        if missing(name):
+            continue
+        times = []
+        for _ in range(options.rounds):
+            server = Server(name, "tcp", start=False)
+            try:
+                times.append(server.cold_ms())
+            except Failed:
+                pass
+            finally:
+                server.stop()
+        own = name.startswith("sockserverd")
+        rows.append((name, statistics.median(times) if times else None,
+                     figures.START_MS if own else float("inf"), "ms", ""))
+    return "from exec to the first answer", rows
+
+
+def many_listeners(options):
+    """200 listeners: the time until all serve, and the memory of an idle worker."""
+    path, log = RUN / "many.conf", RUN / "many.log"
+    listeners = "\n".join(
+        f'l{i} = {{ address = "tcp://127.0.0.1:0"; plugin = "echo"; mixin = "threading"; }};'
+        for i in range(figures.LISTENERS))
+    path.write_text(f'plugin_path = "{PROJECT}/build/plugins";\ncontrol = {{ path = "{RUN}/many"; }};\n'
+                    'log = { target = "stderr"; access = false; };\n'
+                    f"listeners = {{\n{listeners}\n}};\n")
+    group = new_group()
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(PROJECT / "build/bin/sockserverd"), "-c", str(path)],
+                                   stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   preexec_fn=group.enter)
+    group.session = process.pid
+    try:
+        while log.read_bytes().count(b"listening on") < figures.LISTENERS:
+            if process.poll() is not None or time.monotonic() - began > 60:
+                return "200 listeners", [("start", None, figures.LISTENERS_MS, "ms", "no start")]
+            time.sleep(0.005)
+        elapsed = (time.monotonic() - began) * 1000
+        time.sleep(0.5)
+        workers = [pid for pid in group.pids() if pid != process.pid]
+        mib = statistics.median(pss_kib(pid) for pid in workers) / 1024
+    finally:
+        group.end()
+        process.wait()
+        group.remove()
+    return f"{figures.LISTENERS} listeners", [
+        ("until all listen", elapsed, figures.LISTENERS_MS, "ms", "all CPUs"),
+        ("PSS of an idle worker", mib, figures.WORKER_MIB, "MiB", f"{len(workers)} workers")]
+
+
+OTHERS = {"latency": latency, "pipelining": pipelining, "memory": memory, "crowd": crowd,
+          "start": start, "listeners": many_listeners}

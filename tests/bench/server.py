@@ -93,7 +93,7 @@ class Server:
         mode = "dgram" if self.scheme in ("udp", "unixgram") else "conn"
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
-            if self._reachable() and self.load(f"{mode} {{address}} -k 1 -n 1 -c len", 0.3)["done"]:
+            if self._reachable() and self.load(f"{mode} {{address}} -k 1 -n 1 -c length", 0.3)["done"]:
                 if connections > 64 and ("Apache" in self.name or "kept" in self.name):
                     time.sleep(1 + connections / 1000)  # its pool is still growing
                 return

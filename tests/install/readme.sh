@@ -8,7 +8,7 @@ source=$1 build=$2
 folder=$(mktemp -d)
 daemon=
 cleanup() {
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
+    [ -z "$daemon" ] || { kill "$daemon" && wait "$daemon"; } 2>/dev/null || true
     rm -rf "$folder"
 }
 trap cleanup EXIT
@@ -35,6 +35,7 @@ grep -q pkg-config steps || fail "the README does not say how to compile"
 answer=$(sed '/--listen/d' steps | bash -e 2>/dev/null) || fail "the README's steps fail"
 [ "$answer" = HELLO ] || fail "the README's plugin answers \"$answer\" on standard output"
 
+: >log
 # The serving line, with a port of the kernel's choice.
 eval "$(sed -n 's/127.0.0.1:9999/127.0.0.1:0/; s/.*--listen.*/& 2>log \&/p' steps)"
 daemon=$!

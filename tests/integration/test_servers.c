@@ -305,6 +305,7 @@ worker_names_say_listener_and_mixin(void **state)
     const struct server_case *server = *state;
     const char *name = strcmp(server->mixin, "none") == 0        ? "worker test-main\n"
                        : strcmp(server->mixin, "threading") == 0 ? "worker test-thread-"
+                       : strcmp(server->mixin, "coroutine") == 0 ? "worker test-coroutine-"
                                                                  : "worker test-child-";
     struct daemon *daemon = serve(state, "good_command", "");
 
@@ -392,7 +393,9 @@ RUN_TESTS(TEST_EACH_SERVER(c01_to_c12_serves_three_clients_in_turn),
           TEST_CASE(c68_without_a_mixin_the_second_client_waits, "unix", "none"),
           TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "tcp", "threading"),
           TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "tcp", "forking"),
+          TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "tcp", "coroutine"),
           TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "unix", "threading"),
+          TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "unix", "coroutine"),
           TEST_CASE(with_a_mixin_the_second_client_is_served_beside_the_first, "unix", "forking"),
           TEST_EACH_STREAM(c69_request_data_is_private_and_listener_data_is_shared),
           TEST_EACH_MIXIN(c51_unix_peer_is_known_by_its_credentials, "unix"),

@@ -162,7 +162,8 @@ static void
 a_killed_supervisor_leaves_no_process(void **state)
 {
     const struct server_case *server = *state;
-    const char *more = strcmp(server->mixin, "none") == 0 ? "" : "spare = 2;";
+    bool spares = strcmp(server->mixin, "threading") == 0 || strcmp(server->mixin, "forking") == 0;
+    const char *more = spares ? "spare = 2;" : "";
     struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_command", more);
     pid_t worker = daemon_worker(daemon);
     double began;

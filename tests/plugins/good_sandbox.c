@@ -19,7 +19,7 @@
 #include <sockserver/plugin.h>
 
 SS_PLUGIN(.name = "good_sandbox", .summary = "tries what is forbidden", .transports = SS_STREAM,
-          .mixins = SS_THREADING)
+          .mixins = SS_THREADING | SS_COROUTINE)
 
 static int
 try_mount(void)

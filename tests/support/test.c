@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "support/client.h"
 #include "support/daemon.h"
+#include "support/load.h"
 #include "support/manager.h"
 
 static void **kept;
@@ -132,6 +133,7 @@ test_done(void **state)
     int problems;
 
     (void)state;
+    load_stop_all();
     client_close_all();
     problems = daemon_end_all();
     manager_end();

@@ -40,7 +40,7 @@ bool scheme_is_stream(const char *scheme);
 /* clang-format on */
 #define TEST_EACH_MIXIN(function, scheme)                                                          \
     TEST_CASE(function, scheme, "none"), TEST_CASE(function, scheme, "threading"),                 \
-        TEST_CASE(function, scheme, "forking")
+        TEST_CASE(function, scheme, "forking"), TEST_CASE(function, scheme, "coroutine")
 #define TEST_EACH_STREAM(function)                                                                 \
     TEST_EACH_MIXIN(function, "tcp"), TEST_EACH_MIXIN(function, "unix")
 #define TEST_EACH_DATAGRAM(function)                                                               \

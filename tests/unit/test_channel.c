@@ -2,19 +2,12 @@
 /*
  * test_channel.c - messages that arrive whole, junk that does not, and no descriptor left behind
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "worker_fixture.h"
 
-#include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/channel.h"
 
@@ -24,19 +17,6 @@ struct ends {
     int supervisor, worker;
     int descriptors; /* open before the test */
 };
-
-static int
-open_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    int count = -1; /* but for the folder's own */
-
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        count += entry->d_name[0] != '.';
-    (void)closedir(folder);
-    return count;
-}
 
 static int
 make_channel(void **state)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load.h - what the parts of the load generator share
+ *
+ * One thread, epoll, non-blocking sockets, no allocation while measuring.
+ */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define CHUNK 65536
+#define MS    1000000ull /* in nanoseconds, as all times here */
+
+enum check { CHECK_NONE, CHECK_LENGTH, CHECK_SAME, CHECK_UPPER };
+
+struct options {
+    const char *mode, *address, *gauge;
+    long clients, total, size, depth, sources, parked;
+    double seconds, rate;
+    int cpu;
+    enum check check;
+    bool echo_once;
+};
+
+struct peer {
+    struct sockaddr_storage address;
+    socklen_t size;
+    int type;
+    bool inet;
+};
+
+struct counts {
+    uint64_t done, started, errors, retries, lost, late, open;
+};
+
+extern struct options options;
+extern struct peer peer;
+extern struct counts counts;
+extern char *out_bytes, *in_bytes; /* the message, over and over: size + CHUNK bytes */
+extern int ep;
+extern uint64_t t_begin, t_end; /* of the measured interval */
+extern char last_error[64];
+
+/* measure.c */
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+uint64_t now(void);
+void failed(const char *where, int error);
+void record(uint64_t ns);
+void begin(void);
+void report(void);
+
+/* address.c */
+void parse_address(const char *text);
+int dial(void);
+void watch(int fd, int operation, uint32_t events, void *data);
+
+/* stream.c, datagram.c, cold.c: the modes */
+void run_connections(void);
+void run_echo(void);
+void run_idle(void);
+void run_datagrams(void);
+void run_cold(char **command);
+
+#endif
