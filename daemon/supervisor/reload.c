@@ -543,7 +543,8 @@ supervisor_reload(struct supervisor *supervisor, operation_done done, void *user
 {
     if (supervisor->stopping)
         return -ESHUTDOWN;
-    if (supervisor->reload != NULL || !supervisor->ready || orders_prepare(supervisor))
+    if (supervisor->reload != NULL || supervisor->upgrade != NULL || !supervisor->ready ||
+        orders_prepare(supervisor))
         return -EBUSY;
     if (supervisor->options.load == NULL)
         return -ENOTSUP;

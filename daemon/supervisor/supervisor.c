@@ -33,6 +33,7 @@
 
 static void begin_stop(struct supervisor *supervisor);
 static void begin_reload(struct supervisor *supervisor);
+static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
@@ -160,6 +161,8 @@ on_review(sd_event_source *source, void *userdata)
     orders_step(supervisor);
     if (supervisor->reload_again && supervisor->ready && supervisor->reload == NULL)
         begin_reload(supervisor);
+    if (supervisor->upgrade_again && supervisor->ready && supervisor->upgrade == NULL)
+        begin_upgrade(supervisor);
     free_removed(supervisor);
     notify_status(supervisor->listeners, supervisor->count);
     if ((supervisor->stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
@@ -264,13 +267,22 @@ on_reload_signal(struct supervisor *supervisor, const char *name)
 }
 
 static void
-on_upgrade_signal(struct supervisor *supervisor, const char *name)
+begin_upgrade(struct supervisor *supervisor)
 {
     int r = supervisor_upgrade(supervisor, on_reload_done, supervisor);
 
-    if (r < 0)
-        log_error("%s: cannot upgrade: %s", name,
-                  r == -EBUSY ? "something else is under way" : strerror(-r));
+    supervisor->upgrade_again = r == -EBUSY;
+    if (r < 0 && r != -EBUSY && r != -ESHUTDOWN)
+        log_error("cannot upgrade: %s", strerror(-r));
+}
+
+/* What is under way comes to its end first. */
+static void
+on_upgrade_signal(struct supervisor *supervisor, const char *name)
+{
+    log_notice("%s: upgrading", name);
+    if (supervisor->upgrade == NULL)
+        begin_upgrade(supervisor);
 }
 
 static const struct {

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -329,6 +330,105 @@ the_program_has_no_traces_of_it_in_its_workers(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* ---- beside the manager --------------------------------------------------------------- */
+
+static struct daemon *
+start_under(struct manager *manager, const char *file)
+{
+    static const char *arguments[4];
+
+    install();
+    arguments[0] = program();
+    arguments[1] = "-c";
+    arguments[2] = file;
+    return manager_start_program(manager, file, become_copy, arguments);
+}
+
+static int
+listen_somewhere(const char **ret_address)
+{
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(place);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_return_code(bind(fd, (struct sockaddr *)&place, size), errno);
+    assert_return_code(listen(fd, 64), errno);
+    assert_return_code(getsockname(fd, (struct sockaddr *)&place, &size), errno);
+    *ret_address = text_of("tcp://127.0.0.1:%d", ntohs(place.sin_port));
+    return fd;
+}
+
+static void
+the_manager_sees_no_gap(void **state)
+{
+    struct manager *manager = manager_new();
+    const char *address;
+    int fd = listen_somewhere(&address);
+
+    (void)state;
+    manager_pass(manager, "web", fd);
+    struct daemon *daemon = start_under(
+        manager, listeners("web = { address = \"systemd:web\"; plugin = \"good_command\"; };"));
+    manager_wait(manager, "READY=1\n");
+    WAIT_UNTIL(manager_stored_count(manager) == 4); /* three sockets, one path */
+    upgrade(daemon, 1);
+    upgrade(daemon, 2);
+    assert_lacks(manager_heard(manager), "STOPPING=1");
+    assert_lacks(manager_heard(manager), "FDSTOREREMOVE=1\nFDNAME=web");
+    manager_wait(manager, "RELOADING=1\nMONOTONIC_USEC=");
+    assert_int_equal(manager_stored_count(manager), 4);
+    assert_string_equal(daemon_address(daemon, "web"), address);
+    assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    assert_string_equal(client_ask(daemon_address(daemon, "local"), "echo on\n"), "on\n");
+    daemon_expect_stop(daemon);
+    client_close(client_connect(address)); /* the socket unit's still listens */
+    assert_return_code(access(test_path("local.sock"), F_OK), errno);
+    (void)close(fd);
+}
+
+/* What the control socket says about the listener, as JSON. */
+static const char *
+status_of(const char *listener)
+{
+    const char *call = text_of("{\"method\":\"org.sockserver.Control.GetStatus\",\"parameters\":{"
+                               "\"listener\":\"%s\"}}",
+                               listener);
+    int fd = client_connect(text_of("unix://%s", test_path("1.control")));
+
+    client_send_bytes(fd, call, strlen(call) + 1);
+    const char *answer = client_receive(fd);
+    client_close(fd);
+    return answer;
+}
+
+static void
+statistics_go_on(void **state)
+{
+    const char *file = listeners(""), *name = strrchr(file, '/') + 1;
+    struct daemon *daemon = start(file);
+    const char *address = daemon_address(daemon, "threads");
+
+    (void)state;
+    (void)daemon_address(daemon, "forks");
+    (void)daemon_address(daemon, "local");
+    assert_return_code(symlink(test_path(text_of("%.*s.control", (int)strcspn(name, "."), name)),
+                               test_path("1.control")) < 0 &&
+                               errno != EEXIST
+                           ? -1
+                           : 0,
+                       errno);
+    for (size_t i = 0; i < 7; i++)
+        assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    assert_contains(status_of("threads"), "\"accepted\":7,");
+    upgrade(daemon, 1);
+    assert_contains(status_of("threads"), "\"accepted\":7,");
+    assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 3); /* the old workers are gone */
+    assert_contains(status_of("threads"), "\"accepted\":8,");
+    assert_contains(status_of("threads"), "\"generation\":2,");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(open_connections_go_on_in_their_workers),
           TEST(a_worker_that_dies_after_an_upgrade_is_noticed),
@@ -339,4 +439,5 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(a_bad_configuration_is_found_before_the_upgrade),
           TEST(an_upgrade_takes_the_new_configuration),
           TEST(a_unix_path_goes_with_the_daemon_that_made_it), TEST(descriptors_do_not_pile_up),
+          TEST(the_manager_sees_no_gap), TEST(statistics_go_on),
           TEST(the_program_has_no_traces_of_it_in_its_workers))

@@ -193,6 +193,8 @@ struct inheritance {
     size_t count;
     char names[2 * FDS_MAX * 256];
     const char *notify_socket;
+    void (*prepare)(void *userdata); /* or NULL */
+    void *userdata;
 };
 
 static void
@@ -204,20 +206,11 @@ inherit(struct inheritance *inheritance, const struct named *item)
     inheritance->fds[inheritance->count++] = item->fd;
 }
 
-/* In the child: puts the descriptors into their places and says so. */
 static void
-prepare(void *userdata)
+announce(const struct inheritance *inheritance)
 {
-    struct inheritance *inheritance = userdata;
     char number[32];
 
-    for (size_t i = 0; i < inheritance->count; i++)
-        inheritance->fds[i] = fcntl(inheritance->fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
-    for (size_t i = 0; i < inheritance->count; i++)
-        (void)dup2(inheritance->fds[i], FIRST_FD + (int)i);
-    (void)setenv("NOTIFY_SOCKET", inheritance->notify_socket, 1);
-    if (inheritance->count == 0)
-        return;
     (void)snprintf(number, sizeof(number), "%zu", inheritance->count);
     (void)setenv("LISTEN_FDS", number, 1);
     (void)snprintf(number, sizeof(number), "%d", (int)getpid());
@@ -225,8 +218,32 @@ prepare(void *userdata)
     (void)setenv("LISTEN_FDNAMES", inheritance->names, 1);
 }
 
+/* In the child: puts the descriptors into their places and says so. */
+static void
+prepare(void *userdata)
+{
+    struct inheritance *inheritance = userdata;
+
+    for (size_t i = 0; i < inheritance->count; i++)
+        inheritance->fds[i] = fcntl(inheritance->fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
+    for (size_t i = 0; i < inheritance->count; i++)
+        (void)dup2(inheritance->fds[i], FIRST_FD + (int)i);
+    (void)setenv("NOTIFY_SOCKET", inheritance->notify_socket, 1);
+    if (inheritance->count > 0)
+        announce(inheritance);
+    if (inheritance->prepare != NULL)
+        inheritance->prepare(inheritance->userdata);
+}
+
 struct daemon *
 manager_start(struct manager *manager, const char *configuration)
+{
+    return manager_start_program(manager, configuration, NULL, NULL);
+}
+
+struct daemon *
+manager_start_program(struct manager *manager, const char *configuration,
+                      void (*program)(void *userdata), void *userdata)
 {
     struct inheritance *inheritance = keep(calloc(1, sizeof(*inheritance)));
     const char *const arguments[] = {"-c", configuration, NULL};
@@ -235,6 +252,8 @@ manager_start(struct manager *manager, const char *configuration)
     manager->heard_size = 0;
     manager->heard[0] = '\0';
     inheritance->notify_socket = manager->path;
+    inheritance->prepare = program;
+    inheritance->userdata = userdata;
     for (size_t i = 0; i < manager->passed_count; i++)
         inherit(inheritance, &manager->passed[i]);
     for (size_t i = manager->stored_count; i > 0; i--)

@@ -24,6 +24,10 @@ void manager_pass(struct manager *manager, const char *name, int fd);
  * reverse order, as systemd 252 does). */
 struct daemon *manager_start(struct manager *manager, const char *configuration);
 
+/* The same; prepare is called last in the daemon's process, as of daemon_run_prepared(). */
+struct daemon *manager_start_program(struct manager *manager, const char *configuration,
+                                     void (*prepare)(void *userdata), void *userdata);
+
 /* Waits for a notification with this text, since the last start. */
 void manager_wait(struct manager *manager, const char *text);
 /* All notifications since the last start, a line each assignment. */

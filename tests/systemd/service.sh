@@ -7,6 +7,7 @@
 set -u
 source=$1 build=$2
 failures=0
+trap '' PIPE # a client that is reset shall say so, not die
 settings=/etc/sockserverd/sockserverd.conf
 
 # ---- telling --------------------------------------------------------------------------------
