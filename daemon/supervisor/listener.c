@@ -85,56 +85,10 @@ listener_retry_later(struct listener *listener, uint64_t delay_usec)
     arm(listener, listener->retry, delay_usec);
 }
 
-/* ---- generations that leave ----------------------------------------------------------- */
-
-/* It accepts no more, or soon so. Beyond four the oldest has no more time. */
-static void
-let_leave(struct listener *listener, struct generation *generation)
+void
+listener_retry_no_more(struct listener *listener)
 {
-    struct generation **leaving =
-        reallocarray(listener->leaving, listener->leaving_count + 1, sizeof(struct generation *));
-
-    if (leaving == NULL) {
-        generation_free(generation); /* it drains unwatched */
-        return;
-    }
-    listener->leaving = leaving;
-    leaving[listener->leaving_count++] = generation;
-    for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
-        generation_cut(leaving[i]);
-}
-
-static bool
-leaving_have_stopped(const struct listener *listener)
-{
-    for (size_t i = 0; i < listener->leaving_count; i++)
-        if (!generation_has_stopped(listener->leaving[i]))
-            return false;
-    return true;
-}
-
-static void
-forget_the_gone(struct listener *listener)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < listener->leaving_count; i++)
-        if (generation_is_empty(listener->leaving[i]))
-            generation_free(listener->leaving[i]);
-        else
-            listener->leaving[kept++] = listener->leaving[i];
-    listener->leaving_count = kept;
-}
-
-struct generation *
-listener_dismiss(struct listener *listener)
-{
-    struct generation *generation = listener->present;
-
-    listener->present = NULL;
-    if (generation != NULL)
-        let_leave(listener, generation);
-    return generation;
+    disarm(listener->retry);
 }
 
 /* ---- serving ---------------------------------------------------------------------------- */
@@ -196,7 +150,7 @@ serve_if_possible(struct listener *listener)
     if (!can_serve(listener))
         return;
     if (generation_is_serving(listener->present) || listener->former.fd >= 0 ||
-        leaving_have_stopped(listener))
+        listener_leaving_have_stopped(listener))
         begin_serving(listener);
     else
         arm(listener, listener->impatience, IMPATIENCE_USEC);
@@ -233,41 +187,21 @@ end_draining(struct listener *listener)
 void
 listener_proceed(struct listener *listener)
 {
-    forget_the_gone(listener);
-    if (leaving_have_stopped(listener))
+    listener_forget_the_gone(listener);
+    if (listener_leaving_have_stopped(listener))
         socket_give_up(&listener->former);
     if (listener->state != LISTENER_DRAINING) {
         serve_if_possible(listener);
         return;
     }
     /* Once no worker accepts any more, clients are refused instead of being kept waiting. */
-    if (listener->goal == GOAL_STOPPED && leaving_have_stopped(listener))
+    if (listener->goal == GOAL_STOPPED && listener_leaving_have_stopped(listener))
         socket_give_up(&listener->socket);
     if (listener->leaving_count == 0)
         end_draining(listener);
 }
 
 /* ---- starting -------------------------------------------------------------------------- */
-
-static int
-new_generation(struct listener *listener, const struct settings *settings,
-               const struct spawn_options *spawn, struct generation **ret)
-{
-    const struct generation_setup setup = {
-        .event = listener->host->event,
-        .settings = settings,
-        .spawn = spawn,
-        .number = listener->number + 1,
-        .totals = &listener->totals,
-        .handler = listener_on_process,
-        .userdata = listener,
-    };
-    int r = generation_new(&setup, ret);
-
-    if (r == 0)
-        listener->number++;
-    return r;
-}
 
 void
 listener_start_missing(struct listener *listener)
@@ -307,8 +241,8 @@ listener_start_generation(struct listener *listener)
     listener->goal = GOAL_SERVE;
     if (open_socket(listener) < 0)
         return;
-    int r =
-        new_generation(listener, &listener->settings, &listener->host->spawn, &listener->present);
+    int r = listener_new_generation(listener, &listener->settings, &listener->host->spawn,
+                                    &listener->present);
     if (r < 0) {
         listener_fail(listener, strerror(-r));
         return;
@@ -442,106 +376,6 @@ listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd)
         generation_tell(listener->next, order, value, fd);
     for (size_t i = 0; i < listener->leaving_count; i++)
         generation_tell(listener->leaving[i], order, value, fd);
-}
-
-/* ---- another generation -------------------------------------------------------------------- */
-
-int
-listener_prepare(struct listener *listener, const struct settings *settings,
-                 const struct spawn_options *spawn, struct listening_socket *socket,
-                 listener_prepared prepared, void *userdata)
-{
-    if (listener->next != NULL)
-        return -EBUSY;
-    int r = settings_copy(settings, &listener->next_settings);
-    if (r < 0)
-        return r;
-    r = new_generation(listener, settings, spawn, &listener->next);
-    if (r == 0)
-        r = generation_start_missing(listener->next, socket == NULL ? &listener->socket : socket);
-    if (r < 0) {
-        listener_discard(listener);
-        return r;
-    }
-    if (socket != NULL) {
-        listener->next_socket = *socket;
-        *socket = LISTENING_SOCKET_NONE;
-    }
-    listener->prepared = prepared;
-    listener->prepared_userdata = userdata;
-    return 0;
-}
-
-void
-listener_discard(struct listener *listener)
-{
-    struct generation *generation = listener->next;
-
-    listener->next = NULL;
-    settings_done(&listener->next_settings);
-    listener->next_settings = (struct settings){0};
-    socket_close(&listener->next_socket);
-    if (generation == NULL)
-        return;
-    generation_cut(generation);
-    let_leave(listener, generation);
-    listener_proceed(listener);
-}
-
-/* The old socket's queue is answered by the old generation. */
-static bool
-move_socket(struct listener *listener)
-{
-    bool answer_queue = socket_freeze(&listener->socket);
-
-    socket_give_up(&listener->former);
-    listener->former = listener->socket;
-    listener->socket = listener->next_socket;
-    listener->next_socket = LISTENING_SOCKET_NONE;
-    return answer_queue;
-}
-
-void
-listener_commit(struct listener *listener)
-{
-    struct generation *next = listener->next;
-    bool moves = listener->next_socket.fd >= 0, answer_queue = false;
-
-    if (next == NULL)
-        return;
-    disarm(listener->retry);
-    listener->backoff = (struct backoff){0};
-    settings_done(&listener->settings);
-    listener->settings = listener->next_settings;
-    listener->next_settings = (struct settings){0};
-    listener->next = NULL;
-    listener->goal = GOAL_SERVE;
-    listener->start_again = false;
-    if (moves)
-        answer_queue = move_socket(listener);
-    struct generation *old = listener_dismiss(listener);
-    if (old != NULL)
-        generation_drain(old, answer_queue);
-    listener->present = next;
-    if (moves || listener->state != LISTENER_SERVING)
-        listener_enter(listener, LISTENER_STARTING);
-    listener_proceed(listener);
-}
-
-int
-listener_adopt_settings(struct listener *listener, const struct settings *settings)
-{
-    struct settings copy;
-    int r = settings_copy(settings, &copy);
-
-    if (r < 0)
-        return r;
-    if (listener->state == LISTENER_DRAINED &&
-        strcmp(listener->settings.address.text, copy.address.text) != 0)
-        socket_give_up(&listener->socket); /* it will be resumed on the other */
-    settings_done(&listener->settings);
-    listener->settings = copy;
-    return listener->present == NULL ? 0 : generation_adopt_settings(listener->present, settings);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
 /*
  * listener_private.h - what the files of the listener share
  *
- * listener.c takes orders, listener_events.c hears from workers,
- * listener_status.c answers questions.
+ * listener.c takes orders, listener_generations.c exchanges workers,
+ * listener_events.c hears from them, listener_status.c answers questions.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_LISTENER_PRIVATE_H
 #define SOCKSERVERD_SUPERVISOR_LISTENER_PRIVATE_H
@@ -57,14 +57,26 @@ struct listener {
 
 void listener_enter(struct listener *listener, enum listener_state state);
 void listener_retry_later(struct listener *listener, uint64_t delay_usec);
+/* Nothing is tried again by itself. */
+void listener_retry_no_more(struct listener *listener);
 /* Opens the socket if it is not open and starts a generation. */
 void listener_start_generation(struct listener *listener);
 /* Fills the empty places of the present generation. */
 void listener_start_missing(struct listener *listener);
-/* The present generation, if any, is present no more; the caller ends it. */
-struct generation *listener_dismiss(struct listener *listener);
 /* Goes on after something has changed: serves, closes, becomes drained or stopped. */
 void listener_proceed(struct listener *listener);
+
+/* ---- listener_generations.c -------------------------------------------------------------- */
+
+/* With the next number; nothing is started yet. 0 or -ENOMEM. */
+int listener_new_generation(struct listener *listener, const struct settings *settings,
+                            const struct spawn_options *spawn, struct generation **ret);
+/* It accepts no more, or soon so. Beyond four the oldest has no more time. */
+void listener_let_leave(struct listener *listener, struct generation *generation);
+bool listener_leaving_have_stopped(const struct listener *listener);
+void listener_forget_the_gone(struct listener *listener);
+/* The present generation, if any, is present no more; the caller ends it. */
+struct generation *listener_dismiss(struct listener *listener);
 
 /* ---- listener_events.c ----------------------------------------------------------------- */
 

@@ -23,158 +23,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "supervisor/adopt.h"
-#include "supervisor/check.h"
 #include "supervisor/notify.h"
+#include "supervisor/reload_private.h"
 #include "supervisor/socket_change.h"
-#include "supervisor/supervisor_private.h"
-
-enum change {
-    CHANGE_NOTHING, /* but where the settings stand in the file */
-    CHANGE_GENERATION,
-    CHANGE_SETTINGS, /* of one that does not serve, and will not */
-    CHANGE_STOP
-};
-
-/* What becomes of one listener of the new configuration. */
-struct plan {
-    struct reload *reload;
-    const struct settings *settings;
-    struct listener *listener;
-    bool added;
-    enum change change;
-    bool tried;             /* its plugin is tried first */
-    struct listener *donor; /* gives its socket up to this one; NULL: none */
-    bool preparing;         /* its workers are not ready yet */
-};
-
-enum stage { STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
-
-struct reload {
-    struct supervisor *supervisor;
-    operation_done done;
-    void *userdata;
-    enum stage stage;
-    bool checked;
-    struct config config;
-    struct spawn_options spawn;
-    struct errors errors;
-    int error; /* what went wrong, if errors does not tell */
-    struct plan *plans;
-    size_t count;
-    struct check *check;
-    const struct settings **tried;
-};
-
-/* ---- what changes ----------------------------------------------------------------------- */
-
-static bool
-same_spawn(const struct spawn_options *one, const struct spawn_options *other)
-{
-    return one->sink == other->sink && one->access == other->access;
-}
-
-static void
-plan_change(struct plan *plan)
-{
-    const struct reload *reload = plan->reload;
-    const struct supervisor *supervisor = reload->supervisor;
-    const struct settings *settings = plan->settings, *old;
-
-    plan->listener = supervisor_find_listener(supervisor, settings->name);
-    if (plan->listener == NULL) {
-        plan->added = plan->tried = true;
-        plan->change = settings->enabled ? CHANGE_GENERATION : CHANGE_SETTINGS;
-        return;
-    }
-    old = listener_settings(plan->listener);
-    bool equal = settings_equal(old, settings);
-    bool changed = !equal || listener_plugin_changed(plan->listener);
-    plan->tried = changed;
-    if (!settings->enabled)
-        plan->change = old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
-    else if (old->enabled && !listener_is_wanted(plan->listener))
-        plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
-    else if (changed || !same_spawn(&reload->spawn, &supervisor->host.spawn))
-        plan->change = CHANGE_GENERATION;
-}
-
-static int
-make_plans(struct reload *reload)
-{
-    const struct config *config = &reload->config;
-
-    reload->plans = calloc(config->listener_count + 1, sizeof(*reload->plans));
-    reload->tried = calloc(config->listener_count + 1, sizeof(*reload->tried));
-    if (reload->plans == NULL || reload->tried == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->listener_count; i++) {
-        reload->plans[i] = (struct plan){.reload = reload, .settings = &config->listeners[i]};
-        reload->count++;
-        plan_change(&reload->plans[i]);
-    }
-    return 0;
-}
-
-static const struct plan *
-find_plan(const struct reload *reload, const struct listener *listener)
-{
-    for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].listener == listener)
-            return &reload->plans[i];
-    return NULL;
-}
-
-/* ---- sockets ------------------------------------------------------------------------------ */
-
-/* Whether the listener will not need its socket any more. */
-static bool
-gives_up_socket(const struct reload *reload, const struct listener *listener)
-{
-    const struct plan *plan = find_plan(reload, listener);
-
-    if (plan == NULL || plan->change == CHANGE_STOP)
-        return true;
-    return plan->change == CHANGE_GENERATION &&
-           strcmp(plan->settings->address.text, listener_settings(listener)->address.text) != 0;
-}
-
-/* A listener of another name that has the address and gives it up. */
-static struct listener *
-find_donor(const struct plan *plan)
-{
-    const struct supervisor *supervisor = plan->reload->supervisor;
-
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct listener *listener = supervisor->listeners[i];
-        if (listener != plan->listener && listener_socket(listener)->fd >= 0 &&
-            strcmp(listener_settings(listener)->address.text, plan->settings->address.text) == 0 &&
-            gives_up_socket(plan->reload, listener))
-            return listener;
-    }
-    return NULL;
-}
-
-/* 1: *ret is a new one; 0: the present one stays; else a mistake was added. */
-static int
-find_socket(struct plan *plan, struct listening_socket *ret)
-{
-    const struct settings *settings = plan->settings;
-    struct errors *errors = &plan->reload->errors;
-    _cleanup_free_ char *problem = NULL;
-    size_t mistakes = errors->count;
-    int r;
-
-    if (!plan->added && listener_socket(plan->listener)->fd >= 0 &&
-        socket_stays(listener_settings(plan->listener), settings, errors))
-        return errors->count > mistakes ? -EINVAL : 0;
-    plan->donor = find_donor(plan);
-    r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
-                            : socket_open(settings, ret, &problem);
-    if (r < 0)
-        errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
-                   settings->name, problem == NULL ? strerror(-r) : problem);
-    return r < 0 ? r : 1;
-}
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
@@ -255,7 +106,7 @@ remove_missing(struct reload *reload)
 
     for (size_t i = 0; i < supervisor->count; i++) {
         struct listener *listener = supervisor->listeners[i];
-        if (find_plan(reload, listener) != NULL)
+        if (reload_find_plan(reload, listener) != NULL)
             continue;
         log_listener(listener_settings(listener)->name, LOG_NOTICE,
                      "removed from the configuration");
@@ -382,7 +233,7 @@ prepare_one(struct plan *plan)
         r = listener_new(&reload->supervisor->host, plan->settings, &plan->listener);
     if (r < 0 || plan->change != CHANGE_GENERATION)
         return r;
-    r = find_socket(plan, &socket);
+    r = reload_find_socket(plan, &socket);
     if (r < 0)
         return 0; /* all mistakes are wanted */
     r = listener_prepare(plan->listener, plan->settings, &reload->spawn, r == 1 ? &socket : NULL,
@@ -534,7 +385,7 @@ read_configuration(struct reload *reload)
     reload->spawn = supervisor->host.spawn;
     reload->spawn.sink = supervisor_log_sink(&reload->config);
     reload->spawn.access = reload->config.log.access;
-    r = make_plans(reload);
+    r = reload_make_plans(reload);
     return r < 0 ? r : check(reload);
 }
 

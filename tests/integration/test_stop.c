@@ -8,6 +8,7 @@
 
 #include "support/client.h"
 #include "support/daemon.h"
+#include "support/load.h"
 #include "support/proc.h"
 #include "support/test.h"
 
@@ -61,7 +62,7 @@ static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "nap 0.3\nstop\nnap 0.5\necho well");
+    int first = busy_with(daemon, "sleep 0.3\nstop\nsleep 0.5\necho well");
     int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
@@ -79,7 +80,7 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
     const char *address = daemon_address(daemon, "test");
-    int first = busy_with(daemon, "nap 0.3\necho well");
+    int first = busy_with(daemon, "sleep 0.3\necho well");
     int queued[5], late;
 
     for (size_t i = 0; i < 5; i++) {
@@ -96,11 +97,29 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
     assert_true(client_try_connect(address, true, &late) < 0);
 }
 
+/* Nobody new gets into the queue that is emptied, or it might never be. */
+static void
+a_stop_ends_although_clients_keep_coming(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"10s\";");
+    struct load *load = load_start(daemon_address(daemon, "test"), 6, "echo ");
+    double began;
+
+    load_wait_more(load, 50);
+    began = clock_now();
+    daemon_expect_stop(daemon);
+    assert_true(clock_now() - began < (SANITIZED ? 9 : 3));
+    load_stop(load);
+    /* A handshake that was not complete is none. */
+    assert_in_range(load_count(load, LOAD_LOST), 0, 1);
+    assert_int_equal(load_count(load, LOAD_WRONG) + load_count(load, LOAD_LATE), 0);
+}
+
 static void
 a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"300ms\";");
-    int first = busy_with(daemon, "nap 20");
+    int first = busy_with(daemon, "sleep 20");
     int second = client_connect(daemon_address(daemon, "test"));
     double began = clock_now();
 
@@ -167,6 +186,30 @@ c60_at_the_deadline_the_rest_is_cut(void **state)
     client_expect_gone(client);
     daemon_expect_exit(daemon, 0);
     assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
+}
+
+static void
+a_stop_lets_the_short_end_and_cuts_the_long(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_command", "drain_timeout = \"3s\";");
+    const char *address = daemon_address(daemon, "test");
+    int quick = client_connect(address), slow = client_connect(address);
+    bool blocks = strcmp(server->mixin, "coroutine") != 0; /* else it would hold up the other */
+    double began;
+
+    client_send(quick, "echo a\nflush\nsleep 1\necho well\n");
+    client_expect(quick, "a\nflushed\n");
+    client_send(slow, text_of("echo b\nflush\n%s 60\n", blocks ? "nap" : "sleep"));
+    client_expect(slow, "b\nflushed\n");
+    began = clock_now();
+    daemon_signal(daemon, SIGTERM);
+    client_expect(quick, "ok\nwell\n");
+    client_close(quick);
+    client_expect_gone(slow);
+    daemon_expect_exit(daemon, 0);
+    assert_in_range((int)((clock_now() - began) * 1000), 2900, SANITIZED ? 15000 : 4500);
 }
 
 static void
@@ -253,6 +296,10 @@ c59_other_threads_are_waited_for(void **state)
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
           TEST_EACH_STREAM(queued_clients_are_answered_before_the_socket_closes),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "tcp", "none"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "tcp", "coroutine"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "unix", "threading"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "unix", "forking"),
           TEST_EACH_STREAM(a_queue_that_is_not_empty_by_the_deadline_is_cut),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
@@ -265,6 +312,9 @@ RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_CASE(c60_at_the_deadline_the_rest_is_cut, "unix", "none"),
           TEST_CASE(c60_at_the_deadline_the_rest_is_cut, "unix", "threading"),
           TEST_CASE(c60_at_the_deadline_the_rest_is_cut, "unix", "forking"),
+          TEST_CASE(a_stop_lets_the_short_end_and_cuts_the_long, "tcp", "threading"),
+          TEST_CASE(a_stop_lets_the_short_end_and_cuts_the_long, "unix", "forking"),
+          TEST_CASE(a_stop_lets_the_short_end_and_cuts_the_long, "tcp", "coroutine"),
           TEST_EACH_STREAM(c60_a_waiting_handler_is_woken_at_the_deadline),
           TEST_EACH_MIXIN(a_second_signal_stops_now, "tcp"),
           TEST_EACH_MIXIN(sigint_stops_as_well, "tcp"),

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload_plan.c - what a reload will change, and the sockets it needs
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing; the plans are the reload's (reload.c).
+ * Failures: mistakes are added to the reload's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "supervisor/reload_private.h"
+#include "supervisor/socket_change.h"
+
+/* ---- what changes ----------------------------------------------------------------------- */
+
+static bool
+same_spawn(const struct spawn_options *one, const struct spawn_options *other)
+{
+    return one->sink == other->sink && one->access == other->access;
+}
+
+static void
+plan_change(struct plan *plan)
+{
+    const struct reload *reload = plan->reload;
+    const struct supervisor *supervisor = reload->supervisor;
+    const struct settings *settings = plan->settings, *old;
+
+    plan->listener = supervisor_find_listener(supervisor, settings->name);
+    if (plan->listener == NULL) {
+        plan->added = plan->tried = true;
+        plan->change = settings->enabled ? CHANGE_GENERATION : CHANGE_SETTINGS;
+        return;
+    }
+    old = listener_settings(plan->listener);
+    bool equal = settings_equal(old, settings);
+    bool changed = !equal || listener_plugin_changed(plan->listener);
+    plan->tried = changed;
+    if (!settings->enabled)
+        plan->change = old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
+    else if (old->enabled && !listener_is_wanted(plan->listener))
+        plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
+    else if (changed || !same_spawn(&reload->spawn, &supervisor->host.spawn))
+        plan->change = CHANGE_GENERATION;
+}
+
+int
+reload_make_plans(struct reload *reload)
+{
+    const struct config *config = &reload->config;
+
+    reload->plans = calloc(config->listener_count + 1, sizeof(*reload->plans));
+    reload->tried = calloc(config->listener_count + 1, sizeof(*reload->tried));
+    if (reload->plans == NULL || reload->tried == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        reload->plans[i] = (struct plan){.reload = reload, .settings = &config->listeners[i]};
+        reload->count++;
+        plan_change(&reload->plans[i]);
+    }
+    return 0;
+}
+
+const struct plan *
+reload_find_plan(const struct reload *reload, const struct listener *listener)
+{
+    for (size_t i = 0; i < reload->count; i++)
+        if (reload->plans[i].listener == listener)
+            return &reload->plans[i];
+    return NULL;
+}
+
+/* ---- sockets ------------------------------------------------------------------------------ */
+
+/* Whether the listener will not need its socket any more. */
+static bool
+gives_up_socket(const struct reload *reload, const struct listener *listener)
+{
+    const struct plan *plan = reload_find_plan(reload, listener);
+
+    if (plan == NULL || plan->change == CHANGE_STOP)
+        return true;
+    return plan->change == CHANGE_GENERATION &&
+           strcmp(plan->settings->address.text, listener_settings(listener)->address.text) != 0;
+}
+
+/* A listener of another name that has the address and gives it up. */
+static struct listener *
+find_donor(const struct plan *plan)
+{
+    const struct supervisor *supervisor = plan->reload->supervisor;
+
+    for (size_t i = 0; i < supervisor->count; i++) {
+        struct listener *listener = supervisor->listeners[i];
+        if (listener != plan->listener && listener_socket(listener)->fd >= 0 &&
+            strcmp(listener_settings(listener)->address.text, plan->settings->address.text) == 0 &&
+            gives_up_socket(plan->reload, listener))
+            return listener;
+    }
+    return NULL;
+}
+
+int
+reload_find_socket(struct plan *plan, struct listening_socket *ret)
+{
+    const struct settings *settings = plan->settings;
+    struct errors *errors = &plan->reload->errors;
+    _cleanup_free_ char *problem = NULL;
+    size_t mistakes = errors->count;
+    int r;
+
+    if (!plan->added && listener_socket(plan->listener)->fd >= 0 &&
+        socket_stays(listener_settings(plan->listener), settings, errors))
+        return errors->count > mistakes ? -EINVAL : 0;
+    plan->donor = find_donor(plan);
+    r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
+                            : socket_open(settings, ret, &problem);
+    if (r < 0)
+        errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
+                   settings->name, problem == NULL ? strerror(-r) : problem);
+    return r < 0 ? r : 1;
+}
