@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 set(plugin_dir lib/sockserverd/plugins) # the same on every distribution
-install(TARGETS sockserverd DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS sockserverd sockserverctl DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS worker_program DESTINATION lib/sockserverd) # found from beside bin
 install(TARGETS ${installed_plugins} DESTINATION ${plugin_dir})
 install(DIRECTORY include/sockserver DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -40,6 +40,10 @@ endforeach()
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(FILES daemon/supervisor/org.sockserver.Control.varlink
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
+install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 
 # systemd: the unit knows where the programs are; the examples are for copying.
 configure_file(systemd/sockserverd.service.in systemd/sockserverd.service @ONLY)

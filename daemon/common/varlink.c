@@ -149,7 +149,7 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
 static char *
 text_of(json_t *message, size_t *ret_size)
 {
-    char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT);
+    char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(6));
 
     json_decref(message);
     if (text != NULL)

@@ -28,7 +28,7 @@
 
 #include "common/cleanup.h"
 
-#define HEADER ((size_t)NLA_HDRLEN)
+#define HEADER sizeof(struct nlattr) /* already aligned */
 
 /* While a socket listens, these two members hold its queue and the queue's limit. */
 static int

@@ -27,6 +27,7 @@
 
 #define DATAGRAM_MAX 65535u
 #define SHELF_SIZE   32
+#define LARGE_READ   4096
 
 /* ---- buffers that no coroutine of this thread needs just now -------------- */
 
@@ -223,8 +224,8 @@ ss_read(struct ss_request *request, void *buffer, size_t size)
         return 0;
     input_restore(input);
     if (input->start == input->end) {
-        /* Into the caller's memory if it is no smaller than ours. */
-        if (size >= request->server->settings.read_buffer)
+        /* Into the caller's memory if that is large: no copy, and no page of ours touched. */
+        if (size >= LARGE_READ || size >= request->server->settings.read_buffer)
             return receive_directly(request, buffer, size);
         ssize_t got = fill(request);
         if (got <= 0)
@@ -426,7 +427,7 @@ ss_write(struct ss_request *request, const void *data, size_t size)
         return gather_reply(request, data, size);
     if (size >= limit - output->used)
         return output_send(request, data, size);
-    if (output_reserve(output, limit) < 0)
+    if (output->used + size > output->capacity && output_reserve(output, limit) < 0)
         return output_send(request, data, size);
     memcpy(output->data + output->used, data, size);
     output->used += size;

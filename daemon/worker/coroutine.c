@@ -53,7 +53,6 @@ loop_init(struct loop *loop, uint32_t limit, size_t stack_size, size_t extra)
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = ABOUT_WAKEUP};
 
     loop->ready_end = &loop->ready;
-    context_init_thread(&loop->context);
     int error = 0;
     if (loop->epoll < 0 || loop->wakeup < 0 ||
         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wakeup, &event) < 0)
@@ -63,6 +62,12 @@ loop_init(struct loop *loop, uint32_t limit, size_t stack_size, size_t extra)
     if (error < 0)
         loop_done(loop);
     return error;
+}
+
+void
+loop_enter(struct loop *loop)
+{
+    context_init_thread(&loop->context);
 }
 
 void
@@ -117,7 +122,7 @@ resume(struct coroutine *coroutine)
     struct loop *loop = coroutine->loop;
 
     coroutine->state = COROUTINE_RUNNING;
-    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
+    atomic_store_explicit(&loop->current, coroutine, memory_order_release);
     atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
     context_switch(&loop->context, &coroutine->context);
     atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);

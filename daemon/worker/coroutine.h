@@ -76,6 +76,8 @@ struct loop {
 
 /* The callbacks are left to the caller. 0 or a negative errno. */
 int loop_init(struct loop *loop, uint32_t limit, size_t stack_size, size_t extra);
+/* In its thread, before anything else there. */
+void loop_enter(struct loop *loop);
 /* No coroutine may be busy. */
 void loop_done(struct loop *loop);
 

@@ -339,6 +339,7 @@ ended(const struct engine *engine)
 static void
 start_watching(struct engine *engine)
 {
+    loop_enter(&engine->loop);
     faults_watch_thread(&engine->loop);
     atomic_store(&all.watched[engine->number].thread, gettid());
 }

@@ -65,8 +65,10 @@ create_thread(void)
     int error =
         slot == NULL ? -EAGAIN : request_new(pool.server, slot, "thread", (int)index + 1, &request);
 
-    if (error == 0)
+    if (error == 0) {
+        request_reserve(request);
         error = -pthread_create(&thread, &pool.attributes, thread_main, request);
+    }
     if (error == 0)
         return 0;
     request_free(request);

@@ -29,6 +29,8 @@
 #include "worker/mixin.h"
 #include "worker/transport.h"
 
+#define FIRST_OUTPUT 256 /* of a context that keeps its buffers: many replies are small */
+
 _Thread_local struct ss_request *request_current;
 
 static const char *const reason_texts[] = {
@@ -104,12 +106,12 @@ void
 request_reserve(struct ss_request *request)
 {
     const struct settings *settings = &request->server->settings;
-    bool stream = request->server->transport->stream;
+    size_t size = (size_t)settings->write_buffer;
 
-    (void)input_reserve(&request->input,
-                        (size_t)(stream ? settings->read_buffer : settings->max_packet_size));
-    if (stream)
-        (void)output_reserve(&request->output, (size_t)settings->write_buffer);
+    if (request->server->transport->stream)
+        (void)output_reserve(&request->output, size < FIRST_OUTPUT ? size : FIRST_OUTPUT);
+    else
+        (void)input_reserve(&request->input, (size_t)settings->max_packet_size);
 }
 
 void

@@ -91,7 +91,10 @@ void request_init(struct ss_request *request, struct ss_server *server, struct s
                   const char *kind, int number);
 void request_done(struct ss_request *request);
 
-/* Takes now the memory that a request will need. Failing is fine: then that takes it. */
+/*
+ * For a context that keeps its buffers: takes now, close together, what an
+ * ordinary request needs. Failing is fine: then the request takes it.
+ */
 void request_reserve(struct ss_request *request);
 
 /*

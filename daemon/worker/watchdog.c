@@ -59,7 +59,7 @@ struct place {
 
 static struct {
     sem_t taken;
-    struct place place;
+    _Atomic uintptr_t instruction, stack;
 } sample;
 
 /* In the loop's thread. */
@@ -72,11 +72,11 @@ on_sample(int signal, siginfo_t *info, void *context)
     (void)signal;
     (void)info;
 #if defined(__x86_64__)
-    sample.place.instruction = (uintptr_t)machine->uc_mcontext.gregs[REG_RIP];
-    sample.place.stack = (uintptr_t)machine->uc_mcontext.gregs[REG_RSP];
+    atomic_store(&sample.instruction, (uintptr_t)machine->uc_mcontext.gregs[REG_RIP]);
+    atomic_store(&sample.stack, (uintptr_t)machine->uc_mcontext.gregs[REG_RSP]);
 #elif defined(__aarch64__)
-    sample.place.instruction = (uintptr_t)machine->uc_mcontext.pc;
-    sample.place.stack = (uintptr_t)machine->uc_mcontext.sp;
+    atomic_store(&sample.instruction, (uintptr_t)machine->uc_mcontext.pc);
+    atomic_store(&sample.stack, (uintptr_t)machine->uc_mcontext.sp);
 #else
     (void)machine;
 #endif
@@ -108,7 +108,8 @@ sample_running(pid_t thread, struct place *ret)
         taken = sem_clockwait(&sample.taken, CLOCK_MONOTONIC, &deadline) == 0;
     }
     /* It may still come: the handler stays. */
-    *ret = sample.place;
+    ret->instruction = atomic_load(&sample.instruction);
+    ret->stack = atomic_load(&sample.stack);
     return taken && ret->instruction != 0;
 }
 

@@ -55,8 +55,8 @@ SERVERS = {
     "Apache worker": Server("peers/apache {address} worker", needs="apache2"),
     "Apache prefork": Server("peers/apache {address} prefork", needs="apache2"),
     # It looks each client's name up: only 127.0.0.1 is in /etc/hosts.
-    "xinetd": Server("peers/xinetd {address} internal", needs="xinetd", load="-S 0"),
-    "socat": Server("peers/socat {address} pipe", needs="socat"),
+    "xinetd": Server("peers/xinetd {address}", needs="xinetd", load="-S 0"),
+    "socat": Server("peers/socat {address}", needs="socat"),
 }
 SERVERS |= {f"Python {name}": Server("peers/socketserver {address} " + name) for name in (
     "ThreadingTCPServer", "ForkingTCPServer", "ThreadingUnixStreamServer", "UDPServer",

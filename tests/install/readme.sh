@@ -48,6 +48,7 @@ done
 exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'hello\n' >&3
 read -r -t 10 answer <&3
+exec 3>&- # or the daemon would let this client finish
 [ "$answer" = HELLO ] || fail "the README's daemon answers \"$answer\""
 
 sed -n '/^listeners = {/,/^};/p' "$source/README.md" >upper.conf

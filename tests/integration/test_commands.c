@@ -32,7 +32,7 @@ wrong_usage_is_64(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        struct outcome outcome = command_run("", lines[i]);
+        struct outcome outcome = command_run(DAEMON_PROGRAM, "", lines[i]);
 
         if (outcome.status != 64)
             fail_msg("%s ... ended with %d", lines[i][0], outcome.status);

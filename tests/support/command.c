@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * command.c - the daemon's program run to its end: --check, --describe, --stdio, ...
+ * command.c - a program run to its end: sockserverd --check, sockserverctl status, ...
  *
  * Input and output go through files of the test's folder, so that neither side
  * ever waits for the other.
@@ -20,9 +20,9 @@
 #define MOST_ARGUMENTS 30
 
 static void __attribute__((noreturn))
-become_command(const char *const *arguments, const char *const files[3])
+become_command(const char *program, const char *const *arguments, const char *const files[3])
 {
-    char *all[MOST_ARGUMENTS + 2] = {(char *)(uintptr_t)DAEMON_PROGRAM};
+    char *all[MOST_ARGUMENTS + 2] = {(char *)(uintptr_t)program};
 
     for (int fd = 0; fd < 3; fd++) {
         int file = open(files[fd], fd == 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -34,12 +34,12 @@ become_command(const char *const *arguments, const char *const files[3])
     }
     for (size_t i = 0; i < MOST_ARGUMENTS && arguments[i] != NULL; i++)
         all[i + 1] = (char *)(uintptr_t)arguments[i];
-    (void)execv(DAEMON_PROGRAM, all);
+    (void)execv(program, all);
     _exit(127);
 }
 
 struct outcome
-command_run(const char *input, const char *const *arguments)
+command_run(const char *program, const char *input, const char *const *arguments)
 {
     const char *const files[3] = {test_file("command.input", input), test_path("command.output"),
                                   test_path("command.errors")};
@@ -49,7 +49,7 @@ command_run(const char *input, const char *const *arguments)
 
     assert_return_code(pid, errno);
     if (pid == 0)
-        become_command(arguments, files);
+        become_command(program, arguments, files);
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (clock_now() > give_up) {
             (void)kill(pid, SIGKILL);

@@ -26,7 +26,9 @@ struct daemon {
     pid_t pid;
     int status; /* of waitpid(), once reaped */
     bool reaped;
-    int log_pipe; /* -1 at its end */
+    const char *file;    /* its configuration; NULL: another's */
+    const char *control; /* path of its control socket; NULL: none */
+    int log_pipe;        /* -1 at its end */
     char *log;
     size_t log_size;
 };
@@ -95,17 +97,21 @@ daemon_run_prepared(const char *const *arguments, void (*prepare)(void *userdata
 }
 
 static const char *
-write_configuration(const char *text)
+write_configuration(const char *text, const char **ret_control)
 {
     static unsigned number;
     const char *name = text_of("%u", ++number);
+    const char *control = test_path(text_of("%s.control", name));
     const char *log =
         strstr(text, "log =") != NULL ? "" : "log = { target = \"stderr\"; access = false; };";
 
+    const char *controls =
+        strstr(text, "control =") != NULL ? "" : text_of("control = { path = \"%s\"; };", control);
+
+    *ret_control = *controls == '\0' ? test_path("control") : control;
     return test_file(text_of("%s.conf", name),
-                     text_of("plugin_path = \"%s:%s\"; control = { path = \"%s\"; }; %s\n%s\n",
-                             SHIPPED_PLUGINS, FIXTURES, test_path(text_of("%s.control", name)), log,
-                             text));
+                     text_of("plugin_path = \"%s:%s\"; %s %s\n%s\n", SHIPPED_PLUGINS, FIXTURES,
+                             controls, log, text));
 }
 
 const char *
@@ -118,7 +124,7 @@ daemon_configuration(const char *format, ...)
     if (vasprintf(&text, format, arguments) < 0)
         abort();
     va_end(arguments);
-    return write_configuration(text);
+    return write_configuration(text, &(const char *){NULL});
 }
 
 struct daemon *
@@ -131,7 +137,23 @@ daemon_start(const char *format, ...)
     if (vasprintf(&text, format, arguments) < 0)
         abort();
     va_end(arguments);
-    return DAEMON_RUN("-c", write_configuration(text));
+    const char *control, *file = write_configuration(text, &control);
+    struct daemon *daemon = DAEMON_RUN("-c", file);
+    daemon->control = control;
+    daemon->file = file;
+    return daemon;
+}
+
+const char *
+daemon_control(struct daemon *daemon)
+{
+    return daemon->control;
+}
+
+const char *
+daemon_file(struct daemon *daemon)
+{
+    return daemon->file;
 }
 
 const char *

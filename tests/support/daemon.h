@@ -16,18 +16,25 @@ struct daemon;
 
 /* Where the tests find things. */
 #define DAEMON_PROGRAM  BUILD_DIR "/bin/sockserverd"
+#define CTL_PROGRAM     BUILD_DIR "/bin/sockserverctl"
 #define SHIPPED_PLUGINS BUILD_DIR "/plugins"
 #define FIXTURES        BUILD_DIR "/tests/plugins"
 
 /*
  * Serves a configuration. plugin_path (shipped plugins and fixtures) and the
- * control socket's place are given; the text is the rest of the file, "log"
- * included if the test wants other than info without access lines.
+ * control socket's place are given; the text is the rest of the file, "log ="
+ * included if the test wants other than info without access lines, "control ="
+ * if it wants more of the control socket, which is then "control" in the test's folder.
  */
 struct daemon *daemon_start(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The whole text of such a configuration, and the file that holds it. */
 const char *daemon_configuration(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Of a daemon of daemon_start(): where its control socket is unless the text says otherwise, and
+ * its configuration. */
+const char *daemon_control(struct daemon *daemon);
+const char *daemon_file(struct daemon *daemon);
 
 /* Starts the program with these arguments; NULL at the end. */
 struct daemon *daemon_run(const char *const *arguments);

@@ -71,6 +71,7 @@ static void
 start_loop(uint32_t limit)
 {
     assert_int_equal(loop_init(&loop, limit, STACK, sizeof(struct work *)), 0);
+    loop_enter(&loop);
     loop.serve = serve;
     loop.abandon = abandon;
 }
@@ -247,6 +248,9 @@ static void
 a_thread_exit_ends_the_coroutine_alone(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* the sanitizer knows pthread_exit() on a thread's own stack only */
+#endif
     start_loop(1);
     for (int i = 0; i < 3; i++) {
         struct work leaves = {.run = exit_thread}, stays = {.run = yield_thrice, .steps = 7};

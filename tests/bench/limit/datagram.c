@@ -1,75 +1,72 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * Datagram class: udp or unix datagram echo with recvmmsg/sendmmsg.
- * usage: dgram ADDRESS [-b BATCH (32; 1: recvfrom/sendto)] [-j THREADS on one socket]
+ * datagram.c - the least that a datagram server must do
+ *
+ * usage: limit-datagram [-b BATCH] ADDRESS
+ * BATCH datagrams at a time by recvmmsg() and sendmmsg() (32); 1: recvfrom() and sendto()
  */
 #include "limit.h"
-#include <pthread.h>
 
-#define MAX  256
+#define MOST 256
 #define SIZE 2048
 
-static int fd, batch = 32;
-
-static void *
-singly(void *arg)
+static void
+one_by_one(int fd)
 {
-    char buf[SIZE];
+    char bytes[SIZE];
     struct sockaddr_storage from;
+
     for (;;) {
-        socklen_t len = sizeof from;
-        ssize_t n = recvfrom(fd, buf, sizeof buf, 0, (void *)&from, &len);
-        if (n >= 0)
-            sendto(fd, buf, (size_t)n, 0, (void *)&from, len);
+        socklen_t size = sizeof(from);
+        ssize_t got = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &size);
+        if (got >= 0)
+            sendto(fd, bytes, (size_t)got, 0, (struct sockaddr *)&from, size);
     }
-    return arg;
 }
 
-static void *
-batched(void *arg)
+static void
+send_batch(int fd, struct mmsghdr *messages, int count)
 {
-    static _Thread_local char buf[MAX][SIZE];
-    static _Thread_local struct sockaddr_storage from[MAX];
-    struct mmsghdr m[MAX] = {0};
-    struct iovec v[MAX];
+    for (int sent = 0; sent < count;) {
+        int result = sendmmsg(fd, messages + sent, (unsigned)(count - sent), 0);
+        sent += result > 0 ? result : 1; /* a client that is gone costs its own answer only */
+    }
+}
+
+static void
+in_batches(int fd, int batch)
+{
+    static char bytes[MOST][SIZE];
+    static struct sockaddr_storage from[MOST];
+    static struct mmsghdr messages[MOST];
+    static struct iovec parts[MOST];
+
     for (;;) {
         for (int i = 0; i < batch; i++) {
-            v[i] = (struct iovec){buf[i], SIZE};
-            m[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
-                                           .msg_namelen = sizeof from[i],
-                                           .msg_iov = &v[i],
-                                           .msg_iovlen = 1};
+            parts[i] = (struct iovec){bytes[i], SIZE};
+            messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+                                                  .msg_namelen = sizeof(from[i]),
+                                                  .msg_iov = &parts[i],
+                                                  .msg_iovlen = 1};
         }
-        int n = recvmmsg(fd, m, (unsigned)batch, MSG_WAITFORONE, NULL);
-        for (int i = 0; i < n; i++)
-            v[i].iov_len = m[i].msg_len;
-        for (int sent = 0; sent < n;) {
-            int w = sendmmsg(fd, m + sent, (unsigned)(n - sent), 0);
-            sent += w > 0 ? w : 1; /* a client that is gone costs its own answer only */
-        }
+        int count = recvmmsg(fd, messages, (unsigned)batch, MSG_WAITFORONE, NULL);
+        for (int i = 0; i < count; i++)
+            parts[i].iov_len = messages[i].msg_len;
+        send_batch(fd, messages, count);
     }
-    return arg;
 }
 
 int
 main(int argc, char **argv)
 {
-    int threads = 1;
-    for (int c; (c = getopt(argc, argv, "b:j:")) != -1;)
-        switch (c) {
-        case 'b':
-            batch = atoi(optarg);
-            break;
-        case 'j':
-            threads = atoi(optarg);
-            break;
-        default:
-            return 2;
-        }
-    if (batch < 1 || batch > MAX)
+    int batch = 32;
+
+    for (int c; (c = getopt(argc, argv, "b:")) != -1;)
+        batch = c == 'b' ? atoi(optarg) : 0;
+    if (batch < 1 || batch > MOST)
         return 2;
-    fd = open_server(argv[optind], 0, false);
-    void *(*loop)(void *) = batch == 1 ? singly : batched;
-    for (int i = 1; i < threads; i++)
-        pthread_create(&(pthread_t){0}, NULL, loop, NULL);
-    loop(NULL);
+    int fd = open_server(argv[optind], 0);
+    if (batch == 1)
+        one_by_one(fd);
+    in_batches(fd, batch);
 }

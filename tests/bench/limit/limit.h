@@ -1,13 +1,13 @@
-/* What the limit servers share: addresses, listening sockets, the echo loop. */
-#ifndef LIMIT_H
-#define LIMIT_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+/* SPDX-License-Identifier: MIT */
+/*
+ * limit.h - what the limit servers share: addresses, listening sockets, the echo loop
+ */
+#ifndef BENCH_LIMIT_H
+#define BENCH_LIMIT_H
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,8 +20,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
-
 static inline void
 fatal(const char *what)
 {
@@ -29,87 +27,93 @@ fatal(const char *what)
     exit(1);
 }
 
-/* A bound socket for tcp: udp: unix: unixgram:, listening if it is a stream. */
-static inline int
-open_server(const char *addr, int flags, bool reuseport)
+/* The address of tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unixgram:PATH. Its size. */
+static inline socklen_t
+parse_address(const char *text, struct sockaddr_storage *ret)
 {
-    struct sockaddr_storage ss = {0};
-    struct sockaddr_in *in = (void *)&ss;
-    struct sockaddr_un *un = (void *)&ss;
-    bool dgram = !strncmp(addr, "udp:", 4) || !strncmp(addr, "unixgram:", 9);
+    struct sockaddr_in *in = (struct sockaddr_in *)ret;
+    struct sockaddr_un *un = (struct sockaddr_un *)ret;
+    const char *rest = strchr(text, ':');
     char host[64];
     unsigned port;
-    socklen_t len;
-    const char *rest = strchr(addr, ':');
-    if (rest && !strncmp(addr, "unix", 4)) {
+
+    memset(ret, 0, sizeof(*ret));
+    if (rest != NULL && strncmp(text, "unix", 4) == 0) {
         un->sun_family = AF_UNIX;
-        strncpy(un->sun_path, rest + 1, sizeof un->sun_path - 1);
-        unlink(un->sun_path);
-        len = sizeof *un;
-    } else if (rest && sscanf(rest, ":%63[0-9.]:%u", host, &port) == 2 &&
-               inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+        strncpy(un->sun_path, rest + 1, sizeof(un->sun_path) - 1);
+        return sizeof(*un);
+    }
+    if (rest != NULL && sscanf(rest, ":%63[0-9.]:%u", host, &port) == 2 &&
+        inet_pton(AF_INET, host, &in->sin_addr) == 1) {
         in->sin_family = AF_INET;
         in->sin_port = htons((uint16_t)port);
-        len = sizeof *in;
-    } else {
-        fprintf(stderr, "bad address: %s\n", addr);
-        exit(2);
+        return sizeof(*in);
     }
-    struct rlimit rl;
-    getrlimit(RLIMIT_NOFILE, &rl);
-    rl.rlim_cur = rl.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &rl);
+    fprintf(stderr, "bad address: %s\n", text);
+    exit(2);
+}
+
+/* A bound socket, listening if it is a stream; as many descriptors as there may be. */
+static inline int
+open_server(const char *text, int flags)
+{
+    bool datagrams = strncmp(text, "udp:", 4) == 0 || strncmp(text, "unixgram:", 9) == 0;
+    struct sockaddr_storage address;
+    socklen_t size = parse_address(text, &address);
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
     signal(SIGPIPE, SIG_IGN);
-    int fd = socket(ss.ss_family, (dgram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | flags, 0);
+    if (address.ss_family == AF_UNIX)
+        unlink(strchr(text, ':') + 1);
+    int fd =
+        socket(address.ss_family, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | flags, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (reuseport)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
-    if (fd < 0 || bind(fd, (void *)&ss, len) < 0 || (!dgram && listen(fd, BACKLOG) < 0))
-        fatal(addr);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 ||
+        (!datagrams && listen(fd, 4096) < 0))
+        fatal(text);
     return fd;
 }
 
+static inline int
+next_connection(int listening)
+{
+    int fd;
+
+    while ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) < 0)
+        if (errno == EBADF || errno == EINVAL)
+            fatal("accept");
+    return fd;
+}
+
+/* Sends it all, waiting for room; false when the peer is gone. */
 static inline bool
-is_tcp(const char *addr)
+send_all(int fd, const char *bytes, size_t size)
 {
-    return !strncmp(addr, "tcp:", 4);
-}
-
-static inline void
-nodelay(int fd)
-{
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-}
-
-static inline void
-defer_accept(int fd)
-{
-    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){1}, sizeof(int));
-}
-
-/* Write it all, waiting for room; false when the peer is gone. */
-static inline bool
-send_all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
-        if (w < 0 && errno == EAGAIN)
+    while (size > 0) {
+        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
             poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
-        else if (w < 0)
+        } else if (sent < 0) {
             return false;
-        else
-            p += w, n -= (size_t)w;
+        } else {
+            bytes += sent;
+            size -= (size_t)sent;
+        }
     }
     return true;
 }
 
-/* Blocking echo until EOF. */
 static inline void
 echo_until_eof(int fd)
 {
-    char buf[4096];
-    ssize_t n;
-    while ((n = recv(fd, buf, sizeof buf, 0)) > 0 && send_all(fd, buf, (size_t)n))
+    char buffer[4096];
+    ssize_t got;
+
+    while ((got = recv(fd, buffer, sizeof(buffer), 0)) > 0 && send_all(fd, buffer, (size_t)got))
         ;
 }
+
 #endif

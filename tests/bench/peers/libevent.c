@@ -1,4 +1,9 @@
-/* libevent echo with bufferevents.  usage: libevent-echo ADDRESS (tcp or unix) */
+/* SPDX-License-Identifier: MIT */
+/*
+ * libevent.c - echo with libevent's bufferevents
+ *
+ * usage: peer-libevent ADDRESS (tcp or unix)
+ */
 #include "../limit/limit.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -32,7 +37,7 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *a, int 
 int
 main(int argc, char **argv)
 {
-    int fd = open_server(argv[argc - 1], SOCK_NONBLOCK, false);
+    int fd = open_server(argv[argc - 1], SOCK_NONBLOCK);
     struct event_base *base = event_base_new();
     evconnlistener_new(base, on_accept, base, LEV_OPT_CLOSE_ON_FREE, -1, fd);
     return event_base_dispatch(base);

@@ -1,4 +1,9 @@
-/* libuv echo.  usage: libuv-echo ADDRESS (tcp, udp or unix) */
+/* SPDX-License-Identifier: MIT */
+/*
+ * libuv.c - echo with libuv
+ *
+ * usage: peer-libuv ADDRESS (tcp, udp or unix)
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

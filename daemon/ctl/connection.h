@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * connection.h - a connection to the daemon's control socket
+ */
+#ifndef SOCKSERVERD_CTL_CONNECTION_H
+#define SOCKSERVERD_CTL_CONNECTION_H
+
+#include <jansson.h>
+
+#include "common/varlink.h"
+#include "ctl/ctl.h"
+
+struct connection {
+    int fd;
+    struct varlink_input input;
+};
+
+#define CONNECTION_CLOSED  ((struct connection){.fd = -1})
+#define CONNECTION_PATIENT (-1) /* milliseconds: until it answers or ends */
+#define CONNECTION_QUICK   5000
+
+/* 0 or a negative errno. */
+int connection_open(const char *path, struct connection *ret);
+void connection_close(struct connection *connection);
+
+/*
+ * Calls METHOD of org.sockserver.Control (its whole name) and waits for the
+ * reply. parameters (NULL: none) are released. Returns 0 and *ret, the whole
+ * reply, or a negative errno: -ETIMEDOUT, -ECONNRESET when the daemon hung up,
+ * -EBADMSG.
+ */
+int connection_call(struct connection *connection, const char *method, json_t *parameters,
+                    int milliseconds, json_t **ret);
+
+/* Says on standard error that the daemon cannot be reached, and what to do. */
+enum ctl_result complain_unreachable(const char *path, int error);
+
+/* The parameters of a reply that is no error; else NULL, and *ret_result after saying what is
+ * wrong. */
+const json_t *reply_parameters(const json_t *reply, const struct ctl_arguments *arguments,
+                               enum ctl_result *ret_result);
+
+/* Opens, calls, closes. 0 and *ret, or the result after saying what is wrong. */
+enum ctl_result call_once(const struct ctl_arguments *arguments, const char *method,
+                          json_t *parameters, int milliseconds, json_t **ret);
+
+#endif

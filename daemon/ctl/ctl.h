@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctl.h - sockserverctl: its commands and its command line
+ */
+#ifndef SOCKSERVERD_CTL_CTL_H
+#define SOCKSERVERD_CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define CTL_SOCKET "/run/sockserverd/control"
+
+enum ctl_result {
+    CTL_FINE = 0,
+    CTL_FAILED = 1,
+    CTL_USAGE = 64,
+    CTL_UNREACHABLE = 69 /* no daemon answers on the control socket */
+};
+
+struct ctl_command;
+
+/* The strings are argv's. */
+struct ctl_arguments {
+    const char *socket;
+    const struct ctl_command *command;
+    const char *operand; /* NULL: not given */
+    bool json, wait, help, version;
+};
+
+/* How often a command's operand stands. */
+enum ctl_operand { OPERAND_NONE, OPERAND_OPTIONAL, OPERAND_REQUIRED };
+
+struct ctl_command {
+    const char *name;
+    enum ctl_operand takes;
+    const char *operand; /* its name in the help */
+    const char *option;  /* the one of --json and --wait that it knows, or NULL */
+    const char *help;
+    const char *method; /* for ctl_operate() */
+    enum ctl_result (*run)(const struct ctl_arguments *arguments);
+};
+
+extern const struct ctl_command ctl_commands[];
+extern const size_t ctl_command_count;
+extern const char *const ctl_options[]; /* long names without dashes, NULL at the end */
+
+/* The whole program but for exit(). */
+int ctl_main(int argc, char *const *argv);
+
+/* 0, or -EINVAL and *ret_problem (one line, to free; NULL without memory). */
+int ctl_parse(int argc, char *const *argv, struct ctl_arguments *ret, char **ret_problem);
+void ctl_help(FILE *out);
+
+/* The commands; they print what there is to say. */
+enum ctl_result ctl_status(const struct ctl_arguments *arguments);
+enum ctl_result ctl_top(const struct ctl_arguments *arguments);
+enum ctl_result ctl_operate(const struct ctl_arguments *arguments);
+enum ctl_result ctl_upgrade(const struct ctl_arguments *arguments);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * operate.c - the commands that change something
+ *
+ * The daemon answers when it is done; until then we wait, however long it
+ * takes. Whoever does not want to wait ends us: the operation goes on.
+ *
+ * Runs in:  sockserverctl.
+ * Owns:     nothing.
+ * Failures: said on standard error; the result is the exit status.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/suggest.h"
+#include "ctl/connection.h"
+#include "ctl/ctl.h"
+#include "ctl/text.h"
+
+#define UPGRADE_SECONDS  20  /* for the new program to answer */
+#define UPGRADE_PAUSE_MS 100 /* between two looks */
+
+/* What succeeded may still have something to say. */
+static void
+print_notices(const json_t *parameters)
+{
+    const json_t *notices = json_object_get(parameters, "notices"), *notice;
+    size_t i;
+
+    json_array_foreach(notices, i, notice)
+    {
+        if (json_is_string(notice))
+            print_clean(stdout, json_string_value(notice));
+        (void)putchar('\n');
+    }
+}
+
+static json_t *
+parameters_for(const struct ctl_arguments *arguments)
+{
+    if (arguments->operand == NULL)
+        return NULL;
+    if (strcmp(arguments->command->operand, "LEVEL") == 0)
+        return json_pack("{s:s}", "level", arguments->operand);
+    if (arguments->wait)
+        return json_pack("{s:s, s:b}", "listener", arguments->operand, "wait", 1);
+    return json_pack("{s:s}", "listener", arguments->operand);
+}
+
+/* The daemon would refuse it, too, but cannot say what was meant. */
+static bool
+is_wrong_level(const struct ctl_arguments *arguments)
+{
+    if (arguments->operand == NULL || strcmp(arguments->command->operand, "LEVEL") != 0 ||
+        log_level_from_name(arguments->operand) >= 0)
+        return false;
+    _cleanup_free_ char *phrase = suggest_phrase(arguments->operand, log_level_names);
+    (void)fprintf(stderr,
+                  "sockserverctl: log-level: unknown level \"%s\"%s\nexpected emerg, alert, crit, "
+                  "err, warning, notice, info or debug\n",
+                  arguments->operand, phrase == NULL ? "" : phrase);
+    return true;
+}
+
+enum ctl_result
+ctl_operate(const struct ctl_arguments *arguments)
+{
+    json_t *reply = NULL;
+
+    if (is_wrong_level(arguments))
+        return CTL_USAGE;
+    enum ctl_result result = call_once(arguments, arguments->command->method,
+                                       parameters_for(arguments), CONNECTION_PATIENT, &reply);
+    const json_t *parameters =
+        result == CTL_FINE ? reply_parameters(reply, arguments, &result) : NULL;
+    if (parameters != NULL)
+        print_notices(parameters);
+    json_decref(reply);
+    return result;
+}
+
+/* ---- upgrade --------------------------------------------------------------------------------- */
+
+/* Which program answers: 0 and *ret, or a negative errno. */
+static int
+ask_instance(const char *path, json_int_t *ret)
+{
+    struct connection connection = CONNECTION_CLOSED;
+    json_t *reply = NULL;
+    int r = connection_open(path, &connection);
+
+    if (r == 0)
+        r = connection_call(&connection, "org.sockserver.Control.GetStatus", NULL, CONNECTION_QUICK,
+                            &reply);
+    connection_close(&connection);
+    if (r == 0)
+        *ret = json_integer_value(json_object_get(
+            json_object_get(json_object_get(reply, "parameters"), "daemon"), "instance"));
+    json_decref(reply);
+    return r;
+}
+
+/* The old program is gone with our connection; the new one answers soon. */
+static enum ctl_result
+await_new_program(const struct ctl_arguments *arguments, json_int_t before)
+{
+    time_t give_up = time(NULL) + UPGRADE_SECONDS;
+    json_int_t now = before;
+    int r;
+
+    while ((r = ask_instance(arguments->socket, &now)) < 0 || now == before) {
+        if (time(NULL) > give_up)
+            break;
+        (void)poll(NULL, 0, UPGRADE_PAUSE_MS);
+    }
+    if (r < 0)
+        return complain_unreachable(arguments->socket, r);
+    if (now != before)
+        return CTL_FINE;
+    (void)fputs("sockserverctl: the daemon hung up, but still runs the old program; see its log\n",
+                stderr);
+    return CTL_FAILED;
+}
+
+enum ctl_result
+ctl_upgrade(const struct ctl_arguments *arguments)
+{
+    struct connection connection = CONNECTION_CLOSED;
+    enum ctl_result result = CTL_FINE;
+    json_int_t before = 0;
+    json_t *reply = NULL;
+    int r = ask_instance(arguments->socket, &before);
+
+    if (r == 0)
+        r = connection_open(arguments->socket, &connection);
+    if (r < 0)
+        return complain_unreachable(arguments->socket, r);
+    r = connection_call(&connection, arguments->command->method, NULL, CONNECTION_PATIENT, &reply);
+    connection_close(&connection);
+    if (r == -ECONNRESET || r == -EPIPE)
+        return await_new_program(arguments, before);
+    if (r < 0)
+        return complain_unreachable(arguments->socket, r);
+    const json_t *parameters = reply_parameters(reply, arguments, &result);
+    if (parameters != NULL)
+        print_notices(parameters);
+    json_decref(reply);
+    return result;
+}

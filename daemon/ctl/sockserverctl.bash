@@ -1,0 +1,42 @@
+# bash completion for sockserverctl(1)
+
+_sockserverctl_listeners() {
+    sockserverctl "$@" status --json 2>/dev/null |
+        sed -n 's/^      "name": "\([^"]*\)",\{0,1\}$/\1/p'
+}
+
+_sockserverctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command= i socket=() words=
+
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --socket)
+            socket=(--socket "${COMP_WORDS[i + 1]}")
+            i=$((i + 1))
+            ;;
+        -*) ;;
+        *)
+            command=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+    if [ "$previous" = --socket ]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+    fi
+    case $command in
+    '') words='status top reload drain resume stop start restart upgrade log-level
+               --socket --help --version' ;;
+    status) words="--json $(_sockserverctl_listeners "${socket[@]}")" ;;
+    drain) words="--wait $(_sockserverctl_listeners "${socket[@]}")" ;;
+    resume | stop | start | restart) words=$(_sockserverctl_listeners "${socket[@]}") ;;
+    log-level) words='emerg alert crit err warning notice info debug' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _sockserverctl sockserverctl

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status.c - what the daemon says of itself, as a table
+ *
+ * Runs in:  sockserverctl.
+ * Owns:     nothing.
+ * Failures: what the daemon left out is shown as "-".
+ */
+#include "ctl/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "ctl/connection.h"
+#include "ctl/ctl.h"
+#include "ctl/text.h"
+
+#define PLAIN_WIDTH_LEAST 40
+
+/* ---- looking into JSON --------------------------------------------------------------------- */
+
+static const char *
+text_member(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text == NULL ? "" : text;
+}
+
+static uint64_t
+count_member(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+
+    return value < 0 ? 0 : (uint64_t)value;
+}
+
+static double
+number_member(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_number(value) ? json_number_value(value) : -1;
+}
+
+/* ---- the cells ------------------------------------------------------------------------------ */
+
+static void
+show_name(const json_t *listener, char *buffer)
+{
+    (void)snprintf(buffer, 256, "%s", text_member(listener, "name"));
+}
+
+static void
+show_state(const json_t *listener, char *buffer)
+{
+    uint64_t draining = count_member(listener, "draining");
+
+    (void)snprintf(buffer, 256, "%s", text_member(listener, "state"));
+    if (draining > 0)
+        (void)snprintf(buffer + strlen(buffer), 32, " +%" PRIu64, draining);
+}
+
+static void
+show_address(const json_t *listener, char *buffer)
+{
+    (void)snprintf(buffer, 256, "%s", text_member(listener, "address"));
+}
+
+static void
+show_plugin(const json_t *listener, char *buffer)
+{
+    const char *plugin = text_member(listener, "plugin"), *slash = strrchr(plugin, '/');
+
+    (void)snprintf(buffer, 256, "%s", slash == NULL ? plugin : slash + 1);
+}
+
+static void
+show_mixin(const json_t *listener, char *buffer)
+{
+    (void)snprintf(buffer, 256, "%s", text_member(listener, "mixin"));
+}
+
+static void
+show_active(const json_t *listener, char *buffer)
+{
+    char active[TEXT_SIZE], most[TEXT_SIZE];
+
+    (void)snprintf(buffer, 256, "%s/%s", text_count(count_member(listener, "active"), active),
+                   text_count(count_member(listener, "max_connections"), most));
+}
+
+static void
+show_accepted(const json_t *listener, char *buffer)
+{
+    (void)text_count(count_member(listener, "accepted"), buffer);
+}
+
+static void
+show_rate(const json_t *listener, char *buffer)
+{
+    (void)text_rate(number_member(listener, "accepted_per_second"), buffer);
+}
+
+static void
+show_failed(const json_t *listener, char *buffer)
+{
+    (void)text_count(count_member(listener, "failed"), buffer);
+}
+
+/* Of the last minute, or of all time if nothing happened in it. */
+static void
+show_time(const json_t *listener, const char *which, char *buffer)
+{
+    double time = number_member(json_object_get(listener, "recent"), which);
+
+    if (time < 0)
+        time = number_member(json_object_get(listener, "total"), which);
+    if (time < 0)
+        (void)snprintf(buffer, 256, "-");
+    else
+        (void)text_time(time, buffer);
+}
+
+static void
+show_p50(const json_t *listener, char *buffer)
+{
+    show_time(listener, "p50_us", buffer);
+}
+
+static void
+show_p99(const json_t *listener, char *buffer)
+{
+    show_time(listener, "p99_us", buffer);
+}
+
+static void
+show_queue(const json_t *listener, char *buffer)
+{
+    const json_t *queue = json_object_get(listener, "queue");
+
+    if (json_is_integer(json_object_get(queue, "connections")))
+        (void)text_count(count_member(queue, "connections"), buffer);
+    else if (json_is_integer(json_object_get(queue, "bytes")))
+        (void)text_bytes(count_member(queue, "bytes"), buffer);
+    else
+        (void)snprintf(buffer, 256, "-");
+}
+
+static void
+show_generation(const json_t *listener, char *buffer)
+{
+    (void)snprintf(buffer, 256, "%" PRIu64, count_member(listener, "generation"));
+}
+
+static void
+show_restarts(const json_t *listener, char *buffer)
+{
+    (void)text_count(count_member(listener, "restarts"), buffer);
+}
+
+static void
+show_uptime(const json_t *listener, char *buffer)
+{
+    (void)text_age(count_member(listener, "state_us"), buffer);
+}
+
+/* The columns and what fills them, in the same order. */
+static const struct column columns[] = {
+    {"NAME", false, 0, 8},    {"STATE", false, 0, 0},   {"ADDRESS", false, 0, 21},
+    {"PLUGIN", false, 9, 0},  {"MIXIN", false, 5, 0},   {"ACTIVE", true, 0, 0},
+    {"ACCEPTED", true, 8, 0}, {"/S", true, 0, 0},       {"FAILED", true, 0, 0},
+    {"P50", true, 3, 0},      {"P99", true, 1, 0},      {"QUEUE", true, 2, 0},
+    {"GEN", true, 7, 0},      {"RESTARTS", true, 6, 0}, {"UPTIME", true, 4, 0},
+};
+
+static void (*const show[])(const json_t *listener, char *buffer) = {
+    show_name,   show_state,    show_address,    show_plugin,   show_mixin,
+    show_active, show_accepted, show_rate,       show_failed,   show_p50,
+    show_p99,    show_queue,    show_generation, show_restarts, show_uptime,
+};
+
+_Static_assert(ARRAY_SIZE(columns) == ARRAY_SIZE(show), "each column has its function");
+
+static enum colour
+state_colour(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum colour colour;
+    } colours[] = {
+        {"serving", COLOUR_GREEN},
+        {"failed", COLOUR_RED},
+        {"stopped", COLOUR_DIM},
+        {"backing off", COLOUR_RED},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
+        if (strcmp(colours[i].state, state) == 0)
+            return colours[i].colour;
+    return COLOUR_YELLOW;
+}
+
+static enum colour
+cell_colour(const json_t *listener, size_t column)
+{
+    if (show[column] == show_state)
+        return state_colour(text_member(listener, "state"));
+    if (show[column] == show_failed && count_member(listener, "failed") > 0)
+        return COLOUR_YELLOW;
+    if (show[column] == show_restarts && count_member(listener, "restarts") > 0)
+        return COLOUR_YELLOW;
+    return COLOUR_NONE;
+}
+
+void
+status_fill(struct table *table, const json_t *status)
+{
+    const json_t *listener;
+    size_t i;
+
+    table_init(table, columns, ARRAY_SIZE(columns));
+    json_array_foreach(json_object_get(status, "listeners"), i, listener)
+    {
+        struct row *row = table_add(table);
+        for (size_t j = 0; row != NULL && j < ARRAY_SIZE(columns); j++) {
+            char text[256];
+            show[j](listener, text);
+            row_set(row, j, cell_colour(listener, j), text);
+        }
+        const char *problem = text_member(listener, "problem");
+        if (row != NULL && *problem != '\0' &&
+            strcmp(text_member(listener, "state"), "serving") != 0)
+            row_note(row, problem);
+    }
+}
+
+static const struct column request_columns[] = {
+    {"LISTENER", false, 0, 8}, {"REQUEST", true, 0, 0},  {"AGE", true, 0, 0},
+    {"STAGE", false, 0, 0},    {"CLIENT", false, 0, 12}, {"WORKER", true, 1, 0},
+    {"CONTEXT", true, 2, 0},
+};
+
+void
+requests_fill(struct table *table, const json_t *requests)
+{
+    const json_t *request;
+    size_t i;
+
+    table_init(table, request_columns, ARRAY_SIZE(request_columns));
+    json_array_foreach(json_object_get(requests, "requests"), i, request)
+    {
+        struct row *row = table_add(table);
+        char text[TEXT_SIZE];
+        if (row == NULL)
+            return;
+        row_set(row, 0, COLOUR_NONE, text_member(request, "listener"));
+        (void)snprintf(text, sizeof(text), "%" PRIu64, count_member(request, "number"));
+        row_set(row, 1, COLOUR_NONE, text);
+        row_set(row, 2, COLOUR_NONE, text_time((double)count_member(request, "age_us"), text));
+        row_set(row, 3, COLOUR_NONE, text_member(request, "stage"));
+        const char *client = text_member(request, "client");
+        row_set(row, 4, COLOUR_NONE, *client == '\0' ? "-" : client);
+        (void)snprintf(text, sizeof(text), "%" PRIu64, count_member(request, "worker"));
+        row_set(row, 5, COLOUR_NONE, text);
+        (void)snprintf(text, sizeof(text), "%" PRIu64, count_member(request, "context"));
+        row_set(row, 6, COLOUR_NONE, text);
+    }
+}
+
+void
+status_headline(const json_t *status, FILE *out)
+{
+    const json_t *daemon = json_object_get(status, "daemon");
+    char uptime[TEXT_SIZE];
+
+    (void)fprintf(out, "sockserverd %s, pid %" PRIu64 ", up %s, %zu listeners, ",
+                  text_member(daemon, "version"), count_member(daemon, "pid"),
+                  text_age(count_member(daemon, "uptime_us"), uptime),
+                  json_array_size(json_object_get(status, "listeners")));
+    print_clean(out, text_member(daemon, "configuration"));
+}
+
+/* ---- one listener in full -------------------------------------------------------------------- */
+
+static void
+print_line(const char *title, const char *text)
+{
+    (void)printf("%14s  ", title);
+    print_clean(stdout, *text == '\0' ? "-" : text);
+    (void)putchar('\n');
+}
+
+static void
+print_shown(const json_t *listener, const char *title,
+            void (*function)(const json_t *listener, char *buffer))
+{
+    char text[256];
+
+    function(listener, text);
+    print_line(title, text);
+}
+
+static void
+print_figures(const json_t *listener)
+{
+    static const char *const names[] = {"accepted", "refused", "failed",
+                                        "vanished", "cut",     "truncated"};
+    char text[256] = "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu64 " %s",
+                       i == 0 ? "" : ", ", count_member(listener, names[i]), names[i]);
+    print_line("requests", text);
+    (void)snprintf(text, sizeof(text), "%" PRIu64 " bytes in, %" PRIu64 " bytes out",
+                   count_member(listener, "bytes_in"), count_member(listener, "bytes_out"));
+    print_line("traffic", text);
+}
+
+static void
+print_times(const json_t *listener, const char *title, const char *member)
+{
+    const json_t *times = json_object_get(listener, member);
+    char text[128] = "-", p50[TEXT_SIZE], p99[TEXT_SIZE];
+
+    if (number_member(times, "p50_us") >= 0)
+        (void)snprintf(text, sizeof(text), "p50 %s, p99 %s, of %" PRIu64 " requests",
+                       text_time(number_member(times, "p50_us"), p50),
+                       text_time(number_member(times, "p99_us"), p99),
+                       count_member(times, "count"));
+    print_line(title, text);
+}
+
+static void
+print_workers(const json_t *listener)
+{
+    const json_t *workers = json_object_get(listener, "workers"), *worker;
+    char text[256] = "";
+    size_t i;
+
+    json_array_foreach(workers, i, worker)(void)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" JSON_INTEGER_FORMAT,
+                 i == 0 ? "" : " ", json_integer_value(worker));
+    print_line("workers", text);
+}
+
+static void
+print_listener(const json_t *listener)
+{
+    print_shown(listener, "name", show_name);
+    print_shown(listener, "state", show_state);
+    print_shown(listener, "for", show_uptime);
+    if (*text_member(listener, "problem") != '\0')
+        print_line("last problem", text_member(listener, "problem"));
+    print_line("address", text_member(listener, "address"));
+    print_line("plugin", text_member(listener, "plugin"));
+    print_line("mixin", text_member(listener, "mixin"));
+    print_shown(listener, "generation", show_generation);
+    print_workers(listener);
+    print_shown(listener, "restarts", show_restarts);
+    print_shown(listener, "active", show_active);
+    print_shown(listener, "queue", show_queue);
+    print_shown(listener, "accepted/s", show_rate);
+    print_figures(listener);
+    print_times(listener, "last minute", "recent");
+    print_times(listener, "since start", "total");
+}
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+struct terminal
+terminal_look(void)
+{
+    struct terminal terminal = {.height = 24};
+    const char *wanted = getenv("COLUMNS"), *no_colour = getenv("NO_COLOR");
+    struct winsize size;
+
+    if (isatty(STDOUT_FILENO)) {
+        terminal.width = 80;
+        terminal.colours = no_colour == NULL || *no_colour == '\0';
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
+            terminal.width = size.ws_col;
+            terminal.height = size.ws_row;
+        }
+    }
+    if (wanted != NULL && strtoul(wanted, NULL, 10) >= PLAIN_WIDTH_LEAST)
+        terminal.width = strtoul(wanted, NULL, 10);
+    return terminal;
+}
+
+static enum ctl_result
+print_status(const json_t *status, const struct ctl_arguments *arguments)
+{
+    struct terminal terminal = terminal_look();
+    struct table table;
+
+    if (arguments->json) {
+        (void)json_dumpf(status, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        (void)putchar('\n');
+    } else if (arguments->operand != NULL) {
+        print_listener(json_array_get(json_object_get(status, "listeners"), 0));
+    } else {
+        status_fill(&table, status);
+        table_print(&table, stdout, terminal.width, terminal.colours, "\n");
+        table_done(&table);
+    }
+    return CTL_FINE;
+}
+
+enum ctl_result
+ctl_status(const struct ctl_arguments *arguments)
+{
+    json_t *reply = NULL, *parameters = NULL;
+
+    if (arguments->operand != NULL)
+        parameters = json_pack("{s:s}", "listener", arguments->operand);
+    enum ctl_result result = call_once(arguments, "org.sockserver.Control.GetStatus", parameters,
+                                       CONNECTION_QUICK, &reply);
+    const json_t *status = result == CTL_FINE ? reply_parameters(reply, arguments, &result) : NULL;
+    if (status != NULL)
+        result = print_status(status, arguments);
+    json_decref(reply);
+    return result;
+}

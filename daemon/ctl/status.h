@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status.h - what the daemon says of itself, as a table
+ */
+#ifndef SOCKSERVERD_CTL_STATUS_H
+#define SOCKSERVERD_CTL_STATUS_H
+
+#include <jansson.h>
+
+#include "ctl/table.h"
+
+/* How to print: whether with colours, and into how many columns (0: any number). */
+struct terminal {
+    size_t width, height;
+    bool colours;
+};
+
+/* Of standard output: $COLUMNS, or the terminal's own; colours unless $NO_COLOR is set. */
+struct terminal terminal_look(void);
+
+/* The parameters of GetStatus as a table, one row for each listener. */
+void status_fill(struct table *table, const json_t *status);
+/* The same for GetRequests. */
+void requests_fill(struct table *table, const json_t *requests);
+/* One line on the daemon itself, without its end. */
+void status_headline(const json_t *status, FILE *out);
+
+#endif

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_control.c - the control socket itself: protocol, access, limits, path
+ */
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/client.h"
+#include "support/command.h"
+#include "support/control.h"
+#include "support/daemon.h"
+#include "support/proc.h"
+#include "support/test.h"
+
+#define GET_STATUS  "{\"method\":\"org.sockserver.Control.GetStatus\"}"
+#define RELOAD      "{\"method\":\"org.sockserver.Control.Reload\"}"
+#define CALL(m, p)  "{\"method\":\"org.sockserver.Control." m "\",\"parameters\":{" p "}}"
+#define ERROR(e)    "{\"error\":\"org.sockserver.Control." e "\","
+#define MESSAGE     65536 /* bytes at most */
+#define LONG_ENOUGH 20    /* a client that holds up gets two seconds; machines may be busy */
+
+static struct daemon *
+serve(void)
+{
+    return daemon_serve("tcp", "threading", "upper", "");
+}
+
+static void
+expect_answers(struct daemon *daemon)
+{
+    assert_starts(control_ask(control_connect(daemon), GET_STATUS), "{\"parameters\":{");
+}
+
+/* ---- protocol ------------------------------------------------------------------------ */
+
+static void
+describes_itself(void **state)
+{
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+    const char *info = control_ask(fd, "{\"method\":\"org.varlink.service.GetInfo\"}");
+    const char *text = control_ask(
+        fd, "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":"
+            "{\"interface\":\"org.sockserver.Control\"}}");
+    json_t *reply = json_loads(text, 0, NULL);
+
+    (void)state;
+    assert_contains(info, "\"interfaces\":[\"org.varlink.service\",\"org.sockserver.Control\"]");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(reply, "parameters"), "description")),
+        file_text(SOURCE_DIR "/daemon/supervisor/org.sockserver.Control.varlink"));
+    json_decref(reply);
+    assert_contains(control_ask(fd, "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+                                    "\"parameters\":{\"interface\":\"org.varlink.service\"}}"),
+                    "method GetInfo()");
+    daemon_expect_stop(daemon);
+}
+
+static void
+wrong_calls_are_answered_with_their_error(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"method\":\"org.sockserver.Control.Nothing\"}",
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":"
+         "\"org.sockserver.Control.Nothing\"}}"},
+        {"{\"method\":\"org.example.Other.Method\"}",
+         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":"
+         "\"org.example.Other\"}}"},
+        {"{\"method\":\"nodots\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\""},
+        {"{\"method\":\"\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\""},
+        {CALL("Drain", ""), "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":"
+                            "{\"parameter\":\"listener\"}}"},
+        {CALL("Drain", "\"listener\":7"), "{\"error\":\"org.varlink.service.InvalidParameter\""},
+        {CALL("Drain", "\"listener\":null"), "{\"error\":\"org.varlink.service.InvalidParameter\""},
+        {CALL("Drain", "\"listener\":\"test\",\"wait\":1"),
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+         "\"wait\"}}"},
+        {CALL("GetStatus", "\"listenr\":\"test\""),
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+         "\"listenr\"}}"},
+        {CALL("GetRequests", "\"limit\":-1"),
+         "{\"error\":\"org.varlink.service.InvalidParameter\""},
+        {CALL("SetLogLevel", "\"level\":\"loud\""),
+         "{\"error\":\"org.varlink.service.InvalidParameter\""},
+        {CALL("Stop", "\"listener\":\"tset\""),
+         ERROR(
+             "UnknownListener") "\"parameters\":{\"listener\":\"tset\",\"suggestion\":\"test\"}}"},
+        {CALL("GetStatus", "\"listener\":\"zzzzzzzzzzzz\""),
+         ERROR("UnknownListener") "\"parameters\":{\"listener\":\"zzzzzzzzzzzz\",\"suggestion\":"
+                                  "null}}"},
+    };
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_starts(control_ask(fd, cases[i][0]), cases[i][1]);
+    daemon_expect_stop(daemon);
+}
+
+static void
+calls_in_one_piece_are_answered_in_order(void **state)
+{
+    static const char calls[] =
+        "{\"method\":\"org.sockserver.Control.GetRequests\"}\0"
+        "{\"method\":\"org.sockserver.Control.GetRequests\","
+        "\"oneway\":true}\0"
+        "{\"method\":\"org.sockserver.Control.GetRequests\",\"more\":true}\0"
+        "{\"method\":\"org.sockserver.Control.Nothing\"}";
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+
+    (void)state;
+    client_send_bytes(fd, calls, sizeof calls);
+    client_half_close(fd);
+    assert_string_equal(control_receive(fd), "{\"parameters\":{\"requests\":[]}}");
+    assert_string_equal(control_receive(fd), "{\"parameters\":{\"requests\":[]}}");
+    assert_starts(control_receive(fd), "{\"error\":\"org.varlink.service.MethodNotFound\"");
+    client_expect_end(fd);
+    daemon_expect_stop(daemon);
+}
+
+static void
+messages_may_come_byte_by_byte(void **state)
+{
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof GET_STATUS; i++)
+        client_send_bytes(fd, &GET_STATUS[i], 1);
+    assert_starts(control_receive(fd), "{\"parameters\":{");
+    daemon_expect_stop(daemon);
+}
+
+/* ---- hostile clients --------------------------------------------------------------------- */
+
+static void
+junk_ends_only_its_connection(void **state)
+{
+    static const char *const junk[] = {
+        "",     "hello",           "[]",           "{}",         "{\"method\":1}",
+        "\xff", "{\"method\":\"a", "{\"method\":", "null",       "{\"method\":\"a.B\"} x",
+        "\n",   "GET / HTTP/1.1",  "{{{{{{{{{{{{", "\"string\"", "{\"parameters\":{}}",
+    };
+    struct daemon *daemon = serve();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof junk / sizeof junk[0]; i++) {
+        int fd = control_connect(daemon);
+        control_send(fd, junk[i]);
+        client_expect_gone(fd);
+        client_close(fd);
+    }
+    expect_answers(daemon);
+    daemon_expect_stop(daemon);
+}
+
+static void
+too_long_messages_end_their_connection(void **state)
+{
+    static char text[MESSAGE];
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+
+    (void)state;
+    memset(text, ' ', sizeof text);
+    memcpy(text, GET_STATUS, strlen(GET_STATUS));
+    text[MESSAGE - 1] = '\0'; /* as long as it may be */
+    client_send_bytes(fd, text, MESSAGE);
+    assert_starts(control_receive(fd), "{\"parameters\":{");
+    text[MESSAGE - 1] = ' ';
+    client_send_bytes(fd, text, MESSAGE);
+    client_expect_gone(fd);
+    expect_answers(daemon);
+    daemon_expect_stop(daemon);
+}
+
+/* Nothing, half a message, or a reply that is not taken: two seconds, and another's turn. */
+static void
+who_holds_up_is_let_go(void **state)
+{
+    struct daemon *daemon = serve();
+    int idle = control_connect(daemon), half = control_connect(daemon);
+    int deaf = control_connect(daemon);
+    double began = clock_now();
+    struct pollfd writable = {.fd = deaf, .events = POLLOUT};
+
+    (void)state;
+    client_send(half, "{\"method\":");
+    assert_true(client_readable(idle, LONG_ENOUGH));
+    client_expect_gone(idle);
+    client_expect_gone(half);
+    assert_true(clock_now() - began > 1.5);
+    client_close(deaf); /* it had its two seconds, too */
+
+    deaf = control_connect(daemon);
+    writable.fd = deaf;
+    while (poll(&writable, 1, 500) == 1 && (writable.revents & POLLHUP) == 0)
+        if (send(deaf, GET_STATUS, sizeof GET_STATUS, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+            errno != EAGAIN)
+            break;
+    writable.events = 0;
+    assert_int_equal(poll(&writable, 1, LONG_ENOUGH * 1000), 1);
+    assert_true(writable.revents & (POLLHUP | POLLERR));
+    expect_answers(daemon);
+    daemon_expect_stop(daemon);
+}
+
+#define CROWD 1000
+
+static void
+a_thousand_clients_hold_up_nobody(void **state)
+{
+    struct rlimit limit = {.rlim_cur = CROWD + 100, .rlim_max = CROWD + 100};
+    struct daemon *daemon = serve();
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    static int crowd[CROWD];
+    double slowest = 0;
+
+    (void)state;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = control_connect(daemon);
+        if (i % 3 == 0)
+            client_send(crowd[i], "{\"half\":");
+        if (i % 3 == 1)
+            control_send(crowd[i], "junk");
+        if (i % 100 == 99) {
+            double began = clock_now();
+            int fd = control_connect(daemon);
+            assert_starts(control_ask(fd, GET_STATUS), "{\"parameters\":{");
+            if (clock_now() - began > slowest)
+                slowest = clock_now() - began;
+            client_close(fd);
+            assert_string_equal(client_ask(address, "hello\n"), "HELLO\n");
+        }
+    }
+    if (slowest > (SANITIZED ? 2 : 0.1))
+        fail_msg("the slowest status took %.0f ms", slowest * 1000);
+    for (int i = 0; i < CROWD; i++)
+        client_close(crowd[i]);
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) < 40);
+    assert_int_equal(daemon_worker(daemon), worker);
+    assert_lacks(daemon_log(daemon), "does not answer");
+    daemon_expect_stop(daemon);
+}
+
+/* Operations that run hold all places; then a newcomer is told so at once. */
+static void
+all_places_taken_is_said(void **state)
+{
+    struct daemon *daemon = daemon_serve("tcp", "threading", "good_command", "drain_timeout = 60;");
+    int busy = client_connect(daemon_address(daemon, "test")), waiting[8];
+
+    (void)state;
+    client_send(busy, "echo here\n");
+    client_expect(busy, "here\n");
+    for (int i = 0; i < 8; i++)
+        control_send(waiting[i] = control_connect(daemon),
+                     CALL("Drain", "\"listener\":\"test\",\"wait\":true"));
+    (void)daemon_wait_log_times(daemon, "control: Drain test", 8);
+    assert_starts(control_receive(control_connect(daemon)), ERROR("Busy"));
+    client_close(busy);
+    for (int i = 0; i < 8; i++)
+        assert_starts(control_receive(waiting[i]), "{\"parameters\":");
+    assert_string_equal(control_state(daemon, "test"), "drained");
+    daemon_expect_stop(daemon);
+}
+
+/* What a worker's memory says is never believed. */
+static void
+scribbled_counters_harm_nobody(void **state)
+{
+    static const char bytes[] = {'\xff', '\x7f', '\x03', '\x02', '\x01', '\x80'};
+    struct daemon *daemon = daemon_serve("tcp", "threading", "bad_scribble", "");
+    const char *address = daemon_address(daemon, "test");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        int client = client_connect(address), fd = control_connect(daemon);
+        const char *text;
+        json_t *reply;
+
+        client_send_bytes(client, &bytes[i], 1);
+        client_expect(client, "done\n");
+        text = control_ask(fd, GET_STATUS);
+        assert_non_null(reply = json_loads(text, 0, NULL));
+        assert_non_null(json_object_get(reply, "parameters"));
+        json_decref(reply);
+        text = control_ask(fd, CALL("GetRequests", "\"limit\":100"));
+        assert_non_null(reply = json_loads(text, 0, NULL));
+        assert_non_null(json_object_get(reply, "parameters"));
+        json_decref(reply);
+        assert_int_equal(CTL(daemon, "status").status, 0);
+        client_close(client);
+        client_close(fd);
+    }
+    assert_lacks(daemon_log(daemon), "Sanitizer"); /* its worker is beyond a stop in order */
+}
+
+/* ---- who may what --------------------------------------------------------------------------- */
+
+/* Asks as somebody else: the reply, "" if there is none. */
+static const char *
+ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const char *text)
+{
+    const char *answer = test_path("answer");
+    int status;
+    pid_t pid;
+
+    assert_return_code(chmod(test_folder(), 0777), errno);
+    pid = fork();
+    if (pid == 0) {
+        FILE *out = fopen(answer, "we");
+        int fd;
+
+        if (out == NULL || setgroups(1, &supplementary) < 0 || setresgid(gid, gid, gid) < 0 ||
+            setresuid(uid, uid, uid) < 0)
+            _exit(1);
+        if (client_try_connect(text_of("unix://%s", daemon_control(daemon)), true, &fd) == 0)
+            (void)fputs(control_ask(fd, text), out);
+        (void)fclose(out);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    return file_text(answer);
+}
+
+#define NOBODY 65534
+#define GROUP  54321 /* nobody's */
+
+static void
+changing_is_for_root_the_user_and_the_group(void **state)
+{
+    struct daemon *daemon;
+
+    (void)state;
+    if (getuid() != 0) {
+        print_message("skipped: needs root to become somebody else\n");
+        skip();
+    }
+    daemon = daemon_start("control = { path = \"%s\"; mode = \"0666\"; group = \"%d\"; };\n"
+                          "listeners = {\n%s};",
+                          test_path("control"), GROUP,
+                          listener_text("test", "tcp", "none", "upper", ""));
+    (void)daemon_address(daemon, "test");
+    assert_starts(ask_as(0, 0, 0, daemon, RELOAD), "{\"parameters\":");
+    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, GET_STATUS), "{\"parameters\":");
+    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, RELOAD), ERROR("PermissionDenied"));
+    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, CALL("Stop", "\"listener\":\"test\"")),
+                  ERROR("PermissionDenied"));
+    assert_starts(ask_as(NOBODY, NOBODY, GROUP, daemon, RELOAD), "{\"parameters\":");
+    assert_starts(ask_as(NOBODY, GROUP, NOBODY, daemon, RELOAD), "{\"parameters\":");
+    assert_string_equal(control_state(daemon, "test"), "serving");
+    daemon_expect_stop(daemon);
+}
+
+/* ---- the path ------------------------------------------------------------------------------- */
+
+static bool
+is_socket(const char *path, mode_t mode)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISSOCK(status.st_mode) && (status.st_mode & 0777) == mode;
+}
+
+static bool
+is_gone(const char *path)
+{
+    return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+static const char *
+configuration(const char *path)
+{
+    return text_of("control = { path = \"%s\"; mode = \"0600\"; };\nlisteners = {\n%s};", path,
+                   listener_text("test", "tcp", "none", "upper", ""));
+}
+
+static void
+the_path_is_made_and_removed(void **state)
+{
+    struct daemon *daemon = serve();
+
+    (void)state;
+    (void)control_connect(daemon);
+    assert_true(is_socket(daemon_control(daemon), 0660));
+    daemon_expect_stop(daemon);
+    assert_true(is_gone(daemon_control(daemon)));
+}
+
+static void
+what_a_dead_daemon_left_is_replaced(void **state)
+{
+    const char *path = test_path("control"), *text = configuration(path);
+    struct daemon *daemon = daemon_start("%s", text);
+
+    (void)state;
+    (void)control_connect(daemon);
+    daemon_signal(daemon, SIGKILL);
+    (void)daemon_wait_exit(daemon);
+    assert_true(is_socket(path, 0600));
+    daemon = daemon_start("%s", text);
+    (void)daemon_address(daemon, "test");
+    expect_answers(daemon);
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_live_daemons_path_is_not_taken(void **state)
+{
+    const char *path = test_path("control"), *text = configuration(path);
+    struct daemon *first = daemon_start("%s", text), *second;
+
+    (void)state;
+    (void)control_connect(first);
+    second = daemon_start("%s", text);
+    assert_contains(daemon_wait_log(second, "control socket"), "going on without it");
+    assert_string_equal(client_ask(daemon_address(second, "test"), "hello\n"), "HELLO\n");
+    daemon_expect_stop(second);
+    expect_answers(first);
+    daemon_expect_stop(first);
+}
+
+static void
+an_impossible_path_is_a_warning(void **state)
+{
+    struct daemon *daemon = daemon_start("%s", configuration("/proc/no/such/folder/control"));
+
+    (void)state;
+    assert_contains(daemon_wait_log(daemon, "control socket"), "going on without it");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "hello\n"), "HELLO\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+reload_moves_the_path(void **state)
+{
+    const char *old = test_path("control"), *new = test_path("new/control");
+    struct daemon *daemon = daemon_start("%s", configuration(old));
+    int fd = control_connect(daemon);
+    struct outcome outcome;
+    const char *text = file_text(daemon_file(daemon)), *at = strstr(text, old);
+
+    (void)state;
+    assert_non_null(at);
+    (void)daemon_address(daemon, "test");
+    (void)test_file(strrchr(daemon_file(daemon), '/') + 1,
+                    text_of("%.*s%s%s", (int)(at - text), text, new, at + strlen(old)));
+    assert_string_equal(control_ask(fd, RELOAD), "{\"parameters\":{\"notices\":[]}}");
+    assert_true(is_gone(old));
+    assert_true(is_socket(new, 0600));
+    outcome = command_run(CTL_PROGRAM, "",
+                          (const char *const[]){"--socket", new, "status", "test", NULL});
+    assert_int_equal(outcome.status, 0);
+    daemon_expect_stop(daemon);
+    assert_true(is_gone(new));
+    assert_return_code(rmdir(test_path("new")), errno);
+}
+
+static void
+once_has_none(void **state)
+{
+    const char *file = daemon_configuration("%s", configuration(test_path("control")));
+    struct daemon *daemon = DAEMON_RUN("--once", "-c", file);
+    const char *address = daemon_address(daemon, "test");
+
+    (void)state;
+    assert_true(is_gone(test_path("control")));
+    assert_string_equal(client_ask(address, "hello\n"), "HELLO\n");
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+}
+
+RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error),
+          TEST(calls_in_one_piece_are_answered_in_order), TEST(messages_may_come_byte_by_byte),
+          TEST(junk_ends_only_its_connection), TEST(too_long_messages_end_their_connection),
+          TEST(who_holds_up_is_let_go), TEST(a_thousand_clients_hold_up_nobody),
+          TEST(all_places_taken_is_said), TEST(scribbled_counters_harm_nobody),
+          TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
+          TEST(what_a_dead_daemon_left_is_replaced), TEST(a_live_daemons_path_is_not_taken),
+          TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bad_scribble.c - a plugin that fills what its worker shares with the supervisor with a byte
+ *
+ * The client's first byte, everywhere but in the first 64, so that the worker itself goes on.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sockserver/plugin.h>
+
+SS_PLUGIN(.name = "bad_scribble", .summary = "overwrites its counters",
+          .transports = SS_STREAM, .mixins = SS_THREADING)
+
+static void
+scribble(int byte)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long from, to;
+    char line[512];
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, "sockserverd-counters") && sscanf(line, "%lx-%lx", &from, &to) == 2)
+            memset((char *)from + 64, byte, to - from - 64);
+    if (maps)
+        (void)fclose(maps);
+}
+
+int
+handle(struct ss_request *request)
+{
+    unsigned char byte;
+    ssize_t got = ss_read(request, &byte, 1);
+
+    if (got != 1)
+        return got < 0 ? (int)got : 0;
+    scribble(byte);
+    return ss_write(request, "done\n", 5);
+}
