@@ -50,7 +50,7 @@ struct transport {
 
 /* What comes and goes beside a datagram: its other address, or its sender's credentials. */
 union ancillary {
-    struct cmsghdr head;
+    size_t alignment; /* as struct cmsghdr has */
     char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
                CMSG_SPACE(sizeof(struct ucred))];
 };
