@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/client.h"
+#include "support/command.h"
 #include "support/daemon.h"
 #include "support/load.h"
 #include "support/manager.h"
@@ -386,14 +387,34 @@ the_manager_sees_no_gap(void **state)
     (void)close(fd);
 }
 
+/* ---- beside the operator --------------------------------------------------------------- */
+
+static const char *
+control_of(const char *file)
+{
+    const char *intro = "control = { path = \"", *place = strstr(file_text(file), intro);
+
+    assert_non_null(place);
+    place += strlen(intro);
+    return text_of("%.*s", (int)strcspn(place, "\""), place);
+}
+
+static struct outcome
+control(const char *file, const char *command, const char *name)
+{
+    const char *arguments[] = {"--socket", control_of(file), command, name, NULL};
+
+    return command_run(CTL_PROGRAM, "", arguments);
+}
+
 /* What the control socket says about the listener, as JSON. */
 static const char *
-status_of(const char *listener)
+status_of(const char *file, const char *listener)
 {
     const char *call = text_of("{\"method\":\"org.sockserver.Control.GetStatus\",\"parameters\":{"
                                "\"listener\":\"%s\"}}",
                                listener);
-    int fd = client_connect(text_of("unix://%s", test_path("1.control")));
+    int fd = client_connect(text_of("unix://%s", control_of(file)));
 
     client_send_bytes(fd, call, strlen(call) + 1);
     const char *answer = client_receive(fd);
@@ -404,28 +425,70 @@ status_of(const char *listener)
 static void
 statistics_go_on(void **state)
 {
-    const char *file = listeners(""), *name = strrchr(file, '/') + 1;
+    const char *file = listeners("");
     struct daemon *daemon = start(file);
     const char *address = daemon_address(daemon, "threads");
 
     (void)state;
     (void)daemon_address(daemon, "forks");
     (void)daemon_address(daemon, "local");
-    assert_return_code(symlink(test_path(text_of("%.*s.control", (int)strcspn(name, "."), name)),
-                               test_path("1.control")) < 0 &&
-                               errno != EEXIST
-                           ? -1
-                           : 0,
-                       errno);
     for (size_t i = 0; i < 7; i++)
         assert_string_equal(client_ask(address, "echo on\n"), "on\n");
-    assert_contains(status_of("threads"), "\"accepted\":7,");
+    assert_contains(status_of(file, "threads"), "\"accepted\":7,");
     upgrade(daemon, 1);
-    assert_contains(status_of("threads"), "\"accepted\":7,");
+    assert_contains(status_of(file, "threads"), "\"accepted\":7,");
     assert_string_equal(client_ask(address, "echo on\n"), "on\n");
     WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 3); /* the old workers are gone */
-    assert_contains(status_of("threads"), "\"accepted\":8,");
-    assert_contains(status_of("threads"), "\"generation\":2,");
+    assert_contains(status_of(file, "threads"), "\"accepted\":8,");
+    assert_contains(status_of(file, "threads"), "\"generation\":2,");
+    upgrade(daemon, 2); /* now also what dead workers have counted */
+    assert_contains(status_of(file, "threads"), "\"accepted\":8,");
+    assert_contains(status_of(file, "threads"), "\"generation\":3,");
+    daemon_expect_stop(daemon);
+}
+
+static void
+what_was_stopped_or_drained_stays_so(void **state)
+{
+    const char *file = listeners("");
+    struct daemon *daemon = start(file);
+    const char *drained = daemon_address(daemon, "threads");
+    const char *stopped = daemon_address(daemon, "forks");
+    int fd;
+
+    (void)state;
+    (void)daemon_address(daemon, "local");
+    assert_int_equal(control(file, "drain", "threads").status, 0);
+    assert_int_equal(control(file, "stop", "forks").status, 0);
+    upgrade(daemon, 1);
+    assert_contains(status_of(file, "threads"), "\"state\":\"drained\"");
+    assert_contains(status_of(file, "forks"), "\"state\":\"stopped\"");
+    assert_true(client_try_connect(stopped, true, &fd) < 0);
+    int waiting = client_connect(drained); /* the queue is the same one */
+    client_send(waiting, "echo patience\n");
+    assert_int_equal(control(file, "resume", "threads").status, 0);
+    assert_string_equal(client_receive_line(waiting), "patience\n");
+    client_close(waiting);
+    daemon_expect_stop(daemon);
+}
+
+static void
+the_operator_is_told_what_became_of_it(void **state)
+{
+    const char *file = listeners("");
+    struct daemon *daemon = start(file);
+
+    (void)state;
+    (void)daemon_address(daemon, "threads");
+    (void)daemon_address(daemon, "forks");
+    (void)daemon_address(daemon, "local");
+    assert_int_equal(control(file, "upgrade", NULL).status, 0);
+    (void)daemon_wait_log(daemon, "reloaded: ");
+    install_script("#!/bin/sh\necho 'it is broken' >&2\nexit 1\n");
+    struct outcome outcome = control(file, "upgrade", NULL);
+    assert_int_equal(outcome.status, 1);
+    assert_contains(outcome.errors, "it is broken");
+    assert_contains(outcome.errors, "the new program's check failed");
     daemon_expect_stop(daemon);
 }
 
@@ -440,4 +503,5 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(an_upgrade_takes_the_new_configuration),
           TEST(a_unix_path_goes_with_the_daemon_that_made_it), TEST(descriptors_do_not_pile_up),
           TEST(the_manager_sees_no_gap), TEST(statistics_go_on),
+          TEST(what_was_stopped_or_drained_stays_so), TEST(the_operator_is_told_what_became_of_it),
           TEST(the_program_has_no_traces_of_it_in_its_workers))
