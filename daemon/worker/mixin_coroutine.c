@@ -442,6 +442,8 @@ make_engines(struct ss_server *server, struct control *control)
     if (limit > server->slot_count)
         limit = server->slot_count;
     all.count = server->settings.cpus < limit ? server->settings.cpus : limit;
+    if (all.count == 0)
+        return -EINVAL;
     all.engines = calloc(all.count, sizeof(*all.engines));
     all.watched = calloc(all.count, sizeof(*all.watched));
     if (all.engines == NULL || all.watched == NULL)
