@@ -331,6 +331,28 @@ the_program_has_no_traces_of_it_in_its_workers(void **state)
     daemon_expect_stop(daemon);
 }
 
+static void
+signals_at_once_are_all_followed(void **state)
+{
+    struct daemon *daemon = start(listeners(""));
+    const char *address = daemon_address(daemon, "threads");
+
+    (void)state;
+    daemon_signal(daemon, SIGUSR2); /* maybe before it is ready */
+    daemon_signal(daemon, SIGHUP);
+    (void)daemon_wait_log(daemon, "upgraded to sockserverd");
+    (void)daemon_wait_log(daemon, "reloaded: ");
+    daemon_signal(daemon, SIGHUP);
+    daemon_signal(daemon, SIGUSR2);
+    daemon_signal(daemon, SIGUSR2);
+    (void)daemon_wait_log_times(daemon, "upgraded to sockserverd", 2);
+    assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    daemon_signal(daemon, SIGUSR2);
+    daemon_signal(daemon, SIGTERM); /* the stop wins, or comes after the upgrade */
+    assert_int_equal(daemon_wait_exit(daemon), 0);
+    assert_int_equal(access(test_path("local.sock"), F_OK), -1);
+}
+
 /* ---- beside the manager --------------------------------------------------------------- */
 
 static struct daemon *
@@ -502,6 +524,7 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(a_bad_configuration_is_found_before_the_upgrade),
           TEST(an_upgrade_takes_the_new_configuration),
           TEST(a_unix_path_goes_with_the_daemon_that_made_it), TEST(descriptors_do_not_pile_up),
-          TEST(the_manager_sees_no_gap), TEST(statistics_go_on),
-          TEST(what_was_stopped_or_drained_stays_so), TEST(the_operator_is_told_what_became_of_it),
+          TEST(signals_at_once_are_all_followed), TEST(the_manager_sees_no_gap),
+          TEST(statistics_go_on), TEST(what_was_stopped_or_drained_stays_so),
+          TEST(the_operator_is_told_what_became_of_it),
           TEST(the_program_has_no_traces_of_it_in_its_workers))
