@@ -195,6 +195,7 @@ for round in $(seq 3); do
     await upgraded || expect "upgrade $round" no yes
 done
 stop_load "3 upgrades"
+await has ActiveState active # the reload that follows an upgrade is over
 expect "the same process, still the manager's" \
     "$(property MainPID) $(property ActiveState) $(property SubState)" "$main active running"
 expect "no restart was counted" "$(property NRestarts)" $((before + 1))
