@@ -143,8 +143,9 @@ take_level(struct commandline *commandline, const char *value, char **ret_proble
     if (commandline->log_level >= 0)
         return 0;
     _cleanup_free_ char *hint = suggest_phrase(value, log_level_names);
+    bool guessed = hint != NULL && *hint != '\0';
     return usage(ret_problem, "--log-level: unknown level \"%s\"%s", value,
-                 hint == NULL ? "" : hint);
+                 guessed ? hint : "; expected one from emerg to debug, such as info");
 }
 
 /* ---- options ------------------------------------------------------------------------- */
