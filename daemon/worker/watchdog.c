@@ -18,9 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <link.h>
-#include <linux/close_range.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -255,11 +253,6 @@ watch(void *argument)
     unsigned quiet = 0;
 
     (void)pthread_setname_np(pthread_self(), "watchdog");
-    /*
-     * With a table of descriptors of its own, which this closes none of, the
-     * only loop has its own to itself: the kernel counts no references there.
-     */
-    (void)close_range(UINT_MAX, UINT_MAX, CLOSE_RANGE_UNSHARE);
     while (!atomic_load(&watchdog.stop)) {
         struct timespec deadline;
 
