@@ -399,7 +399,8 @@ end_children(struct zygote *zygote)
 {
     int status;
 
-    log_warning("%u requests were cut and did not end; killing their children", zygote->running);
+    log_warning("requests still running after they were cut: %u; killing their children",
+                zygote->running);
     kill_children(zygote);
     for (uint32_t i = 0; i < zygote->top; i++) {
         pid_t pid = zygote->children[i];
