@@ -149,7 +149,8 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
 static char *
 text_of(json_t *message, size_t *ret_size)
 {
-    char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *text =
+        message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(6));
 
     json_decref(message);
     if (text != NULL)
@@ -177,4 +178,19 @@ varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size)
     (void)json_object_set_new(message, "parameters",
                               parameters != NULL ? parameters : json_object());
     return text_of(message, ret_size);
+}
+
+json_t *
+varlink_string(const char *text, size_t size)
+{
+    json_t *string = json_stringn(text, size);
+    char *ascii = string == NULL ? strndup(text, size) : NULL;
+
+    for (char *c = ascii; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    if (ascii != NULL)
+        string = json_string(ascii);
+    free(ascii);
+    return string;
 }

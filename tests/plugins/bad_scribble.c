@@ -4,12 +4,12 @@
  *
  * The client's first byte, everywhere but in the first 64, so that the worker itself goes on.
  */
+#include <sockserver/plugin.h>
 #include <stdio.h>
 #include <string.h>
-#include <sockserver/plugin.h>
 
-SS_PLUGIN(.name = "bad_scribble", .summary = "overwrites its counters",
-          .transports = SS_STREAM, .mixins = SS_THREADING)
+SS_PLUGIN(.name = "bad_scribble", .summary = "overwrites its counters", .transports = SS_STREAM,
+          .mixins = SS_THREADING)
 
 static void
 scribble(int byte)

@@ -32,7 +32,8 @@ static const struct ss_option hooks_options[] = {
 };
 
 SS_PLUGIN(.name = "good_hooks", .summary = "logs its hooks, one of which may misbehave",
-          .transports = SS_STREAM | SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE, .options = hooks_options)
+          .transports = SS_STREAM | SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE,
+          .options = hooks_options)
 
 static void
 misbehave(const char *how)
