@@ -8,6 +8,7 @@
 
 #include "support/client.h"
 #include "support/daemon.h"
+#include "support/load.h"
 #include "support/proc.h"
 #include "support/test.h"
 
@@ -94,6 +95,24 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
         assert_string_equal(client_receive_all(queued[i]), text_of("%zu\n", i));
     daemon_expect_exit(daemon, 0);
     assert_true(client_try_connect(address, true, &late) < 0);
+}
+
+/* Nobody new gets into the queue that is emptied, or it might never be. */
+static void
+a_stop_ends_although_clients_keep_coming(void **state)
+{
+    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"10s\";");
+    struct load *load = load_start(daemon_address(daemon, "test"), 6, "echo ");
+    double began;
+
+    load_wait_more(load, 50);
+    began = clock_now();
+    daemon_expect_stop(daemon);
+    assert_true(clock_now() - began < (SANITIZED ? 9 : 3));
+    load_stop(load);
+    /* A handshake that was not complete is none. */
+    assert_in_range(load_count(load, LOAD_LOST), 0, 1);
+    assert_int_equal(load_count(load, LOAD_WRONG) + load_count(load, LOAD_LATE), 0);
 }
 
 static void
@@ -277,6 +296,10 @@ c59_other_threads_are_waited_for(void **state)
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
           TEST_EACH_STREAM(queued_clients_are_answered_before_the_socket_closes),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "tcp", "none"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "tcp", "coroutine"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "unix", "threading"),
+          TEST_CASE(a_stop_ends_although_clients_keep_coming, "unix", "forking"),
           TEST_EACH_STREAM(a_queue_that_is_not_empty_by_the_deadline_is_cut),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),

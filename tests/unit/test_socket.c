@@ -304,7 +304,7 @@ problems_name_the_remedy(void **state)
         {"tcp://192.0.2.1:0", -EADDRNOTAVAIL,
          "cannot listen on tcp://192.0.2.1:0: Cannot assign requested address; this machine has no "
          "such address"},
-        {"systemd:web", -ENOENT, "systemd:web: no socket of that name was passed"},
+        {"systemd:web", -ENOENT, "systemd:web: systemd passed no socket of that name; it passed: none"},
         {"unix:///nowhere/at/all/x", -ENOENT, "No such file or directory; the folder does not"},
     };
 
