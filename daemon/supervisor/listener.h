@@ -109,6 +109,8 @@ const char *listener_state_name(enum listener_state state);
 const struct settings *listener_settings(const struct listener *listener);
 /* Whether any of its processes still runs. */
 bool listener_has_processes(const struct listener *listener);
+/* Whether any of its workers may still accept something. */
+bool listener_accepts(const struct listener *listener);
 /* Whether the generation that shall serve does, and no other is about to. */
 bool listener_is_settled(const struct listener *listener);
 /* Whether its first start has succeeded or failed. */

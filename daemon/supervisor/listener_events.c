@@ -259,6 +259,8 @@ on_leaving(struct listener *listener, const struct process *process, enum proces
     if (event == PROCESS_IS_GONE && !process_ended_well(process) && !process_has_failed(process))
         log_here(listener, LOG_WARNING, "worker %d %s while draining", (int)process_pid(process),
                  process_fate(process));
+    if (event == PROCESS_HAS_STOPPED) /* somebody may wait for that */
+        listener->host->changed(listener, listener->host->userdata);
 }
 
 void

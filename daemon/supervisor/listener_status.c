@@ -55,6 +55,12 @@ listener_has_processes(const struct listener *listener)
 }
 
 bool
+listener_accepts(const struct listener *listener)
+{
+    return listener->present != NULL || !listener_leaving_have_stopped(listener);
+}
+
+bool
 listener_is_settled(const struct listener *listener)
 {
     if (listener->next != NULL || listener->state == LISTENER_STARTING)

@@ -21,7 +21,11 @@
 #include "common/log.h"
 #include "supervisor/supervisor_private.h"
 
-enum awaited { AWAIT_NOTHING, AWAIT_SERVICE, AWAIT_DRAIN, AWAIT_STOP };
+enum awaited {
+    AWAIT_SERVICE,
+    AWAIT_QUIET, /* nothing is accepted any more */
+    AWAIT_END    /* nor does anything run */
+};
 
 struct order {
     struct order *next;
@@ -76,26 +80,25 @@ look_for_service(struct order *order)
 }
 
 static void
-look(struct order *order)
+look_for_end(struct order *order)
 {
     enum listener_state state = listener_state(order->listener);
-    bool ended = state == LISTENER_DRAINED || state == LISTENER_STOPPED;
 
-    switch (order->awaited) {
-    case AWAIT_NOTHING:
+    if (listener_is_wanted(order->listener))
+        order_end(order, -ECANCELED, "it was started again meanwhile");
+    else if (state == LISTENER_DRAINED || state == LISTENER_STOPPED)
         order_end(order, 0, NULL);
-        break;
-    case AWAIT_SERVICE:
+    else if (order->awaited == AWAIT_QUIET && !listener_accepts(order->listener))
+        order_end(order, 0, NULL);
+}
+
+static void
+look(struct order *order)
+{
+    if (order->awaited == AWAIT_SERVICE)
         look_for_service(order);
-        break;
-    case AWAIT_DRAIN:
-    case AWAIT_STOP:
-        if (ended)
-            order_end(order, 0, NULL);
-        else if (listener_is_wanted(order->listener))
-            order_end(order, -ECANCELED, "it was started again meanwhile");
-        break;
-    }
+    else
+        look_for_end(order);
 }
 
 static void
@@ -207,7 +210,7 @@ supervisor_drain(struct supervisor *supervisor, const char *name, bool wait, ope
                  void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, wait ? AWAIT_DRAIN : AWAIT_NOTHING, done, userdata, &order);
+    int r = order_new(supervisor, name, wait ? AWAIT_END : AWAIT_QUIET, done, userdata, &order);
 
     if (r < 0)
         return r;
@@ -235,7 +238,7 @@ supervisor_stop_listener(struct supervisor *supervisor, const char *name, operat
                          void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, AWAIT_STOP, done, userdata, &order);
+    int r = order_new(supervisor, name, AWAIT_END, done, userdata, &order);
 
     if (r < 0)
         return r;

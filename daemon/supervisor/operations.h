@@ -30,7 +30,10 @@ typedef void (*operation_done)(void *userdata, int error, const char *text);
 
 /* The configuration anew: done when all that changed serves, or with every mistake. */
 int supervisor_reload(struct supervisor *supervisor, operation_done done, void *userdata);
-/* Accept no more; the socket stays open and its queue holds. wait: done only when all has ended. */
+/*
+ * Accept no more; the socket stays open and its queue holds. Done when nothing
+ * is accepted any more; wait: when all that ran has ended.
+ */
 int supervisor_drain(struct supervisor *supervisor, const char *name, bool wait,
                      operation_done done, void *userdata);
 /* Accept again after a drain. Done when it serves. */

@@ -137,6 +137,10 @@ change_one(struct plan *plan)
     case CHANGE_SETTINGS:
         change_settings(plan);
         break;
+    case CHANGE_START:
+        change_settings(plan);
+        listener_start(listener);
+        break;
     case CHANGE_STOP:
         log_listener(plan->settings->name, LOG_NOTICE, "disabled by the configuration");
         listener_stop(listener, true);

@@ -43,6 +43,8 @@ plan_change(struct plan *plan)
         plan->change = old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
     else if (old->enabled && !listener_is_wanted(plan->listener))
         plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
+    else if (listener_state(plan->listener) == LISTENER_DRAINING)
+        plan->change = CHANGE_START; /* nobody gets into its old socket's queue any more */
     else if (changed || !same_spawn(&reload->spawn, &supervisor->host.spawn))
         plan->change = CHANGE_GENERATION;
 }

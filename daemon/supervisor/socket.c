@@ -69,10 +69,10 @@ static int
 problem(const struct settings *settings, int error, const char *why, const char *remedy,
         char **ret_problem)
 {
+    if (remedy == NULL && why == NULL)
+        remedy = remedy_for(settings, error);
     if (why == NULL)
         why = strerror(-error);
-    if (remedy == NULL)
-        remedy = remedy_for(settings, error);
     if (asprintf(ret_problem, "cannot listen on %s: %s%s%s", settings->address.text, why,
                  remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy) < 0)
         *ret_problem = NULL;

@@ -35,8 +35,9 @@ extern char **environ;
 /* From the folder of this program; the same in a build folder and where it is installed. */
 #define WORKER_PROGRAM "/../lib/sockserverd/worker"
 
-/* Sources are moved above this before they take their places, so that none is overwritten. */
-#define HIGH_FD 64
+/* Sources are moved above the places before they take them, so that none is overwritten. Not
+ * higher: the limit may be as low as 64. */
+#define HIGH_FD (INHERITED_END + 1)
 
 /* A trailing '*': any name that begins so. Everything else stays with the supervisor. */
 static const char *const inherited_variables[] = {

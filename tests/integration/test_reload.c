@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -316,6 +317,54 @@ listeners_are_added_removed_disabled_and_enabled(void **state)
 }
 
 static void
+a_listener_enabled_while_it_still_stops_starts_again(void **state)
+{
+    const struct server_case *server = *state;
+    const char *on = listener_text("test", server->scheme, server->mixin, "good_command",
+                                   "max_connections = 1;"),
+               *off = listener_text("test", server->scheme, server->mixin, "good_command",
+                                    "max_connections = 1; enabled = false;"),
+               *other = listener_text("other", "unix", "none", "upper", "");
+    struct daemon *daemon = SERVE("listeners = {\n%s%s};", on, other);
+    int busy = client_connect(daemon_address(daemon, "test")), queued;
+
+    client_send(busy, "echo busy\n");
+    client_expect(busy, "busy\n");
+    queued = client_connect(daemon_address(daemon, "test"));
+    client_send(queued, "echo queued\n");
+    REWRITE("listeners = {\n%s%s};", off, other);
+    reload(daemon);
+    REWRITE("listeners = {\n%s%s};", on, other);
+    reload(daemon);
+    client_close(busy);
+    client_expect(queued, "queued\n");
+    client_close(queued);
+    (void)daemon_wait_log_times(daemon, "sockserverd[test]: listening on", 2);
+    assert_lacks(daemon_log(daemon), "already in use");
+    daemon_expect_stop(daemon);
+}
+
+/* It is killed for its silence, but later: the new generation need not wait for that. */
+static void
+an_old_generation_that_hangs_holds_up_nothing(void **state)
+{
+    struct daemon *daemon =
+        SERVE("listeners = {\n%s};", listener_text("test", "tcp", "threading", "good_command", ""));
+    const char *address = daemon_address(daemon, "test");
+    pid_t old = daemon_worker(daemon);
+
+    (void)state;
+    assert_return_code(kill(old, SIGSTOP), errno);
+    WAIT_UNTIL(proc_state(old) == 'T');
+    REWRITE("listeners = {\n%s};",
+            listener_text("test", "tcp", "threading", "good_command", "max_connections = 7;"));
+    reload(daemon);
+    assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
+    assert_return_code(kill(old, SIGKILL), errno);
+    daemon_expect_stop(daemon);
+}
+
+static void
 a_renamed_listener_keeps_its_socket(void **state)
 {
     const struct server_case *server = *state;
@@ -488,13 +537,92 @@ a_worker_killed_during_a_reload_is_replaced(void **state)
         pid_t children[PROC_CHILDREN];
         daemon_signal(daemon, SIGHUP);
         (void)daemon_wait_log_times(daemon, "SIGHUP: reloading", (size_t)i + 1);
-        for (size_t j = proc_children(daemon_pid(daemon), children); j > 0; j--)
-            (void)kill(children[j - 1], SIGKILL);
+        size_t count = proc_children(daemon_pid(daemon), children);
+        for (size_t j = 0; j < count; j++)
+            (void)kill(children[j], SIGKILL);
+        for (size_t j = 0; j < count; j++) /* until then it may still take a client with it */
+            WAIT_UNTIL(!proc_alive(children[j]));
         /* Its check, its new or its old worker: it is reported, or done. */
         (void)daemon_wait_log_times(daemon, "reload", done + 2);
         assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
     }
     daemon_expect_stop(daemon);
+}
+
+/* ---- the log, and the service manager ------------------------------------------------------- */
+
+static void
+the_log_changes_with_a_reload(void **state)
+{
+    const char *listeners =
+        text_of("listeners = {\n%s};", listener_text("test", "tcp", "none", "good_command", ""));
+    struct daemon *daemon = SERVE(
+        "log = { target = \"stderr\"; level = \"warning\"; access = false; };\n%s", listeners);
+    const char *log = test_path("the.log");
+    pid_t worker;
+
+    (void)state;
+    WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 1);
+    worker = daemon_worker(daemon);
+    REWRITE("log = { target = \"stderr\"; level = \"debug\"; access = false; };\n%s", listeners);
+    do { /* until it is ready, it is not heard */
+        daemon_signal(daemon, SIGHUP);
+        clock_pause();
+    } while (daemon_count_log(daemon, "reloaded: ") == 0);
+    assert_int_equal(daemon_worker(daemon), worker); /* told, not replaced */
+
+    REWRITE("log = { target = \"stderr\"; level = \"info\"; access = true; };\n%s", listeners);
+    reload(daemon);
+    (void)daemon_wait_log(daemon, "generation 2 serves");
+
+    REWRITE("log = { target = \"%s\"; level = \"info\"; access = true; };\n%s", log, listeners);
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(access(log, F_OK) == 0 && strstr(file_text(log), "reloaded: ") != NULL);
+    REWRITE("log = { target = \"stderr\"; level = \"info\"; access = true; };\n%s", listeners);
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(strstr(file_text(log), "restart the daemon for this") != NULL);
+    assert_int_equal(daemon_stop(daemon), 0);
+    assert_contains(file_text(log), "stopped");
+}
+
+/* The next datagrams that the manager gets, up to one with the text. */
+static const char *
+told(int manager, const char *text)
+{
+    const char *all = "";
+
+    while (strstr(all, text) == NULL)
+        all = text_of("%s%s\n", all, client_receive(manager));
+    return all;
+}
+
+static void
+the_service_manager_is_told(void **state)
+{
+    const char *path = test_path("notify");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct daemon *daemon;
+    const char *story;
+
+    (void)state;
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    assert_return_code(bind(manager, (struct sockaddr *)&address, sizeof address), errno);
+    assert_return_code(setenv("NOTIFY_SOCKET", path, 1), errno);
+    daemon = SERVE("listeners = {\n%s};", two_listeners(""));
+    assert_return_code(unsetenv("NOTIFY_SOCKET"), errno);
+    (void)told(manager, "READY=1");
+    for (int good = 1; good >= 0; good--) {
+        REWRITE("listeners = {\n%s%s};", two_listeners("max_connections = 7;"),
+                good ? "" : "x = { };");
+        daemon_signal(daemon, SIGHUP);
+        story = told(manager, "RELOADING=1");
+        assert_contains(story, "MONOTONIC_USEC=");
+        story = told(manager, "READY=1"); /* whatever became of it: it serves */
+    }
+    assert_contains(told(manager, "STATUS=2 serving"), "STATUS=2 serving");
+    daemon_expect_stop(daemon);
+    (void)close(manager);
 }
 
 RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
@@ -510,6 +638,10 @@ RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "tcp", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "unix", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "tcp", "none"),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "unix", "threading"),
+          TEST(an_old_generation_that_hangs_holds_up_nothing),
           TEST(a_moved_listener_answers_its_old_queue), TEST(a_bad_reload_changes_nothing),
           TEST(a_failed_listener_is_tried_at_once), TEST(many_hangups_are_few_reloads),
-          TEST(a_stop_ends_a_reload), TEST(a_worker_killed_during_a_reload_is_replaced))
+          TEST(a_stop_ends_a_reload), TEST(a_worker_killed_during_a_reload_is_replaced),
+          TEST(the_log_changes_with_a_reload), TEST(the_service_manager_is_told))

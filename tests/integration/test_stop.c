@@ -102,10 +102,10 @@ static void
 a_stop_ends_although_clients_keep_coming(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"10s\";");
-    struct load *load = load_start(daemon_address(daemon, "test"), 6, "echo ");
+    struct load *load = load_start(daemon_address(daemon, "test"), 8, "sleep 0.03\necho ");
     double began;
 
-    load_wait_more(load, 50);
+    load_wait_more(load, 20);
     began = clock_now();
     daemon_expect_stop(daemon);
     assert_true(clock_now() - began < (SANITIZED ? 9 : 3));

@@ -441,6 +441,9 @@ statistics_go_on(void **state)
     WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 3); /* the old workers are gone */
     assert_contains(status_of(file, "threads"), "\"accepted\":8,");
     assert_contains(status_of(file, "threads"), "\"generation\":2,");
+    upgrade(daemon, 2); /* now also what dead workers have counted */
+    assert_contains(status_of(file, "threads"), "\"accepted\":8,");
+    assert_contains(status_of(file, "threads"), "\"generation\":3,");
     daemon_expect_stop(daemon);
 }
 

@@ -60,32 +60,32 @@ open_client(const struct load *load)
     return fd;
 }
 
-/* Reads up to a newline. The bytes, 0 at the end of the stream, or a negative errno. */
-static ssize_t
-read_answer(int fd, char *buffer, size_t size)
-{
-    double give_up = clock_now() + DEADLINE;
-    size_t used = 0;
-
-    while (used == 0 || buffer[used - 1] != '\n') {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        if (poll(&wait, 1, clock_left(give_up)) <= 0)
-            return -ETIMEDOUT;
-        ssize_t got = recv(fd, buffer + used, size - 1 - used, 0);
-        if (got <= 0)
-            return got < 0 ? -errno : 0;
-        used += (size_t)got;
-    }
-    buffer[used] = '\0';
-    return (ssize_t)used;
-}
-
 static bool
 ends_with(const char *text, const char *end)
 {
     size_t size = strlen(text), end_size = strlen(end);
 
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* Reads up to the wanted end. The bytes, 0 at the end of the stream, or a negative errno. */
+static ssize_t
+read_answer(int fd, const char *wanted, char *buffer, size_t size)
+{
+    double give_up = clock_now() + DEADLINE;
+    size_t used = 0;
+
+    do {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        if (poll(&wait, 1, clock_left(give_up)) <= 0)
+            return used > 0 ? (ssize_t)used : -ETIMEDOUT;
+        ssize_t got = recv(fd, buffer + used, size - 1 - used, 0);
+        if (got <= 0)
+            return got < 0 ? -errno : 0;
+        used += (size_t)got;
+        buffer[used] = '\0';
+    } while (!ends_with(buffer, wanted));
+    return (ssize_t)used;
 }
 
 static void
@@ -100,7 +100,7 @@ ask(const struct load *load, int fd, unsigned number, struct load_entry *entry)
         entry->result = errno == ECONNRESET || errno == EPIPE ? LOAD_LOST : LOAD_REFUSED;
         return;
     }
-    ssize_t got = read_answer(fd, answer, sizeof answer);
+    ssize_t got = read_answer(fd, wanted, answer, sizeof answer);
     if (got > 0) {
         entry->result = ends_with(answer, wanted) ? LOAD_ANSWERED : LOAD_WRONG;
         entry->build = answer[0];
