@@ -136,13 +136,11 @@ on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
 static void
 make_folder(const char *path)
 {
-    _cleanup_free_ char *folder = strdup(path);
-    char *slash = folder == NULL ? NULL : strrchr(folder, '/');
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *folder = slash == NULL ? NULL : strndup(path, (size_t)(slash - path));
 
-    if (slash == NULL || slash == folder)
-        return;
-    *slash = '\0';
-    (void)mkdir(folder, 0755);
+    if (folder != NULL && *folder != '\0')
+        (void)mkdir(folder, 0755);
 }
 
 /* The new socket bound to the path, or a negative errno and maybe a remedy. */
