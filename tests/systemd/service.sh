@@ -34,9 +34,9 @@ milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
 # ---- clients --------------------------------------------------------------------------------
 
-ask() { # PORT TEXT
+ask() { # PORT TEXT; 2: refused
     local answer
-    exec 9<>"/dev/tcp/127.0.0.1/$1" || return 1
+    exec 9<>"/dev/tcp/127.0.0.1/$1" || return 2
     printf '%s\n' "$2" >&9
     IFS= read -r -t 5 answer <&9
     exec 9>&-
@@ -173,7 +173,8 @@ began=$(milliseconds)
 kill -9 "$(property MainPID)"
 # What a worker had accepted dies with it; whoever comes then waits in the queue.
 refused=0
-until answer=$(ask 7007 patience) || refused=$((refused + 1)); [ "$answer" = patience ]; do
+until answer=$(ask 7007 patience); status=$?; [ "$answer" = patience ]; do
+    [ "$status" != 2 ] || refused=$((refused + 1))
     [ $(($(milliseconds) - began)) -lt 5000 ] || break
 done
 took=$(($(milliseconds) - began))
