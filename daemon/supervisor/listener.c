@@ -21,7 +21,7 @@
  *  DRAINED   | STARTING    -         STARTING  STOPPED   |
  *
  *  (1) the first death in a while is replaced at once; SERVING while others serve
- *  (2) at once towards DRAINED, when it has stopped towards STOPPED
+ *  (2) at once towards DRAINED; towards STOPPED when the socket is closed
  *
  * prepare is possible in every state and changes none; commit makes the
  * prepared generation the present one. The old one is told to drain first, and
@@ -168,37 +168,36 @@ on_impatience(sd_event_source *source, uint64_t when, void *userdata)
     return 0;
 }
 
+/* Once no worker accepts any more, clients are refused instead of being kept waiting. */
 static void
-end_draining(struct listener *listener)
+close_socket(struct listener *listener)
 {
-    bool again = listener->start_again;
-
-    if (listener->goal == GOAL_DRAINED) {
-        listener_enter(listener, LISTENER_DRAINED);
-        return;
-    }
     socket_give_up(&listener->socket);
+    if (!listener->start_again)
+        return;
     listener->start_again = false;
     listener_enter(listener, LISTENER_STOPPED);
-    if (again)
-        listener_start(listener);
+    listener_start_generation(listener); /* beside those that still drain */
 }
 
 void
 listener_proceed(struct listener *listener)
 {
+    bool quiet;
+
     listener_forget_the_gone(listener);
-    if (listener_leaving_have_stopped(listener))
+    quiet = listener_leaving_have_stopped(listener);
+    if (quiet)
         socket_give_up(&listener->former);
     if (listener->state != LISTENER_DRAINING) {
         serve_if_possible(listener);
         return;
     }
-    /* Once no worker accepts any more, clients are refused instead of being kept waiting. */
-    if (listener->goal == GOAL_STOPPED && listener_leaving_have_stopped(listener))
-        socket_give_up(&listener->socket);
-    if (listener->leaving_count == 0)
-        end_draining(listener);
+    if (listener->goal == GOAL_STOPPED && quiet)
+        close_socket(listener);
+    if (listener->state == LISTENER_DRAINING && listener->leaving_count == 0)
+        listener_enter(listener,
+                       listener->goal == GOAL_DRAINED ? LISTENER_DRAINED : LISTENER_STOPPED);
 }
 
 /* ---- starting -------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ struct listener {
     struct settings settings;
     enum listener_state state;
     enum listener_goal goal;
-    bool start_again; /* once it has stopped */
+    bool start_again; /* once its socket is closed */
     bool tried;       /* the first start has succeeded or failed */
     uint64_t since;
     struct listening_socket socket;

@@ -294,11 +294,25 @@ check(struct reload *reload)
  */
 
 static bool
+is_settled(const struct plan *plan)
+{
+    switch (plan->change) {
+    case CHANGE_GENERATION:
+        return listener_is_settled(plan->listener);
+    case CHANGE_START:
+        return listener_is_settled(plan->listener) &&
+               (!listener_is_wanted(plan->listener) ||
+                listener_state(plan->listener) != LISTENER_DRAINING);
+    default:
+        return true;
+    }
+}
+
+static bool
 all_settled(const struct reload *reload)
 {
     for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].change == CHANGE_GENERATION &&
-            !listener_is_settled(reload->plans[i].listener))
+        if (!is_settled(&reload->plans[i]))
             return false;
     return true;
 }
@@ -310,7 +324,8 @@ note_unserved(struct reload *reload)
     for (size_t i = 0; i < reload->count; i++) {
         const struct plan *plan = &reload->plans[i];
         enum listener_state state = listener_state(plan->listener);
-        if (plan->change == CHANGE_GENERATION && state != LISTENER_SERVING)
+        bool starts = plan->change == CHANGE_GENERATION || plan->change == CHANGE_START;
+        if (starts && state != LISTENER_SERVING)
             errors_add(&reload->errors, NULL, 0, "listeners.%s: %s",
                        listener_settings(plan->listener)->name, listener_state_name(state));
     }

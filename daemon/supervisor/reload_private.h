@@ -12,7 +12,7 @@ enum change {
     CHANGE_NOTHING, /* but where the settings stand in the file */
     CHANGE_GENERATION,
     CHANGE_SETTINGS, /* of one that does not serve, and will not */
-    CHANGE_START,    /* of one that is still stopping: when it has stopped */
+    CHANGE_START,    /* of one that is still stopping: when its socket is closed */
     CHANGE_STOP
 };
 

@@ -236,6 +236,42 @@ workers_inherit_no_more_of_it_than_the_socket(void **state)
     daemon_expect_stop(daemon);
 }
 
+#define ACTIVATOR "/usr/bin/systemd-socket-activate"
+
+static void
+become_activator(void *userdata)
+{
+    (void)execv(ACTIVATOR, userdata);
+}
+
+static void
+systemds_own_activator_passes_two(void **state)
+{
+    const char *one, *other;
+    const char *file = configuration(text_of("%s%s", listener_at("a", "systemd:one", ""),
+                                             listener_at("b", "systemd:other", "")));
+
+    (void)state;
+    if (access(ACTIVATOR, X_OK) < 0) {
+        print_message("skipped: needs " ACTIVATOR "\n");
+        skip();
+    }
+    (void)close(bind_for("tcp", &one)); /* two ports that are free just now */
+    (void)close(bind_for("tcp", &other));
+    const char **arguments = keep(calloc(10, sizeof(*arguments)));
+    const char *const wanted[] = {ACTIVATOR,      "-l",      one + 6,
+                                  "-l",           other + 6, "--fdname=one:other",
+                                  DAEMON_PROGRAM, "-c",      file};
+    memcpy(arguments, wanted, sizeof(wanted));
+    struct daemon *daemon = daemon_run_prepared(arguments + 7, become_activator, arguments);
+    (void)daemon_wait_log_times(daemon, "Listening on ", 2);
+    expect_service(one); /* which starts it */
+    expect_service(other);
+    assert_string_equal(daemon_address(daemon, "a"), one);
+    assert_string_equal(daemon_address(daemon, "b"), other);
+    daemon_expect_stop(daemon);
+}
+
 /* ---- notifications -------------------------------------------------------------------- */
 
 static void
@@ -404,7 +440,7 @@ RUN_TESTS(TEST_CASE(a_passed_socket_serves_and_stays, "tcp", "threading"),
           TEST(what_is_no_listening_socket_is_78), TEST(a_missing_socket_fails_its_listener_alone),
           TEST(a_plugin_for_streams_refuses_a_passed_datagram_socket),
           TEST(workers_inherit_no_more_of_it_than_the_socket),
-          TEST(the_manager_hears_of_start_and_stop),
+          TEST(systemds_own_activator_passes_two), TEST(the_manager_hears_of_start_and_stop),
           TEST_CASE(a_restart_goes_on_with_the_stored_socket, "tcp", "threading"),
           TEST_CASE(a_restart_goes_on_with_the_stored_socket, "udp", "none"),
           TEST_CASE(a_restart_goes_on_with_the_stored_socket, "unix", "forking"),

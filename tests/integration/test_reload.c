@@ -317,7 +317,7 @@ listeners_are_added_removed_disabled_and_enabled(void **state)
 }
 
 static void
-a_listener_enabled_while_it_still_stops_starts_again(void **state)
+a_listener_enabled_while_it_still_stops_serves_again(void **state)
 {
     const struct server_case *server = *state;
     const char *on = listener_text("test", server->scheme, server->mixin, "good_command",
@@ -327,6 +327,7 @@ a_listener_enabled_while_it_still_stops_starts_again(void **state)
                *other = listener_text("other", "unix", "none", "upper", "");
     struct daemon *daemon = SERVE("listeners = {\n%s%s};", on, other);
     int busy = client_connect(daemon_address(daemon, "test")), queued;
+    const char *line, *address;
 
     client_send(busy, "echo busy\n");
     client_expect(busy, "busy\n");
@@ -335,11 +336,15 @@ a_listener_enabled_while_it_still_stops_starts_again(void **state)
     REWRITE("listeners = {\n%s%s};", off, other);
     reload(daemon);
     REWRITE("listeners = {\n%s%s};", on, other);
-    reload(daemon);
+    daemon_signal(daemon, SIGHUP);
+    (void)daemon_wait_log_times(daemon, "SIGHUP: reloading", 2);
     client_close(busy);
     client_expect(queued, "queued\n");
     client_close(queued);
-    (void)daemon_wait_log_times(daemon, "sockserverd[test]: listening on", 2);
+    (void)daemon_wait_log_times(daemon, "reloaded: ", 2);
+    line = strstr(daemon_wait_log_times(daemon, "sockserverd[test]: listening on", 2), " on ") + 4;
+    address = text_of("%.*s", (int)strcspn(line, " "), line);
+    assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
     assert_lacks(daemon_log(daemon), "already in use");
     daemon_expect_stop(daemon);
 }
@@ -638,8 +643,8 @@ RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "tcp", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "unix", ""),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
-          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "tcp", "none"),
-          TEST_CASE(a_listener_enabled_while_it_still_stops_starts_again, "unix", "threading"),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "tcp", "none"),
+          TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "unix", "threading"),
           TEST(an_old_generation_that_hangs_holds_up_nothing),
           TEST(a_moved_listener_answers_its_old_queue), TEST(a_bad_reload_changes_nothing),
           TEST(a_failed_listener_is_tried_at_once), TEST(many_hangups_are_few_reloads),
