@@ -116,16 +116,34 @@ welcome(struct control *control, int fd)
         control_client_proceed(client, true);
 }
 
+/* Descriptors or memory ran out: until the sampler's next turn, instead of trying all the time.
+ * Said once. */
+static void
+pause_accepting(struct control *control, int error)
+{
+    if (!control->starved)
+        log_warning("control: cannot accept: %s; trying again later", strerror(error));
+    control->starved = true;
+    (void)sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
+}
+
 static int
 on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
+    struct control *control = userdata;
+
     (void)source;
     (void)events;
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (client < 0)
-            break;
-        welcome(userdata, client);
+        if (client >= 0) {
+            control->starved = false;
+            welcome(control, client);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(control, errno);
+        break;
     }
     return 0;
 }
@@ -257,6 +275,8 @@ on_sampler(sd_event_source *source, uint64_t when, void *userdata)
         samples_add(&control->samples, &status, now);
     }
     samples_end(&control->samples);
+    if (control->source != NULL)
+        (void)sd_event_source_set_enabled(control->source, SD_EVENT_ON);
     (void)sd_event_source_set_time(source, now + SAMPLE_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

@@ -42,6 +42,7 @@ struct control {
 
     struct control_client *clients[CONTROL_CLIENTS]; /* NULL: a free place */
     uint64_t arrivals;
+    bool starved; /* accepting failed the last time */
     struct control_samples samples;
     sd_event_source *sampler;
 };

@@ -252,6 +252,33 @@ a_thousand_clients_hold_up_nobody(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The supervisor without a descriptor to spare: it neither spins nor stays deaf. */
+static void
+without_descriptors_it_pauses_and_comes_back(void **state)
+{
+    struct daemon *daemon = serve();
+    pid_t pid = daemon_pid(daemon);
+    struct rlimit limit, tight;
+    int fd = control_connect(daemon);
+    double cpu;
+
+    (void)state;
+    assert_return_code(prlimit(pid, RLIMIT_NOFILE, NULL, &limit), errno);
+    WAIT_UNTIL(strstr(control_ask(fd, GET_STATUS), "serving") != NULL);
+    tight = limit;
+    tight.rlim_cur = 3; /* which it has had from the first */
+    assert_return_code(prlimit(pid, RLIMIT_NOFILE, &tight, NULL), errno);
+    fd = client_connect(text_of("unix://%s", daemon_control(daemon)));
+    (void)daemon_wait_log(daemon, "control: cannot accept: Too many open files");
+    cpu = proc_cpu_seconds(pid);
+    assert_false(client_readable(fd, 1));
+    if (!SANITIZED)
+        assert_true(proc_cpu_seconds(pid) - cpu <= 0.05);
+    assert_return_code(prlimit(pid, RLIMIT_NOFILE, &limit, NULL), errno);
+    assert_starts(control_ask(fd, GET_STATUS), "{\"parameters\":{");
+    daemon_expect_stop(daemon);
+}
+
 /* Operations that run hold all places; then a newcomer is told so at once. */
 static void
 all_places_taken_is_said(void **state)
@@ -487,7 +514,8 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(calls_in_one_piece_are_answered_in_order), TEST(messages_may_come_byte_by_byte),
           TEST(junk_ends_only_its_connection), TEST(too_long_messages_end_their_connection),
           TEST(who_holds_up_is_let_go), TEST(a_thousand_clients_hold_up_nobody),
-          TEST(all_places_taken_is_said), TEST(scribbled_counters_harm_nobody),
-          TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
-          TEST(what_a_dead_daemon_left_is_replaced), TEST(a_live_daemons_path_is_not_taken),
-          TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))
+          TEST(without_descriptors_it_pauses_and_comes_back), TEST(all_places_taken_is_said),
+          TEST(scribbled_counters_harm_nobody), TEST(changing_is_for_root_the_user_and_the_group),
+          TEST(the_path_is_made_and_removed), TEST(what_a_dead_daemon_left_is_replaced),
+          TEST(a_live_daemons_path_is_not_taken), TEST(an_impossible_path_is_a_warning),
+          TEST(reload_moves_the_path), TEST(once_has_none))
