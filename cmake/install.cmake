@@ -32,7 +32,7 @@ foreach(manual IN LISTS manuals)
   string(REGEX REPLACE ".*\\." "" section ${manual})
   install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
-foreach(document README.md CHANGES.md LICENSE)
+foreach(document README.md CHANGES.md LICENSE docs/performance.md)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${document})
     install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR})
   endif()
@@ -44,8 +44,13 @@ install(FILES daemon/supervisor/org.sockserver.Control.varlink
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
 install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-file(GLOB units CONFIGURE_DEPENDS systemd/*.service systemd/*.socket systemd/*.target)
-install(FILES ${units} DESTINATION lib/systemd/system)
+
+# systemd: the unit knows where the programs are; the examples are for copying.
+configure_file(systemd/sockserverd.service.in systemd/sockserverd.service @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/systemd/sockserverd.service DESTINATION lib/systemd/system)
+install(FILES systemd/sockserverd.sysusers DESTINATION lib/sysusers.d RENAME sockserverd.conf)
+install(FILES systemd/sockserverd.tmpfiles DESTINATION lib/tmpfiles.d RENAME sockserverd.conf)
+install(DIRECTORY systemd/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/systemd)
 
 # The configuration: an operator's own file is never overwritten.
 set(config_dir ${CMAKE_INSTALL_SYSCONFDIR}/sockserverd)

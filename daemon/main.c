@@ -20,6 +20,7 @@
 #include "describe/describe.h"
 #include "supervisor/check.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/upgrade.h"
 #include "worker/stdio.h"
 #include "worker/worker.h"
 
@@ -133,9 +134,12 @@ check(const struct config *config, const struct commandline *commandline, struct
     if (r < 0)
         return report_failure("check the listeners", r);
     int status = print_errors(errors);
-    if (status == STATUS_FINE)
-        (void)puts("configuration OK");
-    return status;
+    if (status != STATUS_FINE)
+        return status;
+    if ((r = upgrade_answer()) < 0)
+        return report_failure("take over from the running daemon", r);
+    (void)puts("configuration OK");
+    return STATUS_FINE;
 }
 
 static int
@@ -270,6 +274,7 @@ main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return worker_main(argc, argv);
+    upgrade_remember(argv);
     supervisor_block_signals();
     if (open_standard_fds() < 0)
         return STATUS_FAILED;

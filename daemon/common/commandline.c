@@ -60,7 +60,7 @@ static const struct option options[] = {
      "show what PLUGIN is and which options it takes"},
     {0, "check", NULL, SERVING, -1, NULL, FIELD(check), "find all mistakes, serve nothing"},
     {0, "mixin", "MIXIN", WITH(ROLE_LISTEN), -1, NULL, FIELD(mixin),
-     "how requests run: none, threading, forking"},
+     "none, threading, forking or coroutine"},
     {'o', "option", "NAME=VALUE", PLUGIN, -1, take_option, NO_FIELD, "set an option of the plugin"},
     {0, "set", "KEY=VALUE", PLUGIN, -1, take_set, NO_FIELD, "set a key of the listener"},
     {0, "plugin-path", "DIRS", ANYTHING, -1, NULL, FIELD(plugin_path),
@@ -143,8 +143,9 @@ take_level(struct commandline *commandline, const char *value, char **ret_proble
     if (commandline->log_level >= 0)
         return 0;
     _cleanup_free_ char *hint = suggest_phrase(value, log_level_names);
+    bool guessed = hint != NULL && *hint != '\0';
     return usage(ret_problem, "--log-level: unknown level \"%s\"%s", value,
-                 hint == NULL ? "" : hint);
+                 guessed ? hint : "; expected one from emerg to debug, such as info");
 }
 
 /* ---- options ------------------------------------------------------------------------- */

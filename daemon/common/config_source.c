@@ -82,10 +82,11 @@ read_all(int fd, char **ret_text, size_t *ret_size)
 int
 source_read(const char *name, bool regular, char **ret_text, size_t *ret_size)
 {
-    _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* A FIFO that nobody writes to is empty: nobody could interrupt the wait for a writer. */
+    _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
+    if (fd < 0 || fstat(fd, &status) < 0 || fcntl(fd, F_SETFL, 0) < 0)
         return -errno;
     if (S_ISDIR(status.st_mode))
         return -EISDIR;

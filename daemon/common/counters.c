@@ -70,6 +70,18 @@ counters_attach(int fd, struct counters **ret_counters)
     return counters_map(fd, slots, ret_counters);
 }
 
+int
+counters_attach_own(int fd, uint32_t slots, struct counters **ret_counters)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (slots == 0 || slots > SLOTS_MAX || (size_t)status.st_size != counters_size(slots))
+        return -EBADMSG;
+    return counters_map(fd, slots, ret_counters);
+}
+
 void
 counters_detach(struct counters *counters, uint32_t slots)
 {

@@ -73,6 +73,8 @@ int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd)
 /* Maps an inherited one. Checks its size against its slot_count. */
 int counters_attach(int fd, struct counters **ret_counters);
 /* slots: the creator's own count, not the mapped one. NULL is fine. */
+/* Maps one that we made ourselves, with so many slots; looks at its size only. */
+int counters_attach_own(int fd, uint32_t slots, struct counters **ret_counters);
 void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {

@@ -65,6 +65,8 @@ log_sink_auto(void)
 static void
 forget_losses(void)
 {
+    if (atomic_load(&dropped) == 0)
+        return; /* a write would cost every child a page */
     atomic_store(&dropped, 0);
     atomic_store(&untold, 0);
 }

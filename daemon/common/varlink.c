@@ -179,3 +179,18 @@ varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size)
                               parameters != NULL ? parameters : json_object());
     return text_of(message, ret_size);
 }
+
+json_t *
+varlink_string(const char *text, size_t size)
+{
+    json_t *string = json_stringn(text, size);
+    char *ascii = string == NULL ? strndup(text, size) : NULL;
+
+    for (char *c = ascii; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    if (ascii != NULL)
+        string = json_string(ascii);
+    free(ascii);
+    return string;
+}

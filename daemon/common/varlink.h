@@ -60,4 +60,8 @@ int varlink_call_parse(const json_t *message, struct varlink_call *ret);
 char *varlink_call_text(const char *method, json_t *parameters, size_t *ret_size);
 char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size);
 
+/* Any bytes as a string: what is not UTF-8 has its non-ASCII bytes replaced by '?'. NULL without
+ * memory. */
+json_t *varlink_string(const char *text, size_t size);
+
 #endif

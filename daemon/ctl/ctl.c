@@ -192,7 +192,7 @@ ctl_parse(int argc, char *const *argv, struct ctl_arguments *ret, char **ret_pro
 int
 ctl_main(int argc, char *const *argv)
 {
-    struct ctl_arguments arguments;
+    struct ctl_arguments arguments = {0};
     _cleanup_free_ char *problem = NULL;
     enum ctl_result result = CTL_FINE;
 

@@ -6,6 +6,7 @@
 #define SOCKSERVERD_CTL_STATUS_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "ctl/table.h"
 
@@ -24,5 +25,21 @@ void status_fill(struct table *table, const json_t *status);
 void requests_fill(struct table *table, const json_t *requests);
 /* One line on the daemon itself, without its end. */
 void status_headline(const json_t *status, FILE *out);
+
+/* One thing about a listener as text; buffer of SHOW_SIZE. */
+#define SHOW_SIZE 256
+void show_active(const json_t *listener, char *buffer);
+void show_generation(const json_t *listener, char *buffer);
+void show_name(const json_t *listener, char *buffer);
+void show_queue(const json_t *listener, char *buffer);
+void show_rate(const json_t *listener, char *buffer);
+void show_restarts(const json_t *listener, char *buffer);
+void show_state(const json_t *listener, char *buffer);
+void show_uptime(const json_t *listener, char *buffer);
+
+/* Members of a JSON object; "", 0 or -1 where there is none of that type. */
+const char *text_member(const json_t *object, const char *name);
+uint64_t count_member(const json_t *object, const char *name);
+double number_member(const json_t *object, const char *name);
 
 #endif

@@ -131,15 +131,15 @@ scale(double value, double step, const char *const *units, char *buffer)
     return buffer;
 }
 
+static const char *const count_units[] = {"", "k", "M", "G", "T", "P", "E", NULL};
+
 char *
 text_count(uint64_t count, char *buffer)
 {
-    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E", NULL};
-
     if (count < 100000)
         (void)snprintf(buffer, TEXT_SIZE, "%u", (unsigned)count);
     else
-        (void)scale((double)count, 1000, units, buffer);
+        (void)scale((double)count, 1000, count_units, buffer);
     return buffer;
 }
 
@@ -150,8 +150,10 @@ text_rate(double rate, char *buffer)
         (void)snprintf(buffer, TEXT_SIZE, "0");
     else if (rate < 99.95)
         (void)snprintf(buffer, TEXT_SIZE, "%.1f", rate);
+    else if (rate < 99999.5)
+        (void)snprintf(buffer, TEXT_SIZE, "%.0f", rate);
     else
-        (void)text_count((uint64_t)(rate + 0.5), buffer);
+        (void)scale(rate, 1000, count_units, buffer);
     return buffer;
 }
 

@@ -104,11 +104,11 @@ update_rates(const json_t *before, json_t *now, double seconds)
     {
         const char *name = json_string_value(json_object_get(listener, "name"));
         const json_t *earlier = name == NULL ? NULL : find_listener(before, name);
-        json_int_t accepted = json_integer_value(json_object_get(listener, "accepted")) -
-                              json_integer_value(json_object_get(earlier, "accepted"));
-        if (earlier != NULL && accepted >= 0 && seconds > 0.1)
+        uint64_t accepted = count_member(listener, "accepted");
+        uint64_t before_that = count_member(earlier, "accepted");
+        if (earlier != NULL && accepted >= before_that && seconds > 0.1)
             (void)json_object_set_new(listener, "accepted_per_second",
-                                      json_real((double)accepted / seconds));
+                                      json_real((double)(accepted - before_that) / seconds));
     }
 }
 

@@ -59,7 +59,7 @@ lines_of(const char *text)
     while (text != NULL && *text != '\0') {
         size_t size = strcspn(text, "\n");
         if (size > 0)
-            (void)json_array_append_new(lines, json_stringn(text, size));
+            (void)json_array_append_new(lines, varlink_string(text, size));
         text += size;
         text += *text == '\n';
     }

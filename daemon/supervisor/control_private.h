@@ -16,7 +16,8 @@
 #include "supervisor/supervisor.h"
 #include "supervisor/unix_path.h"
 
-#define CONTROL_CLIENTS 8
+#define CONTROL_CLIENTS  8
+#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10) /* workers, children and signals first */
 
 /* The interface's own errors. */
 #define CONTROL_INTERFACE        "org.sockserver.Control"
@@ -69,7 +70,18 @@ int control_identify(struct control_client *client);
 /* control_commands.c: runs one call, which is replied to at once or when its operation is done. */
 void control_call(struct control_client *client, const struct varlink_call *call);
 
-/* control.c: the reply to the present call; parameters (NULL: none) are released. */
+/* control.c: CLOCK_MONOTONIC, microseconds. */
+uint64_t control_now(void);
+
+/* control_client.c: begins to watch a client whose descriptor and place are known. 0 or a negative
+ * errno. */
+int control_client_begin(struct control_client *client);
+/* Does whatever can be done now; the client may be gone then. */
+void control_client_proceed(struct control_client *client, bool readable);
+bool control_client_is_busy(const struct control_client *client);
+void control_client_close(struct control_client *client);
+
+/* The reply to the present call; parameters (NULL: none) are released. */
 void control_reply(struct control_client *client, json_t *parameters);
 void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
 

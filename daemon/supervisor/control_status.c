@@ -9,22 +9,12 @@
  * Failures: what cannot be found out is left out.
  */
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "supervisor/control_private.h"
 #include "supervisor/control_queue.h"
 #include "supervisor/operations.h"
-
-static uint64_t
-now_usec(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* What a worker counted may be anything; JSON's integers have a sign. */
 static json_t *
@@ -33,13 +23,10 @@ integer(uint64_t value)
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
-/* As the configuration or the file system has it, which may be no UTF-8. */
 static json_t *
 text(const char *value)
 {
-    json_t *string = value == NULL ? json_null() : json_string(value);
-
-    return string == NULL ? json_string("?") : string;
+    return value == NULL ? json_null() : varlink_string(value, strlen(value));
 }
 
 static void
@@ -56,7 +43,7 @@ describe_daemon(const struct control *control)
     set(daemon, "pid", json_integer(getpid()));
     set(daemon, "version", json_string(SOCKSERVERD_VERSION));
     set(daemon, "instance", integer(control->instance));
-    set(daemon, "uptime_us", integer(now_usec() - control->started));
+    set(daemon, "uptime_us", integer(control_now() - control->started));
     set(daemon, "configuration", text(control->file));
     set(daemon, "log_level", text(log_level_names[log_level()]));
     return daemon;
@@ -105,7 +92,7 @@ add_state(json_t *listener, const struct listener_status *status)
 {
     set(listener, "name", text(status->name));
     set(listener, "state", text(status->state));
-    set(listener, "state_us", integer(status->since == 0 ? 0 : now_usec() - status->since));
+    set(listener, "state_us", integer(status->since == 0 ? 0 : control_now() - status->since));
     set(listener, "address", text(status->address));
     set(listener, "plugin", text(status->plugin));
     set(listener, "mixin", text(status->mixin));
@@ -153,7 +140,7 @@ describe_listener(const struct control *control, const struct listener *source)
     add_state(listener, &status);
     add_sums(listener, &status.sums);
     set(listener, "accepted_per_second",
-        json_real(samples_rate(&control->samples, &status, now_usec())));
+        json_real(samples_rate(&control->samples, &status, control_now())));
     set(listener, "recent", describe_times(&recent));
     set(listener, "total", describe_times(&status.sums.handling));
     set(listener, "queue", describe_queue(&status));

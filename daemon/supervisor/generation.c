@@ -14,7 +14,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+
+#include "common/log.h"
 
 /* Which file the plugin was when the workers were started; all zero: there was none. */
 struct plugin_file {
@@ -183,6 +186,70 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
     generation->plugin = look_at_plugin(&generation->settings);
     *ret = generation;
     return 0;
+}
+
+/* ---- upgrade ------------------------------------------------------------------------------ */
+
+static int
+make_places(struct generation *generation, size_t size)
+{
+    struct process **processes =
+        reallocarray(generation->processes, size, sizeof(struct process *));
+
+    if (processes == NULL)
+        return -ENOMEM;
+    for (size_t i = generation->size; i < size; i++)
+        processes[i] = NULL;
+    generation->processes = processes;
+    generation->size = size;
+    return 0;
+}
+
+int
+generation_import(const struct generation_setup *setup, const struct upgrade_generation *inherited,
+                  struct generation **ret)
+{
+    struct generation *generation;
+    int r = generation_new(setup, &generation);
+
+    if (r < 0)
+        return r;
+    if (inherited->worker_count > generation->size &&
+        (r = make_places(generation, inherited->worker_count)) < 0) {
+        generation_free(generation);
+        return r;
+    }
+    const struct process_setup process = {
+        .event = generation->event,
+        .settings = &generation->settings,
+        .handler = on_process,
+        .userdata = generation,
+    };
+    for (size_t i = 0; i < inherited->worker_count; i++) {
+        r = process_import(&process, &inherited->workers[i], &generation->processes[i]);
+        if (r < 0)
+            log_listener(generation->settings.name, LOG_ERR, "cannot take over worker %d: %s",
+                         (int)inherited->workers[i].pid, strerror(-r));
+    }
+    generation->plugin = (struct plugin_file){0};
+    generation->serving = inherited->present;
+    *ret = generation;
+    return 0;
+}
+
+int
+generation_export(const struct generation *generation, struct upgrade_generation *ret)
+{
+    ret->number = generation->number;
+    ret->workers = calloc(generation->size, sizeof(*ret->workers));
+    if (ret->workers == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < generation->size; i++) {
+        const struct process *process = generation->processes[i];
+        if (process != NULL)
+            process_export(process, &ret->workers[ret->worker_count++]);
+    }
+    return settings_copy(&generation->settings, &ret->settings);
 }
 
 void

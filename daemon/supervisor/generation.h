@@ -7,6 +7,7 @@
 
 #include "supervisor/listener.h"
 #include "supervisor/process.h"
+#include "supervisor/upgrade_state.h"
 
 struct generation;
 
@@ -29,6 +30,17 @@ struct generation_setup {
 
 /* Notes what the plugin's file is; starts nothing yet. 0 or -ENOMEM. */
 int generation_new(const struct generation_setup *setup, struct generation **ret);
+/*
+ * The same for workers that an earlier process of this daemon started. They
+ * are taken over; those that cannot be are let go of. serving: they serve.
+ * Their plugin's file counts as changed.
+ */
+int generation_import(const struct generation_setup *setup,
+                      const struct upgrade_generation *inherited, struct generation **ret);
+/* What the next process must know to import it; workers that do not serve yet are to end. Returns
+ * 0, or -ENOMEM, and *ret is for upgrade_state_done() in either case. */
+int generation_export(const struct generation *generation, struct upgrade_generation *ret);
+
 /* Lets go of what still runs: it drains and ends by itself. NULL is fine. */
 void generation_free(struct generation *generation);
 

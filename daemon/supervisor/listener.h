@@ -13,6 +13,7 @@
 #include "common/settings.h"
 #include "supervisor/socket.h"
 #include "supervisor/spawn.h"
+#include "supervisor/upgrade_state.h"
 
 struct listener;
 
@@ -90,6 +91,16 @@ void listener_discard(struct listener *listener);
 int listener_adopt_settings(struct listener *listener, const struct settings *settings);
 /* Whether its plugin's file is another than the one its workers were started with. */
 bool listener_plugin_changed(const struct listener *listener);
+
+/* ---- upgrade ------------------------------------------------------------------------- */
+
+/* Whether it is in no state that only this process can bring to an end. */
+bool listener_can_be_exported(const struct listener *listener);
+/* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
+ * upgrade_state_done() in either case. */
+int listener_export(const struct listener *listener, struct upgrade_listener *ret);
+/* Of a new one: goes on where an earlier process of this daemon was. */
+void listener_import(struct listener *listener, const struct upgrade_listener *inherited);
 
 /* ---- what others ask ----------------------------------------------------------------- */
 

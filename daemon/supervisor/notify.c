@@ -8,6 +8,7 @@
  */
 #include "supervisor/notify.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -16,25 +17,32 @@
 #define NAMES_SIZE 256
 
 void
+notify_starting(uint64_t usec)
+{
+    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, usec);
+}
+
+void
 notify_ready(void)
 {
     (void)sd_notify(0, "READY=1");
 }
 
+/* Without its time a manager that reloads by itself would take an older message for this one. */
 void
 notify_reloading(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-                     (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                     (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
 
 void
-notify_stopping(void)
+notify_stopping(uint64_t usec)
 {
-    (void)sd_notify(0, "STOPPING=1");
+    (void)sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, usec);
 }
 
 static size_t

@@ -173,6 +173,8 @@ supervisor_forget(struct supervisor *supervisor, const void *userdata)
             order->done = NULL;
     if (supervisor->reload != NULL)
         reload_forget(supervisor->reload, userdata);
+    if (supervisor->upgrade != NULL)
+        upgrade_forget(supervisor->upgrade, userdata);
 }
 
 /* Finds the listener and makes a place for the order. 0 or a negative errno. */
@@ -309,13 +311,6 @@ supervisor_set_log_level(struct supervisor *supervisor, int level)
     log_set_level(level);
     supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
     return 0;
-}
-
-int
-supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
-{
-    (void)supervisor, (void)done, (void)userdata;
-    return -EOPNOTSUPP;
 }
 
 size_t

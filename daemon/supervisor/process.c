@@ -14,6 +14,7 @@
 #include "supervisor/process_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->pid = spawned.pid;
     process->channel = spawned.channel;
     process->counters = spawned.counters;
+    process->counters_fd = spawned.counters_fd;
     process->slots = spawned.slots;
     if ((r = watch(process, setup->event)) < 0) {
         (void)kill(process->pid, SIGKILL);
@@ -124,6 +126,77 @@ process_new(const struct process_setup *setup, struct process **ret)
     return 0;
 }
 
+static bool
+can_be_imported(const struct upgrade_worker *worker)
+{
+    return worker->state == PROCESS_SERVING || worker->state == PROCESS_DRAINING ||
+           worker->state == PROCESS_ENDING;
+}
+
+int
+process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
+               struct process **ret)
+{
+    struct process *process = calloc(1, sizeof(*process));
+    uint64_t now = process_now_usec();
+
+    if (process == NULL)
+        return -ENOMEM;
+    process->settings = setup->settings;
+    process->handler = setup->handler;
+    process->userdata = setup->userdata;
+    process->pid = worker->pid;
+    process->channel = worker->channel;
+    process->counters_fd = worker->counters;
+    process->slots = worker->slots;
+    process->serving_since = worker->serving_since;
+    process->pings = worker->pings;
+    process->stopped = worker->stopped;
+    process->asked_to_end = worker->asked_to_end;
+    process->next_ping = now + PING_USEC;
+    int r = can_be_imported(worker) ? 0 : -EBADMSG;
+    if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
+                   fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0))
+        r = -errno;
+    if (r == 0)
+        r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
+    if (r == 0)
+        r = watch(process, setup->event);
+    if (r < 0) {
+        process_free(process); /* which closes its channel: it drains and ends by itself */
+        return r;
+    }
+    uint64_t left = worker->deadline > now ? worker->deadline - now : 0;
+    process_enter(process, (enum process_state)worker->state,
+                  worker->deadline == UINT64_MAX ? UINT64_MAX : left);
+    if (process->state == PROCESS_ENDING)
+        process_tell(process, MESSAGE_CUT, 0, -1); /* it may have been starting */
+    *ret = process;
+    return 0;
+}
+
+void
+process_export(const struct process *process, struct upgrade_worker *ret)
+{
+    *ret = (struct upgrade_worker){
+        .pid = process->pid,
+        .channel = process->channel,
+        .counters = process->counters_fd,
+        .slots = process->slots,
+        .state = process->state,
+        .deadline = process->deadline,
+        .serving_since = process->serving_since,
+        .pings = process->pings,
+        .stopped = process->stopped,
+        .asked_to_end = process->asked_to_end,
+    };
+    if (process->state >= PROCESS_SERVING)
+        return;
+    ret->state = PROCESS_ENDING; /* the next one starts its own */
+    ret->deadline = process_now_usec() + CUT_USEC;
+    ret->asked_to_end = true;
+}
+
 void
 process_free(struct process *process)
 {
@@ -134,6 +207,7 @@ process_free(struct process *process)
     (void)sd_event_source_disable_unref(process->channel_source);
     (void)sd_event_source_disable_unref(process->timer);
     (void)close(process->channel);
+    (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
     free(process->failure_text);
     free(process);

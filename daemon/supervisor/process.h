@@ -13,6 +13,7 @@
 #include "common/counters.h"
 #include "common/settings.h"
 #include "supervisor/spawn.h"
+#include "supervisor/upgrade_state.h"
 
 struct process;
 
@@ -50,6 +51,16 @@ struct process_setup {
 
 /* Starts a worker. 0 and *ret, or a negative errno. */
 int process_new(const struct process_setup *setup, struct process **ret);
+
+/*
+ * One that an earlier process of this daemon started. Its descriptors are
+ * taken over, also on failure. Of setup, event, settings, handler and userdata
+ * are used. 0 and *ret, or a negative errno.
+ */
+int process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
+                   struct process **ret);
+/* What the next process must know to import it. The descriptors stay ours. */
+void process_export(const struct process *process, struct upgrade_worker *ret);
 
 /* Lets go of it. One that still runs finds its channel closed: it drains and ends by itself. */
 void process_free(struct process *process);

@@ -27,6 +27,7 @@ struct process {
     pid_t pid;
     int channel;
     struct counters *counters;
+    int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
     sd_event_source *child_source, *channel_source, *timer;
 

@@ -22,6 +22,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "supervisor/adopt.h"
 #include "supervisor/notify.h"
 #include "supervisor/reload_private.h"
 #include "supervisor/socket_change.h"
@@ -397,6 +398,7 @@ read_configuration(struct reload *reload)
     if (r < 0)
         return r;
     supervisor_log_check(supervisor, &reload->config, &reload->errors);
+    adopt_check(&reload->config, &reload->errors);
     if (errors_any(&reload->errors))
         return -EINVAL;
     reload->spawn = supervisor->host.spawn;
@@ -411,7 +413,8 @@ supervisor_reload(struct supervisor *supervisor, operation_done done, void *user
 {
     if (supervisor->stopping)
         return -ESHUTDOWN;
-    if (supervisor->reload != NULL || !supervisor->ready || orders_prepare(supervisor))
+    if (supervisor->reload != NULL || supervisor->upgrade != NULL || !supervisor->ready ||
+        orders_prepare(supervisor))
         return -EBUSY;
     if (supervisor->options.load == NULL)
         return -ENOTSUP;

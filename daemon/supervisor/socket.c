@@ -3,7 +3,8 @@
  * socket.c - the listening socket of a listener
  *
  * Only here are listening sockets created, with every option that a worker
- * relies on already set: accepted connections inherit them.
+ * relies on already set: accepted connections inherit them. Those that were
+ * passed to this process (adopt.c) get the same options here.
  *
  * Runs in:  the supervisor, at start, reload and when a failed listener is
  *           tried again.
@@ -13,6 +14,7 @@
 #include "supervisor/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +23,8 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "supervisor/adopt.h"
+#include "supervisor/store.h"
 
 /* A socket address and how it was asked for. */
 struct target {
@@ -65,10 +69,10 @@ static int
 problem(const struct settings *settings, int error, const char *why, const char *remedy,
         char **ret_problem)
 {
+    if (remedy == NULL && why == NULL)
+        remedy = remedy_for(settings, error);
     if (why == NULL)
         why = strerror(-error);
-    if (remedy == NULL)
-        remedy = remedy_for(settings, error);
     if (asprintf(ret_problem, "cannot listen on %s: %s%s%s", settings->address.text, why,
                  remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy) < 0)
         *ret_problem = NULL;
@@ -110,41 +114,43 @@ is_one_host(const struct sockaddr_storage *address)
     return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
 }
 
+/* What workers rely on, also of a socket that somebody else bound. */
 static int
-set_inet_options(int fd, const struct settings *settings, const struct target *target)
+set_worker_options(int fd, const struct settings *settings, const struct sockaddr_storage *address,
+                   bool stream)
 {
-    bool ipv6 = target->address.ss_family == AF_INET6;
-    bool stream = target->type == SOCK_STREAM;
-    bool asked = !stream && !is_one_host(&target->address);
+    int family = address->ss_family;
+    bool ipv6 = family == AF_INET6, local = family == AF_UNIX;
+    bool several = !stream && !local && !is_one_host(address);
     const struct socket_option options[] = {
-        /* On UDP it would let another process of this user take the port over. */
-        {SOL_SOCKET, SO_REUSEADDR, stream && settings->reuse_address},
-        {SOL_SOCKET, SO_REUSEPORT, settings->reuse_port},
-        {IPPROTO_TCP, TCP_NODELAY, stream && settings->nodelay},
+        {SOL_SOCKET, SO_PASSCRED, local && !stream},
+        {IPPROTO_TCP, TCP_NODELAY, !local && stream && settings->nodelay},
         /* So that a reply can leave from the address that was asked, if there are several. */
-        {IPPROTO_IPV6, IPV6_RECVPKTINFO, asked && ipv6},
-        {IPPROTO_IP, IP_PKTINFO, asked && (!ipv6 || !settings->ipv6_only)},
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, several && ipv6},
+        {IPPROTO_IP, IP_PKTINFO, several && (!ipv6 || !settings->ipv6_only)},
     };
 
-    if (ipv6 &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){settings->ipv6_only}, sizeof(int)) < 0)
-        return -errno;
     return set_flags(fd, options, ARRAY_SIZE(options));
-}
-
-static int
-set_unix_options(int fd, const struct target *target)
-{
-    const struct socket_option credentials = {SOL_SOCKET, SO_PASSCRED, target->type == SOCK_DGRAM};
-
-    return set_flags(fd, &credentials, 1);
 }
 
 static int
 set_options(int fd, const struct settings *settings, const struct target *target)
 {
-    return address_is_unix(&settings->address) ? set_unix_options(fd, target)
-                                               : set_inet_options(fd, settings, target);
+    int family = target->address.ss_family;
+    bool stream = target->type == SOCK_STREAM;
+    const struct socket_option options[] = {
+        /* On UDP it would let another process of this user take the port over. */
+        {SOL_SOCKET, SO_REUSEADDR, family != AF_UNIX && stream && settings->reuse_address},
+        {SOL_SOCKET, SO_REUSEPORT, family != AF_UNIX && settings->reuse_port},
+    };
+    int r;
+
+    if (family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){settings->ipv6_only}, sizeof(int)) < 0)
+        return -errno;
+    if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
+        return r;
+    return set_worker_options(fd, settings, &target->address, stream);
 }
 
 /* The kernel cuts what is above net.core.somaxconn. */
@@ -156,15 +162,21 @@ backlog_of(const struct settings *settings)
     return wanted == 0 || wanted > INT_MAX ? INT_MAX : (int)wanted;
 }
 
-static int
-bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
-          const char **ret_remedy)
+static struct unix_path_owner
+owner_of(const struct settings *settings)
 {
-    const struct unix_path_owner owner = {
+    return (struct unix_path_owner){
         .mode = settings->socket_mode,
         .uid = settings->socket_uid,
         .gid = settings->socket_gid,
     };
+}
+
+static int
+bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
+          const char **ret_remedy)
+{
+    const struct unix_path_owner owner = owner_of(settings);
 
     return unix_path_bind(fd, type, settings->address.path, &owner, backlog_of(settings), ret,
                           ret_remedy);
@@ -191,7 +203,7 @@ real_address(int fd, const struct settings *settings, bool stream, char *buffer)
 
     if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
         return -errno;
-    if (address_is_unix(&settings->address)) /* as written: it cannot differ */
+    if (address_is_unix(&settings->address)) /* as written: it does not differ */
         (void)snprintf(buffer, ADDRESS_TEXT_SIZE, "%s", settings->address.text);
     else
         (void)address_format((const struct sockaddr *)&address, size, stream, buffer);
@@ -243,17 +255,132 @@ lacks_ipv6(const struct target *target, int error)
            (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
 }
 
-int
-socket_open(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
+/* ---- the manager's store ------------------------------------------------- */
+
+static void
+store_path(const struct listening_socket *listening)
+{
+    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
+    _cleanup_close_ int fd = unix_path_hold(&listening->path);
+
+    if (fd < 0)
+        return;
+    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
+    store_add(name, fd, false);
+}
+
+static void
+unstore(struct listening_socket *listening)
+{
+    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
+
+    if (listening->stored[0] == '\0')
+        return;
+    store_remove(listening->stored);
+    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
+    store_remove(name); /* there may be one of a path that is gone */
+    listening->stored[0] = '\0';
+}
+
+/* So that the next process of ours finds it, whatever happens to this one. */
+static void
+store(const struct settings *settings, struct listening_socket *listening)
+{
+    char name[SOCKET_NAME_SIZE];
+
+    adopt_mark(listening->fd);
+    if (!store_exists())
+        return;
+    if (strcmp(listening->stored, socket_name(settings, name)) == 0)
+        return;         /* and its path with it */
+    unstore(listening); /* a file is stored under one name only, the first */
+    (void)strcpy(listening->stored, name);
+    store_remove(name); /* of a socket that is gone */
+    store_add(name, listening->fd, listening->stream);
+    if (listening->path.name != NULL)
+        store_path(listening);
+}
+
+/* ---- sockets that were passed ----------------------------------------------- */
+
+static int
+adopt_path(const struct settings *settings, int path_fd, struct listening_socket *made)
+{
+    const struct unix_path_owner owner = owner_of(settings);
+
+    if (made->passed || !names_path(&settings->address))
+        return 0;
+    if (path_fd < 0)
+        return -ESTALE;
+    return unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
+}
+
+static int
+make_ready(const struct settings *settings, const struct adopted *adopted,
+           struct listening_socket *made)
+{
+    int r = set_worker_options(made->fd, settings, &adopted->address, made->stream);
+
+    if (r < 0)
+        return r;
+    if (fcntl(made->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
+        (made->stream && !made->passed && listen(made->fd, backlog_of(settings)) < 0))
+        return -errno;
+    if ((r = adopt_path(settings, adopted->path_fd, made)) < 0)
+        return r;
+    return real_address(made->fd, settings, made->stream, made->address);
+}
+
+/* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
+static int
+take_passed(const struct settings *settings, struct listening_socket *ret)
+{
+    struct listening_socket made = LISTENING_SOCKET_NONE;
+    struct adopted adopted;
+    int r = adopt_claim(settings, &adopted);
+
+    if (r <= 0)
+        return r;
+    made.fd = adopted.fd;
+    made.stream = adopted.stream;
+    made.passed = !adopted.own;
+    if (adopted.own && store_exists())
+        (void)strcpy(made.stored, adopted.stored);
+    r = make_ready(settings, &adopted, &made);
+    if (adopted.path_fd >= 0)
+        (void)close(adopted.path_fd);
+    if (r < 0) {
+        socket_close(&made);
+        return r == -ESTALE ? 0 : r; /* clients find something else at its path: useless */
+    }
+    if (adopted.own)
+        store(settings, &made);
+    *ret = made;
+    return 1;
+}
+
+static int
+not_passed(const struct settings *settings, char **ret_problem)
+{
+    _cleanup_free_ char *names = adopt_names(), *why = NULL;
+
+    if (asprintf(&why, "systemd passed no socket of that name; it passed: %s",
+                 names == NULL ? "?" : names) < 0)
+        why = NULL;
+    return problem(settings, -ENOENT, why,
+                   "start its socket unit, and give it FileDescriptorName=", ret_problem);
+}
+
+/* ---- what others use ---------------------------------------------------------- */
+
+static int
+open_resolved(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
 {
     _cleanup_free_ char *why = NULL;
     struct target target = {0};
     const char *remedy = NULL;
     int r;
 
-    *ret_problem = NULL;
-    if (settings->address.scheme == ADDRESS_SYSTEMD)
-        return problem(settings, -ENOENT, "no socket of that name was passed", NULL, ret_problem);
     target.type = address_is_stream(&settings->address) ? SOCK_STREAM : SOCK_DGRAM;
     r = address_resolve(&settings->address, &target.address, &target.size, &target.any, &why);
     if (r < 0)
@@ -267,11 +394,32 @@ socket_open(const struct settings *settings, struct listening_socket *ret, char 
     return r < 0 ? problem(settings, r, NULL, remedy, ret_problem) : 0;
 }
 
+int
+socket_open(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
+{
+    *ret_problem = NULL;
+    int r = take_passed(settings, ret);
+
+    if (r != 0)
+        return r < 0 ? problem(settings, r, NULL, NULL, ret_problem) : 0;
+    if (settings->address.scheme == ADDRESS_SYSTEMD)
+        return not_passed(settings, ret_problem);
+    if ((r = open_resolved(settings, ret, ret_problem)) < 0)
+        return r;
+    store(settings, ret);
+    return 0;
+}
+
 void
 socket_close(struct listening_socket *listening)
 {
-    /* The path first: whoever still finds it is served by a worker that drains, or refused. */
-    unix_path_remove(&listening->path);
+    if (store_is_kept() && listening->stored[0] != '\0') {
+        unix_path_forget(&listening->path);
+    } else {
+        /* The path first: whoever still finds it is served by a worker that drains, or refused. */
+        unstore(listening);
+        unix_path_remove(&listening->path);
+    }
     if (listening->fd >= 0)
         (void)close(listening->fd);
     *listening = LISTENING_SOCKET_NONE;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "supervisor/store.h"
 
 /* ---- other settings ------------------------------------------------------------------- */
 
@@ -60,8 +61,10 @@ apply_to_path(const struct unix_path *path, const struct settings *settings)
         return 0; /* no longer ours */
     char name[64];
     (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    if (chown(name, settings->socket_uid, settings->socket_gid) < 0 ||
-        chmod(name, settings->socket_mode) < 0)
+    /* As the mode may be set by the owner only, it is ours until that is done. */
+    uid_t uid = settings->socket_uid == (uid_t)-1 ? status.st_uid : settings->socket_uid;
+    if ((status.st_uid != geteuid() && chown(name, geteuid(), (gid_t)-1) < 0) ||
+        chmod(name, settings->socket_mode & 0777) < 0 || chown(name, uid, settings->socket_gid) < 0)
         return -errno;
     return 0;
 }
@@ -71,7 +74,7 @@ socket_apply(const struct listening_socket *socket, const struct settings *setti
 {
     uint32_t backlog = settings->request_queue_size;
 
-    if (socket->stream &&
+    if (socket->stream && !socket->passed &&
         listen(socket->fd, backlog == 0 || backlog > INT_MAX ? INT_MAX : (int)backlog) < 0)
         return -errno;
     if (socket->stream && !address_is_unix(&settings->address))
@@ -92,6 +95,7 @@ socket_share(const struct listening_socket *socket, struct listening_socket *ret
     *ret = *socket;
     ret->fd = fd;
     ret->path = UNIX_PATH_NONE;
+    ret->stored[0] = '\0';
     return 0;
 }
 
@@ -99,11 +103,20 @@ void
 socket_hand_over(struct listening_socket *socket, struct listening_socket *heir)
 {
     heir->path = socket->path;
+    (void)strcpy(heir->stored, socket->stored);
     socket->path = UNIX_PATH_NONE;
+    socket->stored[0] = '\0';
     socket->shared = true;
 }
 
 /* ---- its end ------------------------------------------------------------------------------- */
+
+/* Systemd holds what it passed; what is stored when the daemon ends is for its next process. */
+static bool
+is_ours_alone(const struct listening_socket *socket)
+{
+    return !socket->shared && !socket->passed && !(store_is_kept() && socket->stored[0] != '\0');
+}
 
 static int
 domain_of(int fd)
@@ -120,7 +133,7 @@ socket_freeze(struct listening_socket *socket)
     struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog program = {.len = 1, .filter = &drop};
 
-    if (socket->fd < 0 || !socket->stream || socket->shared)
+    if (socket->fd < 0 || !socket->stream || !is_ours_alone(socket))
         return false;
     if (domain_of(socket->fd) == AF_UNIX) {
         bool has_path = socket->path.name != NULL;
@@ -133,7 +146,7 @@ socket_freeze(struct listening_socket *socket)
 void
 socket_give_up(struct listening_socket *socket)
 {
-    if (socket->fd >= 0 && socket->stream && !socket->shared)
+    if (socket->fd >= 0 && socket->stream && is_ours_alone(socket))
         (void)shutdown(socket->fd, SHUT_RDWR);
     socket_close(socket);
 }

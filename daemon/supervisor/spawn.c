@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -34,8 +35,9 @@ extern char **environ;
 /* From the folder of this program; the same in a build folder and where it is installed. */
 #define WORKER_PROGRAM "/../lib/sockserverd/worker"
 
-/* Sources are moved above this before they take their places, so that none is overwritten. */
-#define HIGH_FD 64
+/* Sources are moved above the places before they take them, so that none is overwritten. Not
+ * higher: the limit may be as low as 64. */
+#define HIGH_FD (INHERITED_END + 1)
 
 /* A trailing '*': any name that begins so. Everything else stays with the supervisor. */
 static const char *const inherited_variables[] = {
@@ -177,7 +179,8 @@ place_fds(int *fds, int program)
 }
 
 static _Noreturn void
-become_worker(int program, int *fds, char *const *arguments, char *const *environment)
+become_worker(const struct settings *settings, int program, int *fds, char *const *arguments,
+              char *const *environment)
 {
     int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
     char text[128];
@@ -185,6 +188,8 @@ become_worker(int program, int *fds, char *const *arguments, char *const *enviro
     default_signals();
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
+    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
     int r = place_fds(fds, program);
     if (r == 0) {
         channel = INHERITED_CHANNEL;
@@ -263,7 +268,7 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(program, fds, (char *const *)arguments, environment);
+        become_worker(settings, program, fds, (char *const *)arguments, environment);
     return pid < 0 ? -errno : pid;
 }
 
@@ -292,7 +297,10 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         counters_detach(counters, slots);
         return r;
     }
-    *ret =
-        (struct spawned){.pid = r, .channel = take_fd(ours), .counters = counters, .slots = slots};
+    *ret = (struct spawned){.pid = r,
+                            .channel = take_fd(ours),
+                            .counters_fd = take_fd(counters_fd),
+                            .counters = counters,
+                            .slots = slots};
     return 0;
 }

@@ -23,6 +23,7 @@ struct spawn_options {
 struct spawned {
     pid_t pid;
     int channel; /* the supervisor's end */
+    int counters_fd;
     struct counters *counters;
     uint32_t slots; /* how many we made: never what the mapping says */
 };

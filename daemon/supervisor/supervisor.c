@@ -22,12 +22,18 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "supervisor/adopt.h"
 #include "supervisor/control.h"
 #include "supervisor/notify.h"
+#include "supervisor/store.h"
 #include "supervisor/supervisor_private.h"
+
+#define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
+#define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
 static void begin_stop(struct supervisor *supervisor);
 static void begin_reload(struct supervisor *supervisor);
+static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
@@ -155,6 +161,8 @@ on_review(sd_event_source *source, void *userdata)
     orders_step(supervisor);
     if (supervisor->reload_again && supervisor->ready && supervisor->reload == NULL)
         begin_reload(supervisor);
+    if (supervisor->upgrade_again && supervisor->ready && supervisor->upgrade == NULL)
+        begin_upgrade(supervisor);
     free_removed(supervisor);
     notify_status(supervisor->listeners, supervisor->count);
     if ((supervisor->stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
@@ -175,13 +183,27 @@ on_changed(struct listener *listener, void *userdata)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
+/* How long the slowest listener may take to drain, and to be killed if it does not. */
+static uint64_t
+longest_drain_usec(const struct supervisor *supervisor)
+{
+    double seconds = 0;
+
+    for (size_t i = 0; i < supervisor->count; i++) {
+        double drain = listener_settings(supervisor->listeners[i])->drain_timeout;
+        seconds = drain > seconds ? drain : seconds;
+    }
+    return (uint64_t)(seconds * 1e6) + END_GRACE_USEC;
+}
+
 static void
 begin_stop(struct supervisor *supervisor)
 {
     supervisor->stopping = true;
     reload_abort(supervisor, -ESHUTDOWN, "the daemon stops");
     orders_abandon(supervisor, NULL, -ESHUTDOWN, "the daemon stops");
-    notify_stopping();
+    store_keep();
+    notify_stopping(longest_drain_usec(supervisor));
     for (size_t i = 0; i < supervisor->count; i++)
         listener_stop(supervisor->listeners[i],
                       supervisor->result == 0 && !supervisor->options.once);
@@ -245,10 +267,22 @@ on_reload_signal(struct supervisor *supervisor, const char *name)
 }
 
 static void
+begin_upgrade(struct supervisor *supervisor)
+{
+    int r = supervisor_upgrade(supervisor, on_reload_done, supervisor);
+
+    supervisor->upgrade_again = r == -EBUSY;
+    if (r < 0 && r != -EBUSY && r != -ESHUTDOWN)
+        log_error("cannot upgrade: %s", strerror(-r));
+}
+
+/* What is under way comes to its end first. */
+static void
 on_upgrade_signal(struct supervisor *supervisor, const char *name)
 {
-    (void)supervisor;
-    log_notice("%s: upgrade is not supported by this version", name);
+    log_notice("%s: upgrading", name);
+    if (supervisor->upgrade == NULL)
+        begin_upgrade(supervisor);
 }
 
 static const struct {
@@ -315,6 +349,48 @@ make_loop(struct supervisor *supervisor)
     return r;
 }
 
+static size_t
+count_workers(const struct upgrade_listener *listener)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < listener->generation_count; i++)
+        count += listener->generations[i].worker_count;
+    return count;
+}
+
+/* Goes on where this process was as another program. */
+static int
+import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
+{
+    size_t workers = 0;
+
+    supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
+    if (supervisor->listeners == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < state->listener_count; i++) {
+        const struct upgrade_listener *inherited = &state->listeners[i];
+        struct listener *listener;
+        int r = listener_new(&supervisor->host, &inherited->settings, &listener);
+        if (r < 0)
+            return r;
+        if (inherited->removed)
+            supervisor_remove(supervisor, listener);
+        else
+            supervisor->listeners[supervisor->count++] = listener;
+        listener_import(listener, inherited);
+        workers += count_workers(inherited);
+    }
+    log_notice("upgraded to sockserverd " SOCKSERVERD_VERSION
+               ": %zu listeners and %zu workers go on; reloading",
+               supervisor->count, workers);
+    supervisor->host.configuration_errors = NULL;
+    supervisor->ready = true;
+    supervisor->reload_again = true; /* every listener gets workers of the new program */
+    notify_ready();
+    return 0;
+}
+
 static int
 make_listeners(struct supervisor *supervisor)
 {
@@ -345,6 +421,7 @@ start_listeners(struct supervisor *supervisor)
 static void
 release(struct supervisor *supervisor)
 {
+    upgrade_free(supervisor->upgrade);
     control_free(supervisor->control);
     orders_free(supervisor);
     for (size_t i = 0; i < supervisor->count; i++)
@@ -360,34 +437,69 @@ release(struct supervisor *supervisor)
 }
 
 static int
-serve(struct supervisor *supervisor)
+serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 {
     int r = make_loop(supervisor);
 
     if (r < 0)
         return r;
     supervisor->host.event = supervisor->event;
-    if ((r = make_listeners(supervisor)) < 0)
+    r = inherited != NULL ? import_listeners(supervisor, inherited) : make_listeners(supervisor);
+    if (r < 0)
         return r;
+    if (inherited != NULL)
+        adopt_discard(supervisor->config);
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
     if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
         return r;
     if (!supervisor->options.once)
         control_configure(supervisor->control, supervisor->config);
-    start_listeners(supervisor);
+    if (inherited == NULL) {
+        notify_starting(START_USEC);
+        start_listeners(supervisor);
+    }
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
     return 0;
+}
+
+/* Those that systemd or an earlier process of ours passed. */
+static int
+take_passed_sockets(const struct config *config, bool upgraded)
+{
+    struct errors mistakes = {0};
+    int r = adopt_begin();
+
+    if (r < 0) {
+        log_error("cannot take the passed sockets: %s", strerror(-r));
+        return -ECANCELED;
+    }
+    if (upgraded)
+        return 0; /* they are for the listeners of before; the reload looks at the configuration */
+    adopt_check(config, &mistakes);
+    for (size_t i = 0; i < mistakes.count; i++)
+        log_error("%s", mistakes.texts[i]);
+    r = errors_any(&mistakes) ? -EINVAL : 0;
+    errors_done(&mistakes);
+    if (r == 0)
+        adopt_discard(config);
+    return r;
 }
 
 int
 supervisor_run(const struct config *config, const struct supervisor_options *options)
 {
     struct supervisor supervisor = {.config = config, .options = *options};
+    struct upgrade_state inherited = {0};
     int r = supervisor_log_open(config);
 
     if (r < 0)
+        return r;
+    int upgraded = upgrade_receive(&inherited);
+    if (upgraded < 0)
+        log_error("cannot go on with what runs: %s; starting anew", strerror(-upgraded));
+    if ((r = take_passed_sockets(config, upgraded > 0)) < 0)
         return r;
     supervisor.host = (struct listener_host){
         .spawn = {.sink = supervisor_log_sink(config),
@@ -398,11 +510,13 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
         .changed = on_changed,
         .userdata = &supervisor,
     };
-    r = serve(&supervisor);
+    r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
+    upgrade_state_done(&inherited);
     if (r < 0)
         log_error("cannot go on: %s", strerror(-r));
     else if (supervisor.result == 0)
         log_notice("stopped");
     release(&supervisor);
+    adopt_end();
     return r < 0 ? r : supervisor.result;
 }

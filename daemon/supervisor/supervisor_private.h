@@ -16,6 +16,7 @@
 #include "supervisor/listener.h"
 #include "supervisor/operations.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/upgrade.h"
 
 struct order;
 struct reload;
@@ -35,9 +36,11 @@ struct supervisor {
     struct listener **removed; /* by a reload; freed when they have ended */
     size_t removed_count;
 
-    struct reload *reload; /* the one that runs, or NULL */
-    bool reload_again;     /* SIGHUP came meanwhile */
-    struct order *orders;  /* about single listeners, that are not done */
+    struct reload *reload;   /* the one that runs, or NULL */
+    struct upgrade *upgrade; /* the one that is tried, or NULL */
+    bool reload_again;       /* SIGHUP came meanwhile */
+    bool upgrade_again;      /* SIGUSR2 did */
+    struct order *orders;    /* about single listeners, that are not done */
 
     bool ready, stopping, cutting;
     int result;

@@ -4,8 +4,8 @@
  *
  * What is left of a dead server is removed and the path bound anew while
  * holding a lock on a file beside it, so that two daemons cannot both find it
- * free. The path is born without any permission and gets its mode last, when
- * owner and queue are right. (Binding to a temporary name and renaming it
+ * free. The path is born without any permission and gets its mode and owner last,
+ * when there is a queue. (Binding to a temporary name and renaming it
  * would show even less, but then the kernel tells every client and every tool
  * the temporary name, and datagrams are answered from it.)
  *
@@ -146,25 +146,42 @@ bind_closed(int fd, const struct sockaddr_un *address)
     return r;
 }
 
-/* Gives the new path its owner, its queue and then its mode. */
+/* As the mode may be set by the owner only, it is ours until that is done. */
+static int
+give_away(const char *name, const struct stat *now, const struct unix_path_owner *owner)
+{
+    bool same_owner = (owner->uid == (uid_t)-1 || owner->uid == now->st_uid) &&
+                      (owner->gid == (gid_t)-1 || owner->gid == now->st_gid);
+    mode_t mode = owner->mode & 0777;
+
+    if ((now->st_mode & 0777) != mode) {
+        if (now->st_uid != geteuid() && lchown(name, geteuid(), (gid_t)-1) < 0)
+            return -errno;
+        if (chmod(name, mode) < 0)
+            return -errno;
+        same_owner = same_owner && now->st_uid == geteuid();
+    }
+    uid_t uid = owner->uid == (uid_t)-1 ? now->st_uid : owner->uid;
+    return !same_owner && lchown(name, uid, owner->gid) < 0 ? -errno : 0;
+}
+
+/* Gives the new path its queue, and then its mode and owner. */
 static int
 open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_path_owner *owner,
         int backlog, struct unix_path *ret)
 {
     _cleanup_free_ char *name = strdup(address->sun_path);
-    bool same_owner = owner->uid == (uid_t)-1 && owner->gid == (gid_t)-1;
     struct stat made;
+    int r;
 
     if (name == NULL)
         return -ENOMEM;
     if (lstat(name, &made) < 0)
         return -errno;
-    if (!same_owner && lchown(name, owner->uid, owner->gid) < 0)
-        return -errno;
     if (type != SOCK_DGRAM && listen(fd, backlog) < 0)
         return -errno;
-    if (chmod(name, owner->mode & 0777) < 0)
-        return -errno;
+    if ((r = give_away(name, &made, owner)) < 0)
+        return r;
     *ret =
         (struct unix_path){.name = take_pointer(name), .device = made.st_dev, .inode = made.st_ino};
     return 0;
@@ -195,18 +212,64 @@ unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner 
     return r;
 }
 
+static bool
+is_there(const char *path, dev_t device, ino_t inode)
+{
+    struct stat there;
+
+    return lstat(path, &there) == 0 && there.st_dev == device && there.st_ino == inode;
+}
+
+int
+unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
+                struct unix_path *ret)
+{
+    _cleanup_free_ char *name = strdup(path);
+    struct stat status;
+    int r;
+
+    if (name == NULL)
+        return -ENOMEM;
+    if (fstat(made, &status) < 0)
+        return -errno;
+    if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
+        return -ESTALE;
+    if ((r = give_away(path, &status, owner)) < 0)
+        return r;
+    *ret = (struct unix_path){
+        .name = take_pointer(name), .device = status.st_dev, .inode = status.st_ino};
+    return 0;
+}
+
+int
+unix_path_hold(const struct unix_path *path)
+{
+    _cleanup_close_ int fd = open(path->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    if (status.st_dev != path->device || status.st_ino != path->inode)
+        return -ESTALE;
+    return take_fd(fd);
+}
+
+void
+unix_path_forget(struct unix_path *path)
+{
+    free(path->name);
+    *path = UNIX_PATH_NONE;
+}
+
 void
 unix_path_remove(struct unix_path *path)
 {
     _cleanup_unlock_ struct path_lock lock = {.fd = -1};
-    struct stat there;
 
     if (path->name == NULL)
         return;
     /* Without the lock somebody may be replacing it just now: then it is theirs. */
-    if (lock_beside(path->name, &lock) == 0 && lstat(path->name, &there) == 0 &&
-        there.st_dev == path->device && there.st_ino == path->inode)
+    if (lock_beside(path->name, &lock) == 0 && is_there(path->name, path->device, path->inode))
         (void)unlink(path->name);
-    free(path->name);
-    *path = UNIX_PATH_NONE;
+    unix_path_forget(path);
 }

@@ -36,6 +36,18 @@ struct unix_path_owner {
 int unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner *owner,
                    int backlog, struct unix_path *ret, const char **ret_remedy);
 
+/*
+ * Takes over a path that an earlier process of ours made. made is a descriptor
+ * (O_PATH) of it from then. Gives it its owner and mode anew. 0 and *ret,
+ * -ESTALE if something else is there now, or another negative errno.
+ */
+int unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
+                    struct unix_path *ret);
+/* A descriptor (O_PATH) of the path for that, or -ESTALE, or another negative errno. */
+int unix_path_hold(const struct unix_path *path);
+/* It stays where it is, and is not ours any more. */
+void unix_path_forget(struct unix_path *path);
+
 /* Removes the path if it is still the one we made, and forgets it. */
 void unix_path_remove(struct unix_path *path);
 

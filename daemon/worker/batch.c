@@ -6,7 +6,8 @@
  * earlier client waiting for long, and never beyond the batch. A reply that
  * could not be sent is counted, as its request is over by then.
  *
- * Runs in:  the one serving context of a worker under "none".
+ * Runs in:  the one serving context of a worker under "none", the one event
+ *           loop under "coroutine".
  * Owns:     the buffers, for the life of the worker; pages that no datagram
  *           has touched cost nothing.
  * Failures: returned by batch_next(); those of replies are counted or logged.
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "worker/mixin.h"
 #include "worker/request.h"
 #include "worker/transport.h"
 
@@ -74,8 +76,9 @@ receive(struct ss_server *server)
             .msg_controllen = sizeof(envelope->control),
         };
     }
-    int got = recvmmsg(server->socket, batch.in, server->once ? 1 : BATCH,
-                       MSG_WAITFORONE | MSG_CMSG_CLOEXEC, NULL);
+    int flags = server->mixin->blocking ? MSG_WAITFORONE : MSG_DONTWAIT;
+    int got = recvmmsg(server->socket, batch.in, server->once ? 1 : BATCH, flags | MSG_CMSG_CLOEXEC,
+                       NULL);
     if (got < 0)
         return -errno;
     batch.count = server->pending = (unsigned)got;
@@ -184,6 +187,13 @@ batch_hold(const struct ss_request *request, const struct msghdr *reply)
 void
 batch_end(struct ss_server *server)
 {
-    if (server->pending == 0 && batch.held_count > 0)
+    if (server->pending == 0)
+        batch_flush(server);
+}
+
+void
+batch_flush(struct ss_server *server)
+{
+    if (batch.held_count > 0)
         send_held(server);
 }

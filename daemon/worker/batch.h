@@ -2,8 +2,8 @@
 /*
  * batch.h - datagrams received and answered many at a time
  *
- * For the one context of "none": where datagrams queue up, two system calls
- * serve up to 32 of them. The kernel never waits for a batch to fill.
+ * For a worker with one serving thread: where datagrams queue up, two system
+ * calls serve up to 32 of them. The kernel never waits for a batch to fill.
  */
 #ifndef SOCKSERVERD_WORKER_BATCH_H
 #define SOCKSERVERD_WORKER_BATCH_H
@@ -27,7 +27,8 @@ ssize_t batch_next(struct ss_server *server, struct msghdr **ret_message);
  */
 bool batch_hold(const struct ss_request *request, const struct msghdr *reply);
 
-/* Sends the replies that are held, if the batch is at its end. */
+/* Sends the replies that are held, if the batch is at its end; in any case. */
 void batch_end(struct ss_server *server);
+void batch_flush(struct ss_server *server);
 
 #endif

@@ -142,6 +142,20 @@ tell_stopped(struct control *control)
 
 /* ---- the channel -------------------------------------------------------------- */
 
+/* A child that waits for its request would write into the log of its birth. */
+static void
+replace_idle_children(struct ss_server *server)
+{
+    int32_t idle = 0;
+
+    if (!server->mixin->processes)
+        return;
+    for (uint32_t i = 0; i < server->slot_count; i++)
+        idle += counter_get(server->counters->slots[i].state) == SLOT_IDLE;
+    counter_set(server->counters->retire, idle);
+    (void)interrupt_contexts(server, 1u << SLOT_IDLE);
+}
+
 static void
 on_message(struct control *control, const struct message *message, int fd)
 {
@@ -168,6 +182,7 @@ on_message(struct control *control, const struct message *message, int fd)
     case MESSAGE_LOG_FILE:
         if (fd >= 0)
             (void)log_adopt_file(fd);
+        replace_idle_children(server);
         return;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);

@@ -132,4 +132,18 @@ coroutine_extra(struct coroutine *coroutine)
     return coroutine + 1;
 }
 
+/* ---- between coroutine.c and loop.c -------------------------------------------- */
+
+/* What an event is about: in the upper half of its data. */
+#define ABOUT_CONNECTION 0ull         /* of the coroutine in the lower half */
+#define ABOUT_WAKEUP     (1ull << 32) /* loop_wake() */
+#define ABOUT_OTHER      (2ull << 32) /* the number of loop_watch() */
+#define ABOUT_FOREIGN    (1ull << 63) /* descriptor of a coroutine; with the wait's sequence */
+#define SEQUENCE_MASK    0x7fffffffu
+
+/* Lets it run until it waits, yields or ends. */
+void coroutine_resume(struct coroutine *coroutine);
+/* It can go on, when its turn comes. */
+void coroutine_enqueue(struct coroutine *coroutine);
+
 #endif

@@ -28,10 +28,18 @@
 #define SHORTEST_PAUSE 1000000 /* ns */
 #define LONGEST_PAUSE  50000000
 
-/* Where contexts share the socket, each takes one datagram: the others are not its to hold. */
+/*
+ * Where contexts of several threads or processes share the socket, each takes
+ * one datagram: the others are not its to hold. Coroutines of one loop may;
+ * but a Unix socket's replies can block, which they may not.
+ */
 static bool
 takes_batches(const struct ss_server *server)
 {
+    const struct settings *settings = &server->settings;
+
+    if (server->mixin->kind == MIXIN_COROUTINE)
+        return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
     return server->mixin->kind == MIXIN_NONE;
 }
 
@@ -315,6 +323,13 @@ datagram_close_request(struct ss_request *request)
         batch_end(request->server);
 }
 
+static void
+datagram_flush(struct ss_server *server)
+{
+    if (takes_batches(server))
+        batch_flush(server);
+}
+
 const struct transport datagram_transport = {
     .stream = false,
     .prepare = datagram_prepare,
@@ -323,4 +338,5 @@ const struct transport datagram_transport = {
     .transmit = datagram_transmit,
     .shutdown_request = datagram_shutdown_request,
     .close_request = datagram_close_request,
+    .flush = datagram_flush,
 };

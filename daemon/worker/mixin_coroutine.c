@@ -233,15 +233,16 @@ accept_one(struct engine *engine)
 static void
 accept_requests(struct engine *engine)
 {
+    struct ss_server *server = engine->server;
+
     engine->acceptable = false;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        if (!accept_one(engine))
-            return;
-        if (engine->server->once) {
+    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(engine); i++)
+        if (server->once) {
             listen_no_more(engine);
-            return;
+            break;
         }
-    }
+    if (server->transport->flush != NULL)
+        server->transport->flush(server);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -271,9 +272,20 @@ trim(struct engine *engine, int64_t now)
         (void)malloc_trim(0);
 }
 
+/* Datagrams that were received together with others, and have no event of their own. */
+static bool
+has_leftovers(const struct engine *engine)
+{
+    const struct ss_server *server = engine->server;
+
+    return server->pending > 0 && engine->paused == 0 && server_phase(server) != PHASE_CUT;
+}
+
 static int64_t
 next_time(const struct engine *engine)
 {
+    if (has_leftovers(engine) && engine->loop.busy < engine->loop.limit)
+        return 0;
     int64_t next = engine->control != NULL ? engine->control_next : FOREVER;
 
     if (engine->paused != 0 && engine->paused < next)
@@ -312,13 +324,36 @@ keep_time(struct engine *engine)
         trim(engine, now);
 }
 
+/* The control loop's part of a turn; before anything is accepted, for it may say not to. */
+static void
+run_control(struct engine *engine)
+{
+    struct ss_server *server = engine->server;
+
+    if (!engine->control_due && engine->control_next != FOREVER &&
+        monotonic_now() >= engine->control_next)
+        engine->control_due = true;
+    if (!engine->control_due)
+        return;
+    engine->control_due = false;
+    if (!control_dispatch(engine->control)) {
+        log_warning("requests were cut and did not end; leaving without them");
+        server_end_process(0);
+    }
+    server_run_due(server);
+    follow_phase(engine);
+    engine->control_next = control_next(engine->control);
+}
+
 static void
 turn(struct engine *engine)
 {
     struct ss_server *server = engine->server;
 
     loop_turn(&engine->loop, next_time(engine));
-    if (engine->acceptable)
+    if (engine->control != NULL)
+        run_control(engine);
+    if (engine->acceptable || has_leftovers(engine))
         accept_requests(engine);
     keep_time(engine);
     follow_phase(engine);
@@ -331,7 +366,7 @@ turn(struct engine *engine)
 static bool
 ended(const struct engine *engine)
 {
-    if (engine->loop.busy > 0)
+    if (engine->loop.busy > 0 || has_leftovers(engine))
         return false;
     return engine->seen >= PHASE_DRAINING || atomic_load(&all.error) < 0;
 }
@@ -379,26 +414,6 @@ watch_control(struct engine *engine)
     return error;
 }
 
-static void
-run_control(struct engine *engine)
-{
-    struct ss_server *server = engine->server;
-
-    if (!engine->control_due && engine->control_next != FOREVER &&
-        monotonic_now() >= engine->control_next)
-        engine->control_due = true;
-    if (!engine->control_due)
-        return;
-    engine->control_due = false;
-    if (!control_dispatch(engine->control)) {
-        log_warning("requests were cut and did not end; leaving without them");
-        server_end_process(0);
-    }
-    server_run_due(server);
-    follow_phase(engine);
-    engine->control_next = control_next(engine->control);
-}
-
 static int
 lead(struct engine *engine)
 {
@@ -408,8 +423,8 @@ lead(struct engine *engine)
         return error;
     start_watching(engine);
     engine->control_due = true;
+    run_control(engine);
     for (;;) {
-        run_control(engine);
         bool rest = ended(engine) && atomic_load(&all.running) == 0;
         if (rest && (server_phase(engine->server) >= PHASE_DRAINING || atomic_load(&all.error)))
             break;
@@ -427,6 +442,8 @@ make_engines(struct ss_server *server, struct control *control)
     if (limit > server->slot_count)
         limit = server->slot_count;
     all.count = server->settings.cpus < limit ? server->settings.cpus : limit;
+    if (all.count == 0)
+        return -EINVAL;
     all.engines = calloc(all.count, sizeof(*all.engines));
     all.watched = calloc(all.count, sizeof(*all.watched));
     if (all.engines == NULL || all.watched == NULL)

@@ -86,16 +86,15 @@ child_signals(struct zygote *zygote)
         server_end_process(0); /* it died before we could ask to be told */
 }
 
-/* What belongs to the zygote alone. Memory stays: giving it back would cost a page. */
+/* What belongs to the zygote alone. Memory stays as it is: to write would cost a page. */
 static void
 child_release(struct zygote *zygote)
 {
-    struct ss_server *server = zygote->server;
+    const struct ss_server *server = zygote->server;
 
-    control_done(zygote->control);
+    (void)close(zygote->control->signals);
     if (server->channel >= 0)
         (void)close(server->channel);
-    server->channel = -1;
 }
 
 /* A child with a connection of its own needs the listening socket no more. */
@@ -105,7 +104,6 @@ child_close_socket(struct ss_server *server)
     if (!server->transport->stream)
         return;
     (void)close(server->socket);
-    server->socket = -1;
 }
 
 static bool
@@ -260,7 +258,8 @@ top_up(struct zygote *zygote)
 
     if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
         return;
-    control->next_retry = FOREVER;
+    if (control->next_retry != FOREVER)
+        control->next_retry = FOREVER;
     count_children(zygote, &idle);
     while (idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
@@ -400,7 +399,8 @@ end_children(struct zygote *zygote)
 {
     int status;
 
-    log_warning("%u requests were cut and did not end; killing their children", zygote->running);
+    log_warning("requests still running after they were cut: %u; killing their children",
+                zygote->running);
     kill_children(zygote);
     for (uint32_t i = 0; i < zygote->top; i++) {
         pid_t pid = zygote->children[i];

@@ -242,7 +242,7 @@ threading_run(struct ss_server *server, struct control *control)
         return error;
     while (!finished(server)) {
         if (!control_turn(control)) {
-            log_warning("%u requests were cut and did not end; leaving without them",
+            log_warning("requests still running after they were cut: %u; leaving without them",
                         atomic_load(&pool.total));
             server_end_process(0);
         }

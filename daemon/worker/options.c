@@ -247,6 +247,24 @@ name_option(const struct settings *settings, const struct option_setting *settin
         (void)snprintf(buffer, size, "listeners.%s.options.%s", settings->name, setting->name);
 }
 
+static void
+refuse_unknown(const struct plugin *plugin, const struct option_setting *setting, const char *name,
+               struct errors *errors)
+{
+    const char *names[OPTION_NAMES_MAX + 1] = {NULL};
+
+    if (plugin->option_count == 0) {
+        errors_add(errors, setting->file, setting->line, "%s: plugin %s takes no options", name,
+                   plugin->record.name);
+        return;
+    }
+    for (size_t i = 0; i < plugin->option_count && i < OPTION_NAMES_MAX; i++)
+        names[i] = plugin->options[i].name;
+    _cleanup_free_ char *hint = suggest_phrase(setting->name, names);
+    errors_add(errors, setting->file, setting->line, "%s: plugin %s has no such option%s", name,
+               plugin->record.name, hint != NULL ? hint : "");
+}
+
 static int
 take_setting(const struct plugin *plugin, const struct settings *settings,
              const struct option_setting *setting, struct option_value *values,
@@ -259,12 +277,7 @@ take_setting(const struct plugin *plugin, const struct settings *settings,
     while (row < plugin->option_count && strcmp(plugin->options[row].name, setting->name) != 0)
         row++;
     if (row == plugin->option_count) {
-        const char *names[OPTION_NAMES_MAX + 1] = {NULL};
-        for (size_t i = 0; i < plugin->option_count && i < OPTION_NAMES_MAX; i++)
-            names[i] = plugin->options[i].name;
-        _cleanup_free_ char *hint = suggest_phrase(setting->name, names);
-        errors_add(errors, setting->file, setting->line, "%s: plugin %s has no such option%s", name,
-                   plugin->record.name, hint != NULL ? hint : "");
+        refuse_unknown(plugin, setting, name, errors);
         return 0;
     }
 

@@ -14,10 +14,12 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int
@@ -43,6 +45,20 @@ is_now(uid_t uid, gid_t gid)
            effective_group == gid && saved_group == gid && (uid == 0 || setuid(0) < 0);
 }
 
+/* Those that a service manager gave the supervisor. (Root's own go with setresuid().) */
+static int
+give_up_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct now[2] = {0}, none[2] = {0};
+
+    if (syscall(SYS_capget, &header, now) < 0)
+        return -1;
+    if ((now[0].permitted | now[1].permitted) == 0)
+        return 0;
+    return (int)syscall(SYS_capset, &header, none);
+}
+
 int
 privileges_drop(const struct settings *settings, struct errors *errors)
 {
@@ -65,6 +81,8 @@ privileges_drop(const struct settings *settings, struct errors *errors)
             return fail(settings, errors, "verify the change of user");
         }
     }
+    if (uid != 0 && give_up_capabilities() < 0)
+        return fail(settings, errors, "give up capabilities");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(settings, errors, "set no_new_privs");
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a belt; the channel's end of file is what counts */

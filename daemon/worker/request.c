@@ -183,13 +183,13 @@ request_try(struct ss_request *request)
     }
 }
 
-/* The socket does not wait although it should (somebody made it non-blocking): wait for it. */
-static void
+/* Where the socket itself does not wait: see stream_prepare(). -EINTR when woken. */
+static int
 wait_for_socket(const struct ss_server *server)
 {
     struct pollfd socket = {.fd = server->socket, .events = POLLIN};
 
-    (void)poll(&socket, 1, -1);
+    return poll(&socket, 1, -1) < 0 && errno == EINTR ? -EINTR : 0;
 }
 
 /*
@@ -216,12 +216,14 @@ request_get(struct ss_request *request)
     counter_set(request->slot->stage, STAGE_NONE);
     for (;;) {
         int error = request_try(request);
-        if (error == -EAGAIN)
-            wait_for_socket(request->server);
-        else if (error == -ENOBUFS)
+        if (error == -EAGAIN) {
+            if (wait_for_socket(request->server) == -EINTR)
+                return -EINTR;
+        } else if (error == -ENOBUFS) {
             (void)nanosleep(&pause, NULL);
-        else if (error != -ECONNABORTED)
+        } else if (error != -ECONNABORTED) {
             return error;
+        }
     }
 }
 

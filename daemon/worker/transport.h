@@ -46,6 +46,9 @@ struct transport {
     /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
     void (*shutdown_request)(struct ss_request *request);
     void (*close_request)(struct ss_request *request);
+
+    /* Sends the replies that are held back for those of the next requests; or NULL. */
+    void (*flush)(struct ss_server *server);
 };
 
 /* What comes and goes beside a datagram: its other address, or its sender's credentials. */

@@ -151,7 +151,8 @@ SS_EXPORT void handle_error(struct ss_request *request, int error);
  * server_close     once, after the last request (of this process: a forked
  *                  child does not call it).
  * service_actions  every `service_interval`; under "threading" while requests
- *                  run in other threads, under "none" between requests.
+ *                  run in other threads, under "none" between requests, under
+ *                  "coroutine" while they wait.
  * handle_timeout   when no request has come for `timeout`.
  */
 SS_EXPORT int server_activate(struct ss_server *server);

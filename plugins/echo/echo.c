@@ -14,7 +14,7 @@
 #include <sockserver/plugin.h>
 #include <stdlib.h>
 
-#define SMALL 4096
+#define SMALL 2048 /* with the frames above and below it, one page of stack */
 #define LARGE (64 * 1024)
 
 SS_PLUGIN(.name = "echo", .summary = "sends everything back (RFC 862)",

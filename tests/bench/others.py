@@ -2,7 +2,8 @@
 """What is not requests per CPU second: latency, pipelining, memory, start times.
 
 Each function takes the options of the command line and returns a title and rows of (name, value,
-wanted, unit, note). The wanted is the most, but for the unit "x", where it is the least.
+wanted, unit, note). The wanted is the most, but for the unit "x", where it is the least; None: only
+for comparison.
 """
 import json
 import statistics
@@ -75,7 +76,7 @@ def memory(options):
             least, why = _measured(limit, "tcp", connections, lambda s: s.idle_kib(connections))
             most = least + more if least is not None else None
             why = why or f"{limit}: {least:.1f}"
-        rows.append((f"{name}, {connections:,} connections", own, most or 0, "KiB", why))
+        rows.append((f"{name}, {connections:,} connections", own, most, "KiB", why))
     return "PSS of an idle TCP connection after one echo", rows
 
 
@@ -125,7 +126,7 @@ def start(options):
                 server.stop()
         own = name.startswith("sockserverd")
         rows.append((name, statistics.median(times) if times else None,
-                     figures.START_MS if own else float("inf"), "ms", ""))
+                     figures.START_MS if own else None, "ms", ""))
     return "from exec to the first answer", rows
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What a run says: a table as text, a bar chart as SVG, and everything as JSON."""
+"""What a run says: a table as text and for a document, a bar chart as SVG, everything as JSON."""
 import json
+import statistics
 from xml.sax.saxutils import escape
 
 COLOURS = {"limit": "#9aa5b1", "own": "#2b6cb0", "peer": "#d8a15c"}
+DISTURBED = 0.1  # CPUs taken by others, above which figures are not to be relied on
 ROW, WIDTH, LABEL, SCALE = 18, 900, 260, 400  # SCALE: pixels of a bar at the limit
 
 
@@ -17,6 +19,8 @@ def verdict(value, wanted, at_most=False):
 def line(name, value, wanted, note="", at_most=False, unit=""):
     """One row of the table; a missed figure is marked so that it is found."""
     shown = "-" if value is None else f"{value:.2f}{unit}"
+    if wanted is None:
+        return f"  {name:<44} {shown:>10}  {note or 'for comparison'}"
     sign = "<=" if at_most else ">="
     return (f"  {name:<44} {shown:>10}  {sign} {wanted:g}{unit:<6} "
             f"{verdict(value, wanted, at_most):<12} {note}").rstrip()
@@ -52,7 +56,13 @@ def table(run):
     lines = [f"sockserverd beside limit servers and peers: {machine['cpu']}, {machine['cpus']} CPUs, "
              f"Linux {machine['kernel']}, {machine['date']}",
              f"{run['rounds']} rounds of {run['seconds']} s; CPU time from {run['how']}; "
-             "ratios are medians of rounds (more is better)", ""]
+             "ratios are medians of rounds (more is better)"]
+    others = [s["other_cpus"] for result in run["figures"]
+              for slices in result.get("slices", {}).values() for s in slices]
+    if others and statistics.median(others) > DISTURBED:
+        lines.append(f"DISTURBED: other processes took {statistics.median(others):.1f} CPUs meanwhile; "
+                     "do not rely on this run")
+    lines.append("")
     for result in run["figures"]:
         lines += figure_lines(result)
     for title, rows in run["others"]:
@@ -92,7 +102,30 @@ def chart(run):
                       f'<rect width="{WIDTH}" height="{top}" fill="white"/>', *shapes, "</svg>", ""])
 
 
+def _marked(value, wanted):
+    return "–" if value is None else f"{value:.2f}" if value >= wanted else f"**{value:.2f}** missed"
+
+
+def markdown(run):
+    """The table for a document: a line for each figure, missed ones in bold."""
+    lines = ["| work | mixin | CPU us | limit server, CPU us | of it | peers: times as many requests |",
+             "|---|---|---:|---|---:|---|"]
+    for result in run["figures"]:
+        if result.get("skipped"):
+            continue
+        figure, cpu = result["figure"], result["cpu_us"]
+        work, _, own = figure["title"].partition(": sockserverd ")
+        peers = ", ".join(f"{peer} {_marked(ratio, figure['peers'][peer])}"
+                          for peer, ratio in result["peers"].items())
+        limit = result["limit"].removeprefix("limit: ")
+        lines.append(f"| {work} | {own} | {cpu[figure['server']]:.1f} | {limit}, "
+                     f"{cpu[result['limit']]:.1f} | {_marked(result['ratio'], figure['ratio'])} | "
+                     f"{peers} |")
+    return "\n".join(lines) + "\n"
+
+
 def write(run, folder):
+    (folder / "bench.md").write_text(markdown(run))
     (folder / "bench.json").write_text(json.dumps(run, indent=1) + "\n")
     (folder / "bench.svg").write_text(chart(run))
     (folder / "bench.txt").write_text(table(run))

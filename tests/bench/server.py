@@ -27,6 +27,12 @@ class Failed(Exception):
     """A server that does not start or answer; the text says why."""
 
 
+def busy_seconds():
+    """CPU time that all processes of the machine have used."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # but idle and iowait
+
+
 def missing(name):
     """The program that this server needs and that is not here, or None."""
     needs = SERVERS[name].needs.format(build=BUILD)
@@ -121,10 +127,13 @@ class Server:
 
     def slice(self, work, seconds, settle=0.05):
         """One slice of load; adds the server's CPU time per request, in microseconds."""
-        before = self.group.cpu_us()
+        before, busy, began = self.group.cpu_us(), busy_seconds(), time.monotonic()
         result = self.load(WORKS[work][1], seconds)
         time.sleep(settle)  # what was begun ends
         used = self.group.cpu_us() - before
+        wall = time.monotonic() - began
+        own = used / 1e6 + result["client_cpu"] * result["secs"]
+        result["other_cpus"] = max(0, (busy_seconds() - busy - own) / wall)
         if WORKS[work][1].startswith("echo") and "gauge" in result:
             used = result["gauge"] / 1000  # without the setting up of the connections
         result["cpu_us"] = used / result["done"] if result["done"] else None

@@ -284,6 +284,7 @@ scribbled_counters_harm_nobody(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof bytes; i++) {
+        struct outcome outcome;
         int client = client_connect(address), fd = control_connect(daemon);
         const char *text;
         json_t *reply;
@@ -298,7 +299,9 @@ scribbled_counters_harm_nobody(void **state)
         assert_non_null(reply = json_loads(text, 0, NULL));
         assert_non_null(json_object_get(reply, "parameters"));
         json_decref(reply);
-        assert_int_equal(CTL(daemon, "status").status, 0);
+        outcome = CTL(daemon, "status");
+        assert_string_equal(outcome.errors, "");
+        assert_int_equal(outcome.status, 0);
         client_close(client);
         client_close(fd);
     }

@@ -353,6 +353,40 @@ start_says_why_it_cannot(void **state)
     daemon_expect_stop(daemon);
 }
 
+static json_int_t
+instance_of(struct daemon *daemon)
+{
+    struct outcome outcome = CTL(daemon, "status", "--json");
+    json_t *status = json_loads(outcome.output, 0, NULL);
+    const json_t *about = json_object_get(status, "daemon");
+    json_int_t instance = json_integer_value(json_object_get(about, "instance"));
+
+    assert_int_equal(json_integer_value(json_object_get(about, "pid")), daemon_pid(daemon));
+    json_decref(status);
+    return instance;
+}
+
+static void
+upgrade_returns_when_the_new_program_answers(void **state)
+{
+    struct daemon *daemon = serve("threading");
+    const char *address = daemon_address(daemon, "test");
+    int client = occupy(address);
+    json_int_t before = (control_connect(daemon), instance_of(daemon));
+    struct outcome outcome = CTL(daemon, "upgrade");
+
+    (void)state;
+    assert_string_equal(outcome.errors, "");
+    assert_int_equal(outcome.status, 0);
+    assert_true(instance_of(daemon) != before);
+    client_send(client, "echo still here\n");
+    client_expect(client, "still here\n");
+    client_close(client);
+    assert_string_equal(client_ask(address, "echo x\n"), "x\n");
+    WAIT_UNTIL(control_figure(daemon, "test", "total.count") == 2);
+    daemon_expect_stop(daemon);
+}
+
 static void
 log_level_changes_at_once(void **state)
 {
@@ -475,5 +509,6 @@ RUN_TESTS(TEST(status_lists_every_listener), TEST(status_as_json_is_what_the_int
           TEST_CASE(requests_are_listed_the_oldest_first, "tcp", "forking"),
           TEST(reload_prints_the_mistakes), TEST(drain_waits_if_told_to),
           TEST(stop_start_and_restart), TEST(start_says_why_it_cannot),
-          TEST(log_level_changes_at_once), TEST(unknown_listeners_are_named),
-          TEST(no_daemon_is_said_with_its_path), TEST(top_draws_until_q))
+          TEST(upgrade_returns_when_the_new_program_answers), TEST(log_level_changes_at_once),
+          TEST(unknown_listeners_are_named), TEST(no_daemon_is_said_with_its_path),
+          TEST(top_draws_until_q))

@@ -3,6 +3,7 @@
  * test_datagram.c - one packet in, at most one packet out
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -204,6 +205,30 @@ answers_find_their_senders(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* They queue up while nobody looks, so that "none" takes them all at once. */
+static void
+a_burst_is_answered_but_for_a_sender_that_left(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    int clients[8];
+
+    assert_string_equal(client_ask(address, "echo ready\n"), "ready\n");
+    assert_int_equal(kill(worker, SIGSTOP), 0);
+    for (int i = 0; i < 8; i++) {
+        clients[i] = client_connect(address);
+        client_send(clients[i], text_of("echo %d\n", i));
+    }
+    client_close(clients[3]);
+    assert_int_equal(kill(worker, SIGCONT), 0);
+    for (int i = 0; i < 8; i++)
+        if (i != 3)
+            assert_string_equal(client_receive(clients[i]), text_of("%d\n", i));
+    assert_string_equal(client_ask(address, "echo still here\n"), "still here\n");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_MIXIN(c45_the_reply_comes_from_the_address_that_was_asked, "udp"),
           TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_and_flagged),
@@ -215,4 +240,5 @@ RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_MIXIN(c50_an_unnamed_sender_is_handled_without_a_reply, "unixgram"),
           TEST_EACH_DATAGRAM(an_empty_packet_is_a_request),
           TEST_EACH_DATAGRAM(a_big_packet_comes_back_whole),
-          TEST_EACH_DATAGRAM(answers_find_their_senders))
+          TEST_EACH_DATAGRAM(answers_find_their_senders),
+          TEST_EACH_DATAGRAM(a_burst_is_answered_but_for_a_sender_that_left))

@@ -6,24 +6,17 @@
  */
 #include "support/control.h"
 
-#include <sys/stat.h>
-
 #include "support/client.h"
 #include "support/test.h"
-
-static bool
-exists(const char *path)
-{
-    struct stat status;
-
-    return stat(path, &status) == 0;
-}
 
 int
 control_connect(struct daemon *daemon)
 {
-    WAIT_UNTIL(exists(daemon_control(daemon)));
-    return client_connect(text_of("unix://%s", daemon_control(daemon)));
+    const char *address = text_of("unix://%s", daemon_control(daemon));
+    int fd;
+
+    WAIT_UNTIL(client_try_connect(address, true, &fd) == 0);
+    return fd;
 }
 
 void

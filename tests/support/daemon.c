@@ -66,6 +66,12 @@ with_program(const char *const *arguments)
 struct daemon *
 daemon_run(const char *const *arguments)
 {
+    return daemon_run_prepared(arguments, NULL, NULL);
+}
+
+struct daemon *
+daemon_run_prepared(const char *const *arguments, void (*prepare)(void *userdata), void *userdata)
+{
     const char *const *all = with_program(arguments);
     struct daemon *daemon = calloc(1, sizeof *daemon);
     int ends[2];
@@ -79,8 +85,12 @@ daemon_run(const char *const *arguments)
     daemons = daemon;
     daemon->pid = fork();
     assert_return_code(daemon->pid, errno);
-    if (daemon->pid == 0)
-        become_daemon(all, ends[1]);
+    if (daemon->pid == 0) {
+        (void)dup2(ends[1], STDERR_FILENO); /* prepare() may take the pipe's number */
+        if (prepare != NULL)
+            prepare(userdata);
+        become_daemon(all, STDERR_FILENO);
+    }
     (void)setpgid(daemon->pid, daemon->pid); /* in case we come first */
     (void)close(ends[1]);
     return daemon;

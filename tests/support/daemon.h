@@ -38,6 +38,9 @@ const char *daemon_file(struct daemon *daemon);
 
 /* Starts the program with these arguments; NULL at the end. */
 struct daemon *daemon_run(const char *const *arguments);
+/* The same; its process calls prepare before it becomes the program. */
+struct daemon *daemon_run_prepared(const char *const *arguments, void (*prepare)(void *userdata),
+                                   void *userdata);
 #define DAEMON_RUN(...) daemon_run((const char *const[]){__VA_ARGS__, NULL})
 
 /*

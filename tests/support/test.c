@@ -16,6 +16,7 @@
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/load.h"
+#include "support/manager.h"
 
 static void **kept;
 static size_t kept_count;
@@ -135,6 +136,7 @@ test_done(void **state)
     load_stop_all();
     client_close_all();
     problems = daemon_end_all();
+    manager_end();
     if (folder[0] != '\0')
         (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     folder[0] = '\0';

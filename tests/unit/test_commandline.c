@@ -119,6 +119,9 @@ mistakes_are_explained(void **state)
         {"--stdio -o a p", "-o \"a\": expected NAME=VALUE"},
         {"--stdio -o =a p", "-o \"=a\": expected NAME=VALUE"},
         {"--stdio --set a p", "--set \"a\": expected KEY=VALUE"},
+        {"--log-level 9",
+         "--log-level: unknown level \"9\"; expected one from emerg to debug, such as "
+         "info"},
         {"--log-level inof", "--log-level: unknown level \"inof\"; did you mean \"info\"?"},
     };
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -397,6 +398,23 @@ mutated_files_are_refused_or_understood(void **state)
 }
 
 static void
+a_fifo_without_a_writer_is_empty(void **state)
+{
+    char folder[] = "/tmp/sockserverd-test-XXXXXX", path[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)alarm(10); /* it used to wait for ever */
+    _cleanup_free_ char *found = mistakes_in(path);
+    (void)alarm(0);
+    assert_non_null(strstr(found, "no listeners"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void
 deep_and_long_files_are_survived(void **state)
 {
     static const char *const pieces[] = {"a={", "(", "a=[", "a=1;", "\"", "\n", "a.", "@include "};
@@ -431,6 +449,7 @@ main(void)
         cmocka_unit_test(drop_ins_come_in_the_order_of_their_names),
         cmocka_unit_test(includes_are_relative_to_the_main_file),
         cmocka_unit_test(unreadable_files_are_named),
+        cmocka_unit_test(a_fifo_without_a_writer_is_empty),
         cmocka_unit_test(mutated_files_are_refused_or_understood),
         cmocka_unit_test(deep_and_long_files_are_survived),
     };

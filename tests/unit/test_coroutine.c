@@ -397,6 +397,42 @@ one_among_a_thousand_busy_ones_progresses(void **state)
         assert_in_range(busy[i].steps, 50, 60); /* a turn for each of its own, and no more */
 }
 
+#define MANY_TURNS 20000
+
+static void
+be_busy_for_long(struct coroutine *coroutine, struct work *work)
+{
+    for (; !enough && work->steps < MANY_TURNS; work->steps++)
+        coroutine_yield(coroutine);
+}
+
+static void
+sleep_often(struct coroutine *coroutine, struct work *work)
+{
+    for (; work->steps < 5; work->steps++)
+        (void)coroutine_wait(coroutine, -1, 0, monotonic_now() + MS);
+    enough = true;
+}
+
+static void
+a_sleeper_among_busy_ones_wakes(void **state)
+{
+    static struct work busy[100];
+    struct work sleeper = {.run = sleep_often};
+
+    (void)state;
+    enough = false;
+    start_loop(101);
+    start(&sleeper);
+    for (int i = 0; i < 100; i++) {
+        busy[i] = (struct work){.run = be_busy_for_long};
+        start(&busy[i]);
+    }
+    run_loop();
+    for (int i = 0; i < 100; i++)
+        assert_in_range(busy[i].steps, 1, MANY_TURNS - 1);
+}
+
 /* ---- waiting for descriptors ---------------------------------------------------------------- */
 
 #define BYTES 20000
@@ -455,6 +491,39 @@ no_wake_up_is_lost(void **state)
     (void)pthread_join(thread, NULL);
     assert_int_equal(work.steps, BYTES);
     assert_true(work.done);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+/* The byte that comes while it sleeps is reported to the wait that follows, and no later. */
+static void
+read_sleep_and_wait(struct coroutine *coroutine, struct work *work)
+{
+    int64_t limit = monotonic_now() + 2000 * MS;
+
+    work->steps = coroutine_wait_connection(coroutine, work->fd, POLLIN, limit, false);
+    (void)recv(work->fd, (char[8]){0}, 8, MSG_DONTWAIT);
+    (void)coroutine_wait(coroutine, -1, 0, work->time);
+    work->result = coroutine_wait_connection(coroutine, work->fd, POLLIN, limit, false);
+}
+
+static void
+an_event_during_another_wait_is_kept(void **state)
+{
+    struct work work = {.run = read_sleep_and_wait, .time = monotonic_now() + 50 * MS};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    work.fd = ends[0];
+    start_loop(1);
+    start(&work);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    loop_turn(&loop, FOREVER);
+    assert_int_equal(work.steps & POLLIN, POLLIN);
+    assert_int_equal(write(ends[1], "y", 1), 1);
+    run_loop();
+    assert_int_equal(work.result & POLLIN, POLLIN);
     (void)close(ends[0]);
     (void)close(ends[1]);
 }
@@ -668,7 +737,9 @@ main(void)
         cmocka_unit_test(timers_come_in_order_never_early_and_never_lost),
         LOOP_TEST(sleepers_wake_and_not_before_their_time),
         LOOP_TEST(one_among_a_thousand_busy_ones_progresses),
+        LOOP_TEST(a_sleeper_among_busy_ones_wakes),
         LOOP_TEST(no_wake_up_is_lost),
+        LOOP_TEST(an_event_during_another_wait_is_kept),
         LOOP_TEST(many_may_wait_for_one_descriptor),
         LOOP_TEST(waits_end_with_files_bad_descriptors_and_time),
         LOOP_TEST(a_cancelled_wait_ends_at_once),

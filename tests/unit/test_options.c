@@ -249,7 +249,7 @@ plugin_without_options_takes_none(void **state)
     give("text", "x", VALUE_STRING);
     assert_int_equal(options_resolve(&without, &settings, &values, &errors), 0);
     assert_null(values);
-    EXPECT_MISTAKES("x.conf:10: listeners.test.options.text: plugin none has no such option");
+    EXPECT_MISTAKES("x.conf:10: listeners.test.options.text: plugin none takes no options");
 }
 
 static void

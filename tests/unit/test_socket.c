@@ -304,7 +304,8 @@ problems_name_the_remedy(void **state)
         {"tcp://192.0.2.1:0", -EADDRNOTAVAIL,
          "cannot listen on tcp://192.0.2.1:0: Cannot assign requested address; this machine has no "
          "such address"},
-        {"systemd:web", -ENOENT, "systemd:web: no socket of that name was passed"},
+        {"systemd:web", -ENOENT,
+         "systemd:web: systemd passed no socket of that name; it passed: none"},
         {"unix:///nowhere/at/all/x", -ENOENT, "No such file or directory; the folder does not"},
     };
 
@@ -317,7 +318,21 @@ problems_name_the_remedy(void **state)
 }
 
 static void
-taken_port_is_refused_1024_times_without_leaking_a_descriptor(void **state)
+an_unknown_host_is_not_called_a_foreign_address(void **state)
+{
+    struct settings settings = make_settings("tcp://no.such.host.invalid:1");
+    struct listening_socket listening = LISTENING_SOCKET_NONE;
+    _cleanup_free_ char *problem = NULL;
+
+    (void)state;
+    assert_true(socket_open(&settings, &listening, &problem) < 0);
+    assert_non_null(strstr(problem, "cannot resolve"));
+    assert_null(strstr(problem, "this machine"));
+    settings_done(&settings);
+}
+
+static void
+c17_a_taken_port_is_refused_1024_times_without_leaking_a_descriptor(void **state)
 {
     struct settings settings = make_settings("tcp://127.0.0.1:0");
     struct listening_socket first;
@@ -335,7 +350,7 @@ taken_port_is_refused_1024_times_without_leaking_a_descriptor(void **state)
 }
 
 static void
-live_path_is_refused_1024_times_without_leaking_a_descriptor(void **state)
+c17_a_live_path_is_refused_1024_times_without_leaking_a_descriptor(void **state)
 {
     struct settings settings = make_settings(path_in_folder("unix://", "live"));
     struct listening_socket first;
@@ -589,8 +604,9 @@ main(void)
         cmocka_unit_test(ipv6_datagrams_tell_it_for_both_families),
         cmocka_unit_test(queue_has_the_size_asked_for),
         cmocka_unit_test(problems_name_the_remedy),
-        cmocka_unit_test(taken_port_is_refused_1024_times_without_leaking_a_descriptor),
-        in_folder(live_path_is_refused_1024_times_without_leaking_a_descriptor),
+        cmocka_unit_test(an_unknown_host_is_not_called_a_foreign_address),
+        cmocka_unit_test(c17_a_taken_port_is_refused_1024_times_without_leaking_a_descriptor),
+        in_folder(c17_a_live_path_is_refused_1024_times_without_leaking_a_descriptor),
         cmocka_unit_test(reuse_port_lets_two_share_a_port),
         in_folder(path_has_mode_and_owner_and_goes_away),
         in_folder(clients_see_the_path_itself),

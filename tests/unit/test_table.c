@@ -188,7 +188,9 @@ figures_are_short(void **state)
     assert_string_equal(text_count(UINT64_MAX, text), "18E");
     assert_string_equal(text_rate(0, text), "0");
     assert_string_equal(text_rate(0.42, text), "0.4");
-    assert_string_equal(text_rate(1234.5, text), "1235");
+    assert_string_equal(text_rate(1234.6, text), "1235");
+    assert_string_equal(text_rate(3.5e20, text), "350E");
+    assert_true(strlen(text_rate(1e300, text)) < TEXT_SIZE);
     assert_string_equal(text_time(85.2, text), "85us");
     assert_string_equal(text_time(1234, text), "1.2ms");
     assert_string_equal(text_time(340000, text), "340ms");

@@ -238,6 +238,34 @@ texts_end_with_one_nul_byte(void **state)
     assert_int_equal(size, strlen(error) + 1);
 }
 
+static void
+strings_may_hold_any_bytes(void **state)
+{
+    static const char *const cases[][2] = {
+        {"plain", "plain"},
+        {"gr\xc3\xbc\xc3\x9f"
+         "e",
+         "gr\xc3\xbc\xc3\x9f"
+         "e"},
+        {"gr\xfc\xdf"
+         "e",
+         "gr??e"},
+        {"\xc3\xbc\xff", "???"},
+        {"\033[2J", "\033[2J"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *string = varlink_string(cases[i][0], strlen(cases[i][0]));
+        assert_string_equal(json_string_value(string), cases[i][1]);
+        json_decref(string);
+    }
+    json_t *part = varlink_string("part\xff", 4);
+    assert_string_equal(json_string_value(part), "part");
+    json_decref(part);
+}
+
 int
 main(void)
 {
@@ -250,6 +278,7 @@ main(void)
         cmocka_unit_test(reading_takes_what_the_socket_has),
         cmocka_unit_test(calls_with_members_of_the_wrong_type_are_refused),
         cmocka_unit_test(texts_end_with_one_nul_byte),
+        cmocka_unit_test(strings_may_hold_any_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

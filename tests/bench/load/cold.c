@@ -47,7 +47,7 @@ run_cold(char **command)
         cpu_set_t set;
         CPU_ZERO(&set);
         if (options.cpu >= 0) {
-            CPU_SET(options.cpu, &set);
+            CPU_SET((size_t)options.cpu, &set);
             sched_setaffinity(0, sizeof set, &set);
         }
         execvp(command[0], command);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_upgrade_state.c - what one process of the daemon tells the next
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "supervisor/upgrade_state.h"
+
+static void
+fill_settings(struct settings *settings, const char *name)
+{
+    char *problem = NULL;
+
+    assert_int_equal(settings_init(settings, name), 0);
+    address_done(&settings->address);
+    assert_int_equal(address_parse("tcp://127.0.0.1:9999", &settings->address, &problem), 0);
+    settings->plugin = strdup("echo");
+    settings->plugin_file = strdup("/plugins/echo.so");
+}
+
+/* Two listeners: one with two generations of two workers, one with nothing. */
+static void
+fill(struct upgrade_state *state)
+{
+    *state = (struct upgrade_state){.listeners = calloc(2, sizeof(*state->listeners)),
+                                    .listener_count = 2};
+    struct upgrade_listener *listener = &state->listeners[0];
+    fill_settings(&listener->settings, "one");
+    fill_settings(&state->listeners[1].settings, "two");
+    state->listeners[1].removed = true;
+    listener->goal = 2;
+    listener->number = 7;
+    listener->restarts = 3;
+    listener->totals.accepted = 1000000;
+    listener->generations = calloc(2, sizeof(*listener->generations));
+    listener->generation_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        struct upgrade_generation *generation = &listener->generations[i];
+        generation->number = 6 + (uint32_t)i;
+        generation->present = i == 1;
+        fill_settings(&generation->settings, "one");
+        generation->workers = calloc(2, sizeof(*generation->workers));
+        generation->worker_count = 2;
+        for (size_t j = 0; j < 2; j++)
+            generation->workers[j] = (struct upgrade_worker){
+                .pid = 100 + (pid_t)(2 * i + j),
+                .channel = 10,
+                .counters = 11,
+                .slots = 5,
+                .state = 2,
+                .deadline = UINT64_MAX,
+                .serving_since = 42,
+                .pings = 9,
+                .stopped = j == 1,
+            };
+    }
+}
+
+static void
+pack(char **ret_bytes, size_t *ret_size)
+{
+    struct upgrade_state state;
+
+    fill(&state);
+    assert_int_equal(upgrade_state_pack(&state, ret_bytes, ret_size), 0);
+    upgrade_state_done(&state);
+}
+
+static void
+everything_comes_back(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state back;
+    size_t size;
+
+    (void)state;
+    pack(&bytes, &size);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_int_equal(back.listener_count, 2);
+    const struct upgrade_listener *listener = &back.listeners[0];
+    assert_string_equal(listener->settings.name, "one");
+    assert_string_equal(listener->settings.address.text, "tcp://127.0.0.1:9999");
+    assert_int_equal(listener->goal, 2);
+    assert_int_equal(listener->number, 7);
+    assert_int_equal(listener->restarts, 3);
+    assert_int_equal(listener->totals.accepted, 1000000);
+    assert_int_equal(listener->generation_count, 2);
+    assert_false(listener->generations[0].present);
+    assert_true(listener->generations[1].present);
+    assert_int_equal(listener->generations[1].number, 7);
+    const struct upgrade_worker *worker = &listener->generations[1].workers[1];
+    assert_int_equal(worker->pid, 103);
+    assert_int_equal(worker->slots, 5);
+    assert_true(worker->deadline == UINT64_MAX);
+    assert_true(worker->stopped);
+    assert_true(back.listeners[1].removed);
+    assert_int_equal(back.listeners[1].generation_count, 0);
+    upgrade_state_done(&back);
+}
+
+static void
+an_empty_state_comes_back(void **state)
+{
+    struct upgrade_state nothing = {0}, back;
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(upgrade_state_pack(&nothing, &bytes, &size), 0);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_int_equal(back.listener_count, 0);
+    upgrade_state_done(&back);
+}
+
+static void
+another_version_is_refused(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state back;
+    size_t size;
+
+    (void)state;
+    pack(&bytes, &size);
+    char *version = strstr(bytes, "hand-over 1");
+    assert_non_null(version);
+    version[strlen("hand-over ")] = '2';
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EPROTO);
+}
+
+static void
+every_truncation_is_refused(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state back;
+    size_t size;
+
+    (void)state;
+    pack(&bytes, &size);
+    for (size_t cut = 0; cut < size; cut++) {
+        _cleanup_free_ char *part = malloc(cut + 1); /* so that a sanitizer sees any excess */
+        memcpy(part, bytes, cut);
+        assert_int_equal(upgrade_state_unpack(part, cut, &back), -EBADMSG);
+    }
+}
+
+static void
+what_follows_is_refused(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state back;
+    size_t size;
+
+    (void)state;
+    pack(&bytes, &size);
+    bytes = realloc(bytes, size + 8);
+    memset(bytes + size, 0, 8);
+    assert_int_equal(upgrade_state_unpack(bytes, size + 8, &back), -EBADMSG);
+}
+
+static void
+no_changed_byte_does_harm(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size, understood = 0;
+
+    (void)state;
+    pack(&bytes, &size);
+    for (size_t i = 0; i < size; i++) {
+        struct upgrade_state back;
+        char was = bytes[i];
+        bytes[i] = (char)(was ^ 0xff);
+        if (upgrade_state_unpack(bytes, size, &back) == 0) {
+            understood++; /* another number than before */
+            upgrade_state_done(&back);
+        }
+        bytes[i] = was;
+    }
+    assert_true(understood > 0 && understood < size);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_comes_back),      cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(another_version_is_refused), cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(what_follows_is_refused),    cmocka_unit_test(no_changed_byte_does_harm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
