@@ -285,8 +285,9 @@ listener_start(struct listener *listener)
         listener_start_generation(listener);
         break;
     case LISTENER_DRAINING:
-        listener->start_again = listener->goal == GOAL_STOPPED;
         listener_resume(listener);
+        listener->start_again = listener->goal == GOAL_STOPPED;
+        listener_proceed(listener);
         break;
     case LISTENER_FAILED:
     case LISTENER_BACKING:

@@ -349,6 +349,31 @@ a_listener_enabled_while_it_still_stops_serves_again(void **state)
     daemon_expect_stop(daemon);
 }
 
+static void
+a_listener_enabled_again_does_not_wait_for_old_requests(void **state)
+{
+    const struct server_case *server = *state;
+    const char *on = listener_text("test", server->scheme, server->mixin, "good_command", ""),
+               *off = listener_text("test", server->scheme, server->mixin, "good_command",
+                                    "enabled = false;");
+    struct daemon *daemon = SERVE("listeners = {\n%s};", on);
+    int open = client_connect(daemon_address(daemon, "test"));
+    size_t fds = proc_fd_count(daemon_pid(daemon));
+
+    client_send(open, "echo before\n");
+    client_expect(open, "before\n");
+    REWRITE("listeners = {\n%s};", off);
+    reload(daemon);
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) < fds); /* its socket is closed */
+    REWRITE("listeners = {\n%s};", on);
+    reload(daemon);
+    assert_int_equal(daemon_count_log(daemon, "sockserverd[test]: listening on"), 2);
+    client_send(open, "echo after\n");
+    client_expect(open, "after\n");
+    client_close(open);
+    daemon_expect_stop(daemon);
+}
+
 /* It is killed for its silence, but later: the new generation need not wait for that. */
 static void
 an_old_generation_that_hangs_holds_up_nothing(void **state)
@@ -645,6 +670,8 @@ RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "tcp", "none"),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "unix", "threading"),
+          TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "tcp", "none"),
+          TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "unix", "forking"),
           TEST(an_old_generation_that_hangs_holds_up_nothing),
           TEST(a_moved_listener_answers_its_old_queue), TEST(a_bad_reload_changes_nothing),
           TEST(a_failed_listener_is_tried_at_once), TEST(many_hangups_are_few_reloads),
