@@ -93,6 +93,8 @@ fi
 # ---- outside ------------------------------------------------------------------------------------
 
 script=$(realpath "$1") source=$(realpath "$2") build=$(realpath "$3")
+! grep -Eqs '^SANITIZE:.*=.+' "$build/CMakeCache.txt" ||
+    skip "a sanitizer's runtime does not live with the unit's hardening and deadlines"
 [ "$(id -u)" = 0 ] || skip "needs root to make namespaces"
 [ -x /lib/systemd/systemd ] || skip "systemd is not installed"
 for program in unshare nsenter setpriv ip; do
