@@ -285,12 +285,6 @@ generation_number(const struct generation *generation)
     return generation->number;
 }
 
-const struct settings *
-generation_settings(const struct generation *generation)
-{
-    return &generation->settings;
-}
-
 size_t
 generation_size(const struct generation *generation)
 {

@@ -55,7 +55,6 @@ void generation_tell(struct generation *generation, unsigned order, uint64_t val
 int generation_adopt_settings(struct generation *generation, const struct settings *settings);
 
 unsigned generation_number(const struct generation *generation);
-const struct settings *generation_settings(const struct generation *generation);
 size_t generation_size(const struct generation *generation); /* workers it should have */
 size_t generation_count(const struct generation *generation, enum process_state state);
 bool generation_is_empty(const struct generation *generation); /* no process at all */

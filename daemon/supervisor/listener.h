@@ -117,8 +117,6 @@ bool listener_is_settled(const struct listener *listener);
 bool listener_was_tried(const struct listener *listener);
 /* Whether it was told to serve, and not to drain or stop since. */
 bool listener_is_wanted(const struct listener *listener);
-/* Whether it has failed because its configuration is wrong. */
-bool listener_is_misconfigured(const struct listener *listener);
 /* Why it is failed, or ended badly under --once; NULL: it is or did not. */
 const char *listener_problem(const struct listener *listener);
 struct listening_socket *listener_socket(struct listener *listener);

@@ -80,12 +80,6 @@ listener_is_wanted(const struct listener *listener)
     return listener->goal == GOAL_SERVE || listener->start_again;
 }
 
-bool
-listener_is_misconfigured(const struct listener *listener)
-{
-    return listener->misconfigured;
-}
-
 const char *
 listener_problem(const struct listener *listener)
 {

@@ -82,14 +82,6 @@ stack_unmap(struct stack *stack)
     *stack = (struct stack){0};
 }
 
-void
-stack_trim(const struct stack *stack, size_t keep)
-{
-    keep = round_to_pages(keep);
-    if (keep < stack->size)
-        (void)madvise(stack->low, stack->size - keep, MADV_DONTNEED);
-}
-
 bool
 stack_guards(const struct stack *stack, const void *address)
 {

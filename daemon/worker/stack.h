@@ -26,9 +26,6 @@ struct stack {
 int stack_map(size_t size, struct stack *ret);
 void stack_unmap(struct stack *stack);
 
-/* Gives back the memory of all but its topmost bytes to keep; they read as zeroes then. */
-void stack_trim(const struct stack *stack, size_t keep);
-
 /*
  * Whether a fault at this address is an overflow of this stack: in its guard,
  * or (threads count it to the stack) as far above. Async-signal-safe.
