@@ -39,6 +39,7 @@ struct slot {
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
     _Atomic uint64_t cancelled; /* set by the control loop: the time of this request is up */
     _Atomic int64_t ended;      /* when the last one ended */
+    _Atomic uint32_t log;       /* a child: the log that it was born with, see below */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started */
     _Atomic uint64_t accepted; /* connections accepted, datagrams received */
@@ -57,6 +58,7 @@ struct counters {
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
     _Atomic int32_t retire;      /* so many idle contexts may end */
+    _Atomic uint32_t log;        /* how often the log file was replaced: older children end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */

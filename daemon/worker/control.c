@@ -142,18 +142,18 @@ tell_stopped(struct control *control)
 
 /* ---- the channel -------------------------------------------------------------- */
 
-/* A child that waits for its request would write into the log of its birth. */
+/* The log of a child is that of its birth: those that have the old one shall end. */
 static void
-replace_idle_children(struct ss_server *server)
+replace_log(struct control *control, int fd)
 {
-    int32_t idle = 0;
+    struct ss_server *server = control->server;
 
+    if (fd >= 0)
+        (void)log_adopt_file(fd);
     if (!server->mixin->processes)
         return;
-    for (uint32_t i = 0; i < server->slot_count; i++)
-        idle += counter_get(server->counters->slots[i].state) == SLOT_IDLE;
-    counter_set(server->counters->retire, idle);
-    (void)interrupt_contexts(server, 1u << SLOT_IDLE);
+    atomic_fetch_add(&server->counters->log, 1);
+    control->log_replaced = true;
 }
 
 static void
@@ -180,9 +180,7 @@ on_message(struct control *control, const struct message *message, int fd)
         cut(control);
         break;
     case MESSAGE_LOG_FILE:
-        if (fd >= 0)
-            (void)log_adopt_file(fd);
-        replace_idle_children(server);
+        replace_log(control, fd);
         return;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);
@@ -354,6 +352,30 @@ check_times(struct control *control)
 }
 
 /*
+ * Children that wait with the old log are interrupted. Busy ones see for
+ * themselves that their log is old, before they wait again. Returns how many
+ * have yet to leave.
+ */
+static unsigned
+nudge_outdated(struct control *control)
+{
+    const struct ss_server *server = control->server;
+    uint32_t log = counter_get(server->counters->log);
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < server->slot_count; i++) {
+        const struct slot *slot = &server->counters->slots[i];
+        uint32_t state = atomic_load(&slot->state); /* see child_is_outdated() */
+        if ((state != SLOT_IDLE && state != SLOT_STARTING) || counter_get(slot->log) == log)
+            continue;
+        interrupt_context(server, slot);
+        count++;
+    }
+    control->log_replaced = count > 0;
+    return count;
+}
+
+/*
  * Contexts that should leave a call are interrupted until they have: idle ones
  * in a drain (and under "none" for hooks that are due), busy ones when cut.
  * Returns whether there still were any.
@@ -372,6 +394,8 @@ nudge(struct control *control)
         tell_stopped(control);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
+    if (control->log_replaced)
+        nudged += nudge_outdated(control);
     return nudged > 0;
 }
 

@@ -114,6 +114,20 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
+/*
+ * Whether the log file was replaced after this child's birth. Its slot says
+ * idle before it looks: either it sees the new log, or the control loop sees
+ * an idle child, and interrupts it until it has left (nudge_outdated()).
+ */
+static bool
+child_is_outdated(const struct ss_request *request)
+{
+    struct slot *slot = request->slot;
+
+    atomic_store(&slot->state, SLOT_IDLE);
+    return atomic_load(&request->server->counters->log) != counter_get(slot->log);
+}
+
 /* The next request: at first the one that it was born with, if so. */
 static int
 child_get(struct ss_request *request)
@@ -123,8 +137,9 @@ child_get(struct ss_request *request)
 
     if (request->fd >= 0)
         return 0;
-    while ((error = request_get(request)) == -EINTR && !child_retires(server))
-        ;
+    do
+        error = child_is_outdated(request) ? -ECANCELED : request_get(request);
+    while (error == -EINTR && !child_retires(server));
     if (error == 0)
         server_wake(server);
     return error;
@@ -203,6 +218,7 @@ fork_child(struct zygote *zygote, bool taken)
     while (zygote->children[place] != 0)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
+    counter_set(slot->log, counter_get(zygote->server->counters->log));
     if (taken) {
         zygote->request->slot = slot;
         request_take(zygote->request);

@@ -49,10 +49,11 @@ bool scheme_is_stream(const char *scheme);
 
 /* Runs the table; main()'s result. */
 #define RUN_TESTS(...)                                                                             \
-    int main(void)                                                                                 \
+    int main(int count, char *arguments[])                                                         \
     {                                                                                              \
         const struct CMUnitTest tests[] = {__VA_ARGS__};                                           \
                                                                                                    \
+        cmocka_set_test_filter(count > 1 ? arguments[1] : NULL);                                   \
         return cmocka_run_group_tests(tests, NULL, NULL);                                          \
     }
 
