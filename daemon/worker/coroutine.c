@@ -34,8 +34,8 @@ coroutine_resume(struct coroutine *coroutine)
     struct loop *loop = coroutine->loop;
 
     coroutine->state = COROUTINE_RUNNING;
-    atomic_store_explicit(&loop->current, coroutine, memory_order_release);
-    atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
+    atomic_store_explicit(&loop->since, monotonic_roughly(), memory_order_relaxed);
+    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
     context_switch(&loop->context, &coroutine->context);
     atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);
 }
@@ -233,7 +233,7 @@ wait_foreign(struct coroutine *coroutine, int fd, uint32_t wanted, int64_t until
 int
 coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t until)
 {
-    if (until != FOREVER && until <= monotonic_now()) {
+    if (timer_is_due(until)) {
         int result = look(fd, events);
         if (result != 0 || fd >= 0)
             return result;
@@ -268,7 +268,7 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
 {
     uint32_t wanted = (uint32_t)(unsigned short)events;
 
-    if (until != FOREVER && until <= monotonic_now())
+    if (timer_is_due(until))
         return look(fd, events);
     if (coroutine->watched != wanted || afresh) {
         int error = watch_connection(coroutine, fd, wanted);

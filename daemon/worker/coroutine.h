@@ -62,16 +62,15 @@ struct loop {
     struct coroutine *ready, **ready_end;
     struct timers timers;
 
-    /* for whoever looks on from another thread */
-    _Atomic uint64_t beat;               /* changes whenever a coroutine goes on; 0: asleep */
+    /* for signal handlers */
+    _Atomic int64_t since;               /* what runs now went on at this (rough) time; 0: asleep */
     _Atomic(struct coroutine *) current; /* the one that runs */
-    uint64_t beats;
 
     /* the user's */
     void (*serve)(struct coroutine *coroutine);   /* the work of a coroutine once started */
     void (*abandon)(struct coroutine *coroutine); /* instead of the rest of it: pthread_exit() */
     void (*on_event)(struct loop *loop, unsigned number); /* of loop_watch() */
-    void (*awake)(void); /* a turn has something to do; may be NULL */
+    void (*awake)(struct loop *loop);                     /* a turn begins; may be NULL */
 };
 
 /* The callbacks are left to the caller. 0 or a negative errno. */

@@ -183,14 +183,27 @@ static void
 run_expired(struct loop *loop)
 {
     struct timer *timer;
-    int64_t now = loop->timers.count > 0 ? monotonic_now() : 0;
 
+    if (!timer_is_due(timers_next(&loop->timers)))
+        return;
+    int64_t now = monotonic_now();
     while ((timer = timers_expire(&loop->timers, now)) != NULL) {
         struct coroutine *coroutine =
             (struct coroutine *)(void *)((char *)timer - offsetof(struct coroutine, timer));
         if (coroutine->state == COROUTINE_WAITING)
             go_on(coroutine, 0);
     }
+}
+
+/* How long to sleep; when it would be long, a little less, for the rest to be measured then. */
+static int64_t
+time_left(int64_t until)
+{
+    int64_t left = until - monotonic_roughly();
+
+    if (left > 2 * ROUGHLY)
+        return left - ROUGHLY;
+    return left > 0 ? until - monotonic_now() : 0;
 }
 
 static int
@@ -202,7 +215,7 @@ wait_for_events(const struct loop *loop, struct epoll_event *events, int64_t unt
     if (loop->ready == NULL && until == FOREVER) {
         timeout = NULL;
     } else if (loop->ready == NULL) {
-        int64_t ns = until - monotonic_now();
+        int64_t ns = time_left(until);
         if (ns > 0)
             left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     }
@@ -224,11 +237,13 @@ loop_turn(struct loop *loop, int64_t until)
     struct epoll_event events[EVENTS_A_TURN];
     int64_t next = timers_next(&loop->timers);
 
-    atomic_store_explicit(&loop->beat, 0, memory_order_relaxed);
+    atomic_store_explicit(&loop->since, 0, memory_order_relaxed);
     int count = wait_for_events(loop, events, next < until ? next : until);
-    atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
-    if (loop->awake != NULL)
-        loop->awake();
+    if (count >= 0) { /* else it was a signal */
+        atomic_store_explicit(&loop->since, monotonic_roughly(), memory_order_relaxed);
+        if (loop->awake != NULL)
+            loop->awake(loop);
+    }
     for (int i = 0; i < count; i++) {
         fetch_ahead(loop, events + i + 1, count - i - 1);
         dispatch(loop, &events[i]);
