@@ -82,7 +82,7 @@ c47_the_reply_is_one_packet_sent_at_the_end(void **state)
     struct daemon *daemon = serve(state, "");
     int client = client_connect(daemon_address(daemon, "test"));
 
-    client_send(client, "echo one\nflush\necho two\nsleep 0.5\n");
+    client_send(client, "echo one\nflush\necho two\nnap 0.5\n");
     assert_false(client_readable(client, 0.2));
     assert_string_equal(client_receive(client), "one\nflushed\ntwo\nok\n");
     daemon_expect_stop(daemon);

@@ -159,10 +159,9 @@ a_handler_that_blocks_is_named_once(void **state)
     const char *address = daemon_address(daemon, "test");
 
     (void)state;
-    assert_string_equal(client_ask(address, "nap 0.5\n"), "interrupted\n"); /* as it is noticed */
+    assert_string_equal(client_ask(address, "nap 0.5\n"), "ok\n");
     assert_contains(daemon_wait_log(daemon, "[test/1]: the handler keeps its event loop"),
                     "good_command.so+0x");
-    assert_string_equal(client_ask(address, "nap 0.5\n"), "ok\n"); /* and no more */
     assert_string_equal(client_ask(address, "spin 0.5\n"), "ok\n");
     assert_int_equal(daemon_count_log(daemon, "keeps its event loop"), 1);
     daemon_expect_stop(daemon);
