@@ -43,7 +43,8 @@ struct ss_request {
     int output_fd;          /* where that is another one (--stdio), else fd */
     bool ended;             /* end of input was seen */
     bool vanished;          /* an error said that the client is gone */
-    bool drained;           /* the last receive took all there was: wait before the next */
+    bool drained;           /* there is nothing to receive: wait before trying again */
+    bool filled;            /* the last receive used all its room: there may be more */
     int turns;              /* receives and sends left until others get their turn */
     dev_t device;           /* of fd, once the plugin has asked for it */
     ino_t inode;            /* the same; 0: it has not */
