@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -156,6 +157,19 @@ retires(struct ss_server *server)
     return true;
 }
 
+/*
+ * The last idle place was taken. On a busy CPU other threads may be about to
+ * give theirs back, and only wait for their turn: they get it first, as more
+ * threads would all the more wait for each other.
+ */
+static void
+grow(void)
+{
+    (void)sched_yield();
+    if (atomic_load(&pool.idle) < pool.spare)
+        (void)start_thread();
+}
+
 static void
 serve(struct ss_request *request)
 {
@@ -169,7 +183,7 @@ serve(struct ss_request *request)
         if (error != 0)
             break;
         if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            (void)start_thread();
+            grow();
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
