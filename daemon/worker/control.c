@@ -307,23 +307,32 @@ scan_overtime(struct control *control, int64_t now)
     }
 }
 
-/* Lets go what was idle all the while since the last look, but for the spares. */
-static void
-trim(struct control *control, int64_t now)
+/* How many more than the spares have waited ever since the last look. */
+static uint32_t
+find_surplus(const struct ss_server *server, int64_t now)
 {
-    struct ss_server *server = control->server;
+    uint32_t spare = server->settings.spare > 0 ? server->settings.spare : 1;
     uint32_t idle = 0;
 
-    control->next_trim = now + TRIM_INTERVAL;
     for (uint32_t i = 0; i < server->slot_count; i++) {
         const struct slot *slot = &server->counters->slots[i];
         idle += counter_get(slot->state) == SLOT_IDLE &&
                 now - counter_get(slot->ended) >= TRIM_INTERVAL;
     }
-    uint32_t spare = server->settings.spare > 0 ? server->settings.spare : 1;
-    if (idle <= spare)
+    return idle > spare ? idle - spare : 0;
+}
+
+static void
+trim(struct control *control, int64_t now)
+{
+    struct ss_server *server = control->server;
+    const struct mixin *mixin = server->mixin;
+    uint32_t surplus = mixin->surplus != NULL ? mixin->surplus() : find_surplus(server, now);
+
+    control->next_trim = now + TRIM_INTERVAL;
+    if (surplus == 0)
         return;
-    counter_set(server->counters->retire, (int32_t)(idle - spare));
+    counter_set(server->counters->retire, (int32_t)surplus);
     (void)interrupt_contexts(server, 1u << SLOT_IDLE);
 }
 

@@ -38,7 +38,8 @@ static struct {
     pthread_attr_t attributes;
     uint32_t limit; /* max_connections; 1 for --once */
     uint32_t spare;
-    _Atomic uint32_t idle; /* started and not serving */
+    _Atomic uint32_t idle;  /* started and not serving */
+    _Atomic uint32_t least; /* of idle, since surplus() was last called */
     _Atomic uint32_t total;
     _Atomic bool cramped; /* the last attempt to start a thread failed */
     int64_t next_shrink;  /* the control loop's alone */
@@ -171,6 +172,26 @@ grow(void)
 }
 
 static void
+take_idle_place(const struct ss_server *server)
+{
+    uint32_t left = atomic_fetch_sub(&pool.idle, 1) - 1;
+
+    if (left < counter_get(pool.least))
+        counter_set(pool.least, left);
+    if (left < pool.spare && !server->once)
+        grow();
+}
+
+/* Connections go to idle threads in turn: no single one is idle for long while any come. */
+static uint32_t
+surplus(void)
+{
+    uint32_t least = atomic_exchange(&pool.least, atomic_load(&pool.idle));
+
+    return least > pool.spare ? least - pool.spare : 0;
+}
+
+static void
 serve(struct ss_request *request)
 {
     struct ss_server *server = request->server;
@@ -182,8 +203,7 @@ serve(struct ss_request *request)
                 return;
         if (error != 0)
             break;
-        if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            grow();
+        take_idle_place(server);
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
@@ -296,4 +316,5 @@ const struct mixin mixin_threading = {
     .blocking = true,
     .run = threading_run,
     .wait = wait_blocking,
+    .surplus = surplus,
 };
