@@ -256,9 +256,10 @@ start_times(struct control *control)
 static int64_t
 last_activity(const struct ss_server *server)
 {
+    uint32_t used = counters_used(server->counters, server->slot_count);
     int64_t last = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         int64_t ended = counter_get(slot->ended);
         if (counter_get(slot->state) == SLOT_BUSY)
@@ -291,9 +292,10 @@ scan_overtime(struct control *control, int64_t now)
 {
     const struct ss_server *server = control->server;
     int64_t limit = (int64_t)(server->settings.request_timeout * 1e9) + OVERTIME_GRACE;
+    uint32_t used = counters_used(server->counters, server->slot_count);
 
     control->next_scan = now + SCAN_INTERVAL;
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         struct slot *slot = &server->counters->slots[i];
         if (atomic_load(&slot->state) != SLOT_BUSY)
             continue;
@@ -312,9 +314,10 @@ static uint32_t
 find_surplus(const struct ss_server *server, int64_t now)
 {
     uint32_t spare = server->settings.spare > 0 ? server->settings.spare : 1;
+    uint32_t used = counters_used(server->counters, server->slot_count);
     uint32_t idle = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         idle += counter_get(slot->state) == SLOT_IDLE &&
                 now - counter_get(slot->ended) >= TRIM_INTERVAL;
@@ -369,10 +372,11 @@ static unsigned
 nudge_outdated(struct control *control)
 {
     const struct ss_server *server = control->server;
+    uint32_t used = counters_used(server->counters, server->slot_count);
     uint32_t log = counter_get(server->counters->log);
     unsigned count = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         uint32_t state = atomic_load(&slot->state); /* see child_is_outdated() */
         if ((state != SLOT_IDLE && state != SLOT_STARTING) || counter_get(slot->log) == log)

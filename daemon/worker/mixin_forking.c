@@ -218,6 +218,7 @@ fork_child(struct zygote *zygote, bool taken)
     while (zygote->children[place] != 0)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
+    counters_use(zygote->server->counters, slot);
     counter_set(slot->log, counter_get(zygote->server->counters->log));
     if (taken) {
         zygote->request->slot = slot;
