@@ -96,6 +96,8 @@ bool listener_plugin_changed(const struct listener *listener);
 
 /* Whether it is in no state that only this process can bring to an end. */
 bool listener_can_be_exported(const struct listener *listener);
+/* A name that is being looked up will be later. */
+void listener_put_off(struct listener *listener);
 /* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
  * upgrade_state_done() in either case. */
 int listener_export(const struct listener *listener, struct upgrade_listener *ret);

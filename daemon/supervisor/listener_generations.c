@@ -153,6 +153,7 @@ listener_commit(struct listener *listener)
     if (next == NULL)
         return;
     listener_retry_no_more(listener);
+    listener_look_up_no_more(listener);
     listener->backoff = (struct backoff){0};
     settings_done(&listener->settings);
     listener->settings = listener->next_settings;

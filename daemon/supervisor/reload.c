@@ -3,7 +3,8 @@
  * reload.c - another configuration, while the daemon serves
  *
  * A transaction. The new file is read; the plugins of what has changed are
- * tried in throw-away workers; sockets for new addresses are opened; the new
+ * tried in throw-away workers, and names of new addresses looked up; sockets
+ * for them are opened; the new
  * generations are started and say that they are ready. A mistake in any of
  * these ends the reload and nothing has changed. Then all changes are made at
  * once, in one turn of the loop, and the reload is done when the new
@@ -49,7 +50,7 @@ reload_free(struct reload *reload)
     errors_done(&reload->errors);
     config_done(&reload->config);
     free(reload->plans);
-    free(reload->tried);
+    free(reload->items);
     free(reload);
 }
 
@@ -281,13 +282,13 @@ on_checked(int error, struct errors *errors, void *userdata)
 static int
 check(struct reload *reload)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].tried)
-            reload->tried[count++] = reload->plans[i].settings;
-    return check_new(reload->supervisor->event, &reload->spawn, reload->tried, count, on_checked,
-                     reload, &reload->check);
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct plan *plan = &reload->plans[i];
+        *plan->item = (struct check_item){
+            .settings = plan->settings, .plugin = plan->tried, .name = reload_needs_lookup(plan)};
+    }
+    return check_new(reload->supervisor->event, &reload->spawn, reload->items, reload->count,
+                     on_checked, reload, &reload->check);
 }
 
 /* ---- settling -----------------------------------------------------------------------------------

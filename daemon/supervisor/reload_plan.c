@@ -55,11 +55,12 @@ reload_make_plans(struct reload *reload)
     const struct config *config = &reload->config;
 
     reload->plans = calloc(config->listener_count + 1, sizeof(*reload->plans));
-    reload->tried = calloc(config->listener_count + 1, sizeof(*reload->tried));
-    if (reload->plans == NULL || reload->tried == NULL)
+    reload->items = calloc(config->listener_count + 1, sizeof(*reload->items));
+    if (reload->plans == NULL || reload->items == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
-        reload->plans[i] = (struct plan){.reload = reload, .settings = &config->listeners[i]};
+        reload->plans[i] = (struct plan){
+            .reload = reload, .settings = &config->listeners[i], .item = &reload->items[i]};
         reload->count++;
         plan_change(&reload->plans[i]);
     }
@@ -105,21 +106,38 @@ find_donor(const struct plan *plan)
     return NULL;
 }
 
+static bool
+has_socket(const struct plan *plan)
+{
+    return !plan->added && listener_socket(plan->listener)->fd >= 0;
+}
+
+bool
+reload_needs_lookup(const struct plan *plan)
+{
+    const char *address = plan->settings->address.text;
+
+    if (plan->change != CHANGE_GENERATION ||
+        (has_socket(plan) && strcmp(listener_settings(plan->listener)->address.text, address) == 0))
+        return false;
+    return find_donor(plan) == NULL && socket_needs_lookup(plan->settings);
+}
+
 int
 reload_find_socket(struct plan *plan, struct listening_socket *ret)
 {
     const struct settings *settings = plan->settings;
+    const struct resolved *found = &plan->item->found;
     struct errors *errors = &plan->reload->errors;
     _cleanup_free_ char *problem = NULL;
     size_t mistakes = errors->count;
     int r;
 
-    if (!plan->added && listener_socket(plan->listener)->fd >= 0 &&
-        socket_stays(listener_settings(plan->listener), settings, errors))
+    if (has_socket(plan) && socket_stays(listener_settings(plan->listener), settings, errors))
         return errors->count > mistakes ? -EINVAL : 0;
     plan->donor = find_donor(plan);
     r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
-                            : socket_open(settings, ret, &problem);
+                            : socket_open(settings, found->size > 0 ? found : NULL, ret, &problem);
     if (r < 0)
         errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
                    settings->name, problem == NULL ? strerror(-r) : problem);

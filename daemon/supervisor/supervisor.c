@@ -108,6 +108,8 @@ conclude_start(struct supervisor *supervisor)
     } else if (supervisor->options.strict && any_failed(supervisor)) {
         stop_because(supervisor, -ECANCELED, "a listener cannot start: not starting");
     } else {
+        if (!any_failed(supervisor))
+            adopt_discard(NULL); /* nobody will need the others any more */
         supervisor->ready = true;
         notify_ready();
     }
