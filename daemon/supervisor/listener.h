@@ -87,6 +87,11 @@ void listener_commit(struct listener *listener);
 /* Throws the prepared generation away; what served goes on untouched. */
 void listener_discard(struct listener *listener);
 
+/* The socket at this real address that it gives up as soon as the queue has been answered; NULL:
+ * none. Somebody else may take it back (socket_change.h), and then the queue with it: */
+struct listening_socket *listener_leaving_socket(struct listener *listener, const char *address);
+void listener_leave_queues(struct listener *listener);
+
 /* Settings that run the same, but stand elsewhere in the file; or any, for one that is stopped. */
 int listener_adopt_settings(struct listener *listener, const struct settings *settings);
 /* Whether its plugin's file is another than the one its workers were started with. */

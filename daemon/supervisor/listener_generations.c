@@ -172,6 +172,30 @@ listener_commit(struct listener *listener)
     listener_proceed(listener);
 }
 
+struct listening_socket *
+listener_leaving_socket(struct listener *listener, const char *address)
+{
+    bool leaves = listener->state == LISTENER_DRAINING && !listener_is_wanted(listener) &&
+                  listener->goal == GOAL_STOPPED;
+
+    if (listener->former.fd >= 0 && strcmp(listener->former.address, address) == 0)
+        return &listener->former;
+    if (leaves && listener->socket.fd >= 0 && strcmp(listener->socket.address, address) == 0)
+        return &listener->socket;
+    return NULL;
+}
+
+void
+listener_leave_queues(struct listener *listener)
+{
+    uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
+
+    if (!listener->former.shared && !listener->socket.shared)
+        return;
+    for (size_t i = 0; i < listener->leaving_count; i++) /* no longer than they have already */
+        generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);
+}
+
 int
 listener_adopt_settings(struct listener *listener, const struct settings *settings)
 {

@@ -156,6 +156,25 @@ change_one(struct plan *plan)
     }
 }
 
+/* From those who give them up. */
+static void
+take_sockets(const struct reload *reload)
+{
+    const struct supervisor *supervisor = reload->supervisor;
+
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct plan *plan = &reload->plans[i];
+        if (plan->donor != NULL)
+            socket_hand_over(listener_socket(plan->donor), listener_next_socket(plan->listener));
+        if (plan->taken_back)
+            socket_thaw(listener_next_socket(plan->listener));
+    }
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_leave_queues(supervisor->listeners[i]);
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        listener_leave_queues(supervisor->removed[i]);
+}
+
 static void
 change(struct reload *reload)
 {
@@ -166,10 +185,7 @@ change(struct reload *reload)
         fail(reload, -ENOMEM);
         return;
     }
-    for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].donor != NULL)
-            socket_hand_over(listener_socket(reload->plans[i].donor),
-                             listener_next_socket(reload->plans[i].listener));
+    take_sockets(reload);
     supervisor->host.spawn = reload->spawn;
     remove_missing(reload);
     for (size_t i = 0; i < reload->count; i++) {

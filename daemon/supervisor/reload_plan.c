@@ -123,11 +123,43 @@ reload_needs_lookup(const struct plan *plan)
     return find_donor(plan) == NULL && socket_needs_lookup(plan->settings);
 }
 
+/* A socket at the address that some listener, maybe removed, has yet to close. */
+static struct listening_socket *
+find_leaving_socket(const struct plan *plan)
+{
+    const struct supervisor *supervisor = plan->reload->supervisor;
+    struct listening_socket *socket = NULL;
+    char buffer[ADDRESS_TEXT_SIZE];
+    const char *address = socket_wanted_address(plan->settings, &plan->item->found, buffer);
+
+    if (address == NULL)
+        return NULL;
+    for (size_t i = 0; i < supervisor->removed_count && socket == NULL; i++)
+        socket = listener_leaving_socket(supervisor->removed[i], address);
+    for (size_t i = 0; i < supervisor->count && socket == NULL; i++)
+        socket = listener_leaving_socket(supervisor->listeners[i], address);
+    return socket;
+}
+
+static int
+open_socket(struct plan *plan, struct listening_socket *ret, char **ret_problem)
+{
+    const struct resolved *found = plan->item->found.size > 0 ? &plan->item->found : NULL;
+    int r = socket_open(plan->settings, found, ret, ret_problem);
+    struct listening_socket *leaving = r == -EADDRINUSE ? find_leaving_socket(plan) : NULL;
+
+    if (leaving == NULL)
+        return r;
+    free(take_pointer(*ret_problem));
+    r = socket_take_back(leaving, ret);
+    plan->taken_back = r == 0;
+    return r;
+}
+
 int
 reload_find_socket(struct plan *plan, struct listening_socket *ret)
 {
     const struct settings *settings = plan->settings;
-    const struct resolved *found = &plan->item->found;
     struct errors *errors = &plan->reload->errors;
     _cleanup_free_ char *problem = NULL;
     size_t mistakes = errors->count;
@@ -137,7 +169,7 @@ reload_find_socket(struct plan *plan, struct listening_socket *ret)
         return errors->count > mistakes ? -EINVAL : 0;
     plan->donor = find_donor(plan);
     r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
-                            : socket_open(settings, found->size > 0 ? found : NULL, ret, &problem);
+                            : open_socket(plan, ret, &problem);
     if (r < 0)
         errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
                    settings->name, problem == NULL ? strerror(-r) : problem);

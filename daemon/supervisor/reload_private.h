@@ -26,6 +26,7 @@ struct plan {
     bool tried;              /* its plugin is tried first */
     struct check_item *item; /* what is found out first */
     struct listener *donor;  /* gives its socket up to this one; NULL: none */
+    bool taken_back;         /* its socket was being given up; nobody new gets into the queue yet */
     bool preparing;          /* its workers are not ready yet */
 };
 

@@ -424,6 +424,18 @@ socket_open(const struct settings *settings, const struct resolved *found,
     return 0;
 }
 
+const char *
+socket_wanted_address(const struct settings *settings, const struct resolved *found, char *buffer)
+{
+    _cleanup_free_ char *why = NULL;
+    struct resolved to;
+
+    if (settings->address.host == NULL || resolve(settings, found, &to, &why) < 0)
+        return NULL;
+    return address_format((const struct sockaddr *)&to.address, to.size,
+                          address_is_stream(&settings->address), buffer);
+}
+
 bool
 socket_needs_lookup(const struct settings *settings)
 {

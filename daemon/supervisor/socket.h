@@ -47,6 +47,10 @@ bool socket_shares_address(const struct settings *settings);
  */
 int socket_open(const struct settings *settings, const struct resolved *found,
                 struct listening_socket *ret, char **ret_problem);
+/* The Internet address that socket_open() binds, as in struct listening_socket. buffer of at least
+ * ADDRESS_TEXT_SIZE; returns it, or NULL. */
+const char *socket_wanted_address(const struct settings *settings, const struct resolved *found,
+                                  char *buffer);
 /* Whether its address is a name, and no socket was passed for it. */
 bool socket_needs_lookup(const struct settings *settings);
 

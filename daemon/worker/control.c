@@ -92,10 +92,13 @@ drain(struct control *control, double seconds)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
     bool leave = server->settings.mixin == MIXIN_THREADING && server->settings.daemon_threads;
-    if (seconds <= 0 || leave)
+    if (seconds <= 0 || leave) {
         cut(control);
-    else
-        control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+        return;
+    }
+    /* One that has been emptying the queue until now gets no more time than it had. */
+    int64_t until = monotonic_now() + (int64_t)(seconds * 1e9);
+    control->drain_until = until < control->drain_until ? until : control->drain_until;
 }
 
 /*
