@@ -308,8 +308,8 @@ supervisor_set_log_level(struct supervisor *supervisor, int level)
 {
     if (level < LOG_EMERG || level > LOG_DEBUG)
         return -EINVAL;
-    log_set_level(level);
-    supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
+    supervisor->log_level = (unsigned)level + 1;
+    supervisor_log_change_level(supervisor, level);
     return 0;
 }
 

@@ -367,6 +367,9 @@ import_listeners(struct supervisor *supervisor, const struct upgrade_state *stat
 {
     size_t workers = 0;
 
+    supervisor->log_level = state->log_level;
+    if (state->log_level != 0)
+        log_set_level((int)state->log_level - 1); /* its workers have it */
     supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
     if (supervisor->listeners == NULL)
         return -ENOMEM;
