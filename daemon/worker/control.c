@@ -133,14 +133,14 @@ empties(struct control *control)
     return false;
 }
 
-/* No context accepts any more: the supervisor may know. */
-static void
-tell_stopped(struct control *control)
+/* Says it once. False if the channel has no room now: it is for the next turn. */
+static bool
+tell(const struct control *control, enum message_type type, bool *told)
 {
-    if (control->stopped_told)
-        return;
-    control->stopped_told = true;
-    (void)channel_send(control->server->channel, MESSAGE_STOPPED, 0, NULL, -1);
+    int r = *told ? 0 : channel_send(control->server->channel, type, 0, NULL, -1);
+
+    *told = r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
+    return *told;
 }
 
 /* ---- the channel -------------------------------------------------------------- */
@@ -226,14 +226,9 @@ read_signals(struct control *control)
 static void
 read_wakeup(struct control *control)
 {
-    struct ss_server *server = control->server;
     uint64_t count;
 
-    (void)!read(server->wakeup, &count, sizeof(count));
-    if (counter_get(server->counters->stop_asked) != 0 && !control->stop_told) {
-        control->stop_told = true;
-        (void)channel_send(server->channel, MESSAGE_STOP, 0, NULL, -1);
-    }
+    (void)!read(control->server->wakeup, &count, sizeof(count));
 }
 
 /* ---- time ------------------------------------------------------------------------ */
@@ -381,7 +376,7 @@ nudge_outdated(struct control *control)
 /*
  * Contexts that should leave a call are interrupted until they have: idle ones
  * in a drain (and under "none" for hooks that are due), busy ones when cut.
- * Returns whether there still were any.
+ * What is to be said about that is said. Returns whether some of it is left.
  */
 static bool
 nudge(struct control *control)
@@ -393,8 +388,10 @@ nudge(struct control *control)
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
-    if (phase >= PHASE_DRAINING && nudged == 0)
-        tell_stopped(control);
+    if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
+        nudged += !tell(control, MESSAGE_STOPPED, &control->stopped_told);
+    if (counter_get(server->counters->stop_asked) != 0)
+        nudged += !tell(control, MESSAGE_STOP, &control->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
     if (control->log_replaced)
