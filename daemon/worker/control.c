@@ -402,9 +402,9 @@ nudge(struct control *control)
 static int64_t
 next_time(const struct control *control)
 {
-    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan};
-    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim,
+    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan,
                                control->next_retry};
+    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim};
     int64_t next = FOREVER;
 
     for (size_t i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)
