@@ -20,6 +20,7 @@
 #include "common/config.h"
 #include "describe/describe.h"
 #include "supervisor/check.h"
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/upgrade.h"
 #include "worker/stdio.h"
@@ -53,7 +54,9 @@ print_errors(const struct errors *errors)
 static int
 report_failure(const char *what, int error)
 {
-    (void)fprintf(stderr, "sockserverd: cannot %s: %s\n", what, strerror(-error));
+    char reason[SPAWN_REASON_SIZE];
+
+    (void)fprintf(stderr, "sockserverd: cannot %s: %s\n", what, spawn_reason(error, reason));
     return STATUS_FAILED;
 }
 

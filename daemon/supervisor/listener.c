@@ -208,11 +208,11 @@ void
 listener_start_missing(struct listener *listener)
 {
     int r = generation_start_missing(listener->present, &listener->socket);
-    char text[128];
+    char text[256], reason[SPAWN_REASON_SIZE];
 
     if (r == 0)
         return;
-    (void)snprintf(text, sizeof(text), "cannot start a worker: %s", strerror(-r));
+    (void)snprintf(text, sizeof(text), "cannot start a worker: %s", spawn_reason(r, reason));
     if (generation_is_serving(listener->present)) {
         uint64_t delay = backoff_after_failure(&listener->backoff);
         listener_log_problem(listener, text, delay);
@@ -270,7 +270,7 @@ on_looked_up(const struct resolved *found, const char *problem, void *userdata)
 static void
 look_up(struct listener *listener)
 {
-    char text[128];
+    char text[256], reason[SPAWN_REASON_SIZE];
 
     if (listener->lookup != NULL)
         return;
@@ -279,7 +279,7 @@ look_up(struct listener *listener)
                        on_looked_up, listener, &listener->lookup);
     if (r == 0)
         return;
-    (void)snprintf(text, sizeof(text), "cannot look its address up: %s", strerror(-r));
+    (void)snprintf(text, sizeof(text), "cannot look its address up: %s", spawn_reason(r, reason));
     listener_fail(listener, text);
 }
 

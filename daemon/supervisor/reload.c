@@ -248,6 +248,7 @@ prepare_one(struct plan *plan)
 {
     struct reload *reload = plan->reload;
     struct listening_socket socket = LISTENING_SOCKET_NONE;
+    char reason[SPAWN_REASON_SIZE];
     int r = 0;
 
     if (plan->added)
@@ -263,7 +264,8 @@ prepare_one(struct plan *plan)
     socket_close(&socket);
     if (r < 0)
         errors_add(&reload->errors, plan->settings->file, plan->settings->line,
-                   "listeners.%s: cannot start a worker: %s", plan->settings->name, strerror(-r));
+                   "listeners.%s: cannot start a worker: %s", plan->settings->name,
+                   spawn_reason(r, reason));
     return 0;
 }
 

@@ -44,6 +44,8 @@ remedy_for(const struct settings *settings, int error)
 {
     const struct address *address = &settings->address;
 
+    if (error == -EMFILE)
+        return "raise LimitNOFILE= of the daemon's unit, or ulimit -n";
     if (address_is_unix(address)) {
         if (error == -EACCES)
             return "the daemon's user may not make files in that folder";

@@ -497,6 +497,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
 {
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
+    char reason[SPAWN_REASON_SIZE];
     int r = supervisor_log_open(config);
 
     if (r < 0)
@@ -518,7 +519,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
     upgrade_state_done(&inherited);
     if (r < 0)
-        log_error("cannot go on: %s", strerror(-r));
+        log_error("cannot go on: %s", spawn_reason(r, reason));
     else if (supervisor.result == 0)
         log_notice("stopped");
     release(&supervisor);
