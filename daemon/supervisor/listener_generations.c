@@ -190,7 +190,10 @@ listener_leave_queues(struct listener *listener)
 {
     uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
 
-    if (!listener->former.shared && !listener->socket.shared)
+    bool taken = listener->former.shared ||
+                 (listener->socket.shared && listener->state == LISTENER_DRAINING);
+
+    if (!taken)
         return;
     for (size_t i = 0; i < listener->leaving_count; i++) /* no longer than they have already */
         generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);

@@ -4,11 +4,10 @@
  *
  * A transaction. The new file is read; the plugins of what has changed are
  * tried in throw-away workers, and names of new addresses looked up; sockets
- * for them are opened; the new
- * generations are started and say that they are ready. A mistake in any of
- * these ends the reload and nothing has changed. Then all changes are made at
- * once, in one turn of the loop, and the reload is done when the new
- * generations serve. Meanwhile the loop goes on: signals, pings, deaths.
+ * for them are opened; the new generations are started and say that they are
+ * ready. A mistake in any of these ends the reload and nothing has changed.
+ * Then all changes are made at once, in one turn of the loop, and the reload is
+ * done when the new generations serve. Meanwhile the loop goes on: signals, pings, deaths.
  *
  *   READING -> CHECKING -> PREPARING -> (changed) -> SETTLING -> done
  *
