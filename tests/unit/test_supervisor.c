@@ -758,6 +758,40 @@ a_name_that_nobody_knows_fails_its_listener_until_it_is_known(void **state)
     stop(fixture);
 }
 
+/* One listener as before, and one with a name that nobody answers for. */
+static int
+load_a_silent_name(struct config *config, struct errors *errors, const void *userdata)
+{
+    struct settings good = make_settings("good", "tcp://127.0.0.1:0"),
+                    waits = make_settings("waits", "tcp://silent.test:0");
+
+    (void)errors;
+    (void)userdata;
+    assert_int_equal(config_init_empty(config), 0);
+    config->log.level = LOG_DEBUG;
+    assert_int_equal(config_add_listener(config, &good), 0);
+    return config_add_listener(config, &waits);
+}
+
+static void
+a_reload_that_waits_for_a_name_holds_nobody_up(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)add(fixture, "good", "tcp://127.0.0.1:0");
+    fixture->options.load = load_a_silent_name;
+    start(fixture);
+    (void)expect(fixture, "sockserverd[good]: listening on tcp://127.0.0.1:");
+    assert_int_equal(kill(fixture->pid, SIGHUP), 0);
+    (void)expect(fixture, "SIGHUP: reloading");
+    assert_int_equal(kill(fixture->pid, SIGHUP), 0);
+    (void)expect(fixture, "SIGHUP: reloading once more when this reload is done");
+    assert_int_equal(kill(fixture->pid, SIGTERM), 0);
+    (void)expect(fixture, "SIGTERM: stopping");
+    (void)expect(fixture, "reload failed");
+    assert_int_equal(wait_end(fixture), 0);
+}
+
 /* ---- --check
  * ------------------------------------------------------------------------------------------ */
 
@@ -825,6 +859,7 @@ main(int argc, char **argv)
         with_fixture(reopens_its_log_file),
         with_fixture(a_name_without_an_answer_holds_nobody_up),
         with_fixture(a_name_that_nobody_knows_fails_its_listener_until_it_is_known),
+        with_fixture(a_reload_that_waits_for_a_name_holds_nobody_up),
         with_fixture(check_reports_in_the_order_of_the_listeners),
     };
 
