@@ -92,10 +92,13 @@ drain(struct control *control, double seconds)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
     bool leave = server->settings.mixin == MIXIN_THREADING && server->settings.daemon_threads;
-    if (seconds <= 0 || leave)
+    if (seconds <= 0 || leave) {
         cut(control);
-    else
-        control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+        return;
+    }
+    /* One that has been emptying the queue until now gets no more time than it had. */
+    int64_t until = monotonic_now() + (int64_t)(seconds * 1e9);
+    control->drain_until = until < control->drain_until ? until : control->drain_until;
 }
 
 /*
@@ -130,14 +133,14 @@ empties(struct control *control)
     return false;
 }
 
-/* No context accepts any more: the supervisor may know. */
-static void
-tell_stopped(struct control *control)
+/* Says it once. False if the channel has no room now: it is for the next turn. */
+static bool
+tell(const struct control *control, enum message_type type, bool *told)
 {
-    if (control->stopped_told)
-        return;
-    control->stopped_told = true;
-    (void)channel_send(control->server->channel, MESSAGE_STOPPED, 0, NULL, -1);
+    int r = *told ? 0 : channel_send(control->server->channel, type, 0, NULL, -1);
+
+    *told = r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
+    return *told;
 }
 
 /* ---- the channel -------------------------------------------------------------- */
@@ -223,14 +226,9 @@ read_signals(struct control *control)
 static void
 read_wakeup(struct control *control)
 {
-    struct ss_server *server = control->server;
     uint64_t count;
 
-    (void)!read(server->wakeup, &count, sizeof(count));
-    if (counter_get(server->counters->stop_asked) != 0 && !control->stop_told) {
-        control->stop_told = true;
-        (void)channel_send(server->channel, MESSAGE_STOP, 0, NULL, -1);
-    }
+    (void)!read(control->server->wakeup, &count, sizeof(count));
 }
 
 /* ---- time ------------------------------------------------------------------------ */
@@ -391,7 +389,7 @@ nudge_outdated(struct control *control)
 /*
  * Contexts that should leave a call are interrupted until they have: idle ones
  * in a drain (and under "none" for hooks that are due), busy ones when cut.
- * Returns whether there still were any.
+ * What is to be said about that is said. Returns whether some of it is left.
  */
 static bool
 nudge(struct control *control)
@@ -403,8 +401,10 @@ nudge(struct control *control)
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
-    if (phase >= PHASE_DRAINING && nudged == 0)
-        tell_stopped(control);
+    if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
+        nudged += !tell(control, MESSAGE_STOPPED, &control->stopped_told);
+    if (counter_get(server->counters->stop_asked) != 0)
+        nudged += !tell(control, MESSAGE_STOP, &control->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
     if (control->log_replaced)
@@ -415,9 +415,9 @@ nudge(struct control *control)
 static int64_t
 next_time(const struct control *control)
 {
-    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan};
-    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim,
+    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan,
                                control->next_retry};
+    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim};
     int64_t next = FOREVER;
 
     for (size_t i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)
