@@ -40,7 +40,8 @@ struct ss_request {
     int turns;        /* receives and sends left until others get their turn */
     bool ended;       /* end of input was seen */
     bool vanished;    /* an error said that the client is gone */
-    bool drained;     /* the last receive took all there was: wait before the next */
+    bool drained;     /* there is nothing to receive: wait before trying again */
+    bool filled;      /* the last receive used all its room: there may be more */
     int64_t deadline; /* by request_timeout; FOREVER: none */
     uint64_t bytes_in, bytes_out;
     struct input input;
