@@ -38,7 +38,7 @@ coroutine_resume(struct coroutine *coroutine)
     struct loop *loop = coroutine->loop;
 
     coroutine->state = COROUTINE_RUNNING;
-    atomic_store_explicit(&loop->since, monotonic_roughly(), memory_order_relaxed);
+    loop_goes_on(loop);
     atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
     context_switch(&loop->context, &coroutine->context);
     atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);

@@ -74,11 +74,13 @@ struct loop {
     void (*serve)(struct coroutine *coroutine);   /* the work of a coroutine once started */
     void (*abandon)(struct coroutine *coroutine); /* instead of the rest of it: pthread_exit() */
     void (*on_event)(struct loop *loop, unsigned number); /* of loop_watch() */
-    void (*awake)(struct loop *loop);                     /* a turn begins; may be NULL */
+    void (*awake)(struct loop *loop);                     /* since has changed; may be NULL */
 };
 
 /* The callbacks are left to the caller. 0 or a negative errno. */
 int loop_init(struct loop *loop, uint32_t limit, size_t stack_size, size_t extra);
+/* What follows may run for a while: notes the time, at most once a tick of the rough clock. */
+void loop_goes_on(struct loop *loop);
 /* In its thread, before anything else there. */
 void loop_enter(struct loop *loop);
 /* No coroutine may be busy. */

@@ -243,6 +243,18 @@ wait_for_events(const struct loop *loop, struct epoll_event *events, int64_t unt
 }
 
 void
+loop_goes_on(struct loop *loop)
+{
+    int64_t now = monotonic_roughly();
+
+    if (now == atomic_load_explicit(&loop->since, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&loop->since, now, memory_order_relaxed);
+    if (loop->awake != NULL)
+        loop->awake(loop);
+}
+
+void
 loop_turn(struct loop *loop, int64_t until)
 {
     struct epoll_event events[EVENTS_A_TURN];
@@ -250,11 +262,8 @@ loop_turn(struct loop *loop, int64_t until)
 
     atomic_store_explicit(&loop->since, 0, memory_order_relaxed);
     int count = wait_for_events(loop, events, next < until ? next : until);
-    if (count >= 0) { /* else it was a signal */
-        atomic_store_explicit(&loop->since, monotonic_roughly(), memory_order_relaxed);
-        if (loop->awake != NULL)
-            loop->awake(loop);
-    }
+    if (count >= 0) /* else it was a signal */
+        loop_goes_on(loop);
     for (int i = 0; i < count; i++) {
         fetch_ahead(loop, events + i + 1, count - i - 1);
         dispatch(loop, &events[i]);

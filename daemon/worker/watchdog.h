@@ -27,7 +27,8 @@ void watchdog_install(const struct ss_server *server);
 int watchdog_watch(struct watched_loop *watched, struct loop *loop);
 void watchdog_unwatch(struct watched_loop *watched);
 
-/* A turn of the loop begins; loop->since says when. Costs something only now and then. */
+/* A turn of the loop begins, or a coroutine goes on; loop->since says when. Costs something only
+ * now and then. */
 void watchdog_awake(struct watched_loop *watched);
 
 #endif
