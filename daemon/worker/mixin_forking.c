@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@
 #include "worker/request.h"
 #include "worker/transport.h"
 
+#define FIRST_OUTPUT     256          /* bytes on the stack: many replies are small */
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */
 #define STATUS_USELESS   2            /* of a child that could not even wait for a request */
 #define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
@@ -41,7 +43,7 @@ struct zygote {
     struct ss_server *server;
     struct control *control;
     pid_t pid;
-    pid_t *children;            /* by slot; 0: none */
+    pid_t *children;            /* by slot; 0: none; not there in a child */
     struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
     uint32_t top;     /* no child is in this place or above it */
@@ -77,11 +79,10 @@ prepare_signals(struct ss_server *server)
 static void
 child_signals(struct zygote *zygote)
 {
-    sigset_t none;
+    sigset_t none = {0};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (getppid() != zygote->pid)
         server_end_process(0); /* it died before we could ask to be told */
 }
@@ -168,14 +169,6 @@ child_serve(struct ss_server *server, struct ss_request *request)
     return error == -EINTR || error == -ECANCELED ? 0 : error;
 }
 
-/* The handler called pthread_exit() in the child's only thread. The zygote tells and counts it. */
-static void
-child_abandon(void *unused)
-{
-    (void)unused;
-    server_end_process(1);
-}
-
 static _Noreturn void
 child_main(struct zygote *zygote, struct slot *slot)
 {
@@ -184,12 +177,12 @@ child_main(struct zygote *zygote, struct slot *slot)
 
     child_signals(zygote);
     child_release(zygote);
+    /* Reading maps the counters' neighbouring pages, too; a first access that writes only its own.
+     */
+    (void)server_phase(zygote->server);
     request->slot = slot;
     request->context_number = getpid();
-    counter_set(slot->context, request->context_number);
-    pthread_cleanup_push(child_abandon, NULL);
     error = child_serve(zygote->server, request);
-    pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
     server_end_process(error == 0 ? 0 : STATUS_USELESS);
 }
@@ -232,6 +225,7 @@ fork_child(struct zygote *zygote, bool taken)
         counter_set(slot->state, SLOT_FREE);
         return -errno;
     }
+    counter_set(slot->context, pid);
     zygote->children[place] = pid;
     zygote->running++;
     if (place >= zygote->top)
@@ -440,32 +434,73 @@ look_after(struct zygote *zygote)
         top_up(zygote);
 }
 
+/*
+ * A handler called pthread_exit() in its child's only thread, which has the
+ * zygote's stack. The zygote tells and counts it.
+ */
+static void
+abandon(void *unused)
+{
+    (void)unused;
+    server_end_process(1);
+}
+
+/* Not copied by fork(): to write to it would cost the zygote a page for each child. */
+static pid_t *
+map_children(uint32_t count)
+{
+    size_t size = count * sizeof(pid_t);
+    void *children = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (children == MAP_FAILED)
+        return NULL;
+    (void)madvise(children, size, MADV_DONTFORK);
+    return children;
+}
+
+static void
+serve(struct zygote *zygote)
+{
+    look_after(zygote);
+    while (server_phase(zygote->server) < PHASE_DRAINING || zygote->running > 0) {
+        if (!control_turn(zygote->control)) {
+            end_children(zygote);
+            break;
+        }
+        look_after(zygote);
+    }
+}
+
+/* The request lies on the stack, of which every child writes a page anyway. */
 static int
 forking_run(struct ss_server *server, struct control *control)
 {
+    uint32_t places = server->settings.max_connections;
+    struct ss_request request;
+    char output[FIRST_OUTPUT];
     struct zygote zygote = {
         .server = server,
         .control = control,
         .pid = getpid(),
         .limit = server->once ? 1 : server->settings.max_connections,
         .spare = server->settings.spare > 0 ? server->settings.spare : 1,
-        .children = calloc(server->settings.max_connections, sizeof(pid_t)),
+        .children = map_children(places),
+        .request = &request,
     };
 
-    if (zygote.children == NULL || request_new(server, NULL, "child", 0, &zygote.request) < 0)
+    if (zygote.children == NULL)
         return -ENOMEM;
-    request_reserve(zygote.request);
+    request_init(&request, server, NULL, "child", 0);
+    if (server->transport->stream)
+        output_lend(&request.output, output, sizeof(output));
+    else
+        (void)input_reserve(&request.input, (size_t)server->settings.max_packet_size);
     prepare_signals(server);
-    look_after(&zygote);
-    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
-        if (!control_turn(control)) {
-            end_children(&zygote);
-            break;
-        }
-        look_after(&zygote);
-    }
-    request_free(zygote.request);
-    free(zygote.children);
+    pthread_cleanup_push(abandon, NULL);
+    serve(&zygote);
+    pthread_cleanup_pop(0);
+    request_done(&request);
+    (void)munmap(zygote.children, places * sizeof(pid_t));
     return 0;
 }
 
