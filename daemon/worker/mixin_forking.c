@@ -30,6 +30,7 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "worker/control.h"
+#include "worker/fork.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
 #include "worker/transport.h"
@@ -129,7 +130,10 @@ child_is_outdated(const struct ss_request *request)
     return atomic_load(&request->server->counters->log) != counter_get(slot->log);
 }
 
-/* The next request: at first the one that it was born with, if so. */
+/*
+ * The next request: at first the one that it was born with, if so. Whoever
+ * takes it with no more than the spares waiting tells the zygote.
+ */
 static int
 child_get(struct ss_request *request)
 {
@@ -141,7 +145,7 @@ child_get(struct ss_request *request)
     do
         error = child_is_outdated(request) ? -ECANCELED : request_get(request);
     while (error == -EINTR && !child_retires(server));
-    if (error == 0)
+    if (error == 0 && atomic_fetch_sub(&server->counters->surplus, 1) <= 0)
         server_wake(server);
     return error;
 }
@@ -165,6 +169,8 @@ child_serve(struct ss_server *server, struct ss_request *request)
         request_process(request);
         if (server->once)
             server_ask_stop(server);
+        if (left > 0)
+            atomic_fetch_add(&server->counters->surplus, 1); /* before it is seen idle */
     }
     return error == -EINTR || error == -ECANCELED ? 0 : error;
 }
@@ -218,7 +224,7 @@ fork_child(struct zygote *zygote, bool taken)
     } else {
         counter_set(slot->state, SLOT_STARTING);
     }
-    pid_t pid = fork();
+    pid_t pid = fork_cheaply();
     if (pid == 0)
         child_main(zygote, slot);
     if (pid < 0) {
@@ -259,11 +265,28 @@ close_connection(struct ss_request *request)
     request->fd = request->output_fd = -1;
 }
 
+/*
+ * Says how many children may become busy before one of them must tell. If some
+ * did, or became idle, since they were counted, they are counted once more: a
+ * figure that is too low costs a turn, one too high would leave nobody waiting.
+ */
+static void
+publish_surplus(const struct zygote *zygote, int32_t before, uint32_t idle)
+{
+    struct ss_server *server = zygote->server;
+    int32_t surplus =
+        zygote->running < zygote->limit ? (int32_t)idle - (int32_t)zygote->spare : INT32_MAX / 2;
+
+    if (!atomic_compare_exchange_strong(&server->counters->surplus, &before, surplus))
+        server_wake(server);
+}
+
 /* Keeps `spare` children waiting, within `max_connections`. */
 static void
 top_up(struct zygote *zygote)
 {
     struct control *control = zygote->control;
+    int32_t surplus = atomic_load(&zygote->server->counters->surplus);
     uint32_t idle;
 
     if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
@@ -285,6 +308,7 @@ top_up(struct zygote *zygote)
         idle += !taken;
         close_connection(zygote->request); /* the child has it */
     }
+    publish_surplus(zygote, surplus, idle);
 }
 
 /* Says how a child died, if that was not in order, and what it was serving. */
@@ -351,17 +375,33 @@ reap_each(struct zygote *zygote)
             bury(zygote, i, status);
 }
 
+/* One that has left its slot is ending or has ended: no need to ask who it was. */
+static void
+reap_finished(struct zygote *zygote)
+{
+    const struct slot *slots = zygote->server->counters->slots;
+    int status;
+
+    for (uint32_t i = 0; i < zygote->top; i++)
+        if (zygote->children[i] != 0 && counter_get(slots[i].state) == SLOT_FREE &&
+            waitpid(zygote->children[i], &status, WNOHANG) == zygote->children[i])
+            bury(zygote, i, status);
+}
+
 /* Only children that we forked are reaped: the plugin may have its own. */
 static void
 reap(struct zygote *zygote)
 {
-    for (;;) {
+    if (!zygote->control->child_ended)
+        return;
+    zygote->control->child_ended = false;
+    reap_finished(zygote);
+    while (zygote->running > 0) {
         siginfo_t info = {0};
         uint32_t place = 0;
         int status;
 
-        if (zygote->running == 0 || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-            info.si_pid == 0)
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
             return;
         while (place < zygote->top && zygote->children[place] != info.si_pid)
             place++;
