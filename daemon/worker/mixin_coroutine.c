@@ -47,8 +47,7 @@ struct engine {
     struct control *control; /* the first one's; else NULL */
     int64_t control_next;
     bool control_due;
-    uint32_t number;     /* from 0 */
-    uint32_t first_slot; /* its coroutines have the slots from here on */
+    uint32_t number; /* from 0 */
     enum server_phase seen;
     bool listening;
     bool acceptable; /* the socket has something */
@@ -195,7 +194,7 @@ take(struct engine *engine)
     }
     struct ss_request *request = coroutine_extra(coroutine);
     if (request->server == NULL) {
-        uint32_t index = engine->first_slot + coroutine->index;
+        uint32_t index = coroutine->index * all.count + engine->number; /* no gaps between loops */
         request_init(request, engine->server, &engine->server->counters->slots[index], "coroutine",
                      (int)index + 1);
     }
@@ -437,7 +436,6 @@ static int
 make_engines(struct ss_server *server, struct control *control)
 {
     uint32_t limit = server->once ? 1 : server->settings.max_connections;
-    uint32_t first = 0;
 
     if (limit > server->slot_count)
         limit = server->slot_count;
@@ -465,10 +463,8 @@ make_engines(struct ss_server *server, struct control *control)
         engine->control = i == 0 ? control : NULL;
         engine->control_next = FOREVER;
         engine->number = i;
-        engine->first_slot = first;
         engine->seen = PHASE_SERVING;
         listen_again(engine);
-        first += share;
     }
     return 0;
 }

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static struct {
     pthread_attr_t attributes;
     uint32_t limit; /* max_connections; 1 for --once */
     uint32_t spare;
-    _Atomic uint32_t idle; /* started and not serving */
+    _Atomic uint32_t idle;  /* started and not serving */
+    _Atomic uint32_t least; /* of idle, since surplus() was last called */
     _Atomic uint32_t total;
     _Atomic bool cramped; /* the last attempt to start a thread failed */
     int64_t next_shrink;  /* the control loop's alone */
@@ -156,6 +158,39 @@ retires(struct ss_server *server)
     return true;
 }
 
+/*
+ * The last idle place was taken. On a busy CPU other threads may be about to
+ * give theirs back, and only wait for their turn: they get it first, as more
+ * threads would all the more wait for each other.
+ */
+static void
+grow(void)
+{
+    (void)sched_yield();
+    if (atomic_load(&pool.idle) < pool.spare)
+        (void)start_thread();
+}
+
+static void
+take_idle_place(const struct ss_server *server)
+{
+    uint32_t left = atomic_fetch_sub(&pool.idle, 1) - 1;
+
+    if (left < counter_get(pool.least))
+        counter_set(pool.least, left);
+    if (left < pool.spare && !server->once)
+        grow();
+}
+
+/* Connections go to idle threads in turn: no single one is idle for long while any come. */
+static uint32_t
+surplus(void)
+{
+    uint32_t least = atomic_exchange(&pool.least, atomic_load(&pool.idle));
+
+    return least > pool.spare ? least - pool.spare : 0;
+}
+
 static void
 serve(struct ss_request *request)
 {
@@ -168,8 +203,7 @@ serve(struct ss_request *request)
                 return;
         if (error != 0)
             break;
-        if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            (void)start_thread();
+        take_idle_place(server);
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
@@ -282,4 +316,5 @@ const struct mixin mixin_threading = {
     .blocking = true,
     .run = threading_run,
     .wait = wait_blocking,
+    .surplus = surplus,
 };

@@ -76,6 +76,8 @@ request_init(struct ss_request *request, struct ss_server *server, struct slot *
     request->fd = request->output_fd = -1;
     request->kind = kind;
     request->context_number = number;
+    if (slot != NULL)
+        counters_use(server->counters, slot);
 }
 
 void

@@ -123,9 +123,10 @@ interrupt_context(const struct ss_server *server, const struct slot *slot)
 unsigned
 interrupt_contexts(const struct ss_server *server, unsigned states)
 {
+    uint32_t used = counters_used(server->counters, server->slot_count);
     unsigned count = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if ((states >> atomic_load(&slot->state) & 1) == 0) /* see request_get() */
             continue;

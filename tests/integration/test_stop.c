@@ -20,14 +20,24 @@ serve(void **state, const char *more)
     return daemon_serve(server->scheme, server->mixin, "good_command", more);
 }
 
-/* A connected client whose request is running the command. */
+/* A connected client whose request runs, and waits for another command. */
 static int
-busy_with(struct daemon *daemon, const char *command)
+busy(struct daemon *daemon)
 {
     int client = client_connect(daemon_address(daemon, "test"));
 
-    client_send(client, text_of("echo busy\nflush\n%s\n", command));
+    client_send(client, "echo busy\nflush\n");
     client_expect(client, "busy\nflushed\n");
+    return client;
+}
+
+/* The same, and it runs the command. */
+static int
+busy_with(struct daemon *daemon, const char *command)
+{
+    int client = busy(daemon);
+
+    client_send(client, text_of("%s\n", command));
     return client;
 }
 
@@ -62,12 +72,12 @@ static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "sleep 0.3\nstop\nsleep 0.5\necho well");
-    int second = client_connect(daemon_address(daemon, "test"));
+    int first = busy(daemon), second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
     client_half_close(second);
-    client_expect(first, "ok\nstopping\nok\nwell\n");
+    client_send(first, "stop\nsleep 0.4\necho well\n");
+    client_expect(first, "stopping\nok\nwell\n");
     client_close(first);
     client_expect_gone(second);
     daemon_expect_stop(daemon);
@@ -80,7 +90,7 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
     const char *address = daemon_address(daemon, "test");
-    int first = busy_with(daemon, "sleep 0.3\necho well");
+    int first = busy_with(daemon, "sleep 0.15\necho well");
     int queued[5], late;
 
     for (size_t i = 0; i < 5; i++) {
@@ -154,7 +164,7 @@ static void
 a_running_request_is_finished(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "nap 0.4\necho well");
+    int client = busy_with(daemon, "nap 0.2\necho well");
 
     daemon_signal(daemon, SIGTERM);
     client_expect(client, "ok\nwell\n");
@@ -193,13 +203,13 @@ a_stop_lets_the_short_end_and_cuts_the_long(void **state)
 {
     const struct server_case *server = *state;
     struct daemon *daemon =
-        daemon_serve(server->scheme, server->mixin, "good_command", "drain_timeout = \"3s\";");
+        daemon_serve(server->scheme, server->mixin, "good_command", "drain_timeout = \"1s\";");
     const char *address = daemon_address(daemon, "test");
     int quick = client_connect(address), slow = client_connect(address);
     bool blocks = strcmp(server->mixin, "coroutine") != 0; /* else it would hold up the other */
     double began;
 
-    client_send(quick, "echo a\nflush\nsleep 1\necho well\n");
+    client_send(quick, "echo a\nflush\nsleep 0.3\necho well\n");
     client_expect(quick, "a\nflushed\n");
     client_send(slow, text_of("echo b\nflush\n%s 60\n", blocks ? "nap" : "sleep"));
     client_expect(slow, "b\nflushed\n");
@@ -209,7 +219,7 @@ a_stop_lets_the_short_end_and_cuts_the_long(void **state)
     client_close(quick);
     client_expect_gone(slow);
     daemon_expect_exit(daemon, 0);
-    assert_in_range((int)((clock_now() - began) * 1000), 2900, SANITIZED ? 15000 : 4500);
+    assert_in_range((int)((clock_now() - began) * 1000), 950, SANITIZED ? 12000 : 2500);
 }
 
 static void
