@@ -62,6 +62,7 @@ struct counters {
     _Atomic uint32_t log;        /* how often the log file was replaced: older children end */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
+    _Atomic int32_t surplus;     /* forking: idle children beyond the spare ones */
     _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {

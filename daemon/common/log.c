@@ -61,9 +61,8 @@ log_sink_auto(void)
     return strcmp(given, stream) == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
 }
 
-/* What the parent lost is the parent's to report. */
-static void
-forget_losses(void)
+void
+log_forget_losses(void)
 {
     if (atomic_load(&dropped) == 0)
         return; /* a write would cost every child a page */
@@ -74,7 +73,7 @@ forget_losses(void)
 static void
 forget_losses_in_children(void)
 {
-    (void)pthread_atfork(NULL, NULL, forget_losses);
+    (void)pthread_atfork(NULL, NULL, log_forget_losses);
 }
 
 int

@@ -83,5 +83,7 @@ void log_listener(const char *name, int level, const char *format, ...)
 
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
+/* In a child: what its parent lost is the parent's to report. fork() calls it, _Fork() does not. */
+void log_forget_losses(void);
 
 #endif

@@ -34,14 +34,15 @@ struct envelope {
     struct iovec part;
 };
 
-static struct {
+/* Allocated: for workers without datagrams it would be five pages, and a mapping to fork. */
+static struct batch {
     char *data; /* BATCH datagrams, and the replies behind them */
     struct envelope received[BATCH], held[BATCH];
     struct mmsghdr in[BATCH], out[BATCH];
     unsigned count, held_count;
     size_t held_size;
     int64_t received_at;
-} batch;
+} * batch;
 
 /* From one datagram to the next: an odd cache line further, so that all do not fall on the same. */
 static size_t
@@ -53,7 +54,7 @@ stride(const struct ss_server *server)
 static char *
 replies(const struct ss_server *server)
 {
-    return batch.data + BATCH * stride(server);
+    return batch->data + BATCH * stride(server);
 }
 
 /* What the last batch has changed is set right. */
@@ -63,10 +64,10 @@ prepare(const struct ss_server *server, unsigned count)
     size_t size = (size_t)server->settings.max_packet_size;
 
     for (unsigned i = 0; i < count; i++) {
-        struct envelope *envelope = &batch.received[i];
+        struct envelope *envelope = &batch->received[i];
         envelope->part =
-            (struct iovec){.iov_base = batch.data + i * stride(server), .iov_len = size};
-        batch.in[i].msg_hdr = (struct msghdr){
+            (struct iovec){.iov_base = batch->data + i * stride(server), .iov_len = size};
+        batch->in[i].msg_hdr = (struct msghdr){
             .msg_name = &envelope->address,
             .msg_namelen = sizeof(envelope->address),
             .msg_iov = &envelope->part,
@@ -78,21 +79,35 @@ prepare(const struct ss_server *server, unsigned count)
 }
 
 static int
+allocate(const struct ss_server *server)
+{
+    if (batch == NULL && (batch = calloc(1, sizeof(*batch))) == NULL)
+        return -ENOMEM;
+    batch->data = malloc(BATCH * stride(server) + REPLIES_MAX);
+    if (batch->data == NULL)
+        return -ENOMEM;
+    prepare(server, BATCH);
+    return 0;
+}
+
+static int
 receive(struct ss_server *server)
 {
-    bool first = batch.data == NULL;
+    bool first = batch == NULL || batch->data == NULL;
+    int error = first ? allocate(server) : 0;
 
-    if (first && (batch.data = malloc(BATCH * stride(server) + REPLIES_MAX)) == NULL)
-        return -ENOMEM;
-    prepare(server, first ? BATCH : batch.count);
+    if (error < 0)
+        return error;
+    if (!first)
+        prepare(server, batch->count);
     int flags = server->mixin->blocking ? MSG_WAITFORONE : MSG_DONTWAIT;
-    int got = recvmmsg(server->socket, batch.in, server->once ? 1 : BATCH, flags | MSG_CMSG_CLOEXEC,
-                       NULL);
+    int got = recvmmsg(server->socket, batch->in, server->once ? 1 : BATCH,
+                       flags | MSG_CMSG_CLOEXEC, NULL);
     if (got < 0)
         return -errno;
-    batch.count = server->pending = (unsigned)got;
+    batch->count = server->pending = (unsigned)got;
     if (got > 1)
-        batch.received_at = monotonic_now();
+        batch->received_at = monotonic_now();
     return 0;
 }
 
@@ -104,7 +119,7 @@ batch_next(struct ss_server *server, struct msghdr **ret_message)
         if (error < 0)
             return error;
     }
-    struct mmsghdr *next = &batch.in[batch.count - server->pending];
+    struct mmsghdr *next = &batch->in[batch->count - server->pending];
     server->pending--;
     *ret_message = &next->msg_hdr;
     return next->msg_len;
@@ -141,32 +156,32 @@ send_held(struct ss_server *server)
 {
     unsigned sent = 0;
 
-    while (sent < batch.held_count) {
+    while (sent < batch->held_count) {
         int result =
-            sendmmsg(server->socket, batch.out + sent, batch.held_count - sent, MSG_NOSIGNAL);
+            sendmmsg(server->socket, batch->out + sent, batch->held_count - sent, MSG_NOSIGNAL);
         if (result > 0)
             sent += (unsigned)result;
-        else if (!try_again(server, &batch.out[sent].msg_hdr, errno))
+        else if (!try_again(server, &batch->out[sent].msg_hdr, errno))
             sent++;
     }
-    batch.held_count = 0;
-    batch.held_size = 0;
+    batch->held_count = 0;
+    batch->held_size = 0;
 }
 
 static void
 hold(const struct ss_server *server, const struct msghdr *reply)
 {
-    struct envelope *envelope = &batch.held[batch.held_count];
+    struct envelope *envelope = &batch->held[batch->held_count];
     size_t size = reply->msg_iov->iov_len;
 
     memcpy(&envelope->address, reply->msg_name, reply->msg_namelen);
     if (reply->msg_controllen > 0)
         memcpy(&envelope->control, reply->msg_control, reply->msg_controllen);
     envelope->part = (struct iovec){
-        .iov_base = memcpy(replies(server) + batch.held_size, reply->msg_iov->iov_base, size),
+        .iov_base = memcpy(replies(server) + batch->held_size, reply->msg_iov->iov_base, size),
         .iov_len = size,
     };
-    batch.out[batch.held_count].msg_hdr = (struct msghdr){
+    batch->out[batch->held_count].msg_hdr = (struct msghdr){
         .msg_name = &envelope->address,
         .msg_namelen = reply->msg_namelen,
         .msg_iov = &envelope->part,
@@ -174,8 +189,8 @@ hold(const struct ss_server *server, const struct msghdr *reply)
         .msg_control = reply->msg_controllen > 0 ? &envelope->control : NULL,
         .msg_controllen = reply->msg_controllen,
     };
-    batch.held_count++;
-    batch.held_size += size;
+    batch->held_count++;
+    batch->held_size += size;
 }
 
 bool
@@ -183,12 +198,12 @@ batch_hold(const struct ss_request *request, const struct msghdr *reply)
 {
     struct ss_server *server = request->server;
 
-    if (batch.count < 2)
+    if (batch->count < 2)
         return false;
-    if (batch.held_size + reply->msg_iov->iov_len > REPLIES_MAX)
+    if (batch->held_size + reply->msg_iov->iov_len > REPLIES_MAX)
         send_held(server);
     hold(server, reply);
-    if (request->started - batch.received_at > HOLD_NS)
+    if (request->started - batch->received_at > HOLD_NS)
         send_held(server);
     return true;
 }
@@ -203,6 +218,6 @@ batch_end(struct ss_server *server)
 void
 batch_flush(struct ss_server *server)
 {
-    if (batch.held_count > 0)
+    if (batch != NULL && batch->held_count > 0)
         send_held(server);
 }

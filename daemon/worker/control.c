@@ -218,9 +218,12 @@ read_signals(struct control *control)
     struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
     ssize_t size = read(control->signals, infos, sizeof(infos));
 
-    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++)
+    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++) {
         if (infos[i].ssi_signo == SIGTERM)
             drain(control, control->server->settings.drain_timeout);
+        else
+            control->child_ended = true;
+    }
 }
 
 static void

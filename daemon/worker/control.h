@@ -17,6 +17,7 @@ struct control {
     int signals;          /* signalfd: SIGTERM, and SIGCHLD under forking; or -1 */
     bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
+    bool child_ended;     /* SIGCHLD: one or more; the mixin clears it */
     bool log_replaced;    /* children with the old log may be left */
     bool given_up;        /* requests were cut and did not end: leave without them */
     int64_t drain_until;  /* when running requests are cut */

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,10 +30,12 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "worker/control.h"
+#include "worker/fork.h"
 #include "worker/mixin.h"
 #include "worker/request.h"
 #include "worker/transport.h"
 
+#define FIRST_OUTPUT     256          /* bytes on the stack: many replies are small */
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */
 #define STATUS_USELESS   2            /* of a child that could not even wait for a request */
 #define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
@@ -41,7 +44,7 @@ struct zygote {
     struct ss_server *server;
     struct control *control;
     pid_t pid;
-    pid_t *children;            /* by slot; 0: none */
+    pid_t *children;            /* by slot; 0: none; not there in a child */
     struct ss_request *request; /* every child's: made once, so that a child touches few pages */
     uint32_t limit, spare;
     uint32_t top;     /* no child is in this place or above it */
@@ -77,11 +80,10 @@ prepare_signals(struct ss_server *server)
 static void
 child_signals(struct zygote *zygote)
 {
-    sigset_t none;
+    sigset_t none = {0};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (getppid() != zygote->pid)
         server_end_process(0); /* it died before we could ask to be told */
 }
@@ -128,7 +130,10 @@ child_is_outdated(const struct ss_request *request)
     return atomic_load(&request->server->counters->log) != counter_get(slot->log);
 }
 
-/* The next request: at first the one that it was born with, if so. */
+/*
+ * The next request: at first the one that it was born with, if so. Whoever
+ * takes it with no more than the spares waiting tells the zygote.
+ */
 static int
 child_get(struct ss_request *request)
 {
@@ -140,7 +145,7 @@ child_get(struct ss_request *request)
     do
         error = child_is_outdated(request) ? -ECANCELED : request_get(request);
     while (error == -EINTR && !child_retires(server));
-    if (error == 0)
+    if (error == 0 && atomic_fetch_sub(&server->counters->surplus, 1) <= 0)
         server_wake(server);
     return error;
 }
@@ -164,16 +169,10 @@ child_serve(struct ss_server *server, struct ss_request *request)
         request_process(request);
         if (server->once)
             server_ask_stop(server);
+        if (left > 0)
+            atomic_fetch_add(&server->counters->surplus, 1); /* before it is seen idle */
     }
     return error == -EINTR || error == -ECANCELED ? 0 : error;
-}
-
-/* The handler called pthread_exit() in the child's only thread. The zygote tells and counts it. */
-static void
-child_abandon(void *unused)
-{
-    (void)unused;
-    server_end_process(1);
 }
 
 static _Noreturn void
@@ -184,12 +183,12 @@ child_main(struct zygote *zygote, struct slot *slot)
 
     child_signals(zygote);
     child_release(zygote);
+    /* Reading maps the counters' neighbouring pages, too; a first access that writes only its own.
+     */
+    (void)server_phase(zygote->server);
     request->slot = slot;
     request->context_number = getpid();
-    counter_set(slot->context, request->context_number);
-    pthread_cleanup_push(child_abandon, NULL);
     error = child_serve(zygote->server, request);
-    pthread_cleanup_pop(0);
     counter_set(slot->state, SLOT_FREE);
     server_end_process(error == 0 ? 0 : STATUS_USELESS);
 }
@@ -226,13 +225,14 @@ fork_child(struct zygote *zygote, bool taken)
     } else {
         counter_set(slot->state, SLOT_STARTING);
     }
-    pid_t pid = fork();
+    pid_t pid = fork_cheaply();
     if (pid == 0)
         child_main(zygote, slot);
     if (pid < 0) {
         counter_set(slot->state, SLOT_FREE);
         return -errno;
     }
+    counter_set(slot->context, pid);
     zygote->children[place] = pid;
     zygote->running++;
     if (place >= zygote->top)
@@ -266,6 +266,22 @@ close_connection(struct ss_request *request)
     request->fd = request->output_fd = -1;
 }
 
+/*
+ * Says how many children may become busy before one of them must tell. If some
+ * did, or became idle, since they were counted, they are counted once more: a
+ * figure that is too low costs a turn, one too high would leave nobody waiting.
+ */
+static void
+publish_surplus(const struct zygote *zygote, int32_t before, uint32_t idle)
+{
+    struct ss_server *server = zygote->server;
+    int32_t surplus =
+        zygote->running < zygote->limit ? (int32_t)idle - (int32_t)zygote->spare : INT32_MAX / 2;
+
+    if (!atomic_compare_exchange_strong(&server->counters->surplus, &before, surplus))
+        server_wake(server);
+}
+
 /* A connection that was taken is served in a drain, too. */
 static bool
 is_wanted(const struct zygote *zygote)
@@ -281,6 +297,7 @@ static void
 top_up(struct zygote *zygote)
 {
     struct control *control = zygote->control;
+    int32_t surplus = atomic_load(&zygote->server->counters->surplus);
     uint32_t idle;
 
     if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
@@ -302,6 +319,7 @@ top_up(struct zygote *zygote)
         idle += !taken;
         close_connection(zygote->request); /* the child has it */
     }
+    publish_surplus(zygote, surplus, idle);
 }
 
 /* Says how a child died, if that was not in order, and what it was serving. */
@@ -368,17 +386,33 @@ reap_each(struct zygote *zygote)
             bury(zygote, i, status);
 }
 
+/* One that has left its slot is ending or has ended: no need to ask who it was. */
+static void
+reap_finished(struct zygote *zygote)
+{
+    const struct slot *slots = zygote->server->counters->slots;
+    int status;
+
+    for (uint32_t i = 0; i < zygote->top; i++)
+        if (zygote->children[i] != 0 && counter_get(slots[i].state) == SLOT_FREE &&
+            waitpid(zygote->children[i], &status, WNOHANG) == zygote->children[i])
+            bury(zygote, i, status);
+}
+
 /* Only children that we forked are reaped: the plugin may have its own. */
 static void
 reap(struct zygote *zygote)
 {
-    for (;;) {
+    if (!zygote->control->child_ended)
+        return;
+    zygote->control->child_ended = false;
+    reap_finished(zygote);
+    while (zygote->running > 0) {
         siginfo_t info = {0};
         uint32_t place = 0;
         int status;
 
-        if (zygote->running == 0 || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-            info.si_pid == 0)
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
             return;
         while (place < zygote->top && zygote->children[place] != info.si_pid)
             place++;
@@ -452,32 +486,74 @@ look_after(struct zygote *zygote)
         zygote->control->next_retry = FOREVER;
 }
 
+/*
+ * A handler called pthread_exit() in its child's only thread, which has the
+ * zygote's stack. The zygote tells and counts it.
+ */
+static void
+abandon(void *unused)
+{
+    (void)unused;
+    server_end_process(1);
+}
+
+/* Not copied by fork(): to write to it would cost the zygote a page for each child. */
+static pid_t *
+map_children(uint32_t count)
+{
+    size_t size = count * sizeof(pid_t);
+    void *children = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (children == MAP_FAILED)
+        return NULL;
+    (void)madvise(children, size, MADV_DONTFORK);
+    return children;
+}
+
+static void
+serve(struct zygote *zygote)
+{
+    look_after(zygote);
+    while (server_phase(zygote->server) < PHASE_DRAINING || zygote->running > 0 ||
+           zygote->request->fd >= 0) {
+        if (!control_turn(zygote->control)) {
+            end_children(zygote);
+            break;
+        }
+        look_after(zygote);
+    }
+}
+
+/* The request lies on the stack, of which every child writes a page anyway. */
 static int
 forking_run(struct ss_server *server, struct control *control)
 {
+    uint32_t places = server->settings.max_connections;
+    struct ss_request request;
+    char output[FIRST_OUTPUT];
     struct zygote zygote = {
         .server = server,
         .control = control,
         .pid = getpid(),
         .limit = server->once ? 1 : server->settings.max_connections,
         .spare = server->settings.spare > 0 ? server->settings.spare : 1,
-        .children = calloc(server->settings.max_connections, sizeof(pid_t)),
+        .children = map_children(places),
+        .request = &request,
     };
 
-    if (zygote.children == NULL || request_new(server, NULL, "child", 0, &zygote.request) < 0)
+    if (zygote.children == NULL)
         return -ENOMEM;
-    request_reserve(zygote.request);
+    request_init(&request, server, NULL, "child", 0);
+    if (server->transport->stream)
+        output_lend(&request.output, output, sizeof(output));
+    else
+        (void)input_reserve(&request.input, (size_t)server->settings.max_packet_size);
     prepare_signals(server);
-    look_after(&zygote);
-    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0 || zygote.request->fd >= 0) {
-        if (!control_turn(control)) {
-            end_children(&zygote);
-            break;
-        }
-        look_after(&zygote);
-    }
-    request_free(zygote.request);
-    free(zygote.children);
+    pthread_cleanup_push(abandon, NULL);
+    serve(&zygote);
+    pthread_cleanup_pop(0);
+    request_done(&request);
+    (void)munmap(zygote.children, places * sizeof(pid_t));
     return 0;
 }
 

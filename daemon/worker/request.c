@@ -29,8 +29,6 @@
 #include "worker/mixin.h"
 #include "worker/transport.h"
 
-#define FIRST_OUTPUT 256 /* of a context that keeps its buffers: many replies are small */
-
 _Thread_local struct ss_request *request_current;
 
 static const char *const reason_texts[] = {
@@ -101,18 +99,6 @@ request_new(struct ss_server *server, struct slot *slot, const char *kind, int n
     request_init(request, server, slot, kind, number);
     *ret = request;
     return 0;
-}
-
-void
-request_reserve(struct ss_request *request)
-{
-    const struct settings *settings = &request->server->settings;
-    size_t size = (size_t)settings->write_buffer;
-
-    if (request->server->transport->stream)
-        (void)output_reserve(&request->output, size < FIRST_OUTPUT ? size : FIRST_OUTPUT);
-    else
-        (void)input_reserve(&request->input, (size_t)settings->max_packet_size);
 }
 
 void

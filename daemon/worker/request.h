@@ -94,12 +94,6 @@ void request_init(struct ss_request *request, struct ss_server *server, struct s
 void request_done(struct ss_request *request);
 
 /*
- * For a context that keeps its buffers: takes now, close together, what an
- * ordinary request needs. Failing is fine: then the request takes it.
- */
-void request_reserve(struct ss_request *request);
-
-/*
  * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,
  * look at server->due. -ECANCELED: this context shall not accept any more.
  * Another error: the listening socket is broken.

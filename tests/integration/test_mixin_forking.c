@@ -68,6 +68,19 @@ c13_a_child_of_the_plugin_is_not_reaped(void **state)
 }
 
 static void
+a_handler_of_pthread_atfork_is_called_in_each_child(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_hooks", "options = { atfork = true; };");
+
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(client_ask(daemon_address(daemon, "test"), "hello\n"), "hello\n");
+    (void)daemon_wait_log_times(daemon, "told of the fork", 3);
+    daemon_expect_stop(daemon);
+}
+
+static void
 c13_a_child_of_a_handler_is_not_reaped(void **state)
 {
     struct daemon *daemon = serve(state, "");
@@ -264,6 +277,8 @@ RUN_TESTS(TEST_CASE(each_request_has_a_process_of_its_own, "tcp", "forking"),
           TEST_CASE(each_request_has_a_process_of_its_own, "unix", "forking"),
           TEST_CASE(each_request_has_a_process_of_its_own, "unixgram", "forking"),
           TEST_CASE(a_child_serves_as_many_requests_as_recycle_after_says, "tcp", "forking"),
+          TEST_CASE(a_handler_of_pthread_atfork_is_called_in_each_child, "tcp", "forking"),
+          TEST_CASE(a_handler_of_pthread_atfork_is_called_in_each_child, "udp", "forking"),
           TEST_CASE(c13_a_child_of_the_plugin_is_not_reaped, "tcp", "forking"),
           TEST_CASE(c13_a_child_of_the_plugin_is_not_reaped, "udp", "forking"),
           TEST_EACH_SERVER(c13_a_child_of_a_handler_is_not_reaped),

@@ -9,6 +9,8 @@
  *
  * With `own_child` server_activate() makes a child, which service_actions()
  * waits for later: "own child ended with 7", or "own child was taken away".
+ * With `atfork` it registers a handler of pthread_atfork(), which each request
+ * in a child that ran it tells of: "told of the fork".
  *
  * Runs in:  any hook's place.
  * Failures: the ones it is asked for.
@@ -28,6 +30,7 @@ static const struct ss_option hooks_options[] = {
     {"fault_file", SS_STRING, .fallback = "", .help = "the file"},
     {"stop_in", SS_STRING, .fallback = "", .help = "hook that asks for a stop"},
     {"own_child", SS_BOOLEAN, .fallback = "false", .help = "makes a child and waits for it later"},
+    {"atfork", SS_BOOLEAN, .fallback = "false", .help = "wants to know when it is forked"},
     {0},
 };
 
@@ -78,11 +81,22 @@ setup(struct ss_request *request)
     return enter(ss_server(request), "setup") ? -EACCES : 0;
 }
 
+static bool was_forked;
+
+static void
+note_fork(void)
+{
+    was_forked = true;
+}
+
 int
 handle(struct ss_request *request)
 {
     char *line;
     ssize_t size;
+
+    if (was_forked)
+        ss_log(LOG_INFO, "told of the fork");
 
     if (enter(ss_server(request), "handle"))
         return -EIO;
@@ -119,6 +133,8 @@ server_activate(struct ss_server *server)
         if (own_child == 0)
             _exit(7);
     }
+    if (ss_option_boolean(server, "atfork"))
+        return -pthread_atfork(NULL, NULL, note_fork);
     return 0;
 }
 
