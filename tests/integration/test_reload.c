@@ -173,6 +173,8 @@ reloads_lose_nobody_and_bring_the_new_build(void **state)
         loads[i] = load_start(daemon_address(daemon, text_of("l%zu", i)), 1, "");
     reload_under_load(daemon, &reloads, loads);
     for (size_t i = 0; i < LISTENERS; i++)
+        load_wait_more(loads[i], reloads.count);
+    for (size_t i = 0; i < LISTENERS; i++)
         load_stop(loads[i]);
     for (size_t i = 0; i < LISTENERS; i++) {
         load_expect_answered(loads[i], reloads.count);
@@ -501,19 +503,18 @@ a_failed_listener_is_tried_at_once(void **state)
     struct daemon *taken = daemon_serve("tcp", "none", "upper", "");
     const char *address = daemon_address(taken, "test");
     struct daemon *daemon =
-        SERVE("listeners = { test = { address = \"%s\"; plugin = \"upper\"; }; };", address);
+        SERVE("log = { target = \"stderr\"; level = \"debug\"; };\n"
+              "listeners = { test = { address = \"%s\"; plugin = \"upper\"; }; };",
+              address);
     double began;
 
     (void)state;
-    /* By now it waits for a second and more. */
-    (void)daemon_wait_log(daemon, "Address already in use");
-    assert_false(client_readable(client_connect(address), 1.6));
-    client_close_all();
-    daemon_expect_stop(taken);
+    (void)daemon_wait_log(daemon, "(next try in 6.4 s)");
     began = clock_now();
+    daemon_expect_stop(taken);
     reload(daemon);
     (void)daemon_address(daemon, "test");
-    assert_true(clock_now() - began < 1);
+    assert_true(clock_now() - began < 6);
     daemon_expect_stop(daemon);
 }
 
