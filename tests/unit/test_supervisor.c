@@ -37,7 +37,7 @@
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 /* ---- the scripted worker ------------------------------------------------------------- */
 
