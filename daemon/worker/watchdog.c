@@ -246,6 +246,37 @@ look(const struct watched_loop **ret_stuck)
     return awake;
 }
 
+/* Until the next look; whether somebody woke us before. */
+static bool
+await_interval(void)
+{
+    struct timespec deadline;
+
+    deadline_after(INTERVAL_NS, &deadline);
+    return sem_clockwait(&watchdog.wake, CLOCK_MONOTONIC, &deadline) == 0;
+}
+
+/*
+ * Until a loop wakes up. One that did so just as we said that we rest may not
+ * have seen it, and would never be looked at: so there is one more look.
+ */
+static void
+rest(void)
+{
+    const struct watched_loop *stuck;
+
+    atomic_store(&watchdog.resting, true);
+    if (await_interval())
+        return;
+    if (!look(&stuck)) {
+        (void)sem_wait(&watchdog.wake);
+        return;
+    }
+    if (!atomic_exchange(&watchdog.resting, false))
+        (void)sem_wait(&watchdog.wake); /* another has seen it */
+    (void)await_interval();
+}
+
 static void *
 watch(void *argument)
 {
@@ -254,20 +285,16 @@ watch(void *argument)
 
     (void)pthread_setname_np(pthread_self(), "watchdog");
     while (!atomic_load(&watchdog.stop)) {
-        struct timespec deadline;
-
         quiet = look(&stuck) ? 0 : quiet + 1;
         if (stuck != NULL) {
             report(stuck);
             break;
         }
-        if (quiet >= REST_AFTER) {
-            atomic_store(&watchdog.resting, true);
-            (void)sem_wait(&watchdog.wake);
-            quiet = 0;
+        if (quiet < REST_AFTER) {
+            (void)await_interval();
         } else {
-            deadline_after(INTERVAL_NS, &deadline);
-            (void)sem_clockwait(&watchdog.wake, CLOCK_MONOTONIC, &deadline);
+            rest();
+            quiet = 0;
         }
     }
     return argument;

@@ -159,6 +159,7 @@ a_handler_that_blocks_is_named_once(void **state)
     const char *address = daemon_address(daemon, "test");
 
     (void)state;
+    assert_false(client_readable(client_connect(address), 1.5)); /* by now the watchdog rests */
     assert_string_equal(client_ask(address, "nap 3\n"), "ok\n"); /* undisturbed */
     assert_contains(daemon_wait_log(daemon, "keeps its event loop"), "good_command.so+0x");
     assert_string_equal(client_ask(address, "spin 0.5\n"), "ok\n");
