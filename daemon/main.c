@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "common/config.h"
 #include "describe/describe.h"
 #include "supervisor/check.h"
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/upgrade.h"
 #include "worker/stdio.h"
@@ -52,7 +54,9 @@ print_errors(const struct errors *errors)
 static int
 report_failure(const char *what, int error)
 {
-    (void)fprintf(stderr, "sockserverd: cannot %s: %s\n", what, strerror(-error));
+    char reason[SPAWN_REASON_SIZE];
+
+    (void)fprintf(stderr, "sockserverd: cannot %s: %s\n", what, spawn_reason(error, reason));
     return STATUS_FAILED;
 }
 
@@ -129,7 +133,8 @@ check(const struct config *config, const struct commandline *commandline, struct
 {
     /* Only mistakes are of interest, unless more was asked for. */
     log_set_level(commandline->log_level >= 0 ? commandline->log_level : LOG_WARNING);
-    int r = check_listeners(config, errors);
+    /* The sockets of a daemon that runs are open: no name is looked up for its upgrade. */
+    int r = check_listeners(config, getenv(UPGRADE_VARIABLE) == NULL, errors);
 
     if (r < 0)
         return report_failure("check the listeners", r);

@@ -33,14 +33,23 @@ int address_parse(const char *text, struct address *ret, char **ret_problem);
 int address_copy(const struct address *address, struct address *ret);
 void address_done(struct address *address);
 
+/* What to bind. any: it was written as "*"; without IPv6, 0.0.0.0 will do. */
+struct resolved {
+    struct sockaddr_storage address;
+    socklen_t size;
+    bool any;
+};
+
+/* Whether its host or port is a name, which others must be asked about. */
+bool address_is_name(const struct address *address);
+
 /*
- * The socket address to bind. Looks names up (blocking): only at start and
- * reload. A name with several addresses gives its first IPv4 one, else the
- * first. "*" gives [::], and *ret_any is set so that the caller can fall back
- * to 0.0.0.0 where there is no IPv6. 0, or a negative errno and *ret_problem.
+ * The socket address to bind. That of a name may take as long as its servers
+ * like, so the supervisor leaves names to lookup.h. A name with several
+ * addresses gives its first IPv4 one, else the first. "*" gives [::]. 0, or a
+ * negative errno and *ret_problem.
  */
-int address_resolve(const struct address *address, struct sockaddr_storage *ret,
-                    socklen_t *ret_size, bool *ret_any, char **ret_problem);
+int address_resolve(const struct address *address, struct resolved *ret, char **ret_problem);
 
 /*
  * A bound socket's address in the notation above: "tcp://127.0.0.1:9999",

@@ -2,7 +2,8 @@
 /*
  * address_socket.c - addresses as the kernel has them: to bind, and to show
  *
- * Runs in:  the supervisor; a worker formats clients.
+ * Runs in:  the supervisor, and a child of it that looks a name up; a worker
+ *           formats clients.
  * Owns:     nothing.
  * Failures: returned with a text; never logged here.
  */
@@ -21,19 +22,18 @@
 #include "common/cleanup.h"
 
 static void
-resolve_unix(const struct address *address, struct sockaddr_storage *ret, socklen_t *ret_size)
+resolve_unix(const struct address *address, struct resolved *ret)
 {
-    struct sockaddr_un *name = (struct sockaddr_un *)ret;
+    struct sockaddr_un *name = (struct sockaddr_un *)&ret->address;
     size_t size = strlen(address->path);
 
-    memset(ret, 0, sizeof(*ret));
+    *ret = (struct resolved){.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)};
     name->sun_family = AF_UNIX;
     memcpy(name->sun_path, address->path, size);
-    *ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
     if (*address->path == '@')
         name->sun_path[0] = '\0';
     else
-        *ret_size += 1; /* the NUL */
+        ret->size += 1; /* the NUL */
 }
 
 static const struct addrinfo *
@@ -61,35 +61,50 @@ lookup_error(const struct address *address, int error, char **ret_problem)
     return result;
 }
 
+/* What getaddrinfo() says; flags: AI_NUMERIC... for one that must not ask anybody. */
 static int
-resolve_inet(const struct address *address, struct sockaddr_storage *ret, socklen_t *ret_size,
-             bool *ret_any, char **ret_problem)
+get_info(const struct address *address, int flags, struct addrinfo **ret)
 {
     bool any = strcmp(address->host, "*") == 0;
-    struct addrinfo hints = {
+    const struct addrinfo hints = {
         .ai_family = any ? AF_INET6 : AF_UNSPEC,
         .ai_socktype = address->scheme == ADDRESS_TCP ? SOCK_STREAM : SOCK_DGRAM,
-        .ai_flags = AI_PASSIVE,
+        .ai_flags = AI_PASSIVE | flags,
     };
-    struct addrinfo *list = NULL;
-    const struct addrinfo *info;
-    int r;
 
-    r = getaddrinfo(any ? "::" : address->host, address->port, &hints, &list);
+    return getaddrinfo(any ? "::" : address->host, address->port, &hints, ret);
+}
+
+bool
+address_is_name(const struct address *address)
+{
+    struct addrinfo *list = NULL;
+
+    if (address->scheme != ADDRESS_TCP && address->scheme != ADDRESS_UDP)
+        return false;
+    if (get_info(address, AI_NUMERICHOST | AI_NUMERICSERV, &list) != 0)
+        return true;
+    freeaddrinfo(list);
+    return false;
+}
+
+static int
+resolve_inet(const struct address *address, struct resolved *ret, char **ret_problem)
+{
+    struct addrinfo *list = NULL;
+    int r = get_info(address, 0, &list);
+
     if (r != 0)
         return lookup_error(address, r, ret_problem);
-    info = choose(list);
-    memset(ret, 0, sizeof(*ret));
-    memcpy(ret, info->ai_addr, info->ai_addrlen);
-    *ret_size = info->ai_addrlen;
-    *ret_any = any;
+    const struct addrinfo *info = choose(list);
+    *ret = (struct resolved){.size = info->ai_addrlen, .any = strcmp(address->host, "*") == 0};
+    memcpy(&ret->address, info->ai_addr, info->ai_addrlen);
     freeaddrinfo(list);
     return 0;
 }
 
 int
-address_resolve(const struct address *address, struct sockaddr_storage *ret, socklen_t *ret_size,
-                bool *ret_any, char **ret_problem)
+address_resolve(const struct address *address, struct resolved *ret, char **ret_problem)
 {
     if (address->scheme == ADDRESS_SYSTEMD) {
         if (asprintf(ret_problem, "systemd passed no socket named \"%s\"", address->path) < 0)
@@ -97,9 +112,8 @@ address_resolve(const struct address *address, struct sockaddr_storage *ret, soc
         return -ENOENT;
     }
     if (!address_is_unix(address))
-        return resolve_inet(address, ret, ret_size, ret_any, ret_problem);
-    resolve_unix(address, ret, ret_size);
-    *ret_any = false;
+        return resolve_inet(address, ret, ret_problem);
+    resolve_unix(address, ret);
     return 0;
 }
 

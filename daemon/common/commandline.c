@@ -384,16 +384,22 @@ listener_name(const char *plugin)
     return strndup(name, size);
 }
 
+static void
+set_by_option(struct settings *settings, const char *key, const char *text, struct errors *errors)
+{
+    settings_set(settings, key, text, VALUE_PLAIN, NULL, GIVEN_BY_OPTION, errors);
+}
+
 static int
 set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
 {
     /* --stdio and --describe have none, and use none. */
     const char *address = commandline->address != NULL ? commandline->address : "tcp://localhost:0";
 
-    settings_set(settings, "address", address, VALUE_PLAIN, NULL, 0, errors);
-    settings_set(settings, "plugin", commandline->plugin, VALUE_PLAIN, NULL, 0, errors);
+    set_by_option(settings, "address", address, errors);
+    set_by_option(settings, "plugin", commandline->plugin, errors);
     if (commandline->mixin != NULL)
-        settings_set(settings, "mixin", commandline->mixin, VALUE_PLAIN, NULL, 0, errors);
+        set_by_option(settings, "mixin", commandline->mixin, errors);
     for (size_t i = 0; i < commandline->assignment_count; i++) {
         const struct assignment *given = &commandline->assignments[i];
         int r = 0;

@@ -93,8 +93,9 @@ void
 counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret)
 {
     struct counter_sums sums = {0};
+    uint32_t used = counters_used(counters, slots);
 
-    for (uint32_t i = 0; i < slots; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &counters->slots[i];
         uint32_t state = counter_get(slot->state);
 
@@ -110,7 +111,7 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
         sums.bytes_out += counter_get(slot->bytes_out);
         sums.busy_ns += counter_get(slot->busy_ns);
     }
-    for (size_t i = 0; i < COUNTERS_HISTOGRAMS && i < slots; i++)
+    for (size_t i = 0; i < COUNTERS_HISTOGRAMS && i < used; i++)
         for (size_t j = 0; j < HISTOGRAM_BUCKETS; j++)
             sums.handling.buckets[j] += counter_get(counters->handling[i].buckets[j]);
     *ret = sums;

@@ -54,6 +54,7 @@ struct slot {
 
 struct counters {
     uint32_t slot_count;
+    _Atomic uint32_t used;     /* slots from here on were never given out; never falls */
     _Atomic uint64_t requests; /* numbers given out */
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
@@ -99,6 +100,33 @@ void counter_sums_add_past(struct counter_sums *sums, const struct counter_sums 
                           memory_order_relaxed)
 #define counter_set(counter, n) atomic_store_explicit(&(counter), (n), memory_order_relaxed)
 #define counter_get(counter)    atomic_load_explicit(&(counter), memory_order_relaxed)
+
+/*
+ * How many slots, from the first, a reader looks at: reading one that was
+ * never given out would allocate its memory. slots: as in counters_sum().
+ */
+static inline uint32_t
+counters_used(const struct counters *counters, uint32_t slots)
+{
+    uint32_t used = atomic_load(&counters->used);
+
+    return used < slots ? used : slots;
+}
+
+/*
+ * Notes that a slot is given out. Sequentially consistent, as are the slot's
+ * states where it matters: who reads an older `used` reads it before the slot
+ * had a state.
+ */
+static inline void
+counters_use(struct counters *counters, const struct slot *slot)
+{
+    uint32_t wanted = (uint32_t)(slot - counters->slots) + 1;
+    uint32_t used = atomic_load(&counters->used);
+
+    while (used < wanted && !atomic_compare_exchange_weak(&counters->used, &used, wanted))
+        ;
+}
 
 /* Notes how long the request of a slot took. */
 static inline void

@@ -51,6 +51,19 @@ member(const struct settings *settings, const struct setting *setting)
     return (char *)settings + setting->offset;
 }
 
+/* What a person types to give the key without --set. */
+static const char *
+option_for(const char *key)
+{
+    static const char *const options[][2] = {
+        {"address", "--listen"}, {"mixin", "--mixin"}, {"plugin", "PLUGIN"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (strcmp(options[i][0], key) == 0)
+            return options[i][1];
+    return key;
+}
+
 void
 settings_mistake(const struct settings *settings, const char *key, const char *file, unsigned line,
                  struct errors *errors, const char *format, ...)
@@ -65,7 +78,9 @@ settings_mistake(const struct settings *settings, const char *key, const char *f
         return;
     if (key == NULL)
         key = "";
-    if (file == NULL)
+    if (file == NULL && line == GIVEN_BY_OPTION)
+        errors_add(errors, NULL, 0, "%s: %s", option_for(key), message);
+    else if (file == NULL)
         errors_add(errors, NULL, 0, "--set%s%s: %s", *key == '\0' ? "" : " ", key, message);
     else if (settings->name == NULL)
         errors_add(errors, file, line, "defaults%s%s: %s", dot, key, message);

@@ -138,8 +138,10 @@ int settings_copy(const struct settings *settings, struct settings *ret);
 /*
  * Gives one key a value. file and line are where the value stands. A mistake
  * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`; without a file,
- * `--set KEY: ...`) and the setting keeps its old value.
+ * `--set KEY: ...`, or what the line says) and the setting keeps its old
+ * value.
  */
+#define GIVEN_BY_OPTION 1 /* without a file: by an option of its own, such as --mixin */
 void settings_set(struct settings *settings, const char *key, const char *text,
                   enum value_form form, const char *file, unsigned line, struct errors *errors);
 

@@ -216,12 +216,19 @@ call_once(const struct ctl_arguments *arguments, const char *method, json_t *par
           int milliseconds, json_t **ret)
 {
     struct connection connection = CONNECTION_CLOSED;
+    enum ctl_result result = CTL_FINE;
+    json_t *reply = NULL;
     int r = connection_open(arguments->socket, &connection);
 
     if (r < 0)
         json_decref(parameters);
     else
-        r = connection_call(&connection, method, parameters, milliseconds, ret);
+        r = connection_call(&connection, method, parameters, milliseconds, &reply);
     connection_close(&connection);
-    return r < 0 ? complain_unreachable(arguments->socket, r) : CTL_FINE;
+    if (r < 0)
+        return complain_unreachable(arguments->socket, r);
+    if (reply_parameters(reply, arguments, &result) != NULL)
+        *ret = json_incref(json_object_get(reply, "parameters"));
+    json_decref(reply);
+    return result;
 }

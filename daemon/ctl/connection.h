@@ -40,7 +40,11 @@ enum ctl_result complain_unreachable(const char *path, int error);
 const json_t *reply_parameters(const json_t *reply, const struct ctl_arguments *arguments,
                                enum ctl_result *ret_result);
 
-/* Opens, calls, closes. 0 and *ret, or the result after saying what is wrong. */
+/*
+ * Opens, calls, closes. CTL_FINE and the reply's parameters in *ret (the
+ * caller's; untouched if there are none), or the result after saying what is
+ * wrong.
+ */
 enum ctl_result call_once(const struct ctl_arguments *arguments, const char *method,
                           json_t *parameters, int milliseconds, json_t **ret);
 

@@ -70,17 +70,15 @@ is_wrong_level(const struct ctl_arguments *arguments)
 enum ctl_result
 ctl_operate(const struct ctl_arguments *arguments)
 {
-    json_t *reply = NULL;
+    json_t *parameters = NULL;
 
     if (is_wrong_level(arguments))
         return CTL_USAGE;
     enum ctl_result result = call_once(arguments, arguments->command->method,
-                                       parameters_for(arguments), CONNECTION_PATIENT, &reply);
-    const json_t *parameters =
-        result == CTL_FINE ? reply_parameters(reply, arguments, &result) : NULL;
+                                       parameters_for(arguments), CONNECTION_PATIENT, &parameters);
     if (parameters != NULL)
         print_notices(parameters);
-    json_decref(reply);
+    json_decref(parameters);
     return result;
 }
 

@@ -151,15 +151,14 @@ print_status(const json_t *status, const struct ctl_arguments *arguments)
 enum ctl_result
 ctl_status(const struct ctl_arguments *arguments)
 {
-    json_t *reply = NULL, *parameters = NULL;
+    json_t *status = NULL, *parameters = NULL;
 
     if (arguments->operand != NULL)
         parameters = json_pack("{s:s}", "listener", arguments->operand);
     enum ctl_result result = call_once(arguments, "org.sockserver.Control.GetStatus", parameters,
-                                       CONNECTION_QUICK, &reply);
-    const json_t *status = result == CTL_FINE ? reply_parameters(reply, arguments, &result) : NULL;
+                                       CONNECTION_QUICK, &status);
     if (status != NULL)
         result = print_status(status, arguments);
-    json_decref(reply);
+    json_decref(status);
     return result;
 }

@@ -169,18 +169,25 @@ adopt_end(void)
 
 /* ---- whose it is ------------------------------------------------------------------ */
 
-static bool
-same_inet_address(const struct passed *item, const struct sockaddr_storage *wanted, bool any)
+static in_port_t
+port_of(const struct sockaddr_storage *address)
 {
+    return address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
+                                         : ((const struct sockaddr_in6 *)address)->sin6_port;
+}
+
+static bool
+same_inet_address(const struct passed *item, const struct resolved *to)
+{
+    const struct sockaddr_storage *wanted = &to->address;
     const struct sockaddr_in *in = (const void *)&item->address, *in_wanted = (const void *)wanted;
     const struct sockaddr_in6 *in6 = (const void *)&item->address,
                               *in6_wanted = (const void *)wanted;
     bool ipv4 = item->family == AF_INET;
-    in_port_t port = wanted->ss_family == AF_INET ? in_wanted->sin_port : in6_wanted->sin6_port;
 
-    if (port != 0 && port != (ipv4 ? in->sin_port : in6->sin6_port))
+    if (port_of(wanted) != 0 && port_of(wanted) != port_of(&item->address))
         return false;
-    if (any)
+    if (to->any)
         return ipv4 ? in->sin_addr.s_addr == htonl(INADDR_ANY)
                     : IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
     if (item->family != wanted->ss_family)
@@ -189,6 +196,16 @@ same_inet_address(const struct passed *item, const struct sockaddr_storage *want
         return in->sin_addr.s_addr == in_wanted->sin_addr.s_addr;
     return IN6_ARE_ADDR_EQUAL(&in6->sin6_addr, &in6_wanted->sin6_addr) &&
            in6->sin6_scope_id == in6_wanted->sin6_scope_id;
+}
+
+/* As far as it can be told without asking for the name. */
+static bool
+may_be_named(const struct passed *item, const struct address *address)
+{
+    char *end;
+    unsigned long port = strtoul(address->port, &end, 10);
+
+    return *end != '\0' || port == 0 || port == ntohs(port_of(&item->address));
 }
 
 /* The kernel may count a path's NUL or not. */
@@ -215,25 +232,29 @@ same_ipv6_only(const struct passed *item, const struct settings *settings)
     return (only != 0) == settings->ipv6_only;
 }
 
+/* found: the address behind the name; NULL: it is none, or has not been looked up. */
 static bool
-has_address(const struct passed *item, const struct settings *settings)
+has_address(const struct passed *item, const struct settings *settings,
+            const struct resolved *found)
 {
     _cleanup_free_ char *problem = NULL;
-    struct sockaddr_storage wanted;
-    socklen_t size;
-    bool any;
+    struct resolved to;
 
     if ((item->type == SOCK_STREAM) != address_is_stream(&settings->address) ||
         (item->family == AF_UNIX) != address_is_unix(&settings->address))
         return false;
     if (item->family == AF_UNIX)
         return same_unix_address(item, settings);
-    return address_resolve(&settings->address, &wanted, &size, &any, &problem) == 0 &&
-           same_inet_address(item, &wanted, any) && same_ipv6_only(item, settings);
+    if (!same_ipv6_only(item, settings))
+        return false;
+    if (!address_is_name(&settings->address))
+        return address_resolve(&settings->address, &to, &problem) == 0 &&
+               same_inet_address(item, &to);
+    return found != NULL ? same_inet_address(item, found) : may_be_named(item, &settings->address);
 }
 
 static bool
-belongs_to(const struct passed *item, const struct settings *settings)
+belongs_to(const struct passed *item, const struct settings *settings, const struct resolved *found)
 {
     char name[SOCKET_NAME_SIZE];
 
@@ -244,10 +265,20 @@ belongs_to(const struct passed *item, const struct settings *settings)
     bool same_name = strcmp(item->name, socket_name(settings, name)) == 0;
     if (!item->own && strcmp(item->name, settings->name) == 0)
         same_name = true;
-    /* One that was renamed meanwhile; but among several at one address the name decides. */
-    if (item->own && !socket_shares_address(settings))
+    /* One that was renamed meanwhile; but among several at one address the name decides, and
+     * where the name is all there is. */
+    if (item->own && !socket_shares_address(settings) &&
+        (found != NULL || !address_is_name(&settings->address)))
         same_name = true;
-    return same_name && has_address(item, settings);
+    return same_name && has_address(item, settings, found);
+}
+
+/* Whether it may turn out to belong to the listener, once its name has been looked up. */
+static bool
+may_belong_to(const struct passed *item, const struct settings *settings)
+{
+    return item->fd >= 0 && item->unfit == NULL && item->own && !socket_shares_address(settings) &&
+           address_is_name(&settings->address) && has_address(item, settings, NULL);
 }
 
 static struct passed *
@@ -282,13 +313,27 @@ give(struct passed *item, struct adopted *ret)
     return 1;
 }
 
-int
-adopt_claim(const struct settings *settings, struct adopted *ret)
+static struct passed *
+find(const struct settings *settings, const struct resolved *found)
 {
     for (size_t i = 0; i < passed.count; i++)
-        if (belongs_to(&passed.items[i], settings))
-            return give(&passed.items[i], ret);
-    return 0;
+        if (belongs_to(&passed.items[i], settings, found))
+            return &passed.items[i];
+    return NULL;
+}
+
+int
+adopt_claim(const struct settings *settings, const struct resolved *found, struct adopted *ret)
+{
+    struct passed *item = find(settings, found);
+
+    return item == NULL ? 0 : give(item, ret);
+}
+
+bool
+adopt_has(const struct settings *settings)
+{
+    return find(settings, NULL) != NULL;
 }
 
 /* ---- what nobody takes --------------------------------------------------------------- */
@@ -298,7 +343,8 @@ is_wanted(const struct passed *item, const struct config *config, bool enabled_o
 {
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct settings *settings = &config->listeners[i];
-        if ((settings->enabled || !enabled_only) && belongs_to(item, settings))
+        if ((settings->enabled || !enabled_only) &&
+            (belongs_to(item, settings, NULL) || may_belong_to(item, settings)))
             return true;
     }
     return false;
@@ -371,7 +417,8 @@ adopt_discard(const struct config *config)
 
     for (size_t i = 0; i < passed.count; i++) {
         struct passed *item = &passed.items[i];
-        if (item->fd < 0 || !item->own || is_path(item) || is_wanted(item, config, true))
+        if (item->fd < 0 || !item->own || is_path(item) ||
+            (config != NULL && is_wanted(item, config, true)))
             continue;
         if (item->unfit == NULL) {
             log_notice("closing %s: no listener has that address any more",

@@ -8,6 +8,8 @@
  *   - the socket called NAME, if its address is "systemd:NAME";
  *   - else one that has its own address, and either its name, or its
  *     socket_name(), or was opened by an earlier process of this daemon.
+ * While the address behind a host's name is not known, the port is compared
+ * instead, and the socket must have the right name.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_ADOPT_H
 #define SOCKSERVERD_SUPERVISOR_ADOPT_H
@@ -32,7 +34,8 @@ void adopt_end(void);
  * no listener of the configuration would take.
  */
 void adopt_check(const struct config *config, struct errors *errors);
-/* Closes and forgets each of our own sockets that no enabled listener would take. */
+/* Closes and forgets each of our own sockets that no enabled listener would take; without a
+ * configuration, those that none has taken. */
 void adopt_discard(const struct config *config);
 
 struct adopted {
@@ -44,8 +47,15 @@ struct adopted {
     char stored[SOCKET_NAME_SIZE]; /* of our own: the name it came with */
 };
 
-/* Takes the listener's socket. 1 and *ret, 0 if there is none, or a negative errno. */
-int adopt_claim(const struct settings *settings, struct adopted *ret);
+/*
+ * Takes the listener's socket. found: the address behind its name; NULL: it
+ * is no name, or nobody knows yet. 1 and *ret, 0 if there is none, or a
+ * negative errno.
+ */
+int adopt_claim(const struct settings *settings, const struct resolved *found, struct adopted *ret);
+
+/* Whether adopt_claim() would find one although nobody knows yet. */
+bool adopt_has(const struct settings *settings);
 
 /* The names of the passed sockets, "a, b" or "none": a string to free; NULL without memory. */
 char *adopt_names(void);

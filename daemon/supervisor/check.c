@@ -3,7 +3,7 @@
  * check.c - trying a configuration without serving it
  *
  * A plugin runs code as soon as it is loaded, so each is tried in a
- * throw-away worker, with a deadline.
+ * throw-away worker, with a deadline. A name has one, too (lookup.c).
  *
  * Runs in:  the supervisor, at a reload; its program under --check.
  * Owns:     the workers, until check_free().
@@ -17,7 +17,9 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
+#include "supervisor/lookup.h"
 #include "supervisor/process.h"
 
 #define AT_ONCE    8
@@ -27,9 +29,9 @@ struct check {
     sd_event *event;
     sd_event_source *conclusion; /* runs when all have been tried */
     struct spawn_options spawn;
-    const struct settings *const *listeners;
+    struct check_item *items;
     size_t count;
-    size_t next, running; /* listeners not yet begun; workers that run */
+    size_t next, running; /* listeners not yet begun; workers and look-ups that run */
     struct trial *trials; /* one for each listener */
     check_done done;
     void *userdata;
@@ -38,8 +40,10 @@ struct check {
 
 struct trial {
     struct check *check;
+    struct check_item *item;
     const struct settings *settings;
     struct process *process;
+    struct lookup *lookup;
     struct errors errors;
     bool passed;
 };
@@ -99,8 +103,30 @@ on_process(struct process *process, enum process_event event, void *userdata)
     }
 }
 
+static void
+on_looked_up(const struct resolved *found, const char *problem, void *userdata)
+{
+    struct trial *trial = userdata;
+
+    if (found != NULL)
+        trial->item->found = *found;
+    else
+        settings_mistake_at(trial->settings, setting_find("address"), &trial->errors, "%s",
+                            problem);
+    lookup_free(take_pointer(trial->lookup));
+    trial->check->running--;
+    begin_next(trial->check);
+}
+
 static int
-begin(struct trial *trial)
+begin_lookup(struct trial *trial)
+{
+    return lookup_new(trial->check->event, &trial->settings->address, LOOKUP_USEC, on_looked_up,
+                      trial, &trial->lookup);
+}
+
+static int
+begin_worker(struct trial *trial)
 {
     const struct process_setup setup = {
         .event = trial->check->event,
@@ -118,19 +144,25 @@ begin(struct trial *trial)
 }
 
 static void
+take_note(struct check *check, int result)
+{
+    if (result < 0)
+        check->result = result;
+    else
+        check->running++;
+}
+
+static void
 begin_next(struct check *check)
 {
     while (check->running < AT_ONCE && check->next < check->count) {
-        struct trial *trial = &check->trials[check->next];
-        *trial = (struct trial){.check = check, .settings = check->listeners[check->next]};
-        check->next++;
-        if (trial->settings->plugin_file == NULL)
-            continue; /* that it names none has been said */
-        int r = begin(trial);
-        if (r < 0)
-            check->result = r;
-        else
-            check->running++;
+        struct check_item *item = &check->items[check->next];
+        struct trial *trial = &check->trials[check->next++];
+        *trial = (struct trial){.check = check, .item = item, .settings = item->settings};
+        if (item->name)
+            take_note(check, begin_lookup(trial));
+        if (item->plugin && item->settings->plugin_file != NULL) /* that it has none was said */
+            take_note(check, begin_worker(trial));
     }
     if (check->running == 0)
         (void)sd_event_source_set_enabled(check->conclusion, SD_EVENT_ONESHOT);
@@ -151,9 +183,8 @@ on_conclusion(sd_event_source *source, void *userdata)
 }
 
 int
-check_new(sd_event *event, const struct spawn_options *spawn,
-          const struct settings *const *listeners, size_t count, check_done done, void *userdata,
-          struct check **ret)
+check_new(sd_event *event, const struct spawn_options *spawn, struct check_item *items,
+          size_t count, check_done done, void *userdata, struct check **ret)
 {
     struct check *check = calloc(1, sizeof(*check));
 
@@ -162,7 +193,7 @@ check_new(sd_event *event, const struct spawn_options *spawn,
     check->event = event;
     check->spawn = *spawn;
     check->spawn.check = true;
-    check->listeners = listeners;
+    check->items = items;
     check->count = count;
     check->done = done;
     check->userdata = userdata;
@@ -187,6 +218,7 @@ check_free(struct check *check)
         return;
     for (size_t i = 0; i < check->next; i++) {
         process_free(check->trials[i].process);
+        lookup_free(check->trials[i].lookup);
         errors_done(&check->trials[i].errors);
     }
     free(check->trials);
@@ -213,23 +245,26 @@ on_whole_done(int error, struct errors *errors, void *userdata)
 }
 
 int
-check_listeners(const struct config *config, struct errors *errors)
+check_listeners(const struct config *config, bool names, struct errors *errors)
 {
     static const struct spawn_options spawn = {.sink = LOG_TO_STDERR};
-    const struct settings **listeners = calloc(config->listener_count + 1, sizeof(*listeners));
+    struct check_item *items = calloc(config->listener_count + 1, sizeof(*items));
     struct whole whole = {.errors = errors};
     struct check *check = NULL;
-    int r = listeners == NULL ? -ENOMEM : sd_event_new(&whole.event);
+    int r = items == NULL ? -ENOMEM : sd_event_new(&whole.event);
 
-    for (size_t i = 0; r >= 0 && i < config->listener_count; i++)
-        listeners[i] = &config->listeners[i];
+    for (size_t i = 0; r >= 0 && i < config->listener_count; i++) {
+        const struct settings *settings = &config->listeners[i];
+        bool name = names && settings->enabled && address_is_name(&settings->address);
+        items[i] = (struct check_item){.settings = settings, .plugin = true, .name = name};
+    }
     if (r >= 0)
-        r = check_new(whole.event, &spawn, listeners, config->listener_count, on_whole_done, &whole,
+        r = check_new(whole.event, &spawn, items, config->listener_count, on_whole_done, &whole,
                       &check);
     if (r >= 0)
         r = sd_event_loop(whole.event);
     check_free(check);
     (void)sd_event_unref(whole.event);
-    free(listeners);
+    free(items);
     return r < 0 ? r : whole.result;
 }

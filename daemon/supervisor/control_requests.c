@@ -78,8 +78,9 @@ static void
 collect(const struct listener_worker *worker, void *userdata)
 {
     struct collection *collection = userdata;
+    uint32_t used = counters_used(worker->counters, worker->slots);
 
-    for (uint32_t i = 0; i < worker->slots; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         struct request request = {.listener = collection->listener, .worker = worker->pid};
         if (read_slot(&worker->counters->slots[i], collection->now, &request))
             insert(collection, &request);

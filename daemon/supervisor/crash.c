@@ -35,10 +35,10 @@ crash_describe(const struct counters *counters, uint32_t slots, char *buffer, si
 {
     const struct slot *latest = NULL;
     char client[ADDRESS_TEXT_SIZE], others[48] = "";
-    uint32_t busy = 0;
+    uint32_t busy = 0, used = counters_used(counters, slots);
 
     buffer[0] = '\0';
-    for (uint32_t i = 0; i < slots; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &counters->slots[i];
         if (counter_get(slot->state) != SLOT_BUSY)
             continue;

@@ -20,6 +20,8 @@
  *            |                                 STOPPED   | the last one
  *  DRAINED   | STARTING    -         STARTING  STOPPED   |
  *
+ *  A host's name is looked up in STARTING, before there are workers.
+ *
  *  (1) the first death in a while is replaced at once; SERVING while others serve
  *  (2) at once towards DRAINED; towards STOPPED when the socket is closed
  *
@@ -206,11 +208,11 @@ void
 listener_start_missing(struct listener *listener)
 {
     int r = generation_start_missing(listener->present, &listener->socket);
-    char text[128];
+    char text[256], reason[SPAWN_REASON_SIZE];
 
     if (r == 0)
         return;
-    (void)snprintf(text, sizeof(text), "cannot start a worker: %s", strerror(-r));
+    (void)snprintf(text, sizeof(text), "cannot start a worker: %s", spawn_reason(r, reason));
     if (generation_is_serving(listener->present)) {
         uint64_t delay = backoff_after_failure(&listener->backoff);
         listener_log_problem(listener, text, delay);
@@ -222,23 +224,22 @@ listener_start_missing(struct listener *listener)
 }
 
 static int
-open_socket(struct listener *listener)
+open_socket(struct listener *listener, const struct resolved *found)
 {
     _cleanup_free_ char *text = NULL;
 
     if (listener->socket.fd >= 0)
         return 0;
-    int r = socket_open(&listener->settings, &listener->socket, &text);
+    int r = socket_open(&listener->settings, found, &listener->socket, &text);
     if (r < 0)
         listener_fail(listener, text == NULL ? strerror(-r) : text);
     return r;
 }
 
-void
-listener_start_generation(struct listener *listener)
+static void
+start_workers(struct listener *listener, const struct resolved *found)
 {
-    listener->goal = GOAL_SERVE;
-    if (open_socket(listener) < 0)
+    if (open_socket(listener, found) < 0)
         return;
     int r = listener_new_generation(listener, &listener->settings, &listener->host->spawn,
                                     &listener->present);
@@ -248,6 +249,64 @@ listener_start_generation(struct listener *listener)
     }
     listener_enter(listener, LISTENER_STARTING);
     listener_start_missing(listener);
+}
+
+static void
+on_looked_up(const struct resolved *found, const char *problem, void *userdata)
+{
+    struct listener *listener = userdata;
+
+    if (listener->next != NULL) {
+        listener_put_off(listener); /* what is prepared may end it */
+        return;
+    }
+    listener_look_up_no_more(listener);
+    if (found == NULL)
+        listener_fail(listener, problem);
+    else
+        start_workers(listener, found);
+}
+
+static void
+look_up(struct listener *listener)
+{
+    char text[256], reason[SPAWN_REASON_SIZE];
+
+    if (listener->lookup != NULL)
+        return;
+    listener_enter(listener, LISTENER_STARTING);
+    int r = lookup_new(listener->host->event, &listener->settings.address, LOOKUP_USEC,
+                       on_looked_up, listener, &listener->lookup);
+    if (r == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "cannot look its address up: %s", spawn_reason(r, reason));
+    listener_fail(listener, text);
+}
+
+void
+listener_look_up_no_more(struct listener *listener)
+{
+    lookup_free(take_pointer(listener->lookup));
+}
+
+void
+listener_put_off(struct listener *listener)
+{
+    if (listener->lookup == NULL)
+        return;
+    listener_look_up_no_more(listener);
+    listener_retry_later(listener, BACKOFF_FIRST_USEC);
+    listener_enter(listener, LISTENER_FAILED);
+}
+
+void
+listener_start_generation(struct listener *listener)
+{
+    listener->goal = GOAL_SERVE;
+    if (listener->socket.fd < 0 && socket_needs_lookup(&listener->settings))
+        look_up(listener);
+    else
+        start_workers(listener, NULL);
 }
 
 static int
@@ -315,6 +374,7 @@ static struct generation *
 quiesce(struct listener *listener, enum listener_goal goal)
 {
     listener_fail_next(listener, -ECANCELED, "it was told to stop meanwhile");
+    listener_look_up_no_more(listener);
     disarm(listener->retry);
     disarm(listener->impatience);
     listener->start_again = false;
@@ -423,6 +483,7 @@ listener_free(struct listener *listener)
     for (size_t i = 0; i < listener->leaving_count; i++)
         generation_free(listener->leaving[i]);
     free(listener->leaving);
+    listener_look_up_no_more(listener);
     (void)sd_event_source_disable_unref(listener->retry);
     (void)sd_event_source_disable_unref(listener->impatience);
     socket_close(&listener->socket);

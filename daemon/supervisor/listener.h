@@ -87,6 +87,11 @@ void listener_commit(struct listener *listener);
 /* Throws the prepared generation away; what served goes on untouched. */
 void listener_discard(struct listener *listener);
 
+/* The socket at this real address that it gives up as soon as the queue has been answered; NULL:
+ * none. Somebody else may take it back (socket_change.h), and then the queue with it: */
+struct listening_socket *listener_leaving_socket(struct listener *listener, const char *address);
+void listener_leave_queues(struct listener *listener);
+
 /* Settings that run the same, but stand elsewhere in the file; or any, for one that is stopped. */
 int listener_adopt_settings(struct listener *listener, const struct settings *settings);
 /* Whether its plugin's file is another than the one its workers were started with. */
@@ -96,6 +101,8 @@ bool listener_plugin_changed(const struct listener *listener);
 
 /* Whether it is in no state that only this process can bring to an end. */
 bool listener_can_be_exported(const struct listener *listener);
+/* A name that is being looked up will be later. */
+void listener_put_off(struct listener *listener);
 /* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
  * upgrade_state_done() in either case. */
 int listener_export(const struct listener *listener, struct upgrade_listener *ret);

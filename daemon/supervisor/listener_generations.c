@@ -153,6 +153,7 @@ listener_commit(struct listener *listener)
     if (next == NULL)
         return;
     listener_retry_no_more(listener);
+    listener_look_up_no_more(listener);
     listener->backoff = (struct backoff){0};
     settings_done(&listener->settings);
     listener->settings = listener->next_settings;
@@ -169,6 +170,33 @@ listener_commit(struct listener *listener)
     if (moves || listener->state != LISTENER_SERVING)
         listener_enter(listener, LISTENER_STARTING);
     listener_proceed(listener);
+}
+
+struct listening_socket *
+listener_leaving_socket(struct listener *listener, const char *address)
+{
+    bool leaves = listener->state == LISTENER_DRAINING && !listener_is_wanted(listener) &&
+                  listener->goal == GOAL_STOPPED;
+
+    if (listener->former.fd >= 0 && strcmp(listener->former.address, address) == 0)
+        return &listener->former;
+    if (leaves && listener->socket.fd >= 0 && strcmp(listener->socket.address, address) == 0)
+        return &listener->socket;
+    return NULL;
+}
+
+void
+listener_leave_queues(struct listener *listener)
+{
+    uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
+
+    bool taken = listener->former.shared ||
+                 (listener->socket.shared && listener->state == LISTENER_DRAINING);
+
+    if (!taken)
+        return;
+    for (size_t i = 0; i < listener->leaving_count; i++) /* no longer than they have already */
+        generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);
 }
 
 int

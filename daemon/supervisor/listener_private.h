@@ -12,6 +12,7 @@
 #include "supervisor/backoff.h"
 #include "supervisor/generation.h"
 #include "supervisor/listener.h"
+#include "supervisor/lookup.h"
 
 #define DRAINING_MAX 4 /* generations; a further one has the oldest cut */
 
@@ -28,6 +29,7 @@ struct listener {
     uint64_t since;
     struct listening_socket socket;
     struct listening_socket former; /* the one before a move, while its queue is answered */
+    struct lookup *lookup;          /* of the address to bind; NULL: none */
 
     unsigned number;             /* of the last generation begun */
     struct generation *present;  /* serves, or is about to; NULL: none */
@@ -59,8 +61,10 @@ void listener_enter(struct listener *listener, enum listener_state state);
 void listener_retry_later(struct listener *listener, uint64_t delay_usec);
 /* Nothing is tried again by itself. */
 void listener_retry_no_more(struct listener *listener);
-/* Opens the socket if it is not open and starts a generation. */
+/* Opens the socket if it is not open and starts a generation; a name is looked up before. */
 void listener_start_generation(struct listener *listener);
+/* The name is not looked up any more. */
+void listener_look_up_no_more(struct listener *listener);
 /* Fills the empty places of the present generation. */
 void listener_start_missing(struct listener *listener);
 /* Goes on after something has changed: serves, closes, becomes drained or stopped. */

@@ -81,8 +81,10 @@ static int
 import_socket(struct listener *listener)
 {
     _cleanup_free_ char *problem = NULL;
-    int r = socket_open(&listener->settings, &listener->socket, &problem);
 
+    if (socket_needs_lookup(&listener->settings))
+        return -ENOENT; /* it was not passed */
+    int r = socket_open(&listener->settings, NULL, &listener->socket, &problem);
     if (r < 0)
         log_here(listener, LOG_ERR, "%s", problem == NULL ? strerror(-r) : problem);
     return r;

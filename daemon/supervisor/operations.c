@@ -177,9 +177,10 @@ supervisor_forget(struct supervisor *supervisor, const void *userdata)
         upgrade_forget(supervisor->upgrade, userdata);
 }
 
-/* Finds the listener and makes a place for the order. 0 or a negative errno. */
+/* Finds the listener and makes a place for the order; what: as the log has it. 0 or a negative
+ * errno. */
 static int
-order_new(struct supervisor *supervisor, const char *name, enum awaited awaited,
+order_new(struct supervisor *supervisor, const char *name, const char *what, enum awaited awaited,
           operation_done done, void *userdata, struct order **ret)
 {
     struct listener *listener = supervisor_find_listener(supervisor, name);
@@ -199,6 +200,7 @@ order_new(struct supervisor *supervisor, const char *name, enum awaited awaited,
     order->next = supervisor->orders;
     supervisor->orders = order;
     supervisor_review(supervisor);
+    log_listener(name, LOG_NOTICE, "told to %s", what);
     *ret = order;
     return 0;
 }
@@ -210,13 +212,12 @@ supervisor_drain(struct supervisor *supervisor, const char *name, bool wait, ope
                  void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, wait ? AWAIT_END : AWAIT_QUIET, done, userdata, &order);
+    int r = order_new(supervisor, name, "drain", wait ? AWAIT_END : AWAIT_QUIET, done, userdata,
+                      &order);
 
-    if (r < 0)
-        return r;
-    log_listener(name, LOG_NOTICE, "told to drain");
-    listener_drain(order->listener);
-    return 0;
+    if (r == 0)
+        listener_drain(order->listener);
+    return r;
 }
 
 int
@@ -224,13 +225,11 @@ supervisor_resume(struct supervisor *supervisor, const char *name, operation_don
                   void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, AWAIT_SERVICE, done, userdata, &order);
+    int r = order_new(supervisor, name, "resume", AWAIT_SERVICE, done, userdata, &order);
 
-    if (r < 0)
-        return r;
-    log_listener(name, LOG_NOTICE, "told to resume");
-    listener_resume(order->listener);
-    return 0;
+    if (r == 0)
+        listener_resume(order->listener);
+    return r;
 }
 
 int
@@ -238,13 +237,11 @@ supervisor_stop_listener(struct supervisor *supervisor, const char *name, operat
                          void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, AWAIT_END, done, userdata, &order);
+    int r = order_new(supervisor, name, "stop", AWAIT_END, done, userdata, &order);
 
-    if (r < 0)
-        return r;
-    log_listener(name, LOG_NOTICE, "told to stop");
-    listener_stop(order->listener, true);
-    return 0;
+    if (r == 0)
+        listener_stop(order->listener, true);
+    return r;
 }
 
 int
@@ -252,13 +249,11 @@ supervisor_start_listener(struct supervisor *supervisor, const char *name, opera
                           void *userdata)
 {
     struct order *order;
-    int r = order_new(supervisor, name, AWAIT_SERVICE, done, userdata, &order);
+    int r = order_new(supervisor, name, "start", AWAIT_SERVICE, done, userdata, &order);
 
-    if (r < 0)
-        return r;
-    log_listener(name, LOG_NOTICE, "told to start");
-    listener_start(order->listener);
-    return 0;
+    if (r == 0)
+        listener_start(order->listener);
+    return r;
 }
 
 static void
@@ -282,10 +277,9 @@ supervisor_restart_listener(struct supervisor *supervisor, const char *name, ope
 
     if (supervisor->reload != NULL)
         return -EBUSY;
-    int r = order_new(supervisor, name, AWAIT_SERVICE, done, userdata, &order);
+    int r = order_new(supervisor, name, "restart", AWAIT_SERVICE, done, userdata, &order);
     if (r < 0)
         return r;
-    log_listener(name, LOG_NOTICE, "told to restart");
     struct listener *listener = order->listener;
     enum listener_state state = listener_state(listener);
     if (state != LISTENER_SERVING && state != LISTENER_BACKING) {
@@ -308,8 +302,8 @@ supervisor_set_log_level(struct supervisor *supervisor, int level)
 {
     if (level < LOG_EMERG || level > LOG_DEBUG)
         return -EINVAL;
-    log_set_level(level);
-    supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
+    supervisor->log_level = (unsigned)level + 1;
+    supervisor_log_change_level(supervisor, level);
     return 0;
 }
 

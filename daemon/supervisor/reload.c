@@ -3,11 +3,11 @@
  * reload.c - another configuration, while the daemon serves
  *
  * A transaction. The new file is read; the plugins of what has changed are
- * tried in throw-away workers; sockets for new addresses are opened; the new
- * generations are started and say that they are ready. A mistake in any of
- * these ends the reload and nothing has changed. Then all changes are made at
- * once, in one turn of the loop, and the reload is done when the new
- * generations serve. Meanwhile the loop goes on: signals, pings, deaths.
+ * tried in throw-away workers, and names of new addresses looked up; sockets
+ * for them are opened; the new generations are started and say that they are
+ * ready. A mistake in any of these ends the reload and nothing has changed.
+ * Then all changes are made at once, in one turn of the loop, and the reload is
+ * done when the new generations serve. Meanwhile the loop goes on: signals, pings, deaths.
  *
  *   READING -> CHECKING -> PREPARING -> (changed) -> SETTLING -> done
  *
@@ -49,7 +49,7 @@ reload_free(struct reload *reload)
     errors_done(&reload->errors);
     config_done(&reload->config);
     free(reload->plans);
-    free(reload->tried);
+    free(reload->items);
     free(reload);
 }
 
@@ -155,6 +155,25 @@ change_one(struct plan *plan)
     }
 }
 
+/* From those who give them up. */
+static void
+take_sockets(const struct reload *reload)
+{
+    const struct supervisor *supervisor = reload->supervisor;
+
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct plan *plan = &reload->plans[i];
+        if (plan->donor != NULL)
+            socket_hand_over(listener_socket(plan->donor), listener_next_socket(plan->listener));
+        if (plan->taken_back)
+            socket_thaw(listener_next_socket(plan->listener));
+    }
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_leave_queues(supervisor->listeners[i]);
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        listener_leave_queues(supervisor->removed[i]);
+}
+
 static void
 change(struct reload *reload)
 {
@@ -165,10 +184,7 @@ change(struct reload *reload)
         fail(reload, -ENOMEM);
         return;
     }
-    for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].donor != NULL)
-            socket_hand_over(listener_socket(reload->plans[i].donor),
-                             listener_next_socket(reload->plans[i].listener));
+    take_sockets(reload);
     supervisor->host.spawn = reload->spawn;
     remove_missing(reload);
     for (size_t i = 0; i < reload->count; i++) {
@@ -231,6 +247,7 @@ prepare_one(struct plan *plan)
 {
     struct reload *reload = plan->reload;
     struct listening_socket socket = LISTENING_SOCKET_NONE;
+    char reason[SPAWN_REASON_SIZE];
     int r = 0;
 
     if (plan->added)
@@ -246,7 +263,8 @@ prepare_one(struct plan *plan)
     socket_close(&socket);
     if (r < 0)
         errors_add(&reload->errors, plan->settings->file, plan->settings->line,
-                   "listeners.%s: cannot start a worker: %s", plan->settings->name, strerror(-r));
+                   "listeners.%s: cannot start a worker: %s", plan->settings->name,
+                   spawn_reason(r, reason));
     return 0;
 }
 
@@ -281,13 +299,13 @@ on_checked(int error, struct errors *errors, void *userdata)
 static int
 check(struct reload *reload)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < reload->count; i++)
-        if (reload->plans[i].tried)
-            reload->tried[count++] = reload->plans[i].settings;
-    return check_new(reload->supervisor->event, &reload->spawn, reload->tried, count, on_checked,
-                     reload, &reload->check);
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct plan *plan = &reload->plans[i];
+        *plan->item = (struct check_item){
+            .settings = plan->settings, .plugin = plan->tried, .name = reload_needs_lookup(plan)};
+    }
+    return check_new(reload->supervisor->event, &reload->spawn, reload->items, reload->count,
+                     on_checked, reload, &reload->check);
 }
 
 /* ---- settling -----------------------------------------------------------------------------------

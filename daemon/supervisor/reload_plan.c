@@ -55,11 +55,12 @@ reload_make_plans(struct reload *reload)
     const struct config *config = &reload->config;
 
     reload->plans = calloc(config->listener_count + 1, sizeof(*reload->plans));
-    reload->tried = calloc(config->listener_count + 1, sizeof(*reload->tried));
-    if (reload->plans == NULL || reload->tried == NULL)
+    reload->items = calloc(config->listener_count + 1, sizeof(*reload->items));
+    if (reload->plans == NULL || reload->items == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
-        reload->plans[i] = (struct plan){.reload = reload, .settings = &config->listeners[i]};
+        reload->plans[i] = (struct plan){
+            .reload = reload, .settings = &config->listeners[i], .item = &reload->items[i]};
         reload->count++;
         plan_change(&reload->plans[i]);
     }
@@ -105,6 +106,56 @@ find_donor(const struct plan *plan)
     return NULL;
 }
 
+static bool
+has_socket(const struct plan *plan)
+{
+    return !plan->added && listener_socket(plan->listener)->fd >= 0;
+}
+
+bool
+reload_needs_lookup(const struct plan *plan)
+{
+    const char *address = plan->settings->address.text;
+
+    if (plan->change != CHANGE_GENERATION ||
+        (has_socket(plan) && strcmp(listener_settings(plan->listener)->address.text, address) == 0))
+        return false;
+    return find_donor(plan) == NULL && socket_needs_lookup(plan->settings);
+}
+
+/* A socket at the address that some listener, maybe removed, has yet to close. */
+static struct listening_socket *
+find_leaving_socket(const struct plan *plan)
+{
+    const struct supervisor *supervisor = plan->reload->supervisor;
+    struct listening_socket *socket = NULL;
+    char buffer[ADDRESS_TEXT_SIZE];
+    const char *address = socket_wanted_address(plan->settings, &plan->item->found, buffer);
+
+    if (address == NULL)
+        return NULL;
+    for (size_t i = 0; i < supervisor->removed_count && socket == NULL; i++)
+        socket = listener_leaving_socket(supervisor->removed[i], address);
+    for (size_t i = 0; i < supervisor->count && socket == NULL; i++)
+        socket = listener_leaving_socket(supervisor->listeners[i], address);
+    return socket;
+}
+
+static int
+open_socket(struct plan *plan, struct listening_socket *ret, char **ret_problem)
+{
+    const struct resolved *found = plan->item->found.size > 0 ? &plan->item->found : NULL;
+    int r = socket_open(plan->settings, found, ret, ret_problem);
+    struct listening_socket *leaving = r == -EADDRINUSE ? find_leaving_socket(plan) : NULL;
+
+    if (leaving == NULL)
+        return r;
+    free(take_pointer(*ret_problem));
+    r = socket_take_back(leaving, ret);
+    plan->taken_back = r == 0;
+    return r;
+}
+
 int
 reload_find_socket(struct plan *plan, struct listening_socket *ret)
 {
@@ -114,12 +165,11 @@ reload_find_socket(struct plan *plan, struct listening_socket *ret)
     size_t mistakes = errors->count;
     int r;
 
-    if (!plan->added && listener_socket(plan->listener)->fd >= 0 &&
-        socket_stays(listener_settings(plan->listener), settings, errors))
+    if (has_socket(plan) && socket_stays(listener_settings(plan->listener), settings, errors))
         return errors->count > mistakes ? -EINVAL : 0;
     plan->donor = find_donor(plan);
     r = plan->donor != NULL ? socket_share(listener_socket(plan->donor), ret)
-                            : socket_open(settings, ret, &problem);
+                            : open_socket(plan, ret, &problem);
     if (r < 0)
         errors_add(errors, settings->file, settings->line, "listeners.%s.address: %s",
                    settings->name, problem == NULL ? strerror(-r) : problem);

@@ -23,9 +23,11 @@ struct plan {
     struct listener *listener;
     bool added;
     enum change change;
-    bool tried;             /* its plugin is tried first */
-    struct listener *donor; /* gives its socket up to this one; NULL: none */
-    bool preparing;         /* its workers are not ready yet */
+    bool tried;              /* its plugin is tried first */
+    struct check_item *item; /* what is found out first */
+    struct listener *donor;  /* gives its socket up to this one; NULL: none */
+    bool taken_back;         /* its socket was being given up; nobody new gets into the queue yet */
+    bool preparing;          /* its workers are not ready yet */
 };
 
 /* How far the reload is. */
@@ -44,13 +46,15 @@ struct reload {
     struct plan *plans;
     size_t count;
     struct check *check;
-    const struct settings **tried;
+    struct check_item *items; /* one for each plan */
 };
 
 /* Decides what becomes of each listener of the new configuration. 0 or -ENOMEM. */
 int reload_make_plans(struct reload *reload);
 /* The listener's; NULL: it is not in the new configuration. */
 const struct plan *reload_find_plan(const struct reload *reload, const struct listener *listener);
+/* Whether it must bind an address of which only the name is known. */
+bool reload_needs_lookup(const struct plan *plan);
 /*
  * The socket of the new generation. 1: *ret is a new one, the caller's; 0: the
  * present one stays; -EINVAL: a mistake was added.

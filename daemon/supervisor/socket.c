@@ -28,10 +28,8 @@
 
 /* A socket address and how it was asked for. */
 struct target {
-    struct sockaddr_storage address;
-    socklen_t size;
+    struct resolved to;
     int type;
-    bool any; /* "*": without IPv6, IPv4 will do */
 };
 
 static bool
@@ -46,6 +44,8 @@ remedy_for(const struct settings *settings, int error)
 {
     const struct address *address = &settings->address;
 
+    if (error == -EMFILE)
+        return "raise LimitNOFILE= of the daemon's unit, or ulimit -n";
     if (address_is_unix(address)) {
         if (error == -EACCES)
             return "the daemon's user may not make files in that folder";
@@ -136,7 +136,7 @@ set_worker_options(int fd, const struct settings *settings, const struct sockadd
 static int
 set_options(int fd, const struct settings *settings, const struct target *target)
 {
-    int family = target->address.ss_family;
+    int family = target->to.address.ss_family;
     bool stream = target->type == SOCK_STREAM;
     const struct socket_option options[] = {
         /* On UDP it would let another process of this user take the port over. */
@@ -150,7 +150,7 @@ set_options(int fd, const struct settings *settings, const struct target *target
         return -errno;
     if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
         return r;
-    return set_worker_options(fd, settings, &target->address, stream);
+    return set_worker_options(fd, settings, &target->to.address, stream);
 }
 
 /* The kernel cuts what is above net.core.somaxconn. */
@@ -188,7 +188,7 @@ bind_and_listen(int fd, const struct settings *settings, const struct target *ta
 {
     if (names_path(&settings->address))
         return bind_path(fd, settings, target->type, ret_path, ret_remedy);
-    if (bind(fd, (const struct sockaddr *)&target->address, target->size) < 0)
+    if (bind(fd, (const struct sockaddr *)&target->to.address, target->to.size) < 0)
         return -errno;
     if (target->type == SOCK_STREAM && listen(fd, backlog_of(settings)) < 0)
         return -errno;
@@ -219,7 +219,7 @@ open_target(const struct settings *settings, const struct target *target,
     int r;
 
     *ret_remedy = NULL;
-    fd = socket(target->address.ss_family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = socket(target->to.address.ss_family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     if ((r = set_options(fd, settings, target)) < 0)
@@ -238,20 +238,19 @@ open_target(const struct settings *settings, const struct target *target,
 
 /* Turns [::] into 0.0.0.0, same port. */
 static void
-without_ipv6(struct target *target)
+without_ipv6(struct resolved *to)
 {
-    in_port_t port = ((const struct sockaddr_in6 *)&target->address)->sin6_port;
+    in_port_t port = ((const struct sockaddr_in6 *)&to->address)->sin6_port;
 
-    memset(&target->address, 0, sizeof(target->address));
-    *(struct sockaddr_in *)&target->address =
+    *to = (struct resolved){.size = sizeof(struct sockaddr_in), .any = true};
+    *(struct sockaddr_in *)&to->address =
         (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
-    target->size = sizeof(struct sockaddr_in);
 }
 
 static bool
-lacks_ipv6(const struct target *target, int error)
+lacks_ipv6(const struct resolved *to, int error)
 {
-    return target->any && target->address.ss_family == AF_INET6 &&
+    return to->any && to->address.ss_family == AF_INET6 &&
            (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
 }
 
@@ -333,11 +332,12 @@ make_ready(const struct settings *settings, const struct adopted *adopted,
 
 /* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
 static int
-take_passed(const struct settings *settings, struct listening_socket *ret)
+take_passed(const struct settings *settings, const struct resolved *found,
+            struct listening_socket *ret)
 {
     struct listening_socket made = LISTENING_SOCKET_NONE;
     struct adopted adopted;
-    int r = adopt_claim(settings, &adopted);
+    int r = adopt_claim(settings, found, &adopted);
 
     if (r <= 0)
         return r;
@@ -373,8 +373,24 @@ not_passed(const struct settings *settings, char **ret_problem)
 
 /* ---- what others use ---------------------------------------------------------- */
 
+/* Asks nobody: a name without its address is an error. */
 static int
-open_resolved(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
+resolve(const struct settings *settings, const struct resolved *found, struct resolved *ret,
+        char **ret_why)
+{
+    if (!address_is_name(&settings->address))
+        return address_resolve(&settings->address, ret, ret_why);
+    if (found == NULL) {
+        *ret_why = strdup("its name was not looked up in time; try again");
+        return -EAGAIN;
+    }
+    *ret = *found;
+    return 0;
+}
+
+static int
+open_resolved(const struct settings *settings, const struct resolved *found,
+              struct listening_socket *ret, char **ret_problem)
 {
     _cleanup_free_ char *why = NULL;
     struct target target = {0};
@@ -382,32 +398,50 @@ open_resolved(const struct settings *settings, struct listening_socket *ret, cha
     int r;
 
     target.type = address_is_stream(&settings->address) ? SOCK_STREAM : SOCK_DGRAM;
-    r = address_resolve(&settings->address, &target.address, &target.size, &target.any, &why);
-    if (r < 0)
+    if ((r = resolve(settings, found, &target.to, &why)) < 0)
         return problem(settings, r, why, NULL, ret_problem);
 
     r = open_target(settings, &target, ret, &remedy);
-    if (lacks_ipv6(&target, r)) {
-        without_ipv6(&target);
+    if (lacks_ipv6(&target.to, r)) {
+        without_ipv6(&target.to);
         r = open_target(settings, &target, ret, &remedy);
     }
     return r < 0 ? problem(settings, r, NULL, remedy, ret_problem) : 0;
 }
 
 int
-socket_open(const struct settings *settings, struct listening_socket *ret, char **ret_problem)
+socket_open(const struct settings *settings, const struct resolved *found,
+            struct listening_socket *ret, char **ret_problem)
 {
     *ret_problem = NULL;
-    int r = take_passed(settings, ret);
+    int r = take_passed(settings, found, ret);
 
     if (r != 0)
         return r < 0 ? problem(settings, r, NULL, NULL, ret_problem) : 0;
     if (settings->address.scheme == ADDRESS_SYSTEMD)
         return not_passed(settings, ret_problem);
-    if ((r = open_resolved(settings, ret, ret_problem)) < 0)
+    if ((r = open_resolved(settings, found, ret, ret_problem)) < 0)
         return r;
     store(settings, ret);
     return 0;
+}
+
+const char *
+socket_wanted_address(const struct settings *settings, const struct resolved *found, char *buffer)
+{
+    _cleanup_free_ char *why = NULL;
+    struct resolved to;
+
+    if (settings->address.host == NULL || resolve(settings, found, &to, &why) < 0)
+        return NULL;
+    return address_format((const struct sockaddr *)&to.address, to.size,
+                          address_is_stream(&settings->address), buffer);
+}
+
+bool
+socket_needs_lookup(const struct settings *settings)
+{
+    return address_is_name(&settings->address) && !adopt_has(settings);
 }
 
 void

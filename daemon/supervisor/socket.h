@@ -39,13 +39,20 @@ bool socket_shares_address(const struct settings *settings);
 
 /*
  * Opens, binds and listens as the settings say, or takes the socket that was
- * passed to this process for them (adopt.h). Looks the host name up, which
- * may block. Returns 0 and fills *ret (socket_close() ends it), or a negative
- * errno and *ret_problem, a sentence for the caller to free (NULL without
- * memory): "cannot listen on tcp://x:7: Permission denied; ...". Nothing is
- * left behind then.
+ * passed to this process for them (adopt.h). found: the address behind its
+ * name (lookup.h), if socket_needs_lookup(); else not looked at. Returns 0 and
+ * fills *ret (socket_close() ends it), or a negative errno and *ret_problem, a
+ * sentence for the caller to free (NULL without memory): "cannot listen on
+ * tcp://x:7: Permission denied; ...". Nothing is left behind then.
  */
-int socket_open(const struct settings *settings, struct listening_socket *ret, char **ret_problem);
+int socket_open(const struct settings *settings, const struct resolved *found,
+                struct listening_socket *ret, char **ret_problem);
+/* The Internet address that socket_open() binds, as in struct listening_socket. buffer of at least
+ * ADDRESS_TEXT_SIZE; returns it, or NULL. */
+const char *socket_wanted_address(const struct settings *settings, const struct resolved *found,
+                                  char *buffer);
+/* Whether its address is a name, and no socket was passed for it. */
+bool socket_needs_lookup(const struct settings *settings);
 
 /*
  * Closes it and removes the Unix path, if that is still the one we made; what

@@ -109,6 +109,24 @@ socket_hand_over(struct listening_socket *socket, struct listening_socket *heir)
     socket->shared = true;
 }
 
+int
+socket_take_back(struct listening_socket *socket, struct listening_socket *ret)
+{
+    int r = socket_share(socket, ret);
+
+    if (r < 0)
+        return r;
+    socket_hand_over(socket, ret);
+    ret->shared = false;
+    return 0;
+}
+
+void
+socket_thaw(struct listening_socket *socket)
+{
+    (void)setsockopt(socket->fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
+}
+
 /* ---- its end ------------------------------------------------------------------------------- */
 
 /* Systemd holds what it passed; what is stored when the daemon ends is for its next process. */

@@ -32,6 +32,13 @@ int socket_share(const struct listening_socket *socket, struct listening_socket 
 void socket_hand_over(struct listening_socket *socket, struct listening_socket *heir);
 
 /*
+ * Both at once, from somebody who only answers the queue any more. The heir
+ * lets nobody new in until socket_thaw(). 0 or a negative errno.
+ */
+int socket_take_back(struct listening_socket *socket, struct listening_socket *ret);
+void socket_thaw(struct listening_socket *socket);
+
+/*
  * Lets nobody else into its queue, so that it can be emptied: the Unix path
  * goes, or new TCP connections are not answered. Only of a stream that nobody
  * else goes on with; false: it is as it was.

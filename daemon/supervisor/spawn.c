@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -128,6 +129,27 @@ slots_needed(const struct settings *settings)
     return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
 }
 
+const char *
+spawn_reason(int error, char *buffer)
+{
+    const char *remedy = "";
+    struct rlimit files = {0};
+
+    if (error == -EMFILE && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        (void)snprintf(buffer, SPAWN_REASON_SIZE,
+                       "Too many open files; only %lu are allowed: raise LimitNOFILE= of the unit, "
+                       "or ulimit -n",
+                       (unsigned long)files.rlim_cur);
+        return buffer;
+    }
+    if (error == -EAGAIN)
+        remedy = "; too many processes? see TasksMax= of the unit, and ulimit -u";
+    else if (error == -ENOENT && access("/proc/self/exe", F_OK) < 0)
+        remedy = "; there is no /proc, which the daemon needs: mount -t proc proc /proc";
+    (void)snprintf(buffer, SPAWN_REASON_SIZE, "%s%s", strerror(-error), remedy);
+    return buffer;
+}
+
 /* ---- in the child, between fork and exec --------------------------------- */
 
 static void
@@ -183,7 +205,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
               char *const *environment)
 {
     int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
-    char text[128];
+    char text[256], reason[SPAWN_REASON_SIZE];
 
     default_signals();
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
@@ -196,7 +218,8 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
         (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);
         r = -errno;
     }
-    (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s", strerror(-r));
+    (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
+                   spawn_reason(r, reason));
     (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text, -1);
     _exit(EXIT_NOT_EXECUTED);
 }

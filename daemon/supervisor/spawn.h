@@ -35,6 +35,13 @@ struct spawned {
 int spawn_use_program(const char *path);
 
 /*
+ * What stands behind an error of starting something, and the remedy where
+ * there is one. buffer of at least SPAWN_REASON_SIZE; returns it.
+ */
+#define SPAWN_REASON_SIZE 160
+const char *spawn_reason(int error, char *buffer);
+
+/*
  * Starts a worker for the listener. socket_fd is its listening socket, -1
  * for a check; address the socket's real one. Returns 0 and fills *ret, all
  * of which is the caller's, or a negative errno. That the program could not

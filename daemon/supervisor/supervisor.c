@@ -108,6 +108,8 @@ conclude_start(struct supervisor *supervisor)
     } else if (supervisor->options.strict && any_failed(supervisor)) {
         stop_because(supervisor, -ECANCELED, "a listener cannot start: not starting");
     } else {
+        if (!any_failed(supervisor))
+            adopt_discard(NULL); /* nobody will need the others any more */
         supervisor->ready = true;
         notify_ready();
     }
@@ -365,6 +367,9 @@ import_listeners(struct supervisor *supervisor, const struct upgrade_state *stat
 {
     size_t workers = 0;
 
+    supervisor->log_level = state->log_level;
+    if (state->log_level != 0)
+        log_set_level((int)state->log_level - 1); /* its workers have it */
     supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
     if (supervisor->listeners == NULL)
         return -ENOMEM;
@@ -492,6 +497,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
 {
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
+    char reason[SPAWN_REASON_SIZE];
     int r = supervisor_log_open(config);
 
     if (r < 0)
@@ -513,7 +519,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
     upgrade_state_done(&inherited);
     if (r < 0)
-        log_error("cannot go on: %s", strerror(-r));
+        log_error("cannot go on: %s", spawn_reason(r, reason));
     else if (supervisor.result == 0)
         log_notice("stopped");
     release(&supervisor);

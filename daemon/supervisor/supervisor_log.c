@@ -120,10 +120,20 @@ change_target(struct supervisor *supervisor, const struct config *config)
 }
 
 void
+supervisor_log_change_level(struct supervisor *supervisor, int level)
+{
+    log_set_level(level);
+    supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
+}
+
+/* A level that an operator has set holds until the configuration's is another. */
+void
 supervisor_log_change(struct supervisor *supervisor, const struct config *config)
 {
     if (!same_target(supervisor->config, config))
         change_target(supervisor, config);
-    if (supervisor->config->log.level != config->log.level)
-        (void)supervisor_set_log_level(supervisor, config->log.level);
+    if (supervisor->config->log.level == config->log.level)
+        return;
+    supervisor->log_level = 0;
+    supervisor_log_change_level(supervisor, config->log.level);
 }

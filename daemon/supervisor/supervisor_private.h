@@ -42,6 +42,7 @@ struct supervisor {
     bool upgrade_again;      /* SIGUSR2 did */
     struct order *orders;    /* about single listeners, that are not done */
 
+    unsigned log_level; /* set by an operator: that plus one; 0: the configuration's */
     bool ready, stopping, cutting;
     int result;
 };
@@ -80,6 +81,8 @@ void supervisor_log_reopen(struct supervisor *supervisor, const char *signal);
 /* Whether the log can change from the present one to that of config; else a mistake is added. */
 void supervisor_log_check(const struct supervisor *supervisor, const struct config *config,
                           struct errors *errors);
+/* For the daemon and every worker. */
+void supervisor_log_change_level(struct supervisor *supervisor, int level);
 /* Changes it. What only new workers can follow is the caller's. */
 void supervisor_log_change(struct supervisor *supervisor, const struct config *config);
 /* An order for every worker. */

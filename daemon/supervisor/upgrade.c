@@ -156,6 +156,8 @@ hand_over(struct upgrade *upgrade)
         fail(upgrade, -EBUSY, "a reload or a restart is under way");
         return;
     }
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_put_off(supervisor->listeners[i]); /* its child would be nobody's */
     int r = upgrade_execute(supervisor);
     char why[256];
     (void)snprintf(why, sizeof(why), "cannot execute %s: %s", upgrade_program(), strerror(-r));

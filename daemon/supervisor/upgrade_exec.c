@@ -72,11 +72,12 @@ upgrade_arguments(void)
 /* ---- the state -------------------------------------------------------------------------- */
 
 static int
-export_listeners(struct supervisor *supervisor, struct upgrade_state *ret)
+export_state(struct supervisor *supervisor, struct upgrade_state *ret)
 {
     size_t count = supervisor->count + supervisor->removed_count;
     int r = 0;
 
+    ret->log_level = supervisor->log_level;
     ret->listeners = calloc(count + 1, sizeof(*ret->listeners));
     if (ret->listeners == NULL)
         return -ENOMEM;
@@ -126,7 +127,7 @@ int
 upgrade_describe(struct supervisor *supervisor)
 {
     struct upgrade_state state = {0};
-    int r = export_listeners(supervisor, &state);
+    int r = export_state(supervisor, &state);
 
     if (r == 0)
         r = state_to_fd(&state);
@@ -244,7 +245,7 @@ close_worker(struct upgrade_worker *worker, void *userdata)
 static int
 prepare(struct supervisor *supervisor, struct hand_over *hand_over)
 {
-    int r = export_listeners(supervisor, &hand_over->state);
+    int r = export_state(supervisor, &hand_over->state);
 
     if (r < 0) {
         upgrade_state_done(&hand_over->state); /* its descriptors are not copies yet */

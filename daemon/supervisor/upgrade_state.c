@@ -6,6 +6,7 @@
  * text says which; the sizes of what workers share with the supervisor are
  * part of it, as the next process will read that, too. Behind it stand
  * numbers of eight bytes, and pieces of bytes with their size before them.
+ * What later programs have added stands at the end, and may be missing.
  *
  * Runs in:  the supervisor, at an upgrade.
  * Owns:     nothing beyond a call.
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 
 #define HEADER_SIZE 128
 #define ROOM_FIRST  4096
@@ -128,6 +130,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
     put_number(&writer, state->listener_count);
     for (size_t i = 0; i < state->listener_count; i++)
         put_listener(&writer, &state->listeners[i]);
+    if (state->log_level != 0)
+        put_number(&writer, state->log_level);
     if (writer.error != 0) {
         free(writer.bytes);
         return writer.error;
@@ -260,6 +264,11 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
     state.listeners = get_array(&reader, sizeof(*state.listeners), &state.listener_count);
     for (size_t i = 0; i < state.listener_count && reader.error == 0; i++)
         get_listener(&reader, &state.listeners[i]);
+    if (reader.left > 0) {
+        state.log_level = (unsigned)get_number(&reader, LOG_DEBUG + 1);
+        if (state.log_level == 0)
+            reader.error = reader.error != 0 ? reader.error : -EBADMSG;
+    }
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

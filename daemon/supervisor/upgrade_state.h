@@ -17,7 +17,8 @@
 #include "common/counters.h"
 #include "common/settings.h"
 
-/* Raised whenever the meaning of anything below changes. */
+/* Raised whenever the meaning of anything below changes. What is only added goes to the end, is
+ * written only if it says something, and may be missing. */
 #define UPGRADE_VERSION 1
 
 struct upgrade_worker {
@@ -52,6 +53,8 @@ struct upgrade_listener {
 struct upgrade_state {
     struct upgrade_listener *listeners;
     size_t listener_count;
+    unsigned
+        log_level; /* set while it ran: that plus one; 0: it is the configuration's. Optional */
 };
 
 /* To bytes, which are the caller's to free. 0 or a negative errno. */

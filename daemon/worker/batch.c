@@ -56,14 +56,13 @@ replies(const struct ss_server *server)
     return batch.data + BATCH * stride(server);
 }
 
-static int
-receive(struct ss_server *server)
+/* What the last batch has changed is set right. */
+static void
+prepare(const struct ss_server *server, unsigned count)
 {
     size_t size = (size_t)server->settings.max_packet_size;
 
-    if (batch.data == NULL && (batch.data = malloc(BATCH * stride(server) + REPLIES_MAX)) == NULL)
-        return -ENOMEM;
-    for (unsigned i = 0; i < BATCH; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct envelope *envelope = &batch.received[i];
         envelope->part =
             (struct iovec){.iov_base = batch.data + i * stride(server), .iov_len = size};
@@ -76,6 +75,16 @@ receive(struct ss_server *server)
             .msg_controllen = sizeof(envelope->control),
         };
     }
+}
+
+static int
+receive(struct ss_server *server)
+{
+    bool first = batch.data == NULL;
+
+    if (first && (batch.data = malloc(BATCH * stride(server) + REPLIES_MAX)) == NULL)
+        return -ENOMEM;
+    prepare(server, first ? BATCH : batch.count);
     int flags = server->mixin->blocking ? MSG_WAITFORONE : MSG_DONTWAIT;
     int got = recvmmsg(server->socket, batch.in, server->once ? 1 : BATCH, flags | MSG_CMSG_CLOEXEC,
                        NULL);

@@ -27,7 +27,10 @@
 
 #define DATAGRAM_MAX 65535u
 #define SHELF_SIZE   32
-#define LARGE_READ   4096
+
+/* A read of so many bytes needs no buffer; the smaller one only while there may be more to come. */
+#define LARGE_READ  4096
+#define MEDIUM_READ 1024
 
 /* ---- buffers that no coroutine of this thread needs just now -------------- */
 
@@ -38,54 +41,84 @@ struct shelf {
     size_t capacity;
 };
 
-static _Thread_local struct {
+/* Allocated, as most threads have none: each pays for all thread-local variables with its stack. */
+static _Thread_local struct shelves {
     struct shelf inputs, outputs;
-} pool;
+} * pool;
 
 static char *
-pool_take(struct shelf *shelf, size_t capacity)
+shelf_take(struct shelf *shelf, size_t capacity)
 {
     if (shelf->count == 0 || shelf->capacity != capacity)
         return NULL;
     return shelf->buffers[--shelf->count];
 }
 
+/* shelf: NULL if the thread keeps none. */
 static void
-pool_give(struct shelf *shelf, char *buffer, size_t capacity, size_t usual)
+give_away(struct ss_server *server, struct shelf *shelf, char *buffer, size_t capacity,
+          size_t usual)
 {
-    if (capacity != usual || shelf->count == SHELF_SIZE) {
+    if (shelf == NULL || capacity != usual || shelf->count == SHELF_SIZE) {
         free(buffer);
+        counter_set(server->freed, true);
         return;
     }
     shelf->capacity = capacity;
     shelf->buffers[shelf->count++] = buffer;
 }
 
+static void
+shelf_clear(struct shelf *shelf)
+{
+    while (shelf->count > 0)
+        free(shelf->buffers[--shelf->count]);
+}
+
 void
 buffers_release(struct ss_request *request)
 {
-    const struct settings *settings = &request->server->settings;
+    struct ss_server *server = request->server;
+    const struct settings *settings = &server->settings;
     struct input *input = &request->input;
     struct output *output = &request->output;
 
+    if (pool == NULL && !server->mixin->blocking)
+        pool = calloc(1, sizeof(*pool));
     if (input->data != NULL && input->start == input->end && !input->patched) {
-        pool_give(&pool.inputs, input->data, input->capacity, (size_t)settings->read_buffer);
+        give_away(server, pool != NULL ? &pool->inputs : NULL, input->data, input->capacity,
+                  (size_t)settings->read_buffer);
         *input = (struct input){0};
     }
-    if (output->data != NULL && output->used == 0) {
-        pool_give(&pool.outputs, output->data, output->capacity, (size_t)settings->write_buffer);
-        output->data = NULL;
-        output->capacity = 0;
+    if (output->data != output->lent && output->used == 0) {
+        give_away(server, pool != NULL ? &pool->outputs : NULL, output->data, output->capacity,
+                  (size_t)settings->write_buffer);
+        output_lend(output, output->lent, output->lent_size);
     }
+}
+
+void
+buffers_shrink(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+    struct input *input = &request->input;
+
+    if (!server->transport->stream || input->capacity <= (size_t)server->settings.read_buffer)
+        return;
+    free(input->data);
+    *input = (struct input){0};
+    counter_set(server->freed, true);
 }
 
 void
 buffers_done_thread(void)
 {
-    while (pool.inputs.count > 0)
-        free(pool.inputs.buffers[--pool.inputs.count]);
-    while (pool.outputs.count > 0)
-        free(pool.outputs.buffers[--pool.outputs.count]);
+    if (pool == NULL)
+        return;
+    shelf_clear(&pool->inputs);
+    shelf_clear(&pool->outputs);
+    free(pool);
+    pool = NULL;
 }
 
 /* ---- input -------------------------------------------------------------- */
@@ -104,7 +137,8 @@ input_reserve(struct input *input, size_t capacity)
 {
     if (input->capacity >= capacity)
         return 0;
-    if (input->data == NULL && (input->data = pool_take(&pool.inputs, capacity)) != NULL) {
+    if (input->data == NULL && pool != NULL &&
+        (input->data = shelf_take(&pool->inputs, capacity)) != NULL) {
         input->capacity = capacity;
         return 0;
     }
@@ -116,10 +150,20 @@ input_reserve(struct input *input, size_t capacity)
     return 0;
 }
 
+/* What is left of read_timeout (0: no limit) when a receive has returned -EAGAIN. */
+static double
+time_left(const struct ss_server *server)
+{
+    double limit = server->settings.read_timeout;
+
+    return limit > 0 && server->mixin->blocking ? limit - RECEIVE_PATIENCE : limit;
+}
+
 /*
- * Sends what the client may be waiting for. Where a wait would not happen in
- * the receive itself, waits until there is something, and holds no empty
- * buffer meanwhile: most connections idle most of the time.
+ * Sends what the client may be waiting for. Where a wait does not happen in
+ * the receive itself, or has been a long one there, waits until there is
+ * something, and holds no empty buffer meanwhile: most connections idle most
+ * of the time.
  */
 static int
 await_input(struct ss_request *request)
@@ -129,11 +173,11 @@ await_input(struct ss_request *request)
         if (error < 0)
             return error;
     }
-    if (!request->drained || request->server->mixin->blocking)
+    if (!request->drained)
         return 0;
     buffers_release(request);
     counter_set(request->slot->stage, STAGE_READING);
-    int error = wait_io(request, request->fd, POLLIN, request->server->settings.read_timeout);
+    int error = wait_io(request, request->fd, POLLIN, time_left(request->server));
     counter_set(request->slot->stage, STAGE_HANDLING);
     request->drained = false;
     return error;
@@ -150,7 +194,8 @@ receive(struct ss_request *request, void *buffer, size_t size)
     counter_set(request->slot->stage, STAGE_HANDLING);
     if (got > 0) {
         request->bytes_in += (uint64_t)got;
-        request->drained = (size_t)got < size;
+        request->filled = (size_t)got == size;
+        request->drained = !request->filled && !request->server->mixin->blocking;
     } else if (got == 0)
         request->ended = true;
     else if (got == -EAGAIN)
@@ -213,6 +258,17 @@ take(struct input *input, void *buffer, size_t size)
     return taken;
 }
 
+/*
+ * Into the caller's memory if that is large: no copy, and no page of ours is touched. If it is
+ * not, a client that sends more than it holds would cost more calls than with a buffer.
+ */
+static bool
+needs_no_buffer(const struct ss_request *request, size_t size)
+{
+    return size >= LARGE_READ || (size >= MEDIUM_READ && !request->filled) ||
+           size >= request->server->settings.read_buffer;
+}
+
 ssize_t
 ss_read(struct ss_request *request, void *buffer, size_t size)
 {
@@ -224,8 +280,7 @@ ss_read(struct ss_request *request, void *buffer, size_t size)
         return 0;
     input_restore(input);
     if (input->start == input->end) {
-        /* Into the caller's memory if that is large: no copy, and no page of ours touched. */
-        if (size >= LARGE_READ || size >= request->server->settings.read_buffer)
+        if (needs_no_buffer(request, size))
             return receive_directly(request, buffer, size);
         ssize_t got = fill(request);
         if (got <= 0)
@@ -337,18 +392,37 @@ output_reset(struct output *output)
     output->error = 0;
 }
 
+void
+output_lend(struct output *output, char *memory, size_t size)
+{
+    output->data = output->lent = memory;
+    output->capacity = output->lent_size = size;
+}
+
+void
+output_free(struct output *output)
+{
+    if (output->data != output->lent)
+        free(output->data);
+    output_lend(output, output->lent, output->lent_size);
+}
+
 int
 output_reserve(struct output *output, size_t capacity)
 {
     if (output->capacity >= capacity)
         return 0;
-    if (output->data == NULL && (output->data = pool_take(&pool.outputs, capacity)) != NULL) {
+    if (output->data == NULL && pool != NULL &&
+        (output->data = shelf_take(&pool->outputs, capacity)) != NULL) {
         output->capacity = capacity;
         return 0;
     }
-    char *data = realloc(output->data, capacity);
+    bool lent = output->data == output->lent;
+    char *data = realloc(lent ? NULL : output->data, capacity);
     if (data == NULL)
         return -ENOMEM;
+    if (lent && output->used > 0)
+        memcpy(data, output->lent, output->used);
     output->data = data;
     output->capacity = capacity;
     return 0;

@@ -2,7 +2,8 @@
 /*
  * buffers.h - a request's input and output buffers
  *
- * Memory is taken at the first use and kept for the context's next request.
+ * Memory is taken at the first use, given back when the client is silent for
+ * long, and otherwise kept for the context's next request.
  */
 #ifndef SOCKSERVERD_WORKER_BUFFERS_H
 #define SOCKSERVERD_WORKER_BUFFERS_H
@@ -26,7 +27,9 @@ struct output {
     char *data;
     size_t capacity;
     size_t used;
-    int error; /* negative: everything fails with it from now on */
+    int error;  /* negative: everything fails with it from now on */
+    char *lent; /* the context's own memory, used while it is enough; or NULL */
+    size_t lent_size;
 };
 
 /* Makes room for so many bytes (and a NUL) from the buffer's start. 0 or -ENOMEM. */
@@ -36,20 +39,27 @@ void input_restore(struct input *input);
 
 /*
  * Lets go of those that are empty. What they held before is lost, a line or
- * packet read last included. For contexts that share a thread, which keeps a
- * few for them; buffers_done_thread() frees those at its end.
+ * packet read last included. Where contexts share a thread, it keeps a few for
+ * them; buffers_done_thread() frees those at its end.
  */
 void buffers_release(struct ss_request *request);
 void buffers_done_thread(void);
+
+/* Between two requests: of what a long line made larger than usual. */
+void buffers_shrink(struct ss_request *request);
 
 /* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
 int output_flush(struct ss_request *request);
 /* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.
  */
 int output_fail(struct ss_request *request, int error);
+/* Memory that is there for as long as the context. Before the first use. */
+void output_lend(struct output *output, char *memory, size_t size);
 /* Makes room for so many bytes. 0 or -ENOMEM. */
 int output_reserve(struct output *output, size_t capacity);
 /* Forgets what was gathered and any error. */
 void output_reset(struct output *output);
+/* Frees its memory, but for what is lent. */
+void output_free(struct output *output);
 
 #endif

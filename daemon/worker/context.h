@@ -10,11 +10,11 @@
 
 /* Where a suspended flow of control goes on. Of the thread's own stack: all zeroes at first. */
 struct context {
-    void *place; /* the saved stack pointer, or a ucontext_t on that stack */
-    const char
-        *stack; /* its lowest byte, for the checkers; NULL: the thread's own, not known yet */
+    /* for the checkers: its stack's lowest byte, NULL: the thread's own, not known yet */
+    const char *stack;
     size_t size;
     void *checker; /* what the address or thread sanitizer knows it by */
+    void *place;   /* the saved stack pointer, or a ucontext_t on that stack */
 };
 
 /*

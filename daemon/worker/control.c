@@ -92,10 +92,13 @@ drain(struct control *control, double seconds)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
     bool leave = server->settings.mixin == MIXIN_THREADING && server->settings.daemon_threads;
-    if (seconds <= 0 || leave)
+    if (seconds <= 0 || leave) {
         cut(control);
-    else
-        control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+        return;
+    }
+    /* One that has been emptying the queue until now gets no more time than it had. */
+    int64_t until = monotonic_now() + (int64_t)(seconds * 1e9);
+    control->drain_until = until < control->drain_until ? until : control->drain_until;
 }
 
 /*
@@ -130,14 +133,14 @@ empties(struct control *control)
     return false;
 }
 
-/* No context accepts any more: the supervisor may know. */
-static void
-tell_stopped(struct control *control)
+/* Says it once. False if the channel has no room now: it is for the next turn. */
+static bool
+tell(const struct control *control, enum message_type type, bool *told)
 {
-    if (control->stopped_told)
-        return;
-    control->stopped_told = true;
-    (void)channel_send(control->server->channel, MESSAGE_STOPPED, 0, NULL, -1);
+    int r = *told ? 0 : channel_send(control->server->channel, type, 0, NULL, -1);
+
+    *told = r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
+    return *told;
 }
 
 /* ---- the channel -------------------------------------------------------------- */
@@ -223,14 +226,9 @@ read_signals(struct control *control)
 static void
 read_wakeup(struct control *control)
 {
-    struct ss_server *server = control->server;
     uint64_t count;
 
-    (void)!read(server->wakeup, &count, sizeof(count));
-    if (counter_get(server->counters->stop_asked) != 0 && !control->stop_told) {
-        control->stop_told = true;
-        (void)channel_send(server->channel, MESSAGE_STOP, 0, NULL, -1);
-    }
+    (void)!read(control->server->wakeup, &count, sizeof(count));
 }
 
 /* ---- time ------------------------------------------------------------------------ */
@@ -256,9 +254,10 @@ start_times(struct control *control)
 static int64_t
 last_activity(const struct ss_server *server)
 {
+    uint32_t used = counters_used(server->counters, server->slot_count);
     int64_t last = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         int64_t ended = counter_get(slot->ended);
         if (counter_get(slot->state) == SLOT_BUSY)
@@ -291,9 +290,10 @@ scan_overtime(struct control *control, int64_t now)
 {
     const struct ss_server *server = control->server;
     int64_t limit = (int64_t)(server->settings.request_timeout * 1e9) + OVERTIME_GRACE;
+    uint32_t used = counters_used(server->counters, server->slot_count);
 
     control->next_scan = now + SCAN_INTERVAL;
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         struct slot *slot = &server->counters->slots[i];
         if (atomic_load(&slot->state) != SLOT_BUSY)
             continue;
@@ -307,23 +307,33 @@ scan_overtime(struct control *control, int64_t now)
     }
 }
 
-/* Lets go what was idle all the while since the last look, but for the spares. */
-static void
-trim(struct control *control, int64_t now)
+/* How many more than the spares have waited ever since the last look. */
+static uint32_t
+find_surplus(const struct ss_server *server, int64_t now)
 {
-    struct ss_server *server = control->server;
+    uint32_t spare = server->settings.spare > 0 ? server->settings.spare : 1;
+    uint32_t used = counters_used(server->counters, server->slot_count);
     uint32_t idle = 0;
 
-    control->next_trim = now + TRIM_INTERVAL;
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         idle += counter_get(slot->state) == SLOT_IDLE &&
                 now - counter_get(slot->ended) >= TRIM_INTERVAL;
     }
-    uint32_t spare = server->settings.spare > 0 ? server->settings.spare : 1;
-    if (idle <= spare)
+    return idle > spare ? idle - spare : 0;
+}
+
+static void
+trim(struct control *control, int64_t now)
+{
+    struct ss_server *server = control->server;
+    const struct mixin *mixin = server->mixin;
+    uint32_t surplus = mixin->surplus != NULL ? mixin->surplus() : find_surplus(server, now);
+
+    control->next_trim = now + TRIM_INTERVAL;
+    if (surplus == 0)
         return;
-    counter_set(server->counters->retire, (int32_t)(idle - spare));
+    counter_set(server->counters->retire, (int32_t)surplus);
     (void)interrupt_contexts(server, 1u << SLOT_IDLE);
 }
 
@@ -360,10 +370,11 @@ static unsigned
 nudge_outdated(struct control *control)
 {
     const struct ss_server *server = control->server;
+    uint32_t used = counters_used(server->counters, server->slot_count);
     uint32_t log = counter_get(server->counters->log);
     unsigned count = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         uint32_t state = atomic_load(&slot->state); /* see child_is_outdated() */
         if ((state != SLOT_IDLE && state != SLOT_STARTING) || counter_get(slot->log) == log)
@@ -378,7 +389,7 @@ nudge_outdated(struct control *control)
 /*
  * Contexts that should leave a call are interrupted until they have: idle ones
  * in a drain (and under "none" for hooks that are due), busy ones when cut.
- * Returns whether there still were any.
+ * What is to be said about that is said. Returns whether some of it is left.
  */
 static bool
 nudge(struct control *control)
@@ -390,8 +401,10 @@ nudge(struct control *control)
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
-    if (phase >= PHASE_DRAINING && nudged == 0)
-        tell_stopped(control);
+    if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
+        nudged += !tell(control, MESSAGE_STOPPED, &control->stopped_told);
+    if (counter_get(server->counters->stop_asked) != 0)
+        nudged += !tell(control, MESSAGE_STOP, &control->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
     if (control->log_replaced)
@@ -402,9 +415,9 @@ nudge(struct control *control)
 static int64_t
 next_time(const struct control *control)
 {
-    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan};
-    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim,
+    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan,
                                control->next_retry};
+    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim};
     int64_t next = FOREVER;
 
     for (size_t i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)

@@ -15,7 +15,7 @@
 struct control {
     struct ss_server *server;
     int signals;          /* signalfd: SIGTERM, and SIGCHLD under forking; or -1 */
-    bool stop_told;       /* ss_server_stop() was passed on */
+    bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
     bool log_replaced;    /* children with the old log may be left */
     bool given_up;        /* requests were cut and did not end: leave without them */

@@ -19,6 +19,10 @@
 
 #include "worker/request.h"
 
+_Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place) == 64 &&
+                                       sizeof(struct coroutine) == 128),
+               "what a turn looks at is one line of the cache");
+
 /* ---- coroutines --------------------------------------------------------------------- */
 
 /* Back to the loop, for good or until it goes on. */
@@ -34,8 +38,8 @@ coroutine_resume(struct coroutine *coroutine)
     struct loop *loop = coroutine->loop;
 
     coroutine->state = COROUTINE_RUNNING;
-    atomic_store_explicit(&loop->current, coroutine, memory_order_release);
-    atomic_store_explicit(&loop->beat, ++loop->beats, memory_order_relaxed);
+    loop_goes_on(loop);
+    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
     context_switch(&loop->context, &coroutine->context);
     atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);
 }
@@ -167,10 +171,10 @@ loop_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *cor
 /* ---- waiting --------------------------------------------------------------------------- */
 
 static int
-wait_until(struct coroutine *coroutine, uint32_t wanted, int64_t until)
+wait_until(struct coroutine *coroutine, enum coroutine_state state, uint32_t wanted, int64_t until)
 {
+    coroutine->state = state;
     coroutine->wanted = wanted;
-    coroutine->state = COROUTINE_WAITING;
     timers_set(&coroutine->loop->timers, &coroutine->timer, until);
     suspend(coroutine);
     timer_clear(&coroutine->timer);
@@ -220,9 +224,8 @@ wait_foreign(struct coroutine *coroutine, int fd, uint32_t wanted, int64_t until
     if (result == -EPERM)
         result = (int)(wanted & (POLLIN | POLLOUT)); /* a plain file: always ready */
     if (failed == 0) {
-        coroutine->foreign = true;
-        result = wait_until(coroutine, wanted | POLLERR | POLLHUP, until);
-        coroutine->foreign = false;
+        result =
+            wait_until(coroutine, COROUTINE_WAITING_ELSEWHERE, wanted | POLLERR | POLLHUP, until);
         (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
     }
     if (duplicate >= 0)
@@ -233,7 +236,7 @@ wait_foreign(struct coroutine *coroutine, int fd, uint32_t wanted, int64_t until
 int
 coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t until)
 {
-    if (until != FOREVER && until <= monotonic_now()) {
+    if (timer_is_due(until)) {
         int result = look(fd, events);
         if (result != 0 || fd >= 0)
             return result;
@@ -241,7 +244,7 @@ coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t until)
         return 0;
     }
     if (fd < 0)
-        return wait_until(coroutine, 0, until);
+        return wait_until(coroutine, COROUTINE_WAITING, 0, until);
     return wait_foreign(coroutine, fd, (uint32_t)(unsigned short)events, until);
 }
 
@@ -268,7 +271,7 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
 {
     uint32_t wanted = (uint32_t)(unsigned short)events;
 
-    if (until != FOREVER && until <= monotonic_now())
+    if (timer_is_due(until))
         return look(fd, events);
     if (coroutine->watched != wanted || afresh) {
         int error = watch_connection(coroutine, fd, wanted);
@@ -278,7 +281,7 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
     wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
     uint32_t found = coroutine->pending & wanted;
     if (found == 0)
-        return wait_until(coroutine, wanted, until);
+        return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
     coroutine->pending &= EPOLLHUP | EPOLLRDHUP; /* these stay true */
     return (int)found;
 }

@@ -19,28 +19,32 @@
 #include "worker/timers.h"
 
 enum coroutine_state {
-    COROUTINE_FREE,    /* may be started */
-    COROUTINE_READY,   /* in the queue of those that can go on */
-    COROUTINE_RUNNING, /* the one */
-    COROUTINE_WAITING
+    COROUTINE_FREE,             /* may be started */
+    COROUTINE_READY,            /* in the queue of those that can go on */
+    COROUTINE_RUNNING,          /* the one */
+    COROUTINE_WAITING,          /* for its connection, or only for the time */
+    COROUTINE_WAITING_ELSEWHERE /* for another descriptor */
 };
 
-/* Lives at the top of its own stack; above it is the user's part, coroutine_extra(). */
+/*
+ * Lives at the top of its own stack; above it is the user's part,
+ * coroutine_extra(). Among many coroutines each one's memory is cold when its
+ * turn comes: what a turn looks at lies together, in the second line of the
+ * cache, and the user's part begins with the third.
+ */
 struct coroutine {
-    struct context context;
-    struct loop *loop;
-    struct coroutine *next; /* in the queue, or of the free ones */
-    enum coroutine_state state;
-    bool begun; /* its context has been started once, and waits for work if free */
-    uint32_t index;
     struct stack stack;
-    struct timer timer;
+    struct coroutine *next; /* in the queue, or of the free ones */
+    uint32_t sequence;      /* tells an event of a wait elsewhere from one of an earlier */
+    bool begun;             /* its context has been started once, and waits for work if free */
+    struct context context;
 
-    /* what it waits for */
-    uint32_t wanted;   /* events */
-    uint32_t sequence; /* tells an event of this wait from one of an earlier */
-    bool foreign;      /* on another descriptor than its connection */
-    int result;
+    struct loop *loop;
+    struct timer timer;
+    enum coroutine_state state;
+    uint32_t index;
+    uint32_t wanted; /* events that it waits for */
+    int result;      /* of the wait */
 
     /* its connection: registered once, edge-triggered, when it must first wait */
     uint32_t watched; /* events registered for; 0: not registered */
@@ -62,20 +66,21 @@ struct loop {
     struct coroutine *ready, **ready_end;
     struct timers timers;
 
-    /* for whoever looks on from another thread */
-    _Atomic uint64_t beat;               /* changes whenever a coroutine goes on; 0: asleep */
+    /* for signal handlers */
+    _Atomic int64_t since;               /* what runs now went on at this (rough) time; 0: asleep */
     _Atomic(struct coroutine *) current; /* the one that runs */
-    uint64_t beats;
 
     /* the user's */
     void (*serve)(struct coroutine *coroutine);   /* the work of a coroutine once started */
     void (*abandon)(struct coroutine *coroutine); /* instead of the rest of it: pthread_exit() */
     void (*on_event)(struct loop *loop, unsigned number); /* of loop_watch() */
-    void (*awake)(void); /* a turn has something to do; may be NULL */
+    void (*awake)(struct loop *loop);                     /* since has changed; may be NULL */
 };
 
 /* The callbacks are left to the caller. 0 or a negative errno. */
 int loop_init(struct loop *loop, uint32_t limit, size_t stack_size, size_t extra);
+/* What follows may run for a while: notes the time, at most once a tick of the rough clock. */
+void loop_goes_on(struct loop *loop);
 /* In its thread, before anything else there. */
 void loop_enter(struct loop *loop);
 /* No coroutine may be busy. */

@@ -249,13 +249,23 @@ wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
     return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
 }
 
+/* One without a source of its own goes by the cheaper call. */
+static ssize_t
+send_message(int socket, const struct msghdr *message, int flags)
+{
+    if (message->msg_controllen > 0)
+        return sendmsg(socket, message, flags);
+    return sendto(socket, message->msg_iov->iov_base, message->msg_iov->iov_len, flags,
+                  message->msg_name, message->msg_namelen);
+}
+
 static int
 send_reply(struct ss_request *request, bool from_known)
 {
     bool blocking = request->server->mixin->blocking;
-    int64_t until = blocking ? 0 : monotonic_after(request->server->settings.write_timeout);
+    int64_t until = 0; /* not known yet */
     int64_t pause = SHORTEST_PAUSE;
-    union ancillary control = {0};
+    union ancillary control;
     struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
         .msg_name = &request->reply_to,
@@ -265,6 +275,7 @@ send_reply(struct ss_request *request, bool from_known)
     };
 
     if (from_known) {
+        memset(&control, 0, sizeof(control));
         message.msg_control = &control;
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
@@ -273,9 +284,11 @@ send_reply(struct ss_request *request, bool from_known)
         return 0;
     for (;;) {
         int flags = MSG_NOSIGNAL | (blocking ? 0 : MSG_DONTWAIT);
-        if (sendmsg(request->server->socket, &message, flags) >= 0)
+        if (send_message(request->server->socket, &message, flags) >= 0)
             return 0;
         int error = -errno;
+        if (error == -EAGAIN && !blocking && until == 0)
+            until = monotonic_after(request->server->settings.write_timeout);
         if (error == -EAGAIN && !blocking)
             error = wait_for_room(request, until, &pause);
         if (error < 0 && error != -EINTR)

@@ -31,6 +31,13 @@ struct mixin {
      */
     int (*wait)(struct ss_request *request, int fd, short events, int64_t until);
 
+    /*
+     * How many contexts more than `spare` were idle all the time since the last
+     * call. NULL: the control loop sees it in their slots, as each of them waits
+     * for long.
+     */
+    uint32_t (*surplus)(void);
+
     /* Where contexts share a thread: after each receive or send that did not wait, lets the
      * others run now and then. Else NULL. */
     void (*pace)(struct ss_request *request);

@@ -43,16 +43,16 @@ enum { EVENT_SOCKET, EVENT_CONTROL };
 /* A loop and what it is for. Only its own thread touches it, but for what is marked. */
 struct engine {
     struct loop loop;
+    struct watched_loop watched;
     struct ss_server *server;
     struct control *control; /* the first one's; else NULL */
     int64_t control_next;
     bool control_due;
-    uint32_t number;     /* from 0 */
-    uint32_t first_slot; /* its coroutines have the slots from here on */
+    uint32_t number; /* from 0 */
     enum server_phase seen;
     bool listening;
     bool acceptable; /* the socket has something */
-    int64_t paused;  /* accepting goes on at this time; 0: it does */
+    int64_t paused;  /* accepting goes on at this time; FOREVER: it does */
     int64_t next_trim;
     uint32_t peak; /* of busy coroutines since the last trim */
     pthread_t thread;
@@ -61,9 +61,8 @@ struct engine {
 static struct {
     struct engine *engines;
     uint32_t count;
-    _Atomic uint32_t running;     /* loops that have not ended; any thread */
-    _Atomic int error;            /* of the first that could not serve on; any thread */
-    struct watched_loop *watched; /* the same loops */
+    _Atomic uint32_t running; /* loops that have not ended; any thread */
+    _Atomic int error;        /* of the first that could not serve on; any thread */
 } all;
 
 /* ---- the request in its coroutine ----------------------------------------------------- */
@@ -195,7 +194,7 @@ take(struct engine *engine)
     }
     struct ss_request *request = coroutine_extra(coroutine);
     if (request->server == NULL) {
-        uint32_t index = engine->first_slot + coroutine->index;
+        uint32_t index = coroutine->index * all.count + engine->number; /* no gaps between loops */
         request_init(request, engine->server, &engine->server->counters->slots[index], "coroutine",
                      (int)index + 1);
     }
@@ -258,16 +257,22 @@ on_event(struct loop *loop, unsigned number)
         engine->control_due = true;
 }
 
+static void
+on_awake(struct loop *loop)
+{
+    watchdog_awake(&((struct engine *)(void *)loop)->watched);
+}
+
 /* A worker that has had many requests at a time gives their memory back. */
 static void
-trim(struct engine *engine, int64_t now)
+trim(struct engine *engine)
 {
     struct loop *loop = &engine->loop;
     uint32_t before = loop->count;
 
     loop_trim(loop, engine->peak > TRIM_FLOOR ? engine->peak : TRIM_FLOOR, forget);
     engine->peak = loop->busy;
-    engine->next_trim = now + TRIM_INTERVAL;
+    engine->next_trim = monotonic_now() + TRIM_INTERVAL;
     if (before - loop->count > TRIM_FLOOR)
         (void)malloc_trim(0);
 }
@@ -278,7 +283,7 @@ has_leftovers(const struct engine *engine)
 {
     const struct ss_server *server = engine->server;
 
-    return server->pending > 0 && engine->paused == 0 && server_phase(server) != PHASE_CUT;
+    return server->pending > 0 && engine->paused == FOREVER && server_phase(server) != PHASE_CUT;
 }
 
 static int64_t
@@ -288,7 +293,7 @@ next_time(const struct engine *engine)
         return 0;
     int64_t next = engine->control != NULL ? engine->control_next : FOREVER;
 
-    if (engine->paused != 0 && engine->paused < next)
+    if (engine->paused < next)
         next = engine->paused;
     if (engine->loop.count > TRIM_FLOOR && engine->next_trim < next)
         next = engine->next_trim;
@@ -315,13 +320,10 @@ follow_phase(struct engine *engine)
 static void
 keep_time(struct engine *engine)
 {
-    if (engine->paused == 0 && engine->loop.count <= TRIM_FLOOR)
-        return;
-    int64_t now = monotonic_now();
-    if (engine->paused != 0 && now >= engine->paused)
-        engine->paused = 0;
-    if (engine->loop.count > TRIM_FLOOR && now >= engine->next_trim)
-        trim(engine, now);
+    if (timer_is_due(engine->paused))
+        engine->paused = FOREVER;
+    if (engine->loop.count > TRIM_FLOOR && timer_is_due(engine->next_trim))
+        trim(engine);
 }
 
 /* The control loop's part of a turn; before anything is accepted, for it may say not to. */
@@ -330,10 +332,7 @@ run_control(struct engine *engine)
 {
     struct ss_server *server = engine->server;
 
-    if (!engine->control_due && engine->control_next != FOREVER &&
-        monotonic_now() >= engine->control_next)
-        engine->control_due = true;
-    if (!engine->control_due)
+    if (!engine->control_due && !timer_is_due(engine->control_next))
         return;
     engine->control_due = false;
     if (!control_dispatch(engine->control)) {
@@ -358,7 +357,7 @@ turn(struct engine *engine)
     keep_time(engine);
     follow_phase(engine);
     bool room = engine->loop.busy < engine->loop.limit;
-    if (!engine->listening && room && engine->paused == 0 && engine->seen == PHASE_SERVING &&
+    if (!engine->listening && room && engine->paused == FOREVER && engine->seen == PHASE_SERVING &&
         atomic_load(&all.error) == 0 && !(server->once && counter_get(server->counters->requests)))
         listen_again(engine);
 }
@@ -376,7 +375,9 @@ start_watching(struct engine *engine)
 {
     loop_enter(&engine->loop);
     faults_watch_thread(&engine->loop);
-    atomic_store(&all.watched[engine->number].thread, gettid());
+    int error = watchdog_watch(&engine->watched, &engine->loop);
+    if (error < 0)
+        log_warning("cannot watch the event loop: %s", strerror(-error));
 }
 
 static void *
@@ -392,14 +393,14 @@ engine_main(void *argument)
         turn(engine);
     struct ss_server *server = engine->server;
     buffers_done_thread();
+    watchdog_unwatch(&engine->watched);
     faults_unwatch_thread();
     atomic_fetch_sub(&all.running, 1);
     server_wake(server);
     return NULL;
 }
 
-/* ---- the first loop, and the control loop in it
- * -------------------------------------------------- */
+/* ---- the first loop, and the control loop in it ----------------------------------------- */
 
 static int
 watch_control(struct engine *engine)
@@ -437,7 +438,6 @@ static int
 make_engines(struct ss_server *server, struct control *control)
 {
     uint32_t limit = server->once ? 1 : server->settings.max_connections;
-    uint32_t first = 0;
 
     if (limit > server->slot_count)
         limit = server->slot_count;
@@ -445,8 +445,7 @@ make_engines(struct ss_server *server, struct control *control)
     if (all.count == 0)
         return -EINVAL;
     all.engines = calloc(all.count, sizeof(*all.engines));
-    all.watched = calloc(all.count, sizeof(*all.watched));
-    if (all.engines == NULL || all.watched == NULL)
+    if (all.engines == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < all.count; i++) {
         struct engine *engine = &all.engines[i];
@@ -459,16 +458,13 @@ make_engines(struct ss_server *server, struct control *control)
         engine->loop.serve = serve;
         engine->loop.abandon = abandon;
         engine->loop.on_event = on_event;
-        engine->loop.awake = watchdog_wake;
-        all.watched[i].loop = &engine->loop;
+        engine->loop.awake = on_awake;
         engine->server = server;
         engine->control = i == 0 ? control : NULL;
-        engine->control_next = FOREVER;
+        engine->control_next = engine->paused = FOREVER;
         engine->number = i;
-        engine->first_slot = first;
         engine->seen = PHASE_SERVING;
         listen_again(engine);
-        first += share;
     }
     return 0;
 }
@@ -481,9 +477,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
     if (error < 0)
         return error;
     faults_install(server);
-    error = watchdog_start(server, all.watched, all.count);
-    if (error < 0)
-        log_warning("cannot watch the event loops: %s", strerror(-error));
+    watchdog_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
         error = -pthread_create(&all.engines[i].thread, NULL, engine_main, &all.engines[i]);
@@ -491,7 +485,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
             return error;
     }
     error = lead(&all.engines[0]);
-    watchdog_stop();
+    watchdog_unwatch(&all.engines[0].watched);
     for (uint32_t i = 0; i < all.count; i++) {
         if (i > 0)
             (void)pthread_join(all.engines[i].thread, NULL);
@@ -500,7 +494,6 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
     }
     buffers_done_thread();
     free(all.engines);
-    free(all.watched);
     return error;
 }
 

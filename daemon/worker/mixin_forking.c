@@ -222,6 +222,7 @@ fork_child(struct zygote *zygote, bool taken)
     while (zygote->children[place] != 0)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
+    counters_use(zygote->server->counters, slot);
     counter_set(slot->log, counter_get(zygote->server->counters->log));
     if (taken) {
         zygote->request->slot = slot;
@@ -269,6 +270,16 @@ close_connection(struct ss_request *request)
     request->fd = request->output_fd = -1;
 }
 
+/* A connection that was taken is served in a drain, too. */
+static bool
+is_wanted(const struct zygote *zygote)
+{
+    const struct ss_server *server = zygote->server;
+    bool once_done = server->once && counter_get(server->counters->requests) > 0;
+
+    return zygote->request->fd >= 0 || (server_accepts(server) && !once_done);
+}
+
 /* Keeps `spare` children waiting, within `max_connections`. */
 static void
 top_up(struct zygote *zygote)
@@ -281,7 +292,7 @@ top_up(struct zygote *zygote)
     if (control->next_retry != FOREVER)
         control->next_retry = FOREVER;
     count_children(zygote, &idle);
-    while (idle < zygote->spare && zygote->running < zygote->limit) {
+    while (is_wanted(zygote) && idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
         int error = fork_child(zygote, taken);
         if (error < 0) {
@@ -435,13 +446,14 @@ static void
 look_after(struct zygote *zygote)
 {
     struct ss_server *server = zygote->server;
-    bool once_done = server->once && counter_get(server->counters->requests) > 0;
 
     server_run_due(server);
     reap(zygote);
     kill_overtime(zygote);
-    if (server_accepts(server) && !once_done)
+    if (is_wanted(zygote))
         top_up(zygote);
+    else
+        zygote->control->next_retry = FOREVER;
 }
 
 static int
@@ -461,7 +473,7 @@ forking_run(struct ss_server *server, struct control *control)
     request_reserve(zygote.request);
     prepare_signals(server);
     look_after(&zygote);
-    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0) {
+    while (server_phase(server) < PHASE_DRAINING || zygote.running > 0 || zygote.request->fd >= 0) {
         if (!control_turn(control)) {
             end_children(&zygote);
             break;

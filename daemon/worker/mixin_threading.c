@@ -8,12 +8,15 @@
  * control loop, but for `spare`.
  *
  * Runs in:  a worker; the control loop is the main thread, which serves nothing.
- * Owns:     the pool; each thread its request and its slot.
+ * Owns:     the pool; each thread its request, which lies on its stack, and its
+ *           slot. A thread that has not served yet has allocated nothing.
  * Failures: a thread that cannot be started is logged once; those that are
  *           there go on. pthread_exit() in a handler ends that thread only.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,28 +29,31 @@
 #include "worker/request.h"
 #include "worker/stack.h"
 
+#define FIRST_OUTPUT 256                /* bytes on the stack: many replies are small */
+#define HEAP_PAUSE   (5 * 1000000000ll) /* ns between two looks for memory to give back */
+
 /* A worker serves one listener, so there is one pool. */
 static struct {
     struct ss_server *server;
     pthread_attr_t attributes;
     uint32_t limit; /* max_connections; 1 for --once */
     uint32_t spare;
-    _Atomic uint32_t idle; /* started and not serving */
+    _Atomic uint32_t idle;  /* started and not serving */
+    _Atomic uint32_t least; /* of idle, since surplus() was last called */
     _Atomic uint32_t total;
     _Atomic bool cramped; /* the last attempt to start a thread failed */
+    int64_t next_shrink;  /* the control loop's alone */
 } pool;
 
 static struct slot *
-claim_slot(uint32_t *ret_index)
+claim_slot(void)
 {
     struct counters *counters = pool.server->counters;
 
     for (uint32_t i = 0; i < pool.server->slot_count; i++) {
         uint32_t expected = SLOT_FREE;
-        if (atomic_compare_exchange_strong(&counters->slots[i].state, &expected, SLOT_STARTING)) {
-            *ret_index = i;
+        if (atomic_compare_exchange_strong(&counters->slots[i].state, &expected, SLOT_STARTING))
             return &counters->slots[i];
-        }
     }
     return NULL;
 }
@@ -58,20 +64,13 @@ static void *thread_main(void *argument);
 static int
 create_thread(void)
 {
-    struct ss_request *request = NULL;
-    uint32_t index = 0;
-    struct slot *slot = claim_slot(&index);
+    struct slot *slot = claim_slot();
     pthread_t thread;
     int error =
-        slot == NULL ? -EAGAIN : request_new(pool.server, slot, "thread", (int)index + 1, &request);
+        slot == NULL ? -EAGAIN : -pthread_create(&thread, &pool.attributes, thread_main, slot);
 
-    if (error == 0) {
-        request_reserve(request);
-        error = -pthread_create(&thread, &pool.attributes, thread_main, request);
-    }
     if (error == 0)
         return 0;
-    request_free(request);
     if (slot != NULL)
         counter_set(slot->state, SLOT_FREE);
     atomic_fetch_sub(&pool.idle, 1);
@@ -129,8 +128,9 @@ thread_end(void *argument)
     request_abandon(request);
     faults_unwatch_thread();
     counter_set(slot->context, 0);
+    request_done(request);
+    atomic_store(&server->freed, true);
     atomic_store(&slot->state, SLOT_FREE);
-    request_free(request);
     if (abandoned && server->once)
         server_ask_stop(server);
     leave_place(abandoned && !server->once && server_accepts(server) &&
@@ -158,6 +158,39 @@ retires(struct ss_server *server)
     return true;
 }
 
+/*
+ * The last idle place was taken. On a busy CPU other threads may be about to
+ * give theirs back, and only wait for their turn: they get it first, as more
+ * threads would all the more wait for each other.
+ */
+static void
+grow(void)
+{
+    (void)sched_yield();
+    if (atomic_load(&pool.idle) < pool.spare)
+        (void)start_thread();
+}
+
+static void
+take_idle_place(const struct ss_server *server)
+{
+    uint32_t left = atomic_fetch_sub(&pool.idle, 1) - 1;
+
+    if (left < counter_get(pool.least))
+        counter_set(pool.least, left);
+    if (left < pool.spare && !server->once)
+        grow();
+}
+
+/* Connections go to idle threads in turn: no single one is idle for long while any come. */
+static uint32_t
+surplus(void)
+{
+    uint32_t least = atomic_exchange(&pool.least, atomic_load(&pool.idle));
+
+    return least > pool.spare ? least - pool.spare : 0;
+}
+
 static void
 serve(struct ss_request *request)
 {
@@ -170,8 +203,7 @@ serve(struct ss_request *request)
                 return;
         if (error != 0)
             break;
-        if (atomic_fetch_sub(&pool.idle, 1) <= pool.spare && !server->once)
-            (void)start_thread();
+        take_idle_place(server);
         request_process(request);
         atomic_fetch_add(&pool.idle, 1);
         if (server->once) {
@@ -182,18 +214,30 @@ serve(struct ss_request *request)
     atomic_fetch_sub(&pool.idle, 1);
 }
 
+static void
+name_thread(struct ss_request *request)
+{
+    char name[16]; /* all the kernel keeps */
+
+    (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request));
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
 static void *
 thread_main(void *argument)
 {
-    struct ss_request *request = argument;
-    char name[16];
+    struct slot *slot = argument;
+    struct ss_request request;
+    char output[FIRST_OUTPUT];
 
-    (void)snprintf(name, sizeof(name), "%.15s", ss_worker_name(request)); /* all the kernel keeps */
-    (void)pthread_setname_np(pthread_self(), name);
-    counter_set(request->slot->context, gettid());
+    request_init(&request, pool.server, slot, "thread",
+                 (int)(slot - pool.server->counters->slots) + 1);
+    output_lend(&request.output, output, sizeof(output));
+    name_thread(&request);
+    counter_set(slot->context, gettid());
     faults_watch_thread(NULL);
-    pthread_cleanup_push(thread_end, request);
-    serve(request);
+    pthread_cleanup_push(thread_end, &request);
+    serve(&request);
     pthread_cleanup_pop(1);
     return NULL;
 }
@@ -216,6 +260,21 @@ finished(const struct ss_server *server)
     if (atomic_load(&pool.total) > 0)
         return false;
     return !server->once || server_phase(server) >= PHASE_DRAINING;
+}
+
+/*
+ * The C library keeps what threads have freed. The control loop turns at least
+ * as often as it looks for surplus threads, so that this comes soon after a peak.
+ */
+static void
+shrink_heap(struct ss_server *server)
+{
+    int64_t now = monotonic_now();
+
+    if (now < pool.next_shrink || !atomic_exchange(&server->freed, false))
+        return;
+    pool.next_shrink = now + HEAP_PAUSE;
+    (void)malloc_trim(0);
 }
 
 static int
@@ -247,6 +306,7 @@ threading_run(struct ss_server *server, struct control *control)
             server_end_process(0);
         }
         server_run_due(server);
+        shrink_heap(server);
     }
     return server_phase(server) >= PHASE_DRAINING ? 0 : -EIO;
 }
@@ -256,4 +316,5 @@ const struct mixin mixin_threading = {
     .blocking = true,
     .run = threading_run,
     .wait = wait_blocking,
+    .surplus = surplus,
 };

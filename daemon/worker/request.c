@@ -78,15 +78,16 @@ request_init(struct ss_request *request, struct ss_server *server, struct slot *
     request->fd = request->output_fd = -1;
     request->kind = kind;
     request->context_number = number;
+    if (slot != NULL)
+        counters_use(server->counters, slot);
 }
 
 void
 request_done(struct ss_request *request)
 {
     free(request->input.data);
-    free(request->output.data);
     request->input = (struct input){0};
-    request->output = (struct output){0};
+    output_free(&request->output);
 }
 
 int
@@ -249,6 +250,7 @@ begin(struct ss_request *request)
     request->ended = !stream; /* a datagram is all there at once */
     request->vanished = false;
     request->drained = false;
+    request->filled = false;
     request->inode = 0;
     request->bytes_out = 0;
     request->error = 0;
@@ -430,6 +432,7 @@ request_process(struct ss_request *request)
     }
     dispose(request);
     end(request);
+    buffers_shrink(request);
 }
 
 void

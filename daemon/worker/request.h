@@ -32,24 +32,35 @@ enum close_reason {
 };
 
 struct ss_request {
+    /* what every receive and send looks at, close together: among many, each is cold */
     struct ss_server *server;
     struct slot *slot;
-    const char *kind;     /* of its context: "thread" */
-    int context_number;   /* 0: it is the only one */
-    char worker_name[96]; /* of both, "" until asked for */
-
-    /* where its bytes come from and go to */
-    int fd;                 /* the connection; a datagram: the listening socket; -1: none */
-    int output_fd;          /* where that is another one (--stdio), else fd */
-    bool ended;             /* end of input was seen */
-    bool vanished;          /* an error said that the client is gone */
-    bool drained;           /* the last receive took all there was: wait before the next */
-    int turns;              /* receives and sends left until others get their turn */
-    dev_t device;           /* of fd, once the plugin has asked for it */
-    ino_t inode;            /* the same; 0: it has not */
-    double receive_timeout; /* SO_RCVTIMEO as set on fd */
+    int fd;           /* the connection; a datagram: the listening socket; -1: none */
+    int output_fd;    /* where that is another one (--stdio), else fd */
+    int turns;        /* receives and sends left until others get their turn */
+    bool ended;       /* end of input was seen */
+    bool vanished;    /* an error said that the client is gone */
+    bool drained;     /* there is nothing to receive: wait before trying again */
+    bool filled;      /* the last receive used all its room: there may be more */
+    int64_t deadline; /* by request_timeout; FOREVER: none */
+    uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
+    ino_t inode;            /* 0, or that of fd, once the plugin has asked for it */
+    dev_t device;           /* the same */
+    double receive_timeout; /* SO_RCVTIMEO as set on fd */
+
+    /* how it goes */
+    uint64_t number;
+    int64_t started; /* monotonic, ns */
+    int error;
+    enum close_reason reason;
+    void *data; /* the plugin's */
+    struct log_context log;
+
+    /* its context */
+    const char *kind;   /* "thread" */
+    int context_number; /* 0: it is the only one */
 
     /* a datagram's own */
     size_t packet_size;
@@ -66,16 +77,7 @@ struct ss_request {
     struct ss_credentials credentials;
     int credentials_state; /* 0: not asked, 1: known, negative: errno */
     char client_name[128]; /* "" until asked for */
-
-    /* how it goes */
-    uint64_t number;
-    int64_t started;  /* monotonic, ns */
-    int64_t deadline; /* by request_timeout; FOREVER: none */
-    uint64_t bytes_in, bytes_out;
-    int error;
-    enum close_reason reason;
-    void *data; /* the plugin's */
-    struct log_context log;
+    char worker_name[96];  /* of kind and context_number, "" until asked for */
 };
 
 /* The request that the calling thread (coroutine) runs, or NULL. */

@@ -50,6 +50,7 @@ struct ss_server {
     unsigned pending; /* datagrams that were received and wait for the one context of "none" */
     volatile sig_atomic_t terminated; /* a forked child whose worker died: finish and leave */
     _Atomic unsigned due;             /* DUE_* */
+    _Atomic bool freed;               /* buffers were: the heap may have shrunk */
 };
 
 static inline enum server_phase

@@ -3,8 +3,9 @@
  * stream.c - requests that are connections: TCP and Unix stream sockets
  *
  * A blocking context waits in the kernel with SO_RCVTIMEO, set once per
- * connection: one recv() and one send() a turn, and nothing else. Where waits
- * are the mixin's, sockets are non-blocking and it is asked for them.
+ * connection: one recv() and one send() a turn, and nothing else. Only a long
+ * wait, which holds no buffers, is poll()'s. Where waits are the mixin's, sockets
+ * are non-blocking and it is asked for them.
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the connection, from get_request until close_request.
@@ -55,14 +56,21 @@ stream_get_request(struct ss_request *request)
     return 0;
 }
 
-/* Tells the kernel how long recv() may wait, unless it knows. */
+/* Tells the kernel how long recv() may wait, unless it knows; and what it means when that is over.
+ */
 static int
-limit_receive(struct ss_request *request)
+limit_receive(struct ss_request *request, int *ret_over)
 {
     double limit = wait_limit(request, request->server->settings.read_timeout);
 
     if (limit < 0)
         return -ETIMEDOUT;
+    if (limit == 0 || limit > RECEIVE_PATIENCE) {
+        limit = RECEIVE_PATIENCE;
+        *ret_over = -EAGAIN;
+    } else {
+        *ret_over = -ETIMEDOUT;
+    }
     if (limit == request->receive_timeout)
         return 0;
     int error = set_socket_timeout(request->fd, SO_RCVTIMEO, limit);
@@ -84,7 +92,8 @@ static ssize_t
 stream_receive(struct ss_request *request, void *buffer, size_t size)
 {
     bool blocking = request->server->mixin->blocking;
-    int error = blocking ? limit_receive(request) : 0;
+    int over = -EAGAIN;
+    int error = blocking ? limit_receive(request, &over) : 0;
 
     while (error == 0) {
         ssize_t got = recv(request->fd, buffer, size, blocking ? 0 : MSG_DONTWAIT);
@@ -97,7 +106,7 @@ stream_receive(struct ss_request *request, void *buffer, size_t size)
         if (got == 0)
             return 0;
         if (errno == EAGAIN)
-            error = blocking ? -ETIMEDOUT : -EAGAIN;
+            error = over;
         else if (errno != EINTR)
             error = -errno;
     }

@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#define RECEIVE_PATIENCE 1.0 /* seconds that an idle connection's buffers are kept */
+
 struct ss_request;
 struct ss_server;
 
@@ -34,8 +36,9 @@ struct transport {
     int (*get_request)(struct ss_request *request);
 
     /*
-     * One receive, waiting up to read_timeout where the mixin is blocking, else
-     * -EAGAIN if there is nothing. Bytes, 0 at the end, negative errno.
+     * One receive, waiting up to read_timeout where the mixin is blocking, but no
+     * longer than RECEIVE_PATIENCE: then, and at once under other mixins, -EAGAIN
+     * if there is nothing. Bytes, 0 at the end, negative errno.
      */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 

@@ -22,9 +22,11 @@
 
 #include "worker/mixin.h"
 #include "worker/request.h"
+#include "worker/timers.h"
 #include "worker/transport.h"
 
 #define INTERRUPT_SIGNAL SIGURG
+#define LONG_WAIT        10.0 /* seconds */
 
 double
 wait_limit(const struct ss_request *request, double setting)
@@ -37,6 +39,15 @@ wait_limit(const struct ss_request *request, double setting)
     return setting > 0 && setting < left ? setting : left;
 }
 
+/* Of a long wait a little later, and for less: see monotonic_roughly(). */
+static int64_t
+end_of_wait(double seconds)
+{
+    if (seconds < LONG_WAIT || seconds > 1e9)
+        return monotonic_after(seconds);
+    return monotonic_roughly() + ROUGHLY + (int64_t)(seconds * 1e9);
+}
+
 int
 wait_io(struct ss_request *request, int fd, short events, double setting)
 {
@@ -44,7 +55,7 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
 
     if (limit < 0)
         return -ETIMEDOUT;
-    int result = request->server->mixin->wait(request, fd, events, monotonic_after(limit));
+    int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
     if (result == 0)
         return -ETIMEDOUT;
     return result < 0 ? result : 0;
@@ -123,9 +134,10 @@ interrupt_context(const struct ss_server *server, const struct slot *slot)
 unsigned
 interrupt_contexts(const struct ss_server *server, unsigned states)
 {
+    uint32_t used = counters_used(server->counters, server->slot_count);
     unsigned count = 0;
 
-    for (uint32_t i = 0; i < server->slot_count; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if ((states >> atomic_load(&slot->state) & 1) == 0) /* see request_get() */
             continue;

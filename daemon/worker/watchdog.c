@@ -2,15 +2,16 @@
 /*
  * watchdog.c - noticing a handler that holds up its event loop
  *
- * Every loop counts the times a coroutine goes on. A thread looks at the count
- * ten times a second: if it has not changed, and the loop is not asleep, some
- * handler works or waits without the daemon's knowledge. Where is read off the
- * loop's stack; only a thread that is computing is interrupted for that, one
- * in a system call is left alone. Said once per worker; then the thread ends.
- * While all loops rest, so does the watchdog.
+ * Each loop has a timer that is put off whenever a coroutine goes on. So it
+ * goes off while the loop sleeps, which means nothing, or when a coroutine has
+ * run for a tenth of a second: its handler works or waits without the daemon's
+ * knowledge. Where is read off the stack that the timer's signal interrupted.
+ * Said once per worker; then no timer is set any more. A thread that looks on
+ * would not interrupt, but where there is a second thread, a receive and a
+ * send cost the first one some 110 ns more.
  *
- * Runs in:  a thread of its own in a worker, and a signal handler in a loop's.
- * Owns:     nothing; the loops are the mixin's.
+ * Runs in:  the threads of the loops, and a signal handler there.
+ * Owns:     the timers.
  * Failures: a place that cannot be found is left out.
  */
 #include "worker/watchdog.h"
@@ -19,14 +20,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -34,115 +30,19 @@
 #include "common/log.h"
 #include "worker/coroutine.h"
 #include "worker/request.h"
+#include "worker/timers.h"
 
-#define INTERVAL_NS   100000000
-#define REST_AFTER    10 /* looks at which all loops were asleep */
-#define SEARCHED      (64u * 1024)
-#define SAMPLE_SIGNAL (SIGRTMAX - 1)
+#define TOO_LONG     100000000 /* ns */
+#define PUT_OFF      50000000  /* so often */
+#define TIMER_SIGNAL (SIGRTMAX - 1)
 
-static struct {
-    const struct ss_server *server;
-    struct watched_loop *loops;
-    uint32_t count;
-    pthread_t thread;
-    bool running;
-    sem_t wake;
-    _Atomic bool resting, stop;
-} watchdog;
-
-/* Where a thread is. */
-struct place {
-    uintptr_t instruction, stack;
-};
-
-/* ---- where a thread is ------------------------------------------------------------ */
-
-static struct {
-    sem_t taken;
-    _Atomic uintptr_t instruction, stack;
-} sample;
-
-/* In the loop's thread. */
-static void
-on_sample(int signal, siginfo_t *info, void *context)
-{
-    const ucontext_t *machine = context;
-    int saved = errno;
-
-    (void)signal;
-    (void)info;
-#if defined(__x86_64__)
-    atomic_store(&sample.instruction, (uintptr_t)machine->uc_mcontext.gregs[REG_RIP]);
-    atomic_store(&sample.stack, (uintptr_t)machine->uc_mcontext.gregs[REG_RSP]);
-#elif defined(__aarch64__)
-    atomic_store(&sample.instruction, (uintptr_t)machine->uc_mcontext.pc);
-    atomic_store(&sample.stack, (uintptr_t)machine->uc_mcontext.sp);
-#else
-    (void)machine;
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
 #endif
-    (void)sem_post(&sample.taken);
-    errno = saved;
-}
 
-static void
-deadline_after(int64_t ns, struct timespec *ret)
-{
-    int64_t then = monotonic_now() + ns;
-
-    *ret = (struct timespec){.tv_sec = then / 1000000000, .tv_nsec = then % 1000000000};
-}
-
-static bool
-sample_running(pid_t thread, struct place *ret)
-{
-    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART}, previous;
-    struct timespec deadline;
-
-    action.sa_sigaction = on_sample;
-    (void)sigemptyset(&action.sa_mask);
-    if (sigaction(SAMPLE_SIGNAL, &action, &previous) < 0)
-        return false;
-    bool taken = false;
-    if (syscall(SYS_tgkill, getpid(), thread, SAMPLE_SIGNAL) == 0) {
-        deadline_after(INTERVAL_NS, &deadline);
-        taken = sem_clockwait(&sample.taken, CLOCK_MONOTONIC, &deadline) == 0;
-    }
-    /* It may still come: the handler stays. */
-    ret->instruction = atomic_load(&sample.instruction);
-    ret->stack = atomic_load(&sample.stack);
-    return taken && ret->instruction != 0;
-}
-
-/* The kernel tells of a thread that is in a system call, without disturbing it. */
-static bool
-find_thread(pid_t thread, struct place *ret)
-{
-    char path[64], text[256];
-
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)thread);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (size <= 0)
-        return false;
-    text[size] = '\0';
-    if (strncmp(text, "running", strlen("running")) == 0)
-        return sample_running(thread, ret);
-    char *instruction = strrchr(text, ' '), *stack;
-    if (instruction == NULL)
-        return false;
-    *instruction++ = '\0';
-    stack = strrchr(text, ' ');
-    if (stack == NULL)
-        return false;
-    ret->instruction = (uintptr_t)strtoull(instruction, NULL, 16);
-    ret->stack = (uintptr_t)strtoull(stack + 1, NULL, 16);
-    return true;
-}
-
-/* ---- which place in the plugin that is ------------------------------------------------ */
-
+/* Of the plugin: where it is loaded, and its code. */
 struct range {
-    uintptr_t base, start, end; /* of the plugin: where it is loaded, and its code */
+    uintptr_t base, start, end;
 };
 
 static int
@@ -163,176 +63,167 @@ look_at_object(struct dl_phdr_info *object, size_t size, void *argument)
     return 1;
 }
 
+static struct {
+    const struct plugin *plugin;
+    struct range code;
+    _Atomic bool said;
+} watchdog;
+
+/* ---- which place in the plugin it is ---------------------------------------------------- */
+
+/* Where a thread was when it was interrupted. */
+struct place {
+    uintptr_t instruction, stack;
+};
+
+static struct place
+interrupted_place(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (struct place){(uintptr_t)context->uc_mcontext.gregs[REG_RIP],
+                          (uintptr_t)context->uc_mcontext.gregs[REG_RSP]};
+#elif defined(__aarch64__)
+    return (struct place){(uintptr_t)context->uc_mcontext.pc, (uintptr_t)context->uc_mcontext.sp};
+#else
+    (void)context;
+    return (struct place){0};
+#endif
+}
+
 /* The innermost address in the plugin's code: the instruction, or what is returned to. */
 static uintptr_t
-find_in_plugin(const struct place *place, uintptr_t top, const struct range *range)
+find_in_plugin(struct place place, uintptr_t top)
 {
-    size_t size = top > place->stack ? top - place->stack : SEARCHED;
-    _cleanup_free_ uintptr_t *words = malloc(SEARCHED);
-    _cleanup_close_ int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    const struct range *code = &watchdog.code;
+    uintptr_t words[256];
+    ssize_t got;
 
-    if (place->instruction >= range->start && place->instruction < range->end)
-        return place->instruction;
-    if (words == NULL || memory < 0)
-        return 0;
-    ssize_t got = pread(memory, words, size < SEARCHED ? size : SEARCHED, (off_t)place->stack);
-    for (ssize_t i = 0; i < got / (ssize_t)sizeof(*words); i++)
-        if (words[i] > range->start && words[i] < range->end)
-            return words[i] - 1; /* in the call, not behind it */
+    if (place.instruction >= code->start && place.instruction < code->end)
+        return place.instruction;
+    /* Read as a file: what is on a stack need not be initialized, or be meant to be read. */
+    _cleanup_close_ int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    for (uintptr_t from = place.stack; from < top; from += (uintptr_t)got) {
+        size_t size = top - from < sizeof(words) ? top - from : sizeof(words);
+        got = pread(memory, words, size, (off_t)from);
+        if (got < (ssize_t)sizeof(*words))
+            break;
+        for (size_t i = 0; i < (size_t)got / sizeof(*words); i++)
+            if (words[i] > code->start && words[i] < code->end)
+                return words[i] - 1; /* in the call, not behind it */
+    }
     return 0;
 }
 
-/* "echo.so+0x1234, in handle", or "" if it cannot be told. */
+/* ", at echo.so+0x1234, in or behind handle", or "" if it cannot be told. */
 static void
-describe_place(const struct watched_loop *watched, uintptr_t top, char *text, size_t size)
+describe_place(uintptr_t found, char *text, size_t size)
 {
-    const struct plugin *plugin = &watchdog.server->plugin;
-    struct range range = {0};
-    struct place place;
     Dl_info info;
 
     text[0] = '\0';
-    if (dladdr((void *)(uintptr_t)plugin->hooks.handle, &info) == 0 ||
-        !find_thread(atomic_load(&watched->thread), &place))
-        return;
-    range.base = (uintptr_t)info.dli_fbase;
-    (void)dl_iterate_phdr(look_at_object, &range);
-    uintptr_t found = find_in_plugin(&place, top, &range);
     if (found == 0 || dladdr((void *)found, &info) == 0)
         return;
-    (void)snprintf(text, size, ", at %s+0x%lx%s%s", plugin_base_name(plugin), found - range.base,
-                   info.dli_sname != NULL ? ", in or behind " : "",
+    (void)snprintf(text, size, ", at %s+0x%lx%s%s", plugin_base_name(watchdog.plugin),
+                   found - watchdog.code.base, info.dli_sname != NULL ? ", in or behind " : "",
                    info.dli_sname != NULL ? info.dli_sname : "");
 }
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
 static void
-report(const struct watched_loop *watched)
+report(const struct watched_loop *watched, const ucontext_t *context)
 {
-    struct coroutine *coroutine =
-        atomic_load_explicit(&watched->loop->current, memory_order_acquire);
-    struct log_context context = {0};
+    const struct coroutine *coroutine =
+        atomic_load_explicit(&watched->loop->current, memory_order_relaxed);
+    uintptr_t top = coroutine != NULL ? (uintptr_t)coroutine : watched->top;
     char place[200];
 
-    describe_place(watched, (uintptr_t)coroutine, place, sizeof(place));
-    if (coroutine != NULL) {
-        const struct ss_request *request = coroutine_extra(coroutine);
-        context.request = counter_get(request->slot->request);
-    }
-    log_set_context(context.request != 0 ? &context : NULL);
+    describe_place(find_in_plugin(interrupted_place(context), top), place, sizeof(place));
     log_warning("the handler keeps its event loop for more than 100 ms%s: other requests wait "
                 "for it; wait with ss_sleep() or ss_wait() there, or use mixin \"threading\" "
                 "(said once)",
                 place);
-    log_set_context(NULL);
 }
 
-/* Whether a loop was awake; *ret_stuck: one that has not gone on since the last look. */
-static bool
-look(const struct watched_loop **ret_stuck)
-{
-    bool awake = false;
-
-    *ret_stuck = NULL;
-    for (uint32_t i = 0; i < watchdog.count; i++) {
-        struct watched_loop *watched = &watchdog.loops[i];
-        uint64_t beat = atomic_load_explicit(&watched->loop->beat, memory_order_relaxed);
-        if (beat != 0 && beat == watched->beat && atomic_load(&watched->thread) != 0)
-            *ret_stuck = watched;
-        awake |= beat != 0;
-        watched->beat = beat;
-    }
-    return awake;
-}
-
-/* Until the next look; whether somebody woke us before. */
-static bool
-await_interval(void)
-{
-    struct timespec deadline;
-
-    deadline_after(INTERVAL_NS, &deadline);
-    return sem_clockwait(&watchdog.wake, CLOCK_MONOTONIC, &deadline) == 0;
-}
-
-/*
- * Until a loop wakes up. One that did so just as we said that we rest may not
- * have seen it, and would never be looked at: so there is one more look.
- */
 static void
-rest(void)
+set_timer(const struct watched_loop *watched, int64_t ns)
 {
-    const struct watched_loop *stuck;
+    struct itimerspec time = {.it_value = {.tv_nsec = ns}};
 
-    atomic_store(&watchdog.resting, true);
-    if (await_interval())
-        return;
-    if (!look(&stuck)) {
-        (void)sem_wait(&watchdog.wake);
-        return;
-    }
-    if (!atomic_exchange(&watchdog.resting, false))
-        (void)sem_wait(&watchdog.wake); /* another has seen it */
-    (void)await_interval();
+    (void)timer_settime(watched->timer, 0, &time, NULL);
 }
 
-static void *
-watch(void *argument)
+static void
+on_timer(int signal, siginfo_t *info, void *context)
 {
-    const struct watched_loop *stuck;
-    unsigned quiet = 0;
+    struct watched_loop *watched = info->si_value.sival_ptr;
+    int saved = errno;
 
-    (void)pthread_setname_np(pthread_self(), "watchdog");
-    while (!atomic_load(&watchdog.stop)) {
-        quiet = look(&stuck) ? 0 : quiet + 1;
-        if (stuck != NULL) {
-            report(stuck);
-            break;
-        }
-        if (quiet < REST_AFTER) {
-            (void)await_interval();
-        } else {
-            rest();
-            quiet = 0;
-        }
+    (void)signal;
+    if (info->si_code != SI_TIMER || watched->loop == NULL)
+        return; /* sent by somebody, or late */
+    int64_t since = atomic_load_explicit(&watched->loop->since, memory_order_relaxed);
+    int64_t left = since + TOO_LONG - monotonic_roughly();
+    if (since == 0)
+        watched->next = 0;
+    else if (left > 0)
+        set_timer(watched, left);
+    else if (!atomic_exchange(&watchdog.said, true))
+        report(watched, context);
+    errno = saved;
+}
+
+void
+watchdog_awake(struct watched_loop *watched)
+{
+    int64_t now;
+
+    if (watched->loop == NULL)
+        return;
+    now = atomic_load_explicit(&watched->loop->since, memory_order_relaxed);
+    if (now < watched->next || atomic_load_explicit(&watchdog.said, memory_order_relaxed))
+        return;
+    watched->next = now + PUT_OFF;
+    set_timer(watched, TOO_LONG + PUT_OFF);
+}
+
+/* ---- beginning and end ---------------------------------------------------------------------- */
+
+void
+watchdog_install(const struct ss_server *server)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+    Dl_info info;
+
+    watchdog.plugin = &server->plugin;
+    if (dladdr((void *)(uintptr_t)server->plugin.hooks.handle, &info) != 0) {
+        watchdog.code.base = (uintptr_t)info.dli_fbase;
+        (void)dl_iterate_phdr(look_at_object, &watchdog.code);
     }
-    return argument;
+    action.sa_sigaction = on_timer;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(TIMER_SIGNAL, &action, NULL);
 }
 
 int
-watchdog_start(const struct ss_server *server, struct watched_loop *loops, uint32_t count)
+watchdog_watch(struct watched_loop *watched, struct loop *loop)
 {
-    sigset_t every, old;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL};
 
-    watchdog.server = server;
-    watchdog.loops = loops;
-    watchdog.count = count;
-    if (sem_init(&watchdog.wake, 0, 0) < 0 || sem_init(&sample.taken, 0, 0) < 0)
+    event.sigev_value.sival_ptr = watched;
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &watched->timer) < 0)
         return -errno;
-    (void)sigfillset(&every);
-    (void)pthread_sigmask(SIG_BLOCK, &every, &old);
-    int error = pthread_create(&watchdog.thread, NULL, watch, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    watchdog.running = error == 0;
-    return -error;
+    watched->top = (uintptr_t)__builtin_frame_address(0);
+    watched->loop = loop;
+    return 0;
 }
 
 void
-watchdog_stop(void)
+watchdog_unwatch(struct watched_loop *watched)
 {
-    if (!watchdog.running)
+    if (watched->loop == NULL)
         return;
-    atomic_store(&watchdog.stop, true);
-    (void)sem_post(&watchdog.wake);
-    (void)pthread_join(watchdog.thread, NULL);
-    watchdog.running = false;
-}
-
-void
-watchdog_wake(void)
-{
-    if (atomic_load_explicit(&watchdog.resting, memory_order_relaxed) &&
-        atomic_exchange(&watchdog.resting, false))
-        (void)sem_post(&watchdog.wake);
+    watched->loop = NULL;
+    (void)timer_delete(watched->timer);
 }

@@ -5,29 +5,30 @@
 #ifndef SOCKSERVERD_WORKER_WATCHDOG_H
 #define SOCKSERVERD_WORKER_WATCHDOG_H
 
-#include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <time.h>
 
 struct loop;
 struct ss_server;
 
-/* What it knows of one loop. */
+/* What it knows of one loop. Of that loop's thread. */
 struct watched_loop {
-    struct loop *loop;
-    _Atomic pid_t thread; /* set by its thread; 0: not there yet */
-    uint64_t beat;        /* when looked at last */
+    struct loop *loop; /* NULL: not watched */
+    timer_t timer;
+    int64_t next;  /* when the timer is put off, roughly; 0: it is not set */
+    uintptr_t top; /* of the thread's stack, as far as handlers use it */
 };
 
-/*
- * Starts a thread that says once where a handler keeps one of the loops for
- * more than a tenth of a second. The loops must outlive watchdog_stop(). 0 or
- * a negative errno.
- */
-int watchdog_start(const struct ss_server *server, struct watched_loop *loops, uint32_t count);
-void watchdog_stop(void);
+/* Before the others: catches the timers' signal. It is said once where a handler keeps one of the
+ * loops of this worker for more than a tenth of a second. */
+void watchdog_install(const struct ss_server *server);
 
-/* A loop has work. Costs something only after a rest. */
-void watchdog_wake(void);
+/* The calling thread's loop, from here on up the stack. 0 or a negative errno: not watched. */
+int watchdog_watch(struct watched_loop *watched, struct loop *loop);
+void watchdog_unwatch(struct watched_loop *watched);
+
+/* A turn of the loop begins, or a coroutine goes on; loop->since says when. Costs something only
+ * now and then. */
+void watchdog_awake(struct watched_loop *watched);
 
 #endif

@@ -14,7 +14,7 @@
 #include <sockserver/plugin.h>
 #include <stdlib.h>
 
-#define SMALL 2048 /* with the frames above and below it, one page of stack */
+#define SMALL 1536 /* a segment of the network; small enough for the stack's first pages */
 #define LARGE (64 * 1024)
 
 SS_PLUGIN(.name = "echo", .summary = "sends everything back (RFC 862)",

@@ -28,6 +28,7 @@ class Server:
     plugin: str = "echo"
     needs: str = ""          # the program without which it is skipped
     load: str = ""           # more arguments of the load generator
+    address: str = ""        # where it serves, if it cannot be told
 
 
 LIMIT, PEER = "{build}/limit-", "{build}/peer-"
@@ -57,6 +58,10 @@ SERVERS = {
     # It looks each client's name up: only 127.0.0.1 is in /etc/hosts.
     "xinetd": Server("peers/xinetd {address}", needs="xinetd", load="-S 0"),
     "socat": Server("peers/socat {address}", needs="socat"),
+    # Its own echo is at the echo port and nowhere else.
+    "openbsd-inetd": Server("peers/openbsd-inetd {address}", address="tcp:127.0.0.9:7",
+                            needs="{build}/openbsd-inetd/usr/sbin/inetd"),
+    "tcpserver with cat": Server("peers/tcpserver {address}", needs="tcpserver"),
 }
 SERVERS |= {f"Python {name}": Server("peers/socketserver {address} " + name) for name in (
     "ThreadingTCPServer", "ForkingTCPServer", "ThreadingUnixStreamServer", "UDPServer",
@@ -71,7 +76,8 @@ class Figure:
     server: str
     limits: tuple            # the better of them counts
     ratio: float             # of the limit server
-    peers: dict = field(default_factory=dict)  # name: at least so many times as good
+    # name: at least so many times as good; None: only for comparison
+    peers: dict = field(default_factory=dict)
 
 
 COROUTINES = ("limit: coroutines",)
@@ -89,7 +95,8 @@ FIGURES = [
            _apache(1.2) | {"Python ThreadingTCPServer": 3}),
     Figure("connect", "tcp", "sockserverd forking",
            ("limit: fork on accept", "limit: spare children"), 0.95,
-           {"xinetd": 2.3, "socat": 2.3, "Python ForkingTCPServer": 6}),
+           {"xinetd": 2.3, "socat": 2.3, "Python ForkingTCPServer": 6, "openbsd-inetd": None,
+            "tcpserver with cat": None}),
     Figure("connect", "tcp", "sockserverd forking, kept", ("limit: kept children",), 0.95,
            {"Apache prefork": 1.25}),
     Figure("connect", "tcp", COROUTINE, COROUTINES, 0.95,
@@ -130,17 +137,35 @@ LATENCIES = {THREADING: THREADS[0], "sockserverd forking": "limit: spare childre
 PIPELINED_RATIO = 5
 PIPELINED = ("sockserverd threading, upper", "sockserverd coroutine, upper")
 
-# server: (idle connections after one echo each, at most so many KiB PSS each, or the limit
-# server's and so much more)
+
+@dataclass
+class Idle:
+    """Memory of connections that idle after one echo, in KiB of PSS each."""
+    connections: int
+    most: float = None       # at most so much, or
+    limit: str = ""          # as this limit server
+    more: float = 0          # and so much more
+    # name: it takes at least so many times as much; None: only for comparison
+    peers: dict = field(default_factory=dict)
+
+
 IDLE = {
-    COROUTINE: (10000, 8.0, None, 0),
-    THREADING: (10000, None, THREADS[0], 1.0),
-    "sockserverd forking": (2000, None, "limit: fork on accept", 6.0),
+    COROUTINE: Idle(10000, most=8, peers={
+        "Go": None, "Node": 1, "limit: threads": 1, "Python ThreadingTCPServer": 1}),
+    THREADING: Idle(10000, limit=THREADS[0], more=1, peers={"Python ThreadingTCPServer": 1}),
+    "sockserverd forking": Idle(2000, limit="limit: fork on accept", more=6, peers={
+        "xinetd": 1, "socat": 1, "Python ForkingTCPServer": 1, "openbsd-inetd": None}),
 }
 
 # CPU per message with 10,000 connections of which a hundredth is active, over that with 64.
 CROWD, CROWD_ACTIVE, CROWD_RATIO = 10000, 100, 1.3
 
-# Milliseconds from exec to the first answer; with 200 listeners; PSS of one idle worker in MiB.
-START_MS, LISTENERS, LISTENERS_MS, WORKER_MIB = 8, 200, 2000, 1.5
-START_SERVERS = ("sockserverd none", THREADING, "sockserverd forking", "xinetd", "Apache prefork")
+# Milliseconds from exec to the first answer.
+START_MS = 8
+START_SERVERS = ("sockserverd none", THREADING, "sockserverd forking", COROUTINE, "xinetd",
+                 "openbsd-inetd", "tcpserver with cat", "Apache prefork",
+                 "Python ThreadingTCPServer")
+
+# Many listeners: milliseconds until all listen, and of a reload of which one has changed; the
+# processes that are new after it; PSS of one idle worker in MiB.
+LISTENERS, LISTENERS_MS, RELOAD_MS, RELOAD_PROCESSES, WORKER_MIB = 200, 2000, 100, 1, 1.5

@@ -5,14 +5,14 @@ Each function takes the options of the command line and returns a title and rows
 wanted, unit, note). The wanted is the most, but for the unit "x", where it is the least; None: only
 for comparison.
 """
+import functools
 import json
 import statistics
 import subprocess
-import time
 
 import figures
-from cgroup import new_group, pss_kib
-from server import BUILD, LOAD_CPU, PROJECT, RUN, Failed, Server, missing
+from many import many_listeners
+from server import BUILD, LOAD_CPU, Failed, Server, missing
 
 
 def _measured(name, scheme, connections, measure):
@@ -68,15 +68,24 @@ def pipelining(options):
 
 
 def memory(options):
+    @functools.cache
+    def kib(name, connections):
+        return _measured(name, "tcp", connections, lambda server: server.idle_kib(connections))
+
     rows = []
-    for name, (connections, most, limit, more) in figures.IDLE.items():
-        connections = connections if options.full else min(connections, 2000)
-        own, why = _measured(name, "tcp", connections, lambda s: s.idle_kib(connections))
-        if limit and own is not None:
-            least, why = _measured(limit, "tcp", connections, lambda s: s.idle_kib(connections))
-            most = least + more if least is not None else None
-            why = why or f"{limit}: {least:.1f}"
+    for name, idle in figures.IDLE.items():
+        connections = idle.connections if options.full else min(idle.connections, 2000)
+        own, why = kib(name, connections)
+        most = idle.most
+        if idle.limit and own is not None:
+            least, why = kib(idle.limit, connections)
+            most = least + idle.more if least is not None else None
+            why = why or f"{idle.limit}: {least:.1f}"
         rows.append((f"{name}, {connections:,} connections", own, most, "KiB", why))
+        for peer, wanted in idle.peers.items() if options.full and own else ():
+            theirs, why = kib(peer, connections)
+            rows.append((f"times less than {peer}", theirs / own if theirs else None, wanted, "x",
+                         why or f"{theirs:.1f} KiB"))
     return "PSS of an idle TCP connection after one echo", rows
 
 
@@ -130,39 +139,8 @@ def start(options):
     return "from exec to the first answer", rows
 
 
-def many_listeners(options):
-    """200 listeners: the time until all serve, and the memory of an idle worker."""
-    path, log = RUN / "many.conf", RUN / "many.log"
-    listeners = "\n".join(
-        f'l{i} = {{ address = "tcp://127.0.0.1:0"; plugin = "echo"; mixin = "threading"; }};'
-        for i in range(figures.LISTENERS))
-    path.write_text(f'plugin_path = "{PROJECT}/build/plugins";\ncontrol = {{ path = "{RUN}/many"; }};\n'
-                    'log = { target = "stderr"; access = false; };\n'
-                    f"listeners = {{\n{listeners}\n}};\n")
-    group = new_group()
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen([str(PROJECT / "build/bin/sockserverd"), "-c", str(path)],
-                                   stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=group.enter)
-    group.session = process.pid
-    try:
-        while log.read_bytes().count(b"listening on") < figures.LISTENERS:
-            if process.poll() is not None or time.monotonic() - began > 60:
-                return "200 listeners", [("start", None, figures.LISTENERS_MS, "ms", "no start")]
-            time.sleep(0.005)
-        elapsed = (time.monotonic() - began) * 1000
-        time.sleep(0.5)
-        workers = [pid for pid in group.pids() if pid != process.pid]
-        mib = statistics.median(pss_kib(pid) for pid in workers) / 1024
-    finally:
-        group.end()
-        process.wait()
-        group.remove()
-    return f"{figures.LISTENERS} listeners", [
-        ("until all listen", elapsed, figures.LISTENERS_MS, "ms", "all CPUs"),
-        ("PSS of an idle worker", mib, figures.WORKER_MIB, "MiB", f"{len(workers)} workers")]
-
-
-OTHERS = {"latency": latency, "pipelining": pipelining, "memory": memory, "crowd": crowd,
-          "start": start, "listeners": many_listeners}
+# name: (the function, slices of load that it takes in a round, seconds besides)
+OTHERS = {"latency": (latency, 2 * len(figures.LATENCIES), 8),
+          "pipelining": (pipelining, 2 * len(figures.PIPELINED), 3),
+          "memory": (memory, 0, 60), "crowd": (crowd, 2, 8),
+          "start": (start, 0, 12), "listeners": (many_listeners, 0, 8)}

@@ -103,7 +103,9 @@ def chart(run):
 
 
 def _marked(value, wanted):
-    return "–" if value is None else f"{value:.2f}" if value >= wanted else f"**{value:.2f}** missed"
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if wanted is None or value >= wanted else f"**{value:.2f}** missed"
 
 
 def markdown(run):
@@ -124,7 +126,62 @@ def markdown(run):
     return "\n".join(lines) + "\n"
 
 
+# The lines of the summary, each for every mixin: what, and which figures go into it.
+SUMMARY = {
+    "TCP": {("connect", "tcp"): "connect, echo, close"},
+    "TCP, echo on connections": {("echo64", "tcp"): "64", ("echo1000", "tcp"): "1,000"},
+    "Unix": {("connect", "unix"): "connect, echo, close", ("echo64", "unix"): "echo on 64"},
+    "UDP, datagrams in flight": {("window1", "udp"): "1", ("window32", "udp"): "32"},
+    "Unix, datagrams in flight": {("window1", "unixgram"): "1", ("window32", "unixgram"): "32"},
+}
+
+
+def _summary_cells(result):
+    """The ratio to the limit server, and to the best peer."""
+    figure, peers = result["figure"], result["peers"]
+    ratio = f"{result['ratio']:.2f}" if result["ratio"] >= figure["ratio"] else f"_{result['ratio']:.2f}_"
+    best = min(peers, key=peers.get, default=None)
+    return ratio, "–" if best is None else f"{peers[best]:.2f} × {best}"
+
+
+def _summary_rows(run):
+    for title, works in SUMMARY.items():
+        by_server = {}
+        for result in run["figures"]:
+            figure = result["figure"]
+            name = works.get((figure["work"], figure["scheme"]))
+            if name and not result.get("skipped"):
+                by_server.setdefault(figure["server"], []).append((name, *_summary_cells(result)))
+        for server, cells in by_server.items():
+            names, ratios, peers = (" / ".join(column) for column in zip(*cells))
+            mixin = server.removeprefix("sockserverd ")
+            yield f"| {title}: {names} | {mixin} | {ratios} | {peers} |"
+
+
+def _summary_others(run):
+    """One sentence of each that is not a comparison of requests."""
+    for title, rows in run["others"]:
+        own = [f"{name.removeprefix('sockserverd ')} {value:.3g}{unit and ' ' + unit}"
+               for name, value, wanted, unit, _ in rows
+               if value is not None and wanted is not None and not name.startswith("times")]
+        if own:
+            yield f"- {title}: {'; '.join(own)}"
+
+
+def summary(run):
+    """As much as a README wants: a line for each kind of work and mixin."""
+    machine = run["machine"]
+    return "\n".join([
+        f"Requests per CPU second beside the limit server of the class and the best peer, on "
+        f"{machine['cpus']} CPUs of {machine['cpu']}, Linux {machine['kernel']}, {machine['date']}: "
+        f"{run['rounds']} slices of {run['seconds']} s each, {run['minutes']:.0f} minutes. "
+        "What is less than wanted of the limit server is in italics.", "",
+        "| work | mixin | of the limit server | times the best peer |", "|---|---|---|---|",
+        *_summary_rows(run), "", *_summary_others(run), ""])
+
+
 def write(run, folder):
+    (folder / "summary.md").write_text(summary(run))
     (folder / "bench.md").write_text(markdown(run))
     (folder / "bench.json").write_text(json.dumps(run, indent=1) + "\n")
     (folder / "bench.svg").write_text(chart(run))

@@ -61,8 +61,9 @@ class Server:
         self.folder = RUN / f"{Server.port}"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self.address = (f"{scheme}:{self.folder}/socket" if scheme.startswith("unix")
-                        else f"{scheme}:127.0.0.1:{Server.port}")
+        self.address = self.spec.address or (
+            f"{scheme}:{self.folder}/socket" if scheme.startswith("unix")
+            else f"{scheme}:127.0.0.1:{Server.port}")
         self.environment = dict(os.environ, RUN=str(self.folder), CONNS=str(connections))
         self.command = self._command(connections)
         self.group = cgroup.new_group()

@@ -335,6 +335,29 @@ scribbled_counters_harm_nobody(void **state)
     assert_lacks(daemon_log(daemon), "Sanitizer"); /* its worker is beyond a stop in order */
 }
 
+/* Its 40,000 slots take 8 MB, when looked at. */
+static void
+slots_that_nobody_had_take_no_memory(void **state)
+{
+    static const char *const more = "max_connections = 40000; cpus = 3;";
+    struct daemon *daemon = daemon_serve("tcp", "coroutine", "upper", more);
+    const char *address = daemon_address(daemon, "test");
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        int client = client_connect(address);
+        client_send(client, "a\n");
+        client_expect(client, "A\n");
+    }
+    assert_int_equal(control_figure(daemon, "test", "active"), 20);
+    expect_answers(daemon);
+    assert_starts(control_ask(control_connect(daemon), CALL("GetRequests", "\"limit\":100")),
+                  "{\"parameters\":{");
+    assert_in_range(proc_shared_kib(daemon_pid(daemon)), 1, 256);
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
 /* ---- who may what --------------------------------------------------------------------------- */
 
 /* Asks as somebody else: the reply, "" if there is none. */
@@ -515,7 +538,7 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(junk_ends_only_its_connection), TEST(too_long_messages_end_their_connection),
           TEST(who_holds_up_is_let_go), TEST(a_thousand_clients_hold_up_nobody),
           TEST(without_descriptors_it_pauses_and_comes_back), TEST(all_places_taken_is_said),
-          TEST(scribbled_counters_harm_nobody), TEST(changing_is_for_root_the_user_and_the_group),
-          TEST(the_path_is_made_and_removed), TEST(what_a_dead_daemon_left_is_replaced),
-          TEST(a_live_daemons_path_is_not_taken), TEST(an_impossible_path_is_a_warning),
-          TEST(reload_moves_the_path), TEST(once_has_none))
+          TEST(scribbled_counters_harm_nobody), TEST(slots_that_nobody_had_take_no_memory),
+          TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
+          TEST(what_a_dead_daemon_left_is_replaced), TEST(a_live_daemons_path_is_not_taken),
+          TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))

@@ -411,6 +411,27 @@ log_level_changes_at_once(void **state)
 }
 
 static void
+a_log_level_outlives_an_upgrade(void **state)
+{
+    struct daemon *daemon = daemon_start(
+        "log = { target = \"stderr\"; level = \"notice\"; access = true; };\nlisteners = {\n%s};",
+        listener_text("test", "tcp", "threading", "upper", ""));
+    const char *address = daemon_address(daemon, "test");
+
+    (void)state;
+    (void)control_connect(daemon);
+    assert_int_equal(CTL(daemon, "log-level", "info").status, 0);
+    for (size_t upgrades = 1; upgrades <= 2; upgrades++) {
+        assert_int_equal(CTL(daemon, "upgrade").status, 0);
+        (void)daemon_wait_log_times(daemon, "reloaded: ", upgrades);
+        size_t lines = daemon_count_log(daemon, "bytes out");
+        (void)client_ask(address, "hello\n");
+        (void)daemon_wait_log_times(daemon, "bytes out", lines + 1);
+    }
+    daemon_expect_stop(daemon);
+}
+
+static void
 unknown_listeners_are_named(void **state)
 {
     static const char *const commands[] = {"status", "drain", "resume", "stop", "start", "restart"};
@@ -511,5 +532,5 @@ RUN_TESTS(TEST(status_lists_every_listener), TEST(status_as_json_is_what_the_int
           TEST(reload_prints_the_mistakes), TEST(drain_waits_if_told_to),
           TEST(stop_start_and_restart), TEST(start_says_why_it_cannot),
           TEST(upgrade_returns_when_the_new_program_answers), TEST(log_level_changes_at_once),
-          TEST(unknown_listeners_are_named), TEST(no_daemon_is_said_with_its_path),
-          TEST(top_draws_until_q))
+          TEST(a_log_level_outlives_an_upgrade), TEST(unknown_listeners_are_named),
+          TEST(no_daemon_is_said_with_its_path), TEST(top_draws_until_q))

@@ -4,12 +4,17 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/proc.h"
 #include "support/test.h"
+
+#define UPPER SHIPPED_PLUGINS "/upper.so"
 
 static struct daemon *
 serve(void **state, const char *more)
@@ -211,7 +216,57 @@ a_crowd_is_served_completely(void **state)
     daemon_expect_stop(daemon);
 }
 
-RUN_TESTS(TEST_CASE(c30_finished_requests_leave_nothing_behind, "tcp", "none"),
+/* ---- a machine that lacks something ---------------------------------------- */
+
+static void
+lower_descriptors(void *userdata)
+{
+    const struct rlimit limit = {.rlim_cur = 12, .rlim_max = 12};
+
+    (void)userdata;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+hide_proc(void *userdata)
+{
+    (void)userdata;
+    if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        _exit(77);
+}
+
+static void
+what_the_machine_lacks_is_named(void **state)
+{
+    static const struct {
+        void (*prepare)(void *userdata);
+        const char *words;
+    } rows[] = {
+        {lower_descriptors, "Too many open files; only 12 are allowed: raise LimitNOFILE= of the"},
+        {hide_proc, "there is no /proc, which the daemon needs: mount -t proc proc /proc"},
+    };
+    const char *const arguments[] = {"--listen", "tcp://127.0.0.1:0", UPPER, NULL};
+
+    (void)state;
+    if (SANITIZED)
+        skip(); /* its runtime needs /proc, too */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct daemon *daemon = daemon_run_prepared(arguments, rows[i].prepare, NULL);
+        int status = daemon_wait_exit(daemon);
+        if (status == 77) {
+            print_message("no mount namespaces here\n");
+            continue;
+        }
+        assert_int_equal(status, 1);
+        assert_contains(daemon_log(daemon), "cannot start a worker: ");
+        assert_contains(daemon_log(daemon), rows[i].words);
+    }
+}
+
+RUN_TESTS(TEST(what_the_machine_lacks_is_named),
+          TEST_CASE(c30_finished_requests_leave_nothing_behind, "tcp", "none"),
           TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "unix"),
           TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "udp"),
           TEST_CASE(c36_without_descriptors_it_pauses_and_comes_back, "tcp", "threading"),

@@ -2,11 +2,14 @@
 /*
  * test_mixin_forking.c - a process per request: isolation, children, descriptors
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "support/client.h"
+#include "support/command.h"
 #include "support/daemon.h"
 #include "support/proc.h"
 #include "support/test.h"
@@ -204,6 +207,55 @@ a_killed_child_ends_its_client_alone(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* For one user without privileges: a worker and one child. */
+static void
+allow_two_processes(void *userdata)
+{
+    const struct rlimit limit = {.rlim_cur = 2, .rlim_max = 2};
+
+    (void)userdata;
+    (void)setrlimit(RLIMIT_NPROC, &limit);
+}
+
+/* It cannot be put back into the queue: the fork is tried again although the listener drains. */
+static void
+a_connection_taken_before_a_drain_is_served(void **state)
+{
+    const struct server_case *server = *state;
+
+    if (geteuid() != 0) {
+        print_message("root is needed, for workers of another user\n");
+        skip();
+    }
+    const char *control = test_path("control");
+    const char *file =
+        daemon_configuration("control = { path = \"%s\"; }; listeners = {\n%s};", control,
+                             listener_text("test", server->scheme, server->mixin, "good_command",
+                                           "spare = 1; user = \"games\";"));
+    struct daemon *daemon =
+        daemon_run_prepared((const char *const[]){"-c", file, NULL}, allow_two_processes, NULL);
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    const char *const drain[] = {"--socket", control, "drain", "test", NULL};
+    int first, taken;
+    size_t fds;
+
+    WAIT_UNTIL(proc_child_count(worker) == 1);
+    fds = proc_fd_count(worker);
+    first = client_connect(address);
+    client_send(first, "echo first\n");
+    client_expect(first, "first\n");
+    (void)daemon_wait_log(daemon, "cannot fork a child");
+    taken = client_connect(address);
+    client_send(taken, "echo taken\n");
+    WAIT_UNTIL(proc_fd_count(worker) == fds + 1);
+    assert_int_equal(command_run(CTL_PROGRAM, "", drain).status, 0);
+    client_close(first);
+    client_expect(taken, "taken\n");
+    client_close(taken);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_CASE(each_request_has_a_process_of_its_own, "tcp", "forking"),
           TEST_CASE(each_request_has_a_process_of_its_own, "udp", "forking"),
           TEST_CASE(each_request_has_a_process_of_its_own, "unix", "forking"),
@@ -220,4 +272,5 @@ RUN_TESTS(TEST_CASE(each_request_has_a_process_of_its_own, "tcp", "forking"),
           TEST_CASE(c56_a_child_holds_no_socket_of_others, "unix", "forking"),
           TEST_CASE(c57_memory_changed_in_a_child_is_not_seen_by_others, "tcp", "forking"),
           TEST_CASE(c57_memory_changed_in_a_child_is_not_seen_by_others, "udp", "forking"),
+          TEST_CASE(a_connection_taken_before_a_drain_is_served, "tcp", "forking"),
           TEST_CASE(a_killed_child_ends_its_client_alone, "tcp", "forking"))

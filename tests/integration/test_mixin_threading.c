@@ -121,6 +121,77 @@ a_thread_that_ends_itself_is_replaced_at_the_limit(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
+#define CROWD 40
+
+/* As many connections, each served by now. */
+static void
+connect_crowd(struct daemon *daemon, int clients[CROWD])
+{
+    for (int i = 0; i < CROWD; i++) {
+        clients[i] = client_connect(daemon_address(daemon, "test"));
+        client_send(clients[i], "echo here\n");
+        client_expect(clients[i], "here\n");
+    }
+}
+
+/* Threads take connections in turn, so that each of them has served not long ago. */
+static void
+surplus_threads_leave_while_requests_go_on(void **state)
+{
+    struct daemon *daemon = daemon_serve("unix", "threading", "good_command", "");
+    const char *address = daemon_address(daemon, "test");
+    pid_t worker = daemon_worker(daemon);
+    int clients[CROWD];
+
+    (void)state;
+    connect_crowd(daemon, clients);
+    assert_true(proc_thread_count(worker) > CROWD);
+    for (int i = 0; i < CROWD; i++)
+        client_close(clients[i]);
+    WAIT_UNTIL(strcmp(client_ask(address, "echo more\n"), "more\n") == 0 &&
+               proc_thread_count(worker) < CROWD / 2);
+    daemon_expect_stop(daemon);
+}
+
+/*
+ * A long line takes a buffer of 64 KiB; whoever then is silent does not keep it. What the plugin
+ * keeps lies behind it, so that free() alone gives nothing back to the system.
+ */
+static void
+silent_connections_keep_no_buffers(void **state)
+{
+    if (SANITIZED)
+        skip(); /* their malloc() gives nothing back to the system */
+    struct daemon *daemon = daemon_serve("unix", "threading", "good_command", "");
+    pid_t worker = daemon_worker(daemon);
+    char *line = calloc(1, 60002);
+    int clients[CROWD];
+    size_t before, peak;
+
+    (void)state;
+    memset(line, 'x', 60000);
+    memcpy(line, "echo ", 5);
+    line[60000] = '\n';
+    connect_crowd(daemon, clients);
+    before = proc_memory_kib(worker);
+    for (int i = 0; i < CROWD; i++) {
+        client_send(clients[i], line);
+        client_expect(clients[i], line + 5);
+        client_send(clients[i], "malloc 70000\n");
+        client_expect(clients[i], "malloc 70000\n");
+    }
+    peak = proc_memory_kib(worker);
+    assert_true(peak > before + CROWD * 110);
+    WAIT_UNTIL(proc_memory_kib(worker) < peak - CROWD * 40);
+    for (int i = 0; i < CROWD; i++) {
+        client_send(clients[i], "echo still here\n");
+        client_expect(clients[i], "still here\n");
+    }
+    free(line);
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_CASE(requests_share_a_process_and_have_their_own_threads, "tcp", "threading"),
           TEST_CASE(requests_share_a_process_and_have_their_own_threads, "unix", "threading"),
           TEST_CASE(threads_are_bounded_by_max_connections, "tcp", "threading"),
@@ -130,4 +201,6 @@ RUN_TESTS(TEST_CASE(requests_share_a_process_and_have_their_own_threads, "tcp", 
           TEST_CASE(datagrams_are_handled_side_by_side, "udp", "forking"),
           TEST_CASE(datagrams_are_handled_side_by_side, "unixgram", "forking"),
           TEST(spare_threads_wait_for_clients), TEST(thread_memory_is_shared),
+          TEST(surplus_threads_leave_while_requests_go_on),
+          TEST(silent_connections_keep_no_buffers),
           TEST(a_thread_that_ends_itself_is_replaced_at_the_limit))

@@ -145,6 +145,85 @@ a_listener_enabled_while_it_still_stops_serves_again(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The new one takes the socket back, and who waits in its queue. */
+static void
+a_removed_listener_comes_back_while_its_queue_is_answered(void **state)
+{
+    const struct server_case *server = *state; /* a mixin, and the name it comes back with */
+    const char *other = listener_text("other", "unix", "none", "upper", ""), *address;
+    struct daemon *daemon =
+        SERVE("listeners = {\n%s%s};", other,
+              listener_text("test", "tcp", server->scheme, "good_command", "max_connections = 1;"));
+    int busy, queued, late;
+
+    address = daemon_address(daemon, "test");
+    busy = client_connect(address);
+    client_send(busy, "echo busy\n");
+    client_expect(busy, "busy\n");
+    queued = client_connect(address);
+    client_send(queued, "echo queued\n");
+    REWRITE("listeners = {\n%s};", other);
+    reload(daemon);
+    REWRITE("listeners = {\n%s%s = { address = \"%s\"; mixin = \"%s\"; plugin = \"good_command\"; "
+            "}; };",
+            other, server->mixin, address, server->scheme);
+    reload(daemon);
+    client_expect(queued, "queued\n");
+    client_close(queued);
+    assert_string_equal(client_ask(address, "name\n"), text_of("name %s\n", server->mixin));
+    client_send(busy, "echo still there\n");
+    client_expect(busy, "still there\n");
+    client_close(busy);
+    WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 2);
+    late = client_connect(address);
+    client_send(late, "echo late\n");
+    client_expect(late, "late\n");
+    client_close(late);
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_listener_moves_back_while_its_queue_is_answered(void **state)
+{
+    const char *text = "listeners = { test = { address = \"%s\"; plugin = \"good_command\"; }; };";
+    struct daemon *daemon = SERVE(
+        "listeners = { test = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\"; }; };");
+    const char *address = daemon_address(daemon, "test");
+    int busy = client_connect(address), queued;
+
+    (void)state;
+    client_send(busy, "echo busy\n");
+    client_expect(busy, "busy\n");
+    queued = client_connect(address);
+    client_send(queued, "echo queued\n");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    REWRITE(text, text_of("unix://%s", test_path("elsewhere")));
+    reload(daemon);
+    REWRITE(text, address);
+    reload(daemon);
+#pragma GCC diagnostic pop
+    client_expect(queued, "queued\n");
+    client_close_all();
+    assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+names_are_looked_up_at_a_reload(void **state)
+{
+    const char *test = listener_text("test", "tcp", "none", "upper", "");
+    struct daemon *daemon = SERVE("listeners = {\n%s};", test);
+
+    (void)state;
+    (void)daemon_address(daemon, "test");
+    REWRITE("listeners = {\n%snamed = { address = \"tcp://localhost:0\"; plugin = \"upper\"; }; };",
+            test);
+    reload(daemon);
+    assert_string_equal(client_ask(daemon_address(daemon, "named"), "hi\n"), "HI\n");
+    daemon_expect_stop(daemon);
+}
+
 static void
 a_listener_enabled_again_does_not_wait_for_old_requests(void **state)
 {
@@ -257,6 +336,13 @@ RUN_TESTS(TEST(an_unchanged_listener_is_not_touched),
           TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "tcp", "none"),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "unix", "threading"),
+          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "none", "test"),
+          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "threading",
+                    "another"),
+          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "forking", "test"),
+          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "coroutine", "test"),
+          TEST(a_listener_moves_back_while_its_queue_is_answered),
+          TEST(names_are_looked_up_at_a_reload),
           TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "tcp", "none"),
           TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "unix", "forking"),
           TEST(an_old_generation_that_hangs_holds_up_nothing),

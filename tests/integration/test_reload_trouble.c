@@ -37,6 +37,9 @@ a_bad_reload_changes_nothing(void **state)
         {text_of("%sbad = { address = \"%s\"; plugin = \"upper\"; };",
                  two_listeners("max_connections = 9;"), address),
          "Address already in use"},
+        {text_of("%sbad = { address = \"tcp://no.such.host.invalid:0\"; plugin = \"upper\"; };",
+                 two_listeners("max_connections = 9;")),
+         "listeners.bad.address: cannot resolve \"no.such.host.invalid\" port \"0\": "},
     };
 
     (void)state;

@@ -223,6 +223,12 @@ proc_memory_kib(pid_t pid)
     return read_status(pid, "\nVmRSS:");
 }
 
+size_t
+proc_shared_kib(pid_t pid)
+{
+    return read_status(pid, "\nRssShmem:");
+}
+
 double
 proc_cpu_seconds(pid_t pid)
 {

@@ -31,5 +31,6 @@ const char *proc_environment(pid_t pid);
 size_t proc_thread_count(pid_t pid);
 double proc_cpu_seconds(pid_t pid);
 size_t proc_memory_kib(pid_t pid); /* resident */
+size_t proc_shared_kib(pid_t pid); /* resident in memory shared with other processes */
 
 #endif

@@ -76,7 +76,7 @@ open_well(const struct settings *settings, struct listening_socket *ret)
 {
     _cleanup_free_ char *problem = NULL;
 
-    if (socket_open(settings, ret, &problem) < 0)
+    if (socket_open(settings, NULL, ret, &problem) < 0)
         fail_msg("%s: %s", settings->address.text, problem);
 }
 
@@ -118,7 +118,7 @@ expect_problem(const struct settings *settings, int error, const char *words)
     struct listening_socket listening = LISTENING_SOCKET_NONE;
     _cleanup_free_ char *problem = NULL;
 
-    assert_int_equal(socket_open(settings, &listening, &problem), error);
+    assert_int_equal(socket_open(settings, NULL, &listening, &problem), error);
     assert_int_equal(listening.fd, -1);
     if (strstr(problem, words) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", problem, words);

@@ -36,6 +36,7 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "names_fixture.h"
 #include "supervisor/check.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"

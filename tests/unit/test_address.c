@@ -111,18 +111,16 @@ static void
 unix_path_may_be_107_characters_long(void **state)
 {
     char text[200] = "unix:///";
-    struct sockaddr_storage storage;
     _cleanup_free_ char *problem = NULL;
     struct address address;
     char shown[ADDRESS_TEXT_SIZE];
-    socklen_t size;
-    bool any;
+    struct resolved to;
 
     (void)state;
     memset(text + 8, 'p', 106);
     assert_int_equal(address_parse(text, &address, &problem), 0);
-    assert_int_equal(address_resolve(&address, &storage, &size, &any, &problem), 0);
-    assert_string_equal(address_format((struct sockaddr *)&storage, size, true, shown), text);
+    assert_int_equal(address_resolve(&address, &to, &problem), 0);
+    assert_string_equal(address_format((struct sockaddr *)&to.address, to.size, true, shown), text);
     address_done(&address);
     text[8 + 106] = 'p';
     assert_int_equal(address_parse(text, &address, &problem), -EINVAL);
@@ -149,18 +147,16 @@ resolved_address_reads_as_written(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         _cleanup_free_ char *problem = NULL;
         char shown[ADDRESS_TEXT_SIZE];
-        struct sockaddr_storage storage;
         struct address address;
-        socklen_t size;
-        bool any;
+        struct resolved to;
 
         print_message("%s\n", rows[i].text);
         assert_int_equal(address_parse(rows[i].text, &address, &problem), 0);
-        assert_int_equal(address_resolve(&address, &storage, &size, &any, &problem), 0);
-        assert_int_equal(any, strchr(rows[i].text, '*') != NULL);
-        assert_string_equal(
-            address_format((struct sockaddr *)&storage, size, address_is_stream(&address), shown),
-            rows[i].shown);
+        assert_int_equal(address_resolve(&address, &to, &problem), 0);
+        assert_int_equal(to.any, strchr(rows[i].text, '*') != NULL);
+        assert_string_equal(address_format((struct sockaddr *)&to.address, to.size,
+                                           address_is_stream(&address), shown),
+                            rows[i].shown);
         address_done(&address);
     }
 }
@@ -173,15 +169,13 @@ unknown_service_and_systemd_do_not_resolve(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         _cleanup_free_ char *parse_problem = NULL, *problem = NULL;
-        struct sockaddr_storage storage;
         struct address address;
-        socklen_t size = 77;
-        bool any;
+        struct resolved to = {.size = 77};
 
         assert_int_equal(address_parse(rows[i], &address, &parse_problem), 0);
-        assert_true(address_resolve(&address, &storage, &size, &any, &problem) < 0);
+        assert_true(address_resolve(&address, &to, &problem) < 0);
         assert_non_null(problem);
-        assert_int_equal(size, 77);
+        assert_int_equal(to.size, 77);
         address_done(&address);
     }
 }

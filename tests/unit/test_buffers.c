@@ -122,6 +122,66 @@ line_can_be_as_long_as_max_line_whatever_the_buffer(void **state)
     free(text);
 }
 
+/* Small messages are not copied; a client that sends more than a read takes is buffered. */
+static void
+medium_reads_need_a_buffer_only_for_more_than_they_hold(void **state)
+{
+    static char text[9 * 1024];
+    char part[1024];
+
+    (void)state;
+    client_sends(text, 300, 100);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(ss_read(request, part, sizeof(part)), 100);
+        assert_int_equal(client.receives, i);
+    }
+    assert_null(request->input.data);
+    client_sends(text, sizeof(text), SIZE_MAX);
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(ss_read(request, part, sizeof(part)), sizeof(part));
+    assert_int_equal(client.receives, 2);
+    assert_non_null(request->input.data);
+}
+
+/* The context's own memory serves as long as it is enough, and again when more is not needed. */
+static void
+lent_output_is_outgrown_and_taken_up_again(void **state)
+{
+    char own[8], bytes[100];
+
+    (void)state;
+    memset(bytes, 'x', sizeof(bytes));
+    output_lend(&request->output, own, sizeof(own));
+    assert_int_equal(ss_write(request, "1234567", 7), 0);
+    assert_ptr_equal(request->output.data, own);
+    assert_int_equal(ss_write(request, bytes, sizeof(bytes)), 0);
+    assert_ptr_not_equal(request->output.data, own);
+    assert_int_equal(ss_flush(request), 0);
+    assert_int_equal(client.sent_size, 107);
+    assert_memory_equal(client.sent, "1234567xxx", 10);
+    buffers_release(request);
+    assert_ptr_equal(request->output.data, own);
+}
+
+static void
+a_buffer_for_a_long_line_does_not_outlive_its_request(void **state)
+{
+    char *text = calloc(1, 40 * 1024), *line;
+
+    (void)state;
+    text[40 * 1024 - 1] = '\n';
+    client_sends(text, 40 * 1024, SIZE_MAX);
+    assert_int_equal(ss_readline(request, &line), 40 * 1024);
+    assert_true(request->input.capacity > 16 * 1024);
+    buffers_shrink(request);
+    assert_null(request->input.data);
+    client_sends("short\n", 6, SIZE_MAX);
+    expect_line("short\n");
+    buffers_shrink(request);
+    assert_non_null(request->input.data);
+    free(text);
+}
+
 static void
 failed_receive_keeps_what_was_read(void **state)
 {
@@ -286,6 +346,9 @@ main(void)
         STREAM(line_limit_is_exact),
         STREAM(too_long_line_is_not_consumed),
         STREAM(line_can_be_as_long_as_max_line_whatever_the_buffer),
+        STREAM(medium_reads_need_a_buffer_only_for_more_than_they_hold),
+        STREAM(lent_output_is_outgrown_and_taken_up_again),
+        STREAM(a_buffer_for_a_long_line_does_not_outlive_its_request),
         STREAM(failed_receive_keeps_what_was_read),
         STREAM(reset_is_noted),
         STREAM(small_reads_are_served_from_one_receive),

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/counters.h"
@@ -105,6 +106,7 @@ sums_add_up_every_slot(void **state)
     assert_int_equal(counters_create(3, &counters, &fd), 0);
     for (unsigned i = 0; i < 3; i++) {
         struct slot *slot = &counters->slots[i];
+        counters_use(counters, slot);
         counter_bump(slot->accepted, 1 + i);
         counter_bump(slot->refused, 10 + i);
         counter_bump(slot->failed, 20 + i);
@@ -145,6 +147,7 @@ sums_trust_nothing_in_the_memory(void **state)
     (void)state;
     assert_int_equal(counters_create(2, &counters, &fd), 0);
     counters->slot_count = UINT32_MAX;
+    counter_set(counters->used, UINT32_MAX);
     for (unsigned i = 0; i < 2; i++) {
         counter_set(counters->slots[i].state, 12345);
         counter_set(counters->slots[i].accepted, UINT64_MAX);
@@ -154,6 +157,58 @@ sums_trust_nothing_in_the_memory(void **state)
     assert_int_equal(sums.idle, 0);
     assert_true(sums.accepted == UINT64_MAX - 1); /* wraps, and that is all */
     counters_detach(counters, 2);
+    (void)close(fd);
+}
+
+static blkcnt_t
+allocated(int fd)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(fd, &status), 0);
+    return status.st_blocks;
+}
+
+/* A slot that was never given out costs no memory, however many there are and whoever reads. */
+static void
+only_slots_given_out_are_read(void **state)
+{
+    const uint32_t slots = 100000;
+    struct counter_sums sums;
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(slots, &counters, &fd), 0);
+    assert_int_equal(counters_used(counters, slots), 0);
+    counters_use(counters, &counters->slots[16]);
+    counter_set(counters->slots[16].state, SLOT_BUSY);
+    counters_sum(counters, slots, &sums);
+    blkcnt_t before = allocated(fd);
+    counters_sum(counters, slots, &sums);
+    assert_int_equal(sums.active, 1);
+    assert_int_equal(allocated(fd), before);
+    assert_in_range(before * 512, 1, 64 * 1024);
+    counters_detach(counters, slots);
+    (void)close(fd);
+}
+
+static void
+mark_of_used_slots_never_falls(void **state)
+{
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(9, &counters, &fd), 0);
+    counters_use(counters, &counters->slots[0]);
+    assert_int_equal(counters_used(counters, 9), 1);
+    counters_use(counters, &counters->slots[8]);
+    assert_int_equal(counters_used(counters, 9), 9);
+    counters_use(counters, &counters->slots[3]);
+    assert_int_equal(counters_used(counters, 9), 9);
+    assert_int_equal(counters_used(counters, 4), 4);
+    counters_detach(counters, 9);
     (void)close(fd);
 }
 
@@ -168,6 +223,8 @@ main(void)
         cmocka_unit_test(attach_refuses_what_is_no_counters),
         cmocka_unit_test(sums_add_up_every_slot),
         cmocka_unit_test(sums_trust_nothing_in_the_memory),
+        cmocka_unit_test(only_slots_given_out_are_read),
+        cmocka_unit_test(mark_of_used_slots_never_falls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,7 @@ make_busy(struct counters *counters, uint32_t place, uint64_t request, uint16_t 
     struct sockaddr_in client = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
+    counters_use(counters, &counters->slots[place]);
     counter_set(counters->slots[place].state, SLOT_BUSY);
     counter_set(counters->slots[place].request, request);
     memcpy(counters->slots[place].client, &client, sizeof(client));
@@ -82,6 +83,7 @@ survives_any_bytes(void **state)
     for (int round = 0; round < 2000; round++) {
         for (size_t i = 0; i < size; i++)
             bytes[i] = (unsigned char)random();
+        counter_set(counters->used, SLOTS + (uint32_t)random());
         for (uint32_t i = 0; i < SLOTS; i++) {
             counter_set(counters->slots[i].state, SLOT_BUSY);
             memcpy(counters->slots[i].client, &(sa_family_t){(sa_family_t)(random() % 12)},

@@ -144,6 +144,7 @@ counters_keep_times_of_every_slot(void **state)
 
     (void)state;
     assert_int_equal(counters_create(slots, &counters, &fd), 0);
+    counters_use(counters, &counters->slots[slots - 1]);
     for (uint32_t i = 0; i < slots; i++)
         counters_note_time(counters, &counters->slots[i], 1000000);
     counters_note_time(counters, &counters->slots[0], 5000);

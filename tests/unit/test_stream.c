@@ -104,6 +104,55 @@ trickle_ends_at_the_deadline(void **state)
     assert_true(monotonic_now() >= request->deadline);
 }
 
+static ssize_t line_size;
+
+static void *
+read_line(void *ret_line)
+{
+    line_size = ss_readline(request, ret_line);
+    return NULL;
+}
+
+/* Waits longer than the buffers are kept, and goes on with what then comes. */
+static void
+silence_costs_the_empty_buffers_only(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 5 * MS};
+    int64_t before = monotonic_now();
+    pthread_t thread;
+    char *line;
+
+    (void)state;
+    fixture.server.settings.read_timeout = 60;
+    assert_int_equal(pthread_create(&thread, NULL, read_line, &line), 0);
+    while (!atomic_load(&fixture.server.freed))
+        (void)nanosleep(&pause, NULL);
+    assert_in_range((monotonic_now() - before) / MS, 990, 9000);
+    assert_int_equal(send(client, "hel", 3, 0), 3);
+    while (counter_get(fixture.slot->stage) != STAGE_READING)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(send(client, "lo\n", 3, 0), 3);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(line_size, 6);
+    assert_string_equal(line, "hello\n");
+}
+
+static void
+read_timeout_goes_on_beyond_the_buffers(void **state)
+{
+    int64_t before = monotonic_now();
+    char *line;
+
+    (void)state;
+    fixture.server.settings.read_timeout = RECEIVE_PATIENCE + 0.2;
+    assert_int_equal(ss_readline(request, &line), -ETIMEDOUT);
+    assert_in_range((monotonic_now() - before) / MS, 1190, 9000);
+    fixture.server.settings.read_timeout = RECEIVE_PATIENCE;
+    before = monotonic_now();
+    assert_int_equal(ss_readline(request, &line), -ETIMEDOUT);
+    assert_in_range((monotonic_now() - before) / MS, 990, 9000);
+}
+
 static void
 end_and_reset_are_told_apart(void **state)
 {
@@ -321,6 +370,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(read_timeout_bounds_one_wait),
+        TEST(silence_costs_the_empty_buffers_only),
+        TEST(read_timeout_goes_on_beyond_the_buffers),
         TEST(request_timeout_bounds_all_waits_together),
         TEST(shorter_of_the_two_limits_counts),
         TEST(trickle_ends_at_the_deadline),

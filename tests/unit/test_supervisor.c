@@ -225,6 +225,70 @@ reopens_its_log_file(void **state)
     assert_int_equal(end, 0);
 }
 
+/* ---- names -------------------------------------------------------------------------------- */
+
+static void
+a_name_without_an_answer_holds_nobody_up(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)add(fixture, "waits", "tcp://silent.test:0");
+    (void)add(fixture, "good", "tcp://127.0.0.1:0");
+    start(fixture);
+    (void)expect(fixture, "sockserverd[good]: listening on tcp://127.0.0.1:");
+    assert_int_equal(kill(fixture->pid, SIGTERM), 0);
+    (void)expect(fixture, "SIGTERM: stopping");
+    assert_int_equal(wait_end(fixture), 0);
+    assert_null(strstr(fixture->text, "cannot resolve"));
+}
+
+static void
+a_name_that_nobody_knows_fails_its_listener_until_it_is_known(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)add(fixture, "named", "tcp://late.test:0");
+    start(fixture);
+    (void)expect(fixture, "sockserverd[named]: cannot resolve \"late.test\" port \"0\": ");
+    (void)expect(fixture, "(next try in 0.1 s)");
+    (void)expect(fixture, "sockserverd[named]: listening on tcp://127.0.0.1:");
+    stop(fixture);
+}
+
+/* One listener as before, and one with a name that nobody answers for. */
+static int
+load_a_silent_name(struct config *config, struct errors *errors, const void *userdata)
+{
+    struct settings good = make_settings("good", "tcp://127.0.0.1:0"),
+                    waits = make_settings("waits", "tcp://silent.test:0");
+
+    (void)errors;
+    (void)userdata;
+    assert_int_equal(config_init_empty(config), 0);
+    config->log.level = LOG_DEBUG;
+    assert_int_equal(config_add_listener(config, &good), 0);
+    return config_add_listener(config, &waits);
+}
+
+static void
+a_reload_that_waits_for_a_name_holds_nobody_up(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)add(fixture, "good", "tcp://127.0.0.1:0");
+    fixture->options.load = load_a_silent_name;
+    start(fixture);
+    (void)expect(fixture, "sockserverd[good]: listening on tcp://127.0.0.1:");
+    assert_int_equal(kill(fixture->pid, SIGHUP), 0);
+    (void)expect(fixture, "SIGHUP: reloading");
+    assert_int_equal(kill(fixture->pid, SIGHUP), 0);
+    (void)expect(fixture, "SIGHUP: reloading once more when this reload is done");
+    assert_int_equal(kill(fixture->pid, SIGTERM), 0);
+    (void)expect(fixture, "SIGTERM: stopping");
+    (void)expect(fixture, "reload failed");
+    assert_int_equal(wait_end(fixture), 0);
+}
+
 /* ---- --check
  * ------------------------------------------------------------------------------------------ */
 
@@ -243,18 +307,23 @@ check_reports_in_the_order_of_the_listeners(void **state)
         (void)add(fixture, name, "tcp://127.0.0.1:0");
     }
     (void)add(fixture, "failing", "tcp://127.0.0.1:0");
+    (void)add(fixture, "good-known", "tcp://known.test:0");
+    (void)add(fixture, "good-unknown", "tcp://unknown.test:0");
+    add(fixture, "good-disabled", "tcp://unknown.test:0")->enabled = false;
     struct settings *without_plugin = add(fixture, "exits2", "tcp://127.0.0.1:0");
     free(without_plugin->plugin_file);
     without_plugin->plugin_file = NULL; /* reported when the file was read */
-    assert_int_equal(check_listeners(&fixture->config, &errors), 0);
+    assert_int_equal(check_listeners(&fixture->config, true, &errors), 0);
     _cleanup_free_ char *all = errors_join(&errors);
     const char *exits = strstr(all, "listeners.exits: the process that checks plugin");
     const char *bad = strstr(all, "x.conf:3: bad\nx.conf:4: worse\n");
     const char *failing = strstr(all, "listeners.failing: no luck today");
     assert_true(exits != NULL && bad != NULL && failing != NULL);
     assert_true(exits < bad && bad < failing);
+    assert_non_null(strstr(failing, "x.conf:1: listeners.good-unknown.address: cannot resolve "
+                                    "\"unknown.test\" port \"0\": "));
     assert_non_null(strstr(failing, "listeners.failing: nor tomorrow"));
-    assert_int_equal(errors.count, 5);
+    assert_int_equal(errors.count, 6);
     errors_done(&errors);
 }
 
@@ -274,6 +343,9 @@ main(int argc, char **argv)
         with_fixture(worker_inherits_only_what_it_needs),
         with_fixture(tells_the_service_manager),
         with_fixture(reopens_its_log_file),
+        with_fixture(a_name_without_an_answer_holds_nobody_up),
+        with_fixture(a_name_that_nobody_knows_fails_its_listener_until_it_is_known),
+        with_fixture(a_reload_that_waits_for_a_name_holds_nobody_up),
         with_fixture(check_reports_in_the_order_of_the_listeners),
     };
 

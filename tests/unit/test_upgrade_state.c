@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "supervisor/upgrade_state.h"
 
 static void
@@ -121,6 +122,29 @@ an_empty_state_comes_back(void **state)
     upgrade_state_done(&back);
 }
 
+/* And without one, the bytes are those of programs that knew none. */
+static void
+a_log_level_comes_back(void **state)
+{
+    struct upgrade_state with = {.log_level = LOG_DEBUG + 1}, without = {0}, back;
+    _cleanup_free_ char *bytes = NULL, *fewer = NULL;
+    size_t size, fewer_size;
+
+    (void)state;
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    assert_int_equal(upgrade_state_pack(&without, &fewer, &fewer_size), 0);
+    assert_int_equal(fewer_size, size - sizeof(uint64_t));
+    assert_memory_equal(bytes, fewer, fewer_size);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_int_equal(back.log_level, LOG_DEBUG + 1);
+    upgrade_state_done(&back);
+    assert_int_equal(upgrade_state_unpack(bytes, fewer_size, &back), 0);
+    assert_int_equal(back.log_level, 0);
+    upgrade_state_done(&back);
+    bytes[fewer_size]++; /* no such level */
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EBADMSG);
+}
+
 static void
 another_version_is_refused(void **state)
 {
@@ -191,9 +215,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),      cmocka_unit_test(an_empty_state_comes_back),
-        cmocka_unit_test(another_version_is_refused), cmocka_unit_test(every_truncation_is_refused),
-        cmocka_unit_test(what_follows_is_refused),    cmocka_unit_test(no_changed_byte_does_harm),
+        cmocka_unit_test(everything_comes_back),       cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(a_log_level_comes_back),      cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(every_truncation_is_refused), cmocka_unit_test(what_follows_is_refused),
+        cmocka_unit_test(no_changed_byte_does_harm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

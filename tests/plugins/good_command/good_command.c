@@ -49,7 +49,7 @@
  *                fork-child         fork-child 7 (its own child's status, waited for 0.2 s after
  *                                   it ended), or error -10 if somebody else reaped it
  * wait.c         sleep SECONDS      ok, or cancelled (ss_sleep)
- *                nap SECONDS        ok, or interrupted (nanosleep: blocks its thread)
+ *                nap SECONDS        ok, or interrupted by a drain (nanosleep: blocks its thread)
  *                spin SECONDS       ok (burns the processor)
  *                cancelled          cancelled true, or cancelled false
  *                linger             goodbye, as soon as ss_cancelled() is true

@@ -42,8 +42,11 @@ static int
 nap(struct ss_request *request, const char *argument)
 {
     struct timespec time = to_timespec(argument_seconds(argument));
+    int result;
 
-    return ss_printf(request, nanosleep(&time, NULL) < 0 ? "interrupted\n" : "ok\n");
+    while ((result = nanosleep(&time, &time)) < 0 && errno == EINTR && !ss_cancelled(request))
+        continue;
+    return ss_printf(request, result < 0 ? "interrupted\n" : "ok\n");
 }
 
 static int

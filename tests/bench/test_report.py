@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The rows of figures.py fit together, and what report.py says of a made-up run. Measures nothing."""
+import os
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # the source tree is not ours to fill
+
+import figures
+import report
+
+HERE = Path(__file__).resolve().parent
+
+
+def result(figure, cpu, ratio, peers):
+    return {"figure": vars(figure) | {"title": f"{figures.WORKS[figure.work][0]}, {figure.scheme}: "
+                                               f"{figure.server}"},
+            "cpu_us": cpu, "absent": {}, "limit": figure.limits[0], "ratio": ratio, "peers": peers,
+            "rate": dict.fromkeys(cpu, 1000), "notes": [], "slices": {}}
+
+
+def run_of(results, others=()):
+    return {"machine": {"cpu": "Abacus", "cpus": 2, "kernel": "6.1", "date": "2026-01-02"},
+            "rounds": 9, "seconds": 0.8, "how": "a cgroup", "minutes": 15.6,
+            "figures": list(results), "others": list(others)}
+
+
+def everything():
+    """A run in which every figure is what was wanted, and no peer is as fast."""
+    for figure in figures.FIGURES:
+        names = (*figure.limits, figure.server, *figure.peers)
+        yield result(figure, dict.fromkeys(names, 10.0), figure.ratio,
+                     {peer: wanted or 1.5 for peer, wanted in figure.peers.items()})
+
+
+class Figures(unittest.TestCase):
+    def test_every_name_is_a_server_and_every_work_is_known(self):
+        for figure in figures.FIGURES:
+            self.assertIn(figure.work, figures.WORKS)
+            for name in (*figure.limits, figure.server, *figure.peers):
+                self.assertIn(name, figures.SERVERS)
+        for name, idle in figures.IDLE.items():
+            self.assertTrue(idle.most or idle.limit, name)
+            for server in (name, *idle.peers, *filter(None, [idle.limit])):
+                self.assertIn(server, figures.SERVERS)
+        for name in (*figures.LATENCIES, *figures.LATENCIES.values(), *figures.PIPELINED,
+                     *figures.START_SERVERS):
+            self.assertIn(name, figures.SERVERS)
+
+    def test_every_starter_is_there(self):
+        for name, server in figures.SERVERS.items():
+            program = server.command.split(" ")[0]
+            if program.startswith("peers/"):
+                self.assertTrue(os.access(HERE / program, os.X_OK), f"{name}: {program}")
+            else:
+                self.assertTrue(program.startswith("{build}/") or server.mixin, name)
+
+
+class Report(unittest.TestCase):
+    def test_each_figure_goes_into_the_summary(self):
+        text = report.summary(run_of(everything()))
+        rows = [line for line in text.splitlines() if line.startswith("| ")]
+        ratios = sum(len(row.split("|")[3].split("/")) for row in rows[1:])
+        self.assertEqual(ratios, len(figures.FIGURES))
+        self.assertLessEqual(len(rows), 14)
+        self.assertNotIn("_", text)
+
+    def test_summary_names_the_machine_and_how_long_it_took(self):
+        first = report.summary(run_of([])).splitlines()[0]
+        for words in ("2 CPUs of Abacus", "Linux 6.1", "2026-01-02", "9 slices of 0.8 s", "16 minutes"):
+            self.assertIn(words, first)
+
+    def test_summary_takes_the_best_peer_and_marks_what_is_less_than_wanted(self):
+        figure = next(f for f in figures.FIGURES if f.server == "sockserverd forking")
+        made = result(figure, {figure.server: 2.0, figure.limits[0]: 1.0, "socat": 8.0,
+                               "xinetd": 6.0}, 0.5, {"socat": 4.0, "xinetd": 3.0})
+        self.assertIn("| TCP: connect, echo, close | forking | _0.50_ | 3.00 × xinetd |",
+                      report.summary(run_of([made])))
+
+    def test_a_line_of_the_summary_names_what_was_measured(self):
+        both = report.summary(run_of(everything()))
+        self.assertIn("| TCP, echo on connections: 64 / 1,000 | threading | 0.95 / 0.95 |", both)
+        self.assertIn("| UDP, datagrams in flight: 32 | threading | 0.60 |", both)
+
+    def test_summary_leaves_out_what_was_skipped_and_what_was_not_measured(self):
+        skipped = {"figure": vars(figures.FIGURES[0]) | {"title": "t"}, "cpu_us": {}, "absent": {},
+                   "skipped": "not installed"}
+        text = report.summary(run_of([skipped], [
+            ("memory", [("sockserverd forking", 42.66, 40, "KiB", ""), ("a", None, 8, "ms", "why"),
+                        ("times less than socat", 1.5, 1, "x", ""), ("Go", 2.0, None, "ms", "")])]))
+        self.assertTrue(text.endswith("|---|---|---|---|\n\n- memory: forking 42.7 KiB\n"), text)
+
+    def test_missed_figures_are_counted_and_peers_for_comparison_are_not(self):
+        figure = figures.Figure("connect", "tcp", "s", ("limit",), 0.95, {"a": None, "b": 2})
+        made = result(figure, {"s": 2.0, "limit": 1.0, "a": 1.0, "b": 3.0}, 0.5, {"a": 0.5, "b": 1.5})
+        run = run_of([made], [("t", [("x", 5, 4, "ms", ""), ("y", 5, None, "ms", "")])])
+        self.assertTrue(report.table(run).endswith("\n3 figures missed\n"))
+        self.assertIn("a 0.50, b **1.50** missed |", report.markdown(run))
+
+    def test_a_whole_run_can_be_drawn(self):
+        self.assertEqual(report.chart(run_of(everything())).count("<rect"), 1 + sum(
+            len(f.limits) + 1 + len(f.peers) for f in figures.FIGURES))
+
+
+unittest.main()
