@@ -231,6 +231,9 @@ watch(struct upgrade *upgrade)
     sd_event *event = upgrade->supervisor->event;
     int r = sd_event_add_child(event, &upgrade->child, upgrade->pid, WEXITED, on_end, upgrade);
 
+    /* Its end may be ours: a signal that the loop has read already is attended to first. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(upgrade->child, SD_EVENT_PRIORITY_NORMAL + 1);
     if (r >= 0)
         r = sd_event_add_io(event, &upgrade->input, upgrade->pipe, EPOLLIN, on_input, upgrade);
     if (r >= 0)

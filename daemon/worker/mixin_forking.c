@@ -56,13 +56,17 @@ struct zygote {
 
 static struct ss_server *child_server; /* for the signal handler */
 
-/* The zygote is gone, or wants us gone: serve nothing new, and the present one not for ever. */
+/*
+ * The zygote is gone, or wants us gone: serve nothing new, and the present one
+ * not for ever. If we are just about to wait for one, that is not interrupted:
+ * the alarm ends it.
+ */
 static void
 on_terminate(int signal)
 {
     (void)signal;
     child_server->terminated = 1;
-    double seconds = child_server->settings.drain_timeout;
+    double seconds = request_current == NULL ? 0 : child_server->settings.drain_timeout;
     (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
 }
 

@@ -39,7 +39,7 @@ answer=$(sed '/--listen/d' steps | bash -e 2>/dev/null) || fail "the README's st
 # The serving line, with a port of the kernel's choice.
 eval "$(sed -n 's/127.0.0.1:9999/127.0.0.1:0/; s/.*--listen.*/& 2>log \&/p' steps)"
 daemon=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     port=$(sed -n 's/.*listening on tcp:\/\/127.0.0.1:\([0-9]*\).*/\1/p' log)
     [ -z "$port" ] || break
     sleep 0.1
@@ -47,7 +47,7 @@ done
 [ -n "$port" ] || fail "the README's daemon does not serve: $(cat log)"
 exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'hello\n' >&3
-read -r -t 10 answer <&3
+read -r -t 60 answer <&3
 exec 3>&- # or the daemon would let this client finish
 [ "$answer" = HELLO ] || fail "the README's daemon answers \"$answer\""
 

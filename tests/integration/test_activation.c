@@ -44,6 +44,28 @@ bind_for(const char *scheme, const char **ret_address)
     return fd;
 }
 
+/*
+ * An address for a daemon of ours alone. While a socket that does not listen
+ * is bound to it, the kernel gives the port to nobody who wants just any.
+ */
+static const char *
+reserve(const char *scheme)
+{
+    struct sockaddr_storage place;
+    const char *any = address_for(scheme, "reserved");
+    socklen_t size = client_resolve(any, &place);
+    struct sockaddr_in real;
+    int fd = client_socket(any), one = 1;
+
+    assert_return_code(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), errno);
+    assert_return_code(bind(fd, (struct sockaddr *)&place, size), errno);
+    size = sizeof(real);
+    assert_return_code(getsockname(fd, (struct sockaddr *)&real, &size), errno);
+    if (!scheme_is_stream(scheme))
+        client_close(fd); /* it would take the daemon's datagrams */
+    return text_of("%s://127.0.0.1:%d", scheme, ntohs(real.sin_port));
+}
+
 static const char *
 listener_at(const char *name, const char *address, const char *more)
 {
@@ -247,7 +269,7 @@ become_activator(void *userdata)
 static void
 systemds_own_activator_passes_two(void **state)
 {
-    const char *one, *other;
+    const char *one = reserve("tcp"), *other = reserve("tcp");
     const char *file = configuration(text_of("%s%s", listener_at("a", "systemd:one", ""),
                                              listener_at("b", "systemd:other", "")));
 
@@ -256,8 +278,6 @@ systemds_own_activator_passes_two(void **state)
         print_message("skipped: needs " ACTIVATOR "\n");
         skip();
     }
-    (void)close(bind_for("tcp", &one)); /* two ports that are free just now */
-    (void)close(bind_for("tcp", &other));
     const char **arguments = keep(calloc(10, sizeof(*arguments)));
     const char *const wanted[] = {ACTIVATOR,      "-l",      one + 6,
                                   "-l",           other + 6, "--fdname=one:other",
@@ -296,14 +316,10 @@ the_manager_hears_of_start_and_stop(void **state)
 static const char *
 stable_configuration(const struct server_case *server, const char **ret_address)
 {
-    const char *address;
+    const char *address = strncmp(server->scheme, "unix", 4) == 0
+                              ? address_for(server->scheme, "test")
+                              : reserve(server->scheme);
 
-    if (strncmp(server->scheme, "unix", 4) == 0) {
-        address = address_for(server->scheme, "test");
-    } else {
-        int fd = bind_for(server->scheme, &address); /* a port that is free just now */
-        (void)close(fd);
-    }
     *ret_address = address;
     return configuration(listener_at("test", address, text_of("mixin = \"%s\";", server->mixin)));
 }

@@ -62,21 +62,6 @@ expect_losses_at_deaths_only(const struct load *load, const struct death *deaths
     }
 }
 
-/* How long after the death the first answer came to a question that was asked after it. */
-static double
-gap_after(const struct load *load, const struct death *death)
-{
-    const struct load_entry *history;
-    size_t size = load_history(load, &history);
-    double first = 1e9;
-
-    for (size_t i = 0; i < size; i++)
-        if (history[i].result == LOAD_ANSWERED && history[i].began >= death->seen &&
-            history[i].ended < first)
-            first = history[i].ended;
-    return first - death->began;
-}
-
 /* A good reload makes each death the first one again. */
 static void
 heal(struct daemon *daemon)
@@ -105,7 +90,6 @@ a_killed_worker_costs_its_own_requests_only(void **state)
     struct death deaths[KILLS_MAX];
     struct load *other, *load;
     struct daemon *daemon = serve_beside(server, &other);
-    size_t quick = 0;
 
     load = load_start(daemon_address(daemon, "test"), 2, "echo ");
     for (size_t i = 0; i < kills(); i++) {
@@ -123,10 +107,7 @@ a_killed_worker_costs_its_own_requests_only(void **state)
     load_stop(other);
     load_expect_answered(other, kills());
     expect_losses_at_deaths_only(load, deaths, kills());
-    for (size_t i = 0; i < kills(); i++)
-        quick += gap_after(load, &deaths[i]) <= 0.1;
-    if (!SANITIZED && quick < kills() / 2) /* the machine may be busy */
-        fail_msg("only %zu of %zu times it answered again within 100 ms", quick, kills());
+    assert_lacks(daemon_log(daemon), "starting another in "); /* but at once */
     daemon_expect_stop(daemon);
 }
 
@@ -237,15 +218,15 @@ a_worker_that_hangs_is_replaced(void **state)
 
 /* ---- a crash loop ---------------------------------------------------------------------------- */
 
-/* 100 ms, 200 ms, ... 30 s: some thirteen starts in two minutes. Here the first seconds of it. */
+/* 100 ms, 200 ms, ... 30 s: ten starts in the first minute. Here the first seconds of it. */
 static void
 a_crash_loop_is_slow_and_ends_with_a_good_reload(void **state)
 {
-    double seconds = getenv("TORTURE") != NULL ? 120 : 4, began;
+    bool long_form = getenv("TORTURE") != NULL;
     const char *good = text_of("%s/good_command.so", FIXTURES), *place = test_path("p.so");
     struct load *other;
     struct daemon *daemon;
-    double cpu;
+    double began, cpu;
 
     (void)state;
     if (system(text_of("cp %s/bad_constructor_crash.so %s", FIXTURES, place)) != 0)
@@ -254,19 +235,21 @@ a_crash_loop_is_slow_and_ends_with_a_good_reload(void **state)
                           listener_text("other", "tcp", "threading", "good_command", ""),
                           listener_text("test", "tcp", "none", place, ""));
     other = load_start(daemon_address(daemon, "other"), 1, "echo ");
-    (void)daemon_wait_log(daemon, "sockserverd[test]: worker");
+    began = clock_now();
     cpu = proc_cpu_seconds(daemon_pid(daemon));
-    for (began = clock_now(); clock_now() < began + seconds;)
-        (void)daemon_count_log(daemon, "before it was ready"), clock_pause();
-    assert_in_range(daemon_count_log(daemon, "before it was ready"), 4, 30);
-    assert_true(SANITIZED || proc_cpu_seconds(daemon_pid(daemon)) - cpu < seconds * 0.05);
+    (void)daemon_wait_log(daemon, "before it was ready (next try in 6.4 s)");
+    if (long_form)
+        (void)daemon_wait_log(daemon, "(next try in 30.0 s)");
+    assert_int_equal(daemon_count_log(daemon, "before it was ready"), long_form ? 10 : 7);
+    cpu = proc_cpu_seconds(daemon_pid(daemon)) - cpu;
+    assert_true(SANITIZED || cpu < (clock_now() - began) * 0.05);
 
     if (system(text_of("cp %s %s.new && mv %s.new %s", good, place, place, place)) != 0)
         fail_msg("cannot copy the plugin");
     began = clock_now();
     heal(daemon);
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo well\n"), "well\n");
-    assert_true(clock_now() - began < 3);
+    assert_true(clock_now() - began < 6); /* not when it would have been tried anyway */
     load_wait_more(other, 10);
     load_stop(other);
     load_expect_answered(other, 50);

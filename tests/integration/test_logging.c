@@ -49,8 +49,8 @@ static const struct {
     {"quit\n", "", LET_GO, "done"},
     {"fail 5\n", "", LET_GO, "failed"},
     {"echo hi\nflush\nbig 50000000\n", "", VANISH, "client went away"},
-    {"sleep 20\n", "request_timeout = \"100ms\";", LET_GO, "request_timeout is over"},
-    {"echo hi\nflush\nsleep 20\n", "drain_timeout = \"100ms\";", STOP_DAEMON,
+    {"sleep 600\n", "request_timeout = \"1s\";", LET_GO, "request_timeout is over"},
+    {"echo hi\nflush\nsleep 600\n", "drain_timeout = \"100ms\";", STOP_DAEMON,
      "cut by the drain's deadline"},
 };
 

@@ -2,6 +2,8 @@
 /*
  * test_mixin_coroutine.c - a coroutine per request, on event loops
  */
+#include <signal.h>
+
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/proc.h"
@@ -86,12 +88,13 @@ datagrams_are_handled_side_by_side(void **state)
     const char *address = daemon_address(daemon, "test");
     int slow = client_connect(address), quick = client_connect(address);
 
-    client_send(slow, "sleep 0.5\necho slow\n");
+    client_send(slow, "linger\necho slow\n"); /* until the daemon stops */
     client_send(quick, "echo quick\n");
     assert_string_equal(client_receive(quick), "quick\n");
     assert_false(client_readable(slow, 0));
-    assert_string_equal(client_receive(slow), "ok\nslow\n");
-    daemon_expect_stop(daemon);
+    daemon_signal(daemon, SIGTERM);
+    assert_string_equal(client_receive(slow), "goodbye\nslow\n");
+    daemon_expect_exit(daemon, 0);
 }
 
 static void
@@ -103,7 +106,7 @@ each_cpu_has_a_loop(void **state)
     int held = client_connect(address), other;
     const char *first;
 
-    client_send(held, "tid\nflush\nspin 0.3\n"); /* while its loop works, another one answers */
+    client_send(held, "tid\nflush\nnap 3\n"); /* while its loop is held up, another one answers */
     first = client_receive_line(held);
     client_expect(held, "flushed\n");
     other = client_connect(address);
@@ -122,17 +125,14 @@ all_loops_drain_together(void **state)
         daemon_serve("tcp", "coroutine", "good_command", "cpus = 4; drain_timeout = \"300ms\";");
     const char *address = daemon_address(daemon, "test");
     int clients[CLIENTS];
-    double began;
 
     (void)state;
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = client_connect(address);
-        client_send(clients[i], "echo here\nsleep 20\n");
+        client_send(clients[i], "echo here\nsleep 600\n");
         client_expect(clients[i], "here\n");
     }
-    began = clock_now();
     daemon_expect_stop(daemon);
-    assert_true(clock_now() - began < (SANITIZED ? 10 : 2));
 }
 
 static void

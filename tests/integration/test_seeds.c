@@ -196,7 +196,7 @@ s09_the_answer_comes_from_the_same_port(void **state)
     const char *address = daemon_address(daemon, "UDPServer");
     struct sockaddr_storage sender, asked;
     socklen_t size = sizeof sender, asked_size = client_resolve(address, &asked);
-    int client = client_datagram(address);
+    int client = client_socket(address);
     char answer[64] = "";
 
     (void)state;

@@ -20,25 +20,23 @@ serve(void **state, const char *more)
     return daemon_serve(server->scheme, server->mixin, "good_command", more);
 }
 
-/* A connected client whose request runs, and waits for another command. */
+/* A connected client whose request is running the command; "": waits for the next one. */
 static int
-busy(struct daemon *daemon)
+busy_with(struct daemon *daemon, const char *command)
 {
     int client = client_connect(daemon_address(daemon, "test"));
 
-    client_send(client, "echo busy\nflush\n");
+    client_send(client, text_of("echo busy\nflush\n%s%s", command, *command == '\0' ? "" : "\n"));
     client_expect(client, "busy\nflushed\n");
     return client;
 }
 
-/* The same, and it runs the command. */
-static int
-busy_with(struct daemon *daemon, const char *command)
+/* Returns when the daemon has taken note. */
+static void
+begin_stop(struct daemon *daemon)
 {
-    int client = busy(daemon);
-
-    client_send(client, text_of("%s\n", command));
-    return client;
+    daemon_signal(daemon, SIGTERM);
+    (void)daemon_wait_log(daemon, "SIGTERM: stopping");
 }
 
 static struct daemon *
@@ -72,12 +70,13 @@ static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy(daemon), second = client_connect(daemon_address(daemon, "test"));
+    int first = busy_with(daemon, "");
+    int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
     client_half_close(second);
-    client_send(first, "stop\nsleep 0.4\necho well\n");
-    client_expect(first, "stopping\nok\nwell\n");
+    client_send(first, "stop\nlinger\necho well\n");
+    client_expect(first, "stopping\ngoodbye\nwell\n");
     client_close(first);
     client_expect_gone(second);
     daemon_expect_stop(daemon);
@@ -90,7 +89,7 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
     const char *address = daemon_address(daemon, "test");
-    int first = busy_with(daemon, "sleep 0.15\necho well");
+    int first = busy_with(daemon, "");
     int queued[5], late;
 
     for (size_t i = 0; i < 5; i++) {
@@ -98,8 +97,9 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
         client_send(queued[i], text_of("echo %zu\n", i));
         client_half_close(queued[i]);
     }
-    daemon_signal(daemon, SIGTERM);
-    client_expect(first, "ok\nwell\n");
+    begin_stop(daemon);
+    client_send(first, "echo well\n");
+    client_expect(first, "well\n");
     client_close(first);
     for (size_t i = 0; i < 5; i++)
         assert_string_equal(client_receive_all(queued[i]), text_of("%zu\n", i));
@@ -111,17 +111,14 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
 static void
 a_stop_ends_although_clients_keep_coming(void **state)
 {
-    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"10s\";");
+    struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"600s\";");
     struct load *load = load_start(daemon_address(daemon, "test"), 8, "sleep 0.03\necho ");
-    double began;
 
     load_wait_more(load, 20);
-    began = clock_now();
     daemon_expect_stop(daemon);
-    assert_true(clock_now() - began < (SANITIZED ? 9 : 3));
     load_stop(load);
-    /* A handshake that was not complete is none. */
-    assert_in_range(load_count(load, LOAD_LOST), 0, 1);
+    /* A handshake that was not complete is none; each processor may have been at one. */
+    assert_in_range(load_count(load, LOAD_LOST), 0, 2);
     assert_int_equal(load_count(load, LOAD_WRONG) + load_count(load, LOAD_LATE), 0);
 }
 
@@ -129,7 +126,7 @@ static void
 a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"300ms\";");
-    int first = busy_with(daemon, "sleep 20");
+    int first = busy_with(daemon, "sleep 600");
     int second = client_connect(daemon_address(daemon, "test"));
     double began = clock_now();
 
@@ -138,36 +135,41 @@ a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
     client_expect_gone(first);
     client_expect_gone(second);
     daemon_expect_exit(daemon, 0);
-    assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
+    assert_true(clock_now() - began > 0.29);
 }
 
 static void
 c42_an_idle_daemon_stops_at_once(void **state)
 {
-    double quickest = DEADLINE;
+    double quickest = DEADLINE, start = 0;
 
-    for (int i = 0; i < 5; i++) { /* the machine may be busy: the best of five counts */
+    /* The machine may be busy: the best of five counts, and how long a start takes meanwhile. */
+    for (int i = 0; i < 5; i++) {
+        double began = clock_now(), started;
         struct daemon *daemon = serve(state, "");
-        double began;
 
         assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
-        began = clock_now();
+        started = clock_now();
         daemon_expect_stop(daemon);
-        if (clock_now() - began < quickest)
-            quickest = clock_now() - began;
+        if (clock_now() - started < quickest)
+            quickest = clock_now() - started;
+        if (started - began > start)
+            start = started - began;
     }
-    if (quickest > (SANITIZED ? 2.0 : 0.05))
-        fail_msg("the quickest stop of five took %.0f ms", quickest * 1000);
+    if (quickest > (SANITIZED ? 2.0 : 0.05) + 2 * start)
+        fail_msg("the quickest stop of five took %.0f ms, a start up to %.0f ms", quickest * 1000,
+                 start * 1000);
 }
 
 static void
 a_running_request_is_finished(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "nap 0.2\necho well");
+    int client = busy_with(daemon, "");
 
-    daemon_signal(daemon, SIGTERM);
-    client_expect(client, "ok\nwell\n");
+    begin_stop(daemon);
+    client_send(client, "echo well\n");
+    client_expect(client, "well\n");
     client_close(client);
     daemon_expect_exit(daemon, 0);
 }
@@ -189,13 +191,13 @@ static void
 c60_at_the_deadline_the_rest_is_cut(void **state)
 {
     struct daemon *daemon = serve(state, "drain_timeout = \"300ms\";");
-    int client = busy_with(daemon, "nap 20");
+    int client = busy_with(daemon, "nap 600");
     double began = clock_now();
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
     daemon_expect_exit(daemon, 0);
-    assert_in_range((int)((clock_now() - began) * 1000), 290, SANITIZED ? 10000 : 3000);
+    assert_true(clock_now() - began > 0.29);
 }
 
 static void
@@ -203,23 +205,22 @@ a_stop_lets_the_short_end_and_cuts_the_long(void **state)
 {
     const struct server_case *server = *state;
     struct daemon *daemon =
-        daemon_serve(server->scheme, server->mixin, "good_command", "drain_timeout = \"1s\";");
+        daemon_serve(server->scheme, server->mixin, "good_command", "drain_timeout = \"3s\";");
     const char *address = daemon_address(daemon, "test");
     int quick = client_connect(address), slow = client_connect(address);
     bool blocks = strcmp(server->mixin, "coroutine") != 0; /* else it would hold up the other */
     double began;
 
-    client_send(quick, "echo a\nflush\nsleep 0.3\necho well\n");
-    client_expect(quick, "a\nflushed\n");
-    client_send(slow, text_of("echo b\nflush\n%s 60\n", blocks ? "nap" : "sleep"));
+    client_send(quick, "echo a\nlinger\necho well\n");
+    client_send(slow, text_of("echo b\nflush\n%s 600\n", blocks ? "nap" : "sleep"));
     client_expect(slow, "b\nflushed\n");
     began = clock_now();
     daemon_signal(daemon, SIGTERM);
-    client_expect(quick, "ok\nwell\n");
+    client_expect(quick, "a\ngoodbye\nwell\n");
     client_close(quick);
     client_expect_gone(slow);
     daemon_expect_exit(daemon, 0);
-    assert_in_range((int)((clock_now() - began) * 1000), 950, SANITIZED ? 12000 : 2500);
+    assert_true(clock_now() - began > 2.9);
 }
 
 static void
@@ -243,15 +244,13 @@ static void
 a_second_signal_stops_now(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "nap 20");
-    double began = clock_now();
+    int client = busy_with(daemon, "nap 600");
 
-    daemon_signal(daemon, SIGTERM);
+    begin_stop(daemon);
     assert_false(client_readable(client, 0.2));
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
     daemon_expect_exit(daemon, 0);
-    assert_true(clock_now() - began < 10);
 }
 
 static void
@@ -267,13 +266,12 @@ static void
 c58_without_block_on_close_the_requests_finish_alone(void **state)
 {
     struct daemon *daemon = serve(state, "block_on_close = false;");
-    int client = busy_with(daemon, "nap 1\necho well");
-    double began = clock_now();
+    int client = busy_with(daemon, "");
 
     daemon_signal(daemon, SIGTERM);
     WAIT_UNTIL(!proc_alive(daemon_pid(daemon)));
-    assert_true(clock_now() - began < 0.95);
-    client_expect(client, "ok\nwell\n");
+    client_send(client, "echo well\n");
+    client_expect(client, "well\n");
     client_close(client);
     daemon_expect_exit(daemon, 0);
 }
@@ -282,23 +280,22 @@ static void
 c59_daemon_threads_are_not_waited_for(void **state)
 {
     struct daemon *daemon = serve(state, "daemon_threads = true;");
-    int client = busy_with(daemon, "nap 20");
-    double began = clock_now();
+    int client = busy_with(daemon, "nap 600");
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
     daemon_expect_exit(daemon, 0);
-    assert_true(clock_now() - began < 10);
 }
 
 static void
 c59_other_threads_are_waited_for(void **state)
 {
     struct daemon *daemon = serve(state, "daemon_threads = false;");
-    int client = busy_with(daemon, "nap 0.5\necho well");
+    int client = busy_with(daemon, "");
 
-    daemon_signal(daemon, SIGTERM);
-    client_expect(client, "ok\nwell\n");
+    begin_stop(daemon);
+    client_send(client, "echo well\n");
+    client_expect(client, "well\n");
     client_close(client);
     daemon_expect_exit(daemon, 0);
 }

@@ -68,19 +68,26 @@ c26_reading_and_writing_share_one_descriptor(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* Without waiting for requests. */
+static void
+stop_at_once(struct daemon *daemon)
+{
+    daemon_signal(daemon, SIGTERM);
+    (void)daemon_wait_log(daemon, "stopping");
+    daemon_signal(daemon, SIGTERM);
+    daemon_expect_exit(daemon, 0);
+}
+
 static void
 c27_flushed_text_is_sent_at_once(void **state)
 {
     struct daemon *daemon = serve(state, "");
     int client = connect_to(daemon);
 
-    client_send(client, "echo now\nflush\nnap 30\n");
+    client_send(client, "echo now\nflush\nnap 600\n");
     client_expect(client, "now\nflushed\n");
     client_close(client);
-    daemon_signal(daemon, SIGTERM);
-    (void)daemon_wait_log(daemon, "stopping");
-    daemon_signal(daemon, SIGTERM);
-    daemon_expect_exit(daemon, 0);
+    stop_at_once(daemon);
 }
 
 static void
@@ -89,13 +96,10 @@ c27_an_unbuffered_write_is_sent_at_once(void **state)
     struct daemon *daemon = serve(state, "write_buffer = 0;");
     int client = connect_to(daemon);
 
-    client_send(client, "echo now\nnap 0.7\nquit\n");
+    client_send(client, "echo now\nnap 600\n"); /* nothing else flushes it */
     client_expect(client, "now\n");
-    assert_false(client_readable(client, 0.1)); /* still napping: nothing else flushed it */
-    client_expect(client, "ok\n");
-    client_expect_end(client);
     client_close(client);
-    daemon_expect_stop(daemon);
+    stop_at_once(daemon);
 }
 
 static void
@@ -246,12 +250,12 @@ c61_a_silent_client_is_given_up(void **state)
 {
     const struct server_case *server = *state;
     struct daemon *daemon =
-        daemon_serve(server->scheme, server->mixin, "good_hooks", "read_timeout = \"200ms\";");
+        daemon_serve(server->scheme, server->mixin, "good_hooks", "read_timeout = \"1s\";");
     double began = clock_now();
     int client = connect_to(daemon);
 
     client_expect_gone(client);
-    assert_true(clock_now() - began > 0.19);
+    assert_true(clock_now() - began > 0.99);
     (void)daemon_wait_log(daemon, "told of ETIMEDOUT");
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "hello\n"), "hello\n");
     daemon_expect_stop(daemon);
@@ -261,14 +265,14 @@ c61_a_silent_client_is_given_up(void **state)
 static void
 c61_a_request_ends_when_its_time_is_up(void **state)
 {
-    struct daemon *daemon = serve(state, "request_timeout = \"300ms\";");
-    int client = connect_to(daemon);
+    struct daemon *daemon = serve(state, "request_timeout = \"1s\";");
     double began = clock_now();
+    int client = connect_to(daemon);
 
-    client_send(client, "echo ready\nsleep 60\n");
+    client_send(client, "echo ready\nsleep 600\n");
     client_expect(client, "ready\n");
     client_expect_gone(client);
-    assert_in_range((int)((clock_now() - began) * 1000), 250, 10000);
+    assert_true(clock_now() - began > 0.99);
     client_close(client);
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo next\n"), "next\n");
     daemon_expect_stop(daemon);

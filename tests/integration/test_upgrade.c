@@ -399,7 +399,7 @@ the_manager_sees_no_gap(void **state)
     assert_lacks(manager_heard(manager), "STOPPING=1");
     assert_lacks(manager_heard(manager), "FDSTOREREMOVE=1\nFDNAME=web");
     manager_wait(manager, "RELOADING=1\nMONOTONIC_USEC=");
-    assert_int_equal(manager_stored_count(manager), 4);
+    WAIT_UNTIL(manager_stored_count(manager) == 4);
     assert_string_equal(daemon_address(daemon, "web"), address);
     assert_string_equal(client_ask(address, "echo on\n"), "on\n");
     assert_string_equal(client_ask(daemon_address(daemon, "local"), "echo on\n"), "on\n");

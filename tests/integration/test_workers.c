@@ -163,16 +163,13 @@ a_killed_supervisor_leaves_no_process(void **state)
 {
     const struct server_case *server = *state;
     bool spares = strcmp(server->mixin, "threading") == 0 || strcmp(server->mixin, "forking") == 0;
-    const char *more = spares ? "spare = 2;" : "";
+    const char *more = text_of("drain_timeout = 600; %s", spares ? "spare = 2;" : "");
     struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_command", more);
     pid_t worker = daemon_worker(daemon);
-    double began;
 
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi\n");
-    began = clock_now();
     daemon_signal(daemon, SIGKILL);
     daemon_expect_exit(daemon, -SIGKILL); /* every process has let go of the log */
-    assert_true(clock_now() - began < (SANITIZED ? 5 : 1));
     WAIT_UNTIL(!proc_alive(worker));
 }
 

@@ -168,7 +168,7 @@ client_connect(const char *address)
 }
 
 int
-client_datagram(const char *address)
+client_socket(const char *address)
 {
     return open_socket(address, SOCK_CLOEXEC);
 }

@@ -137,12 +137,12 @@ booted() {
         [ "$(cat "/proc/$first/comm" 2>/dev/null)" = systemd ] &&
         enter systemctl is-active --quiet test.target 2>/dev/null
 }
-for try in $(seq 100); do
+for try in $(seq 600); do
     booted && break
     kill -0 "$world" 2>/dev/null || skip "systemd did not start in a namespace here"
     sleep 0.1
 done
-booted || skip "systemd did not come up within 10 s"
+booted || skip "systemd did not come up within a minute"
 
 enter bash "$script" "$source" "$build"
 status=$?

@@ -21,16 +21,17 @@ expect() { # TEXT FOUND WANTED
     fi
 }
 property() { systemctl show -P "$1" "${2:-sockserverd}"; }
-# COMMAND...: until it succeeds, at most 10 s; no busy loop.
+# COMMAND...: until it succeeds, at most 60 s; no busy loop.
 await() {
-    local end=$((SECONDS + 10))
+    local end=$((SECONDS + 60))
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.02
     done
 }
 has() { [ "$(property "$1")" = "$2" ]; }
-milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+logged() { journalctl -u sockserverd -o cat | grep -c -- "$1"; } # TEXT: in so many lines
+has_logged() { [ "$(logged "$2")" -ge "$1" ]; }                    # LINES TEXT
 
 # ---- clients --------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ ask() { # PORT TEXT; 2: refused
     local answer
     exec 9<>"/dev/tcp/127.0.0.1/$1" || return 2
     printf '%s\n' "$2" >&9
-    IFS= read -r -t 5 answer <&9
+    IFS= read -r -t 30 answer <&9
     exec 9>&-
     printf '%s' "$answer"
 } 2>/dev/null
@@ -114,6 +115,7 @@ systemctl start sockserverd
 expect "start succeeds" $? 0
 expect "ActiveState" "$(property ActiveState)" active
 expect "SubState" "$(property SubState)" running
+await has StatusText "5 serving" # said just after it is ready
 expect "StatusText" "$(property StatusText)" "5 serving"
 expect "a client is answered" "$(ask 7007 hello)" hello
 expect "port 80 is served" "$(ask 80 low)" low
@@ -131,8 +133,9 @@ facts() { # COMMAND-LINE-PATTERN KEY...
 expect "a worker's identity, capabilities, no_new_privs, seccomp" \
     "$(facts low Uid CapEff CapPrm NoNewPrivs Seccomp)" \
     "$(id -u sockserverd) 0000000000000000 0000000000000000 1 2 "
+await has_logged 5 'no_new_privs, seccomp'
 expect "a worker confines itself although the unit does, too" \
-    "$(journalctl -u sockserverd -o cat | grep -c 'no_new_privs, seccomp')" 5
+    "$(logged 'no_new_privs, seccomp')" 5
 
 # ---- reload -----------------------------------------------------------------------------------
 
@@ -169,17 +172,16 @@ expect "the Unix path survived" "$(test -S /run/sockserverd/echo.sock && echo ye
 # ---- sudden death -------------------------------------------------------------------------------
 
 before=$(property NRestarts)
-began=$(milliseconds)
+end=$((SECONDS + 60))
 kill -9 "$(property MainPID)"
 # What a worker had accepted dies with it; whoever comes then waits in the queue.
 refused=0
 until answer=$(ask 7007 patience); status=$?; [ "$answer" = patience ]; do
     [ "$status" != 2 ] || refused=$((refused + 1))
-    [ $(($(milliseconds) - began)) -lt 5000 ] || break
+    [ "$SECONDS" -lt "$end" ] || break
 done
-took=$(($(milliseconds) - began))
 expect "a client that comes at once is not refused" "$refused" 0
-expect "within a second ($took ms)" $((took < 1000)) 1
+expect "but answered" "$answer" patience
 await has SubState running
 expect "NRestarts" "$(property NRestarts)" $((before + 1))
 await pgrep -f -- "--worker one "
@@ -190,20 +192,21 @@ expect "no worker is left behind" "$(pgrep -c -f -- '--worker one ')" 1
 main=$(property MainPID)
 start_load
 for round in $(seq 3); do
-    since=$(journalctl -u sockserverd -o cat | grep -c "upgraded")
+    reloads=$(logged "reloaded: ")
     kill -USR2 "$main"
-    upgraded() { [ "$(journalctl -u sockserverd -o cat | grep -c "upgraded")" -gt "$since" ]; }
-    await upgraded || expect "upgrade $round" no yes
+    # Each is followed by a reload.
+    await has_logged "$round" "upgraded" && await has_logged $((reloads + 1)) "reloaded: " ||
+        expect "upgrade $round" no yes
 done
 stop_load "3 upgrades"
-await has ActiveState active # the reload that follows an upgrade is over
+await has ActiveState active # said just after the reload is done
 expect "the same process, still the manager's" \
     "$(property MainPID) $(property ActiveState) $(property SubState)" "$main active running"
 expect "no restart was counted" "$(property NRestarts)" $((before + 1))
 
 # ---- watchdog ---------------------------------------------------------------------------------------
 
-printf '[Service]\nWatchdogSec=1\nTimeoutAbortSec=1\n' | drop_in watchdog
+printf '[Service]\nWatchdogSec=4\nTimeoutAbortSec=1\n' | drop_in watchdog
 systemctl restart sockserverd
 before=$(property NRestarts)
 kill -STOP "$(property MainPID)"
@@ -231,6 +234,7 @@ low='' path='socket_mode = "0666";'
 configure ""
 drop_in one-user <"$source/systemd/examples/one-user.conf"
 systemctl start sockserverd
+await has StatusText "5 serving"
 expect "one user: StatusText" "$(property StatusText)" "5 serving"
 expect "one user: port 80 without root" "$(ask 80 low)" low
 expect "one user: the supervisor's only capability" \
@@ -267,7 +271,7 @@ systemctl start sockserverd-{tcp,udp,unix,unixgram}.socket
 expect "the sockets wait, the service does not run" \
     "$(property ActiveState sockserverd-tcp.socket) $(property ActiveState)" "active inactive"
 expect "the first client starts it" "$(ask 7 hello)" hello
-await has SubState running
+await has StatusText "4 serving"
 expect "all four kinds" "$(property StatusText)" "4 serving"
 expect "what a socket unit passed is not stored" "$(property NFileDescriptorStore)" 0
 systemctl restart sockserverd

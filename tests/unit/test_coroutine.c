@@ -1,111 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_coroutine.c - switching, waiting and taking turns, without any request
+ * test_coroutine.c - switching, sleeping and taking turns, without any request
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <fenv.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "worker/coroutine.h"
-#include "worker/faults.h"
-#include "worker/request.h"
-#include "worker/server.h"
-
-#define STACK (128u * 1024)
-#define MS    1000000ll
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
-
-static struct loop loop;
-
-/* What a coroutine does. */
-struct work {
-    void (*run)(struct coroutine *coroutine, struct work *work);
-    int fd;
-    int result;
-    int steps;
-    int64_t time;
-    bool done;
-};
-
-static struct work *
-work_of(struct coroutine *coroutine)
-{
-    return *(struct work **)coroutine_extra(coroutine);
-}
-
-static void
-serve(struct coroutine *coroutine)
-{
-    struct work *work = work_of(coroutine);
-
-    work->run(coroutine, work);
-    work->done = true;
-}
-
-static void
-abandon(struct coroutine *coroutine)
-{
-    work_of(coroutine)->result = -ESRCH;
-}
-
-static void
-start_loop(uint32_t limit)
-{
-    assert_int_equal(loop_init(&loop, limit, STACK, sizeof(struct work *)), 0);
-    loop_enter(&loop);
-    loop.serve = serve;
-    loop.abandon = abandon;
-}
-
-static void
-start(struct work *work)
-{
-    int error = 0;
-    struct coroutine *coroutine = loop_take(&loop, &error);
-
-    assert_non_null(coroutine);
-    *(struct work **)coroutine_extra(coroutine) = work;
-    loop_start(coroutine);
-}
-
-/* Turns until nobody is busy; fails after ten seconds. */
-static void
-run_loop(void)
-{
-    int64_t limit = monotonic_now() + 10000 * MS;
-
-    while (loop.busy > 0) {
-        loop_turn(&loop, limit);
-        assert_true(monotonic_now() < limit);
-    }
-}
-
-static int
-end_loop(void **state)
-{
-    (void)state;
-    loop_done(&loop);
-    return 0;
-}
+#include "coroutine_fixture.h"
 
 /* ---- switching --------------------------------------------------------------------- */
 
@@ -335,13 +232,6 @@ timers_come_in_order_never_early_and_never_lost(void **state)
 }
 
 static void
-sleep_until(struct coroutine *coroutine, struct work *work)
-{
-    work->result = coroutine_wait(coroutine, -1, 0, work->time);
-    work->result += monotonic_now() < work->time;
-}
-
-static void
 sleepers_wake_and_not_before_their_time(void **state)
 {
     struct work works[200];
@@ -431,196 +321,6 @@ a_sleeper_among_busy_ones_wakes(void **state)
     run_loop();
     for (int i = 0; i < 100; i++)
         assert_in_range(busy[i].steps, 1, MANY_TURNS - 1);
-}
-
-/* ---- waiting for descriptors ---------------------------------------------------------------- */
-
-#define BYTES 20000
-
-static void *
-write_bytes(void *argument)
-{
-    int fd = *(int *)argument;
-
-    for (int i = 0; i < BYTES; i++) {
-        if (write(fd, "x", 1) != 1)
-            abort();
-        for (volatile int pause = 0; pause < i * 13 % 700; pause++)
-            ;
-    }
-    (void)shutdown(fd, SHUT_WR);
-    return NULL;
-}
-
-/* As a connection is read: a short read means that there is no more, and the next byte an event. */
-static void
-read_bytes(struct coroutine *coroutine, struct work *work)
-{
-    char bytes[8];
-    ssize_t got;
-
-    for (;;) {
-        got = recv(work->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-        if (got == 0)
-            return;
-        if (got > 0)
-            work->steps += (int)got;
-        if (got == (ssize_t)sizeof(bytes))
-            continue;
-        work->result = coroutine_wait_connection(coroutine, work->fd, POLLIN,
-                                                 monotonic_now() + 5000 * MS, false);
-        if (work->result <= 0)
-            return;
-    }
-}
-
-static void
-no_wake_up_is_lost(void **state)
-{
-    struct work work = {.run = read_bytes};
-    pthread_t thread;
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    work.fd = ends[0];
-    start_loop(1);
-    assert_int_equal(pthread_create(&thread, NULL, write_bytes, &ends[1]), 0);
-    start(&work);
-    run_loop();
-    (void)pthread_join(thread, NULL);
-    assert_int_equal(work.steps, BYTES);
-    assert_true(work.done);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-}
-
-/* The byte that comes while it sleeps is reported to the wait that follows, and no later. */
-static void
-read_sleep_and_wait(struct coroutine *coroutine, struct work *work)
-{
-    int64_t limit = monotonic_now() + 2000 * MS;
-
-    work->steps = coroutine_wait_connection(coroutine, work->fd, POLLIN, limit, false);
-    (void)recv(work->fd, (char[8]){0}, 8, MSG_DONTWAIT);
-    (void)coroutine_wait(coroutine, -1, 0, work->time);
-    work->result = coroutine_wait_connection(coroutine, work->fd, POLLIN, limit, false);
-}
-
-static void
-an_event_during_another_wait_is_kept(void **state)
-{
-    struct work work = {.run = read_sleep_and_wait, .time = monotonic_now() + 50 * MS};
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    work.fd = ends[0];
-    start_loop(1);
-    start(&work);
-    assert_int_equal(write(ends[1], "x", 1), 1);
-    loop_turn(&loop, FOREVER);
-    assert_int_equal(work.steps & POLLIN, POLLIN);
-    assert_int_equal(write(ends[1], "y", 1), 1);
-    run_loop();
-    assert_int_equal(work.result & POLLIN, POLLIN);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-}
-
-static void
-wait_readable(struct coroutine *coroutine, struct work *work)
-{
-    work->result = coroutine_wait(coroutine, work->fd, POLLIN, work->time);
-}
-
-static void
-many_may_wait_for_one_descriptor(void **state)
-{
-    struct work works[3];
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(pipe(ends), 0);
-    start_loop(3);
-    for (int i = 0; i < 3; i++) {
-        works[i] =
-            (struct work){.run = wait_readable, .fd = ends[0], .time = monotonic_now() + 5000 * MS};
-        start(&works[i]);
-        assert_false(works[i].done);
-    }
-    assert_int_equal(write(ends[1], "x", 1), 1);
-    run_loop();
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(works[i].result, POLLIN);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-}
-
-static void
-waits_end_with_files_bad_descriptors_and_time(void **state)
-{
-    struct work file = {.run = wait_readable, .time = FOREVER}, bad = file, late = file;
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(pipe(ends), 0);
-    file.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    bad.fd = 12345;
-    late.fd = ends[0];
-    late.time = monotonic_now() + 20 * MS;
-    start_loop(3);
-    start(&file);
-    start(&bad);
-    start(&late);
-    run_loop();
-    assert_int_equal(file.result, POLLIN);
-    assert_int_equal(bad.result, -EBADF);
-    assert_int_equal(late.result, 0);
-    assert_true(monotonic_now() >= late.time);
-    (void)close(file.fd);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-}
-
-static void
-a_cancelled_wait_ends_at_once(void **state)
-{
-    struct work sleeper = {.run = sleep_until, .time = FOREVER}, reader = {.run = wait_readable};
-    int ends[2];
-
-    (void)state;
-    assert_int_equal(pipe(ends), 0);
-    reader.fd = ends[0];
-    reader.time = FOREVER;
-    start_loop(2);
-    start(&sleeper);
-    start(&reader);
-    loop_cancel(&loop);
-    run_loop();
-    assert_int_equal(sleeper.result, -ECANCELED + 1); /* not at its time, of course */
-    assert_int_equal(reader.result, -ECANCELED);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-}
-
-static void *
-wake(void *argument)
-{
-    loop_wake(argument);
-    return NULL;
-}
-
-static void
-a_loop_is_woken_from_another_thread(void **state)
-{
-    pthread_t thread;
-
-    (void)state;
-    start_loop(1);
-    assert_int_equal(pthread_create(&thread, NULL, wake, &loop), 0);
-    loop_turn(&loop, FOREVER); /* returns */
-    (void)pthread_join(thread, NULL);
 }
 
 /* ---- overflow ----------------------------------------------------------------------------------
@@ -727,7 +427,6 @@ an_overflow_is_named_and_a_crash_is_left_alone(void **state)
 int
 main(void)
 {
-#define LOOP_TEST(function) cmocka_unit_test_teardown(function, end_loop)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(a_switch_keeps_registers),
         LOOP_TEST(a_switch_keeps_floating_point_modes),
@@ -738,12 +437,6 @@ main(void)
         LOOP_TEST(sleepers_wake_and_not_before_their_time),
         LOOP_TEST(one_among_a_thousand_busy_ones_progresses),
         LOOP_TEST(a_sleeper_among_busy_ones_wakes),
-        LOOP_TEST(no_wake_up_is_lost),
-        LOOP_TEST(an_event_during_another_wait_is_kept),
-        LOOP_TEST(many_may_wait_for_one_descriptor),
-        LOOP_TEST(waits_end_with_files_bad_descriptors_and_time),
-        LOOP_TEST(a_cancelled_wait_ends_at_once),
-        LOOP_TEST(a_loop_is_woken_from_another_thread),
         cmocka_unit_test(an_overflow_is_named_and_a_crash_is_left_alone),
     };
 

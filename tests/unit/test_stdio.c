@@ -20,7 +20,7 @@
 #include "worker/stdio.h"
 
 #define FIXTURE(name) BUILD_DIR "/tests/plugins/" name ".so"
-#define DEADLINE      20 /* seconds; then SIGALRM ends the process */
+#define DEADLINE      60 /* seconds; then SIGALRM ends the process */
 
 static struct {
     int status; /* of exit, or minus the signal */
