@@ -15,7 +15,7 @@ import figures
 from many import many_listeners
 from server import BUILD, LOAD_CPU, Failed, Server, missing
 
-TAIL_ROUNDS = 4  # for each of the others': one slice says little of the slowest in a thousand
+TAIL_ROUNDS = 4  # for each of the others': one slice tells little of the slowest in a thousand
 
 
 def _measured(name, scheme, connections, measure):
@@ -34,8 +34,11 @@ def _measured(name, scheme, connections, measure):
 
 
 def _tails(names, options):
-    """The 99.9th percentiles, in us, at half of what the last one can do, and that rate. The
-    servers take turns, in many short slices: whatever stops the machine for a moment hits few."""
+    """The 99.9th percentiles, in us, at half of what the last one can do, and that rate.
+
+    The servers take turns in many short slices, and of each the lower quartile counts: a machine
+    that stands still for a millisecond adds to a tail, never takes away.
+    """
     echo = f"echo {{address}} -k {figures.LATENCY_CONNECTIONS}"
     with contextlib.ExitStack() as stack:
         servers = []
@@ -45,7 +48,7 @@ def _tails(names, options):
         rate = [server.load(echo, 1)["rate"] for server in servers][-1] / 2
         rounds = [[server.load(f"{echo} -r {rate:.0f}", options.seconds)["p999"]
                    for server in servers] for _ in range(TAIL_ROUNDS * options.rounds)]
-    return [statistics.median(tails) for tails in zip(*rounds)], rate
+    return [statistics.quantiles(tails, n=4)[0] for tails in zip(*rounds)], rate
 
 
 def latency(options):
