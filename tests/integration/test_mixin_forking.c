@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -231,18 +230,6 @@ allow_two_processes(void *userdata)
     (void)setrlimit(RLIMIT_NPROC, &limit);
 }
 
-/* For all users: the build may lie in a folder that only its owner can enter. */
-static const char *
-install_for_all(const char *plugin)
-{
-    const char *place = test_path("plugin.so");
-
-    if (system(text_of("install -m 644 %s/%s.so %s", FIXTURES, plugin, place)) != 0)
-        fail_msg("cannot copy %s.so to %s", plugin, place);
-    assert_return_code(chmod(test_path("."), 0711), errno);
-    return place;
-}
-
 /* It cannot be put back into the queue: the fork is tried again although the listener drains. */
 static void
 a_connection_taken_before_a_drain_is_served(void **state)
@@ -260,7 +247,7 @@ a_connection_taken_before_a_drain_is_served(void **state)
     const char *control = test_path("control");
     const char *file = daemon_configuration(
         "control = { path = \"%s\"; }; listeners = {\n%s};", control,
-        listener_text("test", server->scheme, server->mixin, install_for_all("good_command"),
+        listener_text("test", server->scheme, server->mixin, test_plugin_for_all("good_command"),
                       "spare = 1; user = \"games\";"));
     struct daemon *daemon =
         daemon_run_prepared((const char *const[]){"-c", file, NULL}, allow_two_processes, NULL);

@@ -70,7 +70,7 @@ a_worker_becomes_its_user(void **state)
         print_message("skipped: only root can become another user\n");
         skip();
     }
-    daemon = daemon_serve(server->scheme, server->mixin, "good_command",
+    daemon = daemon_serve(server->scheme, server->mixin, test_plugin_for_all("good_command"),
                           "user = \"nobody\"; group = \"nogroup\"; umask = \"0027\";");
     worker = daemon_worker(daemon);
     assert_string_equal(status_of(worker, "Uid"), "65534\t65534\t65534\t65534");

@@ -82,6 +82,18 @@ test_file(const char *name, const char *content)
 }
 
 const char *
+test_plugin_for_all(const char *name)
+{
+    const char *place = test_path(text_of("%s.so", name));
+
+    if (system(text_of("install -m 644 %s/%s.so %s", FIXTURES, name, place)) != 0)
+        fail_msg("cannot copy %s.so to %s", name, place);
+    if (chmod(test_folder(), 0711) < 0)
+        fail_msg("cannot open %s: %m", test_folder());
+    return place;
+}
+
+const char *
 file_text(const char *path)
 {
     _cleanup_fclose_ FILE *file = fopen(path, "re");

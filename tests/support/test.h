@@ -73,6 +73,12 @@ const char *test_path(const char *name);
 /* Writes a file into the private folder; returns its path. */
 const char *test_file(const char *name, const char *content);
 
+/*
+ * A copy of a fixture's plugin that workers of any user can read; returns its
+ * path. The build may lie in a folder that only its owner can enter.
+ */
+const char *test_plugin_for_all(const char *name);
+
 /* The whole file as text. */
 const char *file_text(const char *path);
 
