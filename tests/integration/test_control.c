@@ -242,7 +242,9 @@ a_thousand_clients_hold_up_nobody(void **state)
             assert_string_equal(client_ask(address, "hello\n"), "HELLO\n");
         }
     }
-    if (slowest > 1.9) /* who has to wait for another waits for his two seconds */
+    /* Who has to wait for another waits for his two seconds; on a machine with time, nobody waits.
+     */
+    if (slowest > (LONG_FORM ? 0.1 : 1.9))
         fail_msg("the slowest status took %.0f ms", slowest * 1000);
     for (int i = 0; i < CROWD; i++)
         client_close(crowd[i]);

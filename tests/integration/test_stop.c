@@ -221,6 +221,7 @@ a_stop_lets_the_short_end_and_cuts_the_long(void **state)
     client_expect_gone(slow);
     daemon_expect_exit(daemon, 0);
     assert_true(clock_now() - began > 2.9);
+    assert_true(!LONG_FORM || clock_now() - began < 4);
 }
 
 static void

@@ -94,6 +94,9 @@ void assert_lacks(const char *text, const char *part);
 #define SANITIZED false
 #endif
 
+/* Of a test that has one: more rounds, and bounds that hold when nothing else runs. */
+#define LONG_FORM (getenv("TORTURE") != NULL)
+
 /* Fails unless the condition comes true before the deadline: for what has no event to wait for. */
 #define WAIT_UNTIL(condition)                                                                      \
     do {                                                                                           \
