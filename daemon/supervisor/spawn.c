@@ -28,6 +28,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/memfd.h"
 
 extern char **environ;
 
@@ -82,40 +83,13 @@ make_environment(void)
 }
 
 static int
-write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        if (written > 0) {
-            bytes += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-/* A memfd that nobody can change any more, at its beginning. */
-static int
 settings_to_fd(const struct settings *settings)
 {
     _cleanup_free_ char *bytes = NULL;
-    _cleanup_close_ int fd = -1;
     size_t size;
-    int r;
+    int r = settings_pack(settings, &bytes, &size);
 
-    if ((r = settings_pack(settings, &bytes, &size)) < 0)
-        return r;
-    fd = memfd_create("settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    if ((r = write_all(fd, bytes, size)) < 0)
-        return r;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0 ||
-        lseek(fd, 0, SEEK_SET) < 0)
-        return -errno;
-    return take_fd(fd);
+    return r < 0 ? r : memfd_sealed("settings", bytes, size);
 }
 
 /* One per request at a time, and the spares. */

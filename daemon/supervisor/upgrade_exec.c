@@ -27,11 +27,10 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/memfd.h"
 #include "supervisor/adopt.h"
 #include "supervisor/store.h"
 #include "supervisor/supervisor_private.h"
-
-#define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 /* ---- which program ------------------------------------------------------------------ */
 
@@ -92,35 +91,13 @@ export_state(struct supervisor *supervisor, struct upgrade_state *ret)
 }
 
 static int
-write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        bytes += written > 0 ? written : 0;
-        size -= written > 0 ? (size_t)written : 0;
-    }
-    return 0;
-}
-
-static int
 state_to_fd(const struct upgrade_state *state)
 {
     _cleanup_free_ char *bytes = NULL;
-    _cleanup_close_ int fd = memfd_create("hand-over", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     size_t size;
-    int r;
+    int r = upgrade_state_pack(state, &bytes, &size);
 
-    if (fd < 0)
-        return -errno;
-    if ((r = upgrade_state_pack(state, &bytes, &size)) < 0)
-        return r;
-    if ((r = write_all(fd, bytes, size)) < 0)
-        return r;
-    if (fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0)
-        return -errno;
-    return take_fd(fd);
+    return r < 0 ? r : memfd_sealed("hand-over", bytes, size);
 }
 
 int
@@ -383,7 +360,7 @@ find_state(void)
     long fd = strtol(text, &end, 10);
     (void)unsetenv(UPGRADE_VARIABLE);
     if (*end != '\0' || fd < SD_LISTEN_FDS_START || fd > INT_MAX ||
-        fcntl((int)fd, F_GET_SEALS) != ALL_SEALS || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        fcntl((int)fd, F_GET_SEALS) != MEMFD_SEALS || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
         return -1;
     return (int)fd;
 }

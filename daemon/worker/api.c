@@ -165,9 +165,10 @@ ss_worker_name(struct ss_request *request)
     char *name = request->worker_name;
     const size_t size = sizeof(request->worker_name);
     const char *listener = request->server->settings.name;
+    int number = request->server->mixin->processes ? getpid() : request->context_number;
 
-    if (name[0] == '\0' && request->context_number > 0)
-        (void)snprintf(name, size, "%s-%s-%d", listener, request->kind, request->context_number);
+    if (name[0] == '\0' && number > 0)
+        (void)snprintf(name, size, "%s-%s-%d", listener, request->kind, number);
     else if (name[0] == '\0')
         (void)snprintf(name, size, "%s-%s", listener, request->kind);
     return name;

@@ -81,25 +81,26 @@ prepare(const struct ss_server *server, unsigned count)
 static int
 allocate(const struct ss_server *server)
 {
-    if (batch == NULL && (batch = calloc(1, sizeof(*batch))) == NULL)
+    struct batch *made = calloc(1, sizeof(*made));
+    char *data = malloc(BATCH * stride(server) + REPLIES_MAX);
+
+    if (made == NULL || data == NULL) {
+        free(made);
+        free(data);
         return -ENOMEM;
-    batch->data = malloc(BATCH * stride(server) + REPLIES_MAX);
-    if (batch->data == NULL)
-        return -ENOMEM;
-    prepare(server, BATCH);
+    }
+    made->data = data;
+    made->count = BATCH; /* none of them is right yet */
+    batch = made;
     return 0;
 }
 
 static int
 receive(struct ss_server *server)
 {
-    bool first = batch == NULL || batch->data == NULL;
-    int error = first ? allocate(server) : 0;
-
-    if (error < 0)
-        return error;
-    if (!first)
-        prepare(server, batch->count);
+    if (batch == NULL && allocate(server) < 0)
+        return -ENOMEM;
+    prepare(server, batch->count);
     int flags = server->mixin->blocking ? MSG_WAITFORONE : MSG_DONTWAIT;
     int got = recvmmsg(server->socket, batch->in, server->once ? 1 : BATCH,
                        flags | MSG_CMSG_CLOEXEC, NULL);

@@ -191,7 +191,6 @@ child_main(struct zygote *zygote, struct slot *slot)
      */
     (void)server_phase(zygote->server);
     request->slot = slot;
-    request->context_number = getpid();
     error = child_serve(zygote->server, request);
     counter_set(slot->state, SLOT_FREE);
     server_end_process(error == 0 ? 0 : STATUS_USELESS);

@@ -60,7 +60,7 @@ struct ss_request {
 
     /* its context */
     const char *kind;   /* "thread" */
-    int context_number; /* 0: it is the only one */
+    int context_number; /* 0: it is the only one in its process */
 
     /* a datagram's own */
     size_t packet_size;

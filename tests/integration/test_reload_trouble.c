@@ -81,17 +81,25 @@ a_failed_listener_is_tried_at_once(void **state)
     daemon_expect_stop(daemon);
 }
 
-static void
-many_hangups_are_few_reloads(void **state)
+static struct daemon *
+in_the_middle_of_a_reload(void)
 {
     struct daemon *daemon = SERVE("listeners = {\n%s};", two_listeners(""));
 
-    (void)state;
     (void)daemon_address(daemon, "same");
     (void)daemon_address(daemon, "test");
     REWRITE("listeners = {\n%s};", two_listeners("max_connections = 7;"));
     daemon_signal(daemon, SIGHUP);
     (void)daemon_wait_log(daemon, "SIGHUP: reloading");
+    return daemon;
+}
+
+static void
+many_hangups_are_few_reloads(void **state)
+{
+    struct daemon *daemon = in_the_middle_of_a_reload();
+
+    (void)state;
     for (int i = 0; i < 5; i++) {
         daemon_signal(daemon, SIGHUP);
         (void)daemon_wait_log_times(daemon, "SIGHUP: reloading", (size_t)i + 2);
@@ -105,14 +113,9 @@ many_hangups_are_few_reloads(void **state)
 static void
 a_stop_ends_a_reload(void **state)
 {
-    struct daemon *daemon = SERVE("listeners = {\n%s};", two_listeners(""));
+    struct daemon *daemon = in_the_middle_of_a_reload();
 
     (void)state;
-    (void)daemon_address(daemon, "same");
-    (void)daemon_address(daemon, "test");
-    REWRITE("listeners = {\n%s};", two_listeners("max_connections = 7;"));
-    daemon_signal(daemon, SIGHUP);
-    (void)daemon_wait_log(daemon, "SIGHUP: reloading");
     daemon_expect_stop(daemon);
 }
 

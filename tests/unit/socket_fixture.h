@@ -90,19 +90,6 @@ option(int fd, int level, int name)
     return value;
 }
 
-static inline size_t
-count_fds(void)
-{
-    DIR *fds = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(fds);
-    while (readdir(fds) != NULL)
-        count++;
-    (void)closedir(fds);
-    return count;
-}
-
 static inline bool
 have_ipv6(void)
 {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "fds_fixture.h"
 #include "names_fixture.h"
 #include "supervisor/lookup.h"
 
@@ -36,19 +37,6 @@ on_done(const struct resolved *found, const char *problem, void *userdata)
     else
         (void)snprintf(result->problem, sizeof(result->problem), "%s", problem);
     (void)sd_event_exit(result->event, 0);
-}
-
-static size_t
-count_fds(void)
-{
-    DIR *fds = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(fds);
-    while (readdir(fds) != NULL)
-        count++;
-    (void)closedir(fds);
-    return count;
 }
 
 static struct lookup *

@@ -2,6 +2,7 @@
 /*
  * test_socket.c - opening listening sockets
  */
+#include "fds_fixture.h"
 #include "socket_fixture.h"
 
 /* ---- Internet addresses ----------------------------------------------------------------- */
