@@ -40,7 +40,7 @@ endforeach()
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
-install(FILES daemon/supervisor/org.sockserver.Control.varlink
+install(FILES daemon/supervisor/control/org.sockserver.Control.varlink
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
 install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

@@ -1,6 +1,6 @@
 # The interface file as a C string: ${control_interface}, made anew when the file changes.
 
-set(interface_file ${PROJECT_SOURCE_DIR}/daemon/supervisor/org.sockserver.Control.varlink)
+set(interface_file ${PROJECT_SOURCE_DIR}/daemon/supervisor/control/org.sockserver.Control.varlink)
 set(control_interface ${PROJECT_BINARY_DIR}/control_interface.c)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${interface_file})
 

@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/commandline.h"
-#include "common/config.h"
-#include "describe/describe.h"
-#include "supervisor/check.h"
-#include "supervisor/spawn.h"
+#include "config/commandline.h"
+#include "config/config.h"
+#include "supervisor/change/check.h"
+#include "supervisor/change/upgrade.h"
+#include "supervisor/listener/spawn.h"
 #include "supervisor/supervisor.h"
-#include "supervisor/upgrade.h"
-#include "worker/stdio.h"
+#include "worker/plugin/describe.h"
+#include "worker/transport/stdio.h"
 #include "worker/worker.h"
 
 enum status {

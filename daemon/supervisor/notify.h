@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "supervisor/listener.h"
+#include "supervisor/listener/listener.h"
 
 /* All of these do nothing where there is no service manager. */
 /* The start may take so long before anything else is heard of it. */

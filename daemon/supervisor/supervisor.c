@@ -22,10 +22,10 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
-#include "supervisor/adopt.h"
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 #include "supervisor/notify.h"
-#include "supervisor/store.h"
+#include "supervisor/socket/adopt.h"
+#include "supervisor/socket/store.h"
 #include "supervisor/supervisor_private.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
 #include "common/errors.h"
+#include "config/config.h"
 
 struct supervisor_options {
     bool strict;        /* a listener that cannot start ends the daemon */

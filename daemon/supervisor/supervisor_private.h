@@ -3,20 +3,20 @@
  * supervisor_private.h - what the files of the supervisor as a whole share
  *
  * supervisor.c runs the loop, operations.c takes orders about one listener,
- * reload.c changes the configuration, supervisor_log.c the log.
+ * reload.c changes the configuration, log.c the log.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_SUPERVISOR_PRIVATE_H
 #define SOCKSERVERD_SUPERVISOR_SUPERVISOR_PRIVATE_H
 
 #include <systemd/sd-event.h>
 
-#include "common/config.h"
 #include "common/errors.h"
-#include "supervisor/control.h"
-#include "supervisor/listener.h"
+#include "config/config.h"
+#include "supervisor/change/upgrade.h"
+#include "supervisor/control/control.h"
+#include "supervisor/listener/listener.h"
 #include "supervisor/operations.h"
 #include "supervisor/supervisor.h"
-#include "supervisor/upgrade.h"
 
 struct order;
 struct reload;
@@ -72,7 +72,7 @@ void reload_step(struct supervisor *supervisor);
 void reload_abort(struct supervisor *supervisor, int error, const char *why);
 void reload_forget(struct reload *reload, const void *userdata);
 
-/* ---- supervisor_log.c ------------------------------------------------------------------- */
+/* ---- log.c ------------------------------------------------------------------- */
 
 enum log_sink supervisor_log_sink(const struct config *config);
 int supervisor_log_open(const struct config *config);

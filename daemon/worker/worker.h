@@ -6,7 +6,7 @@
 #define SOCKSERVERD_WORKER_WORKER_H
 
 #include "common/settings.h"
-#include "worker/server.h"
+#include "worker/request/server.h"
 
 /*
  * The role `sockserverd --worker NAME ...`, executed by the supervisor with

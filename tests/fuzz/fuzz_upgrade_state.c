@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "supervisor/upgrade_state.h"
+#include "supervisor/change/upgrade_state.h"
 
 #define HEADER_SIZE 128
 

@@ -18,7 +18,7 @@ declared=$(grep -E '^SS_EXPORT' "$source/include/sockserver/plugin.h" |
 
 for program in "$build/bin/sockserverd" "$build"/lib/sockserverd/worker; do
     # Not ours: a copy of another library's variable (stderr@GLIBC_2.2.5), the linker's marks.
-    # On purpose, ahead of the C library's: __register_atfork, see daemon/worker/fork.c.
+    # On purpose, ahead of the C library's: __register_atfork, see daemon/worker/mixin/fork.c.
     exported=$(nm -D --defined-only "$program" |
         awk '$3 !~ /@|^(__bss_start|_edata|_end|__register_atfork)$/ { print $3 }' | sort)
     diff <(echo "$declared") <(echo "$exported") ||

@@ -53,7 +53,7 @@ describes_itself(void **state)
     assert_contains(info, "\"interfaces\":[\"org.varlink.service\",\"org.sockserver.Control\"]");
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(reply, "parameters"), "description")),
-        file_text(SOURCE_DIR "/daemon/supervisor/org.sockserver.Control.varlink"));
+        file_text(SOURCE_DIR "/daemon/supervisor/control/org.sockserver.Control.varlink"));
     json_decref(reply);
     assert_contains(control_ask(fd, "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
                                     "\"parameters\":{\"interface\":\"org.varlink.service\"}}"),

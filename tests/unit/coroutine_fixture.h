@@ -23,10 +23,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/coroutine.h"
-#include "worker/faults.h"
-#include "worker/request.h"
-#include "worker/server.h"
+#include "worker/coroutine/coroutine.h"
+#include "worker/mixin/faults.h"
+#include "worker/request/request.h"
+#include "worker/request/server.h"
 
 #define STACK (128u * 1024)
 #define MS    1000000ll

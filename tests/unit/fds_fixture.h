@@ -6,7 +6,10 @@
 #define TESTS_UNIT_FDS_FIXTURE_H
 
 #include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 

@@ -26,7 +26,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "supervisor/socket.h"
+#include "supervisor/socket/socket.h"
 
 static char folder[64];
 

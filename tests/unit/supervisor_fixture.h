@@ -35,10 +35,10 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
-#include "common/config.h"
+#include "config/config.h"
 #include "names_fixture.h"
-#include "supervisor/check.h"
-#include "supervisor/spawn.h"
+#include "supervisor/change/check.h"
+#include "supervisor/listener/spawn.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 60000

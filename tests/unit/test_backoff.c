@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/backoff.h"
+#include "supervisor/listener/backoff.h"
 
 #define MS UINT64_C(1000)
 

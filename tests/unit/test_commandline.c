@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "common/commandline.h"
+#include "config/commandline.h"
 
 #define ARGUMENTS_MAX 12
 

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/config.h"
-#include "common/config_source.h"
+#include "config/config.h"
+#include "config/source.h"
 
 /* libconfig 1.5 loses a string that a syntax error follows: for builds with the leak sanitizer. */
 const char *__lsan_default_suppressions(void);

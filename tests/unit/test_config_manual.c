@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/config.h"
-#include "common/config_global.h"
-#include "common/config_source.h"
+#include "config/config.h"
+#include "config/global.h"
+#include "config/source.h"
 
-#define MANUAL SOURCE_DIR "/daemon/common/sockserverd.conf.5"
+#define MANUAL SOURCE_DIR "/daemon/config/sockserverd.conf.5"
 
 static char *manual;
 

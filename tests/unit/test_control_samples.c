@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/control_samples.h"
+#include "supervisor/control/samples.h"
 
 #define SECOND UINT64_C(1000000)
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "common/counters.h"
-#include "supervisor/crash.h"
+#include "supervisor/listener/crash.h"
 
 #define SLOTS 8
 

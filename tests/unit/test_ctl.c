@@ -15,13 +15,13 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/config_source.h"
 #include "common/log.h"
+#include "config/source.h"
 #include "ctl/ctl.h"
 
 #define MANUAL     SOURCE_DIR "/daemon/ctl/sockserverctl.1"
 #define COMPLETION SOURCE_DIR "/daemon/ctl/sockserverctl.bash"
-#define INTERFACE  SOURCE_DIR "/daemon/supervisor/org.sockserver.Control.varlink"
+#define INTERFACE  SOURCE_DIR "/daemon/supervisor/control/org.sockserver.Control.varlink"
 
 static int
 parse(const char *line, struct ctl_arguments *ret, char **ret_problem)

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "describe/describe.h"
+#include "worker/plugin/describe.h"
 
 #define FIXTURE(name) BUILD_DIR "/tests/plugins/" name ".so"
 

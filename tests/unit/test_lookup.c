@@ -17,7 +17,7 @@
 #include "common/cleanup.h"
 #include "fds_fixture.h"
 #include "names_fixture.h"
-#include "supervisor/lookup.h"
+#include "supervisor/socket/lookup.h"
 
 struct result {
     sd_event *event;

@@ -13,7 +13,7 @@
 
 #include "worker_fixture.h"
 
-#include "worker/options.h"
+#include "worker/plugin/options.h"
 
 static struct ss_option table[] = {
     {"text", SS_STRING, .fallback = "hello", .min = 2, .max = 8},

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "worker/plugin.h"
+#include "worker/plugin/plugin.h"
 
 #define FIXTURES BUILD_DIR "/tests/plugins/"
 #define CANNOT   "cannot load plugin @: "

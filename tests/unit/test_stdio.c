@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/stdio.h"
+#include "worker/transport/stdio.h"
 
 #define FIXTURE(name) BUILD_DIR "/tests/plugins/" name ".so"
 #define DEADLINE      60 /* seconds; then SIGALRM ends the process */

@@ -14,7 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "supervisor/upgrade_state.h"
+#include "supervisor/change/upgrade_state.h"
 
 static void
 fill_settings(struct settings *settings, const char *name)

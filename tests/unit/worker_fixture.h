@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "common/counters.h"
-#include "worker/mixin.h"
-#include "worker/request.h"
-#include "worker/server.h"
-#include "worker/transport.h"
+#include "worker/mixin/mixin.h"
+#include "worker/request/request.h"
+#include "worker/request/server.h"
+#include "worker/transport/transport.h"
 
 struct fixture {
     struct ss_server server;

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commandline.c - what the command line asks for
+ *
+ * One table holds every option: how it is written, what it goes with, and
+ * its line of --help.
+ *
+ * Runs in:  every role, first thing in main().
+ * Owns:     the names of assignments.
+ * Failures: returned as one sentence for the person who typed it.
+ */
+#include "config/commandline.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/suggest.h"
+
+/* With which role an option goes. */
+#define WITH(role) (1u << (role))
+#define FILE_ONLY  WITH(ROLE_SERVE_FILE)
+#define SERVING    (WITH(ROLE_SERVE_FILE) | WITH(ROLE_LISTEN))
+#define PLUGIN     (WITH(ROLE_LISTEN) | WITH(ROLE_STDIO))
+#define RUNNING    (SERVING | WITH(ROLE_STDIO))
+#define ANYTHING   (~0u)
+
+struct option {
+    char letter; /* 0: none */
+    const char *name;
+    const char *argument; /* what it takes, for --help; NULL: nothing */
+    unsigned with;        /* roles */
+    int role;             /* the role it chooses, or -1 */
+    int (*take)(struct commandline *commandline, const char *value, char **ret_problem);
+    size_t offset; /* without take: the field it sets, a bool or a string */
+    const char *help;
+};
+
+static int take_assignment(struct commandline *commandline, const char *value, bool setting,
+                           char **ret_problem);
+static int take_option(struct commandline *commandline, const char *value, char **ret_problem);
+static int take_set(struct commandline *commandline, const char *value, char **ret_problem);
+static int take_level(struct commandline *commandline, const char *value, char **ret_problem);
+
+#define FIELD(field) offsetof(struct commandline, field)
+#define NO_FIELD     SIZE_MAX
+
+static const struct option options[] = {
+    {'c', "config", "FILE", FILE_ONLY, ROLE_SERVE_FILE, NULL, FIELD(config_file),
+     "serve what FILE says"},
+    {0, "listen", "ADDRESS", WITH(ROLE_LISTEN), ROLE_LISTEN, NULL, FIELD(address),
+     "serve one PLUGIN on ADDRESS, without a file"},
+    {0, "stdio", NULL, WITH(ROLE_STDIO), ROLE_STDIO, NULL, NO_FIELD,
+     "one request of PLUGIN on standard input"},
+    {0, "describe", NULL, WITH(ROLE_DESCRIBE), ROLE_DESCRIBE, NULL, NO_FIELD,
+     "show what PLUGIN is and which options it takes"},
+    {0, "check", NULL, SERVING, -1, NULL, FIELD(check), "find all mistakes, serve nothing"},
+    {0, "mixin", "MIXIN", WITH(ROLE_LISTEN), -1, NULL, FIELD(mixin),
+     "none, threading, forking or coroutine"},
+    {'o', "option", "NAME=VALUE", PLUGIN, -1, take_option, NO_FIELD, "set an option of the plugin"},
+    {0, "set", "KEY=VALUE", PLUGIN, -1, take_set, NO_FIELD, "set a key of the listener"},
+    {0, "plugin-path", "DIRS", ANYTHING, -1, NULL, FIELD(plugin_path),
+     "folders of plugins, separated by colons"},
+    {0, "once", NULL, SERVING, -1, NULL, FIELD(once), "handle one request per listener, then end"},
+    {0, "strict", NULL, SERVING, -1, NULL, FIELD(strict), "end if a listener cannot start"},
+    {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
+     "from emerg to debug; usually info"},
+    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "no line for each request"},
+    {0, "json", NULL, WITH(ROLE_DESCRIBE), -1, NULL, FIELD(json), "let --describe write JSON"},
+    {'h', "help", NULL, ANYTHING, ROLE_HELP, NULL, NO_FIELD, "show this"},
+    {0, "version", NULL, ANYTHING, ROLE_VERSION, NULL, NO_FIELD, "show the version"},
+};
+
+const char *const commandline_option_names[] = {
+    "config",        "listen", "stdio",       "describe", "check",  "mixin",
+    "option",        "set",    "plugin-path", "once",     "strict", "log-level",
+    "no-access-log", "json",   "help",        "version",  NULL,
+};
+
+/* How the roles are called in messages. */
+static const char *const role_names[] = {
+    [ROLE_SERVE_FILE] = "--config", [ROLE_LISTEN] = "--listen", [ROLE_STDIO] = "--stdio",
+    [ROLE_DESCRIBE] = "--describe", [ROLE_HELP] = "--help",     [ROLE_VERSION] = "--version",
+};
+
+__attribute__((format(printf, 2, 3))) static int
+usage(char **ret_problem, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int size = vasprintf(ret_problem, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        *ret_problem = NULL;
+    return size < 0 ? -ENOMEM : -EINVAL;
+}
+
+/* ---- values ------------------------------------------------------------------------ */
+
+static int
+take_assignment(struct commandline *commandline, const char *value, bool setting,
+                char **ret_problem)
+{
+    const char *equals = strchr(value, '=');
+
+    if (equals == NULL || equals == value)
+        return usage(ret_problem, "%s \"%s\": expected %s=VALUE", setting ? "--set" : "-o", value,
+                     setting ? "KEY" : "NAME");
+    struct assignment *grown =
+        reallocarray(commandline->assignments, commandline->assignment_count + 1, sizeof(*grown));
+    if (grown == NULL)
+        return -ENOMEM;
+    commandline->assignments = grown;
+    char *name = strndup(value, (size_t)(equals - value));
+    if (name == NULL)
+        return -ENOMEM;
+    grown[commandline->assignment_count++] =
+        (struct assignment){.setting = setting, .name = name, .value = equals + 1};
+    return 0;
+}
+
+static int
+take_option(struct commandline *commandline, const char *value, char **ret_problem)
+{
+    return take_assignment(commandline, value, false, ret_problem);
+}
+
+static int
+take_set(struct commandline *commandline, const char *value, char **ret_problem)
+{
+    return take_assignment(commandline, value, true, ret_problem);
+}
+
+static int
+take_level(struct commandline *commandline, const char *value, char **ret_problem)
+{
+    commandline->log_level = log_level_from_name(value);
+    if (commandline->log_level >= 0)
+        return 0;
+    _cleanup_free_ char *hint = suggest_phrase(value, log_level_names);
+    bool guessed = hint != NULL && *hint != '\0';
+    return usage(ret_problem, "--log-level: unknown level \"%s\"%s", value,
+                 guessed ? hint : "; expected one from emerg to debug, such as info");
+}
+
+/* ---- options ------------------------------------------------------------------------- */
+
+static const struct option *
+find_long(const char *name, size_t size)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (strlen(options[i].name) == size && strncmp(options[i].name, name, size) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static const struct option *
+find_letter(char letter)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (letter != '\0' && options[i].letter == letter)
+            return &options[i];
+    return NULL;
+}
+
+static int
+unknown_option(const char *argument, char **ret_problem)
+{
+    const char *near = NULL;
+
+    if (strncmp(argument, "--", 2) == 0) {
+        _cleanup_free_ char *name = strndup(argument + 2, strcspn(argument + 2, "="));
+        if (name == NULL)
+            return -ENOMEM;
+        near = suggest(name, commandline_option_names);
+    }
+    if (near == NULL)
+        return usage(ret_problem, "unknown option %s", argument);
+    return usage(ret_problem, "unknown option %.*s; did you mean --%s?",
+                 (int)strcspn(argument, "="), argument, near);
+}
+
+/* Which arguments have been read, and which options were among them. */
+struct reader {
+    int argc;
+    char *const *argv;
+    int next;
+    unsigned given; /* bit: row of options */
+    bool options_over;
+};
+
+static int
+choose_role(const struct option *option, struct commandline *commandline, const struct reader *seen,
+            char **ret_problem)
+{
+    enum role role = (enum role)option->role;
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if ((seen->given & (1u << i)) && options[i].role >= 0 && options[i].role != option->role &&
+            options[i].role < ROLE_HELP && role < ROLE_HELP)
+            return usage(ret_problem, "--%s and --%s exclude each other", options[i].name,
+                         option->name);
+    /* Whoever asks for help gets it, whatever else is there. */
+    if (commandline->role < ROLE_HELP)
+        commandline->role = role;
+    return 0;
+}
+
+static int
+apply(const struct option *option, const char *value, struct commandline *commandline,
+      struct reader *reader, char **ret_problem)
+{
+    int r = option->role < 0 ? 0 : choose_role(option, commandline, reader, ret_problem);
+
+    if (r < 0)
+        return r;
+    reader->given |= 1u << (option - options);
+    if (option->take != NULL)
+        return option->take(commandline, value, ret_problem);
+    if (option->offset == NO_FIELD)
+        return 0;
+    if (option->argument == NULL)
+        *(bool *)((char *)commandline + option->offset) = true;
+    else
+        *(const char **)((char *)commandline + option->offset) = value;
+    return 0;
+}
+
+/* "--name", "--name=value", "--name value", "-o value", "-ovalue". */
+static int
+read_option(struct reader *reader, const char *argument, struct commandline *commandline,
+            char **ret_problem)
+{
+    bool is_long = argument[1] == '-';
+    size_t size = is_long ? strcspn(argument + 2, "=") : 1;
+    const char *rest = is_long ? argument + 2 + size : argument + 2;
+    const struct option *option =
+        is_long ? find_long(argument + 2, size) : find_letter(argument[1]);
+    const char *value = is_long && *rest == '=' ? rest + 1 : *rest != '\0' ? rest : NULL;
+
+    if (option == NULL || (!is_long && option->argument == NULL && value != NULL))
+        return unknown_option(argument, ret_problem);
+    if (option->argument == NULL && value != NULL)
+        return usage(ret_problem, "--%s takes no value", option->name);
+    if (option->argument != NULL && value == NULL) {
+        if (reader->next >= reader->argc)
+            return usage(ret_problem, "--%s needs a value: %s", option->name, option->argument);
+        value = reader->argv[reader->next++];
+    }
+    return apply(option, value, commandline, reader, ret_problem);
+}
+
+static int
+read_argument(struct reader *reader, struct commandline *commandline, char **ret_problem)
+{
+    const char *argument = reader->argv[reader->next++];
+
+    if (!reader->options_over && strcmp(argument, "--") == 0) {
+        reader->options_over = true;
+        return 0;
+    }
+    if (!reader->options_over && argument[0] == '-' && argument[1] != '\0')
+        return read_option(reader, argument, commandline, ret_problem);
+    if (commandline->plugin != NULL)
+        return usage(ret_problem, "unexpected argument \"%s\" behind the plugin \"%s\"", argument,
+                     commandline->plugin);
+    commandline->plugin = argument;
+    return 0;
+}
+
+/* ---- what goes together ------------------------------------------------------------------ */
+
+static int
+check_options_fit(const struct reader *reader, const struct commandline *commandline,
+                  char **ret_problem)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (!(reader->given & (1u << i)) || (options[i].with & WITH(commandline->role)))
+            continue;
+        if (commandline->role == ROLE_SERVE_FILE)
+            return usage(
+                ret_problem, "--%s works only with %s", options[i].name,
+                options[i].with & WITH(ROLE_DESCRIBE)
+                    ? "--describe"
+                    : (options[i].with & WITH(ROLE_STDIO) ? "--listen or --stdio" : "--listen"));
+        return usage(ret_problem, "--%s does not go with %s", options[i].name,
+                     role_names[commandline->role]);
+    }
+    return 0;
+}
+
+static int
+check_plugin_fits(const struct commandline *commandline, char **ret_problem)
+{
+    bool wanted = commandline->role == ROLE_LISTEN || commandline->role == ROLE_STDIO ||
+                  commandline->role == ROLE_DESCRIBE;
+
+    if (wanted && commandline->plugin == NULL)
+        return usage(ret_problem, "%s needs a plugin: a path such as ./upper.so, or a name",
+                     role_names[commandline->role]);
+    if (!wanted && commandline->plugin != NULL)
+        return usage(ret_problem,
+                     "unexpected argument \"%s\"; a plugin is served without a file by: "
+                     "sockserverd --listen ADDRESS %s",
+                     commandline->plugin, commandline->plugin);
+    if (commandline->plugin != NULL && commandline->plugin[0] == '\0')
+        return usage(ret_problem, "the plugin's name is empty");
+    return 0;
+}
+
+int
+commandline_parse(int argc, char *const *argv, struct commandline *ret, char **ret_problem)
+{
+    struct reader reader = {.argc = argc, .argv = argv, .next = 1};
+
+    *ret = (struct commandline){
+        .role = ROLE_SERVE_FILE, .config_file = SOCKSERVERD_CONFIG_FILE, .log_level = -1};
+    *ret_problem = NULL;
+    while (reader.next < argc) {
+        int r = read_argument(&reader, ret, ret_problem);
+        if (r < 0)
+            return r;
+    }
+    if (ret->role >= ROLE_HELP)
+        return 0;
+    int r = check_options_fit(&reader, ret, ret_problem);
+    return r < 0 ? r : check_plugin_fits(ret, ret_problem);
+}
+
+void
+commandline_done(struct commandline *commandline)
+{
+    for (size_t i = 0; i < commandline->assignment_count; i++)
+        free(commandline->assignments[i].name);
+    free(commandline->assignments);
+    *commandline = (struct commandline){0};
+}
+
+void
+commandline_help(FILE *out)
+{
+    (void)fputs("usage: sockserverd [-c FILE] [--check] [--once] [--strict]\n"
+                "       sockserverd --listen ADDRESS [--mixin MIXIN] [-o NAME=VALUE]... PLUGIN\n"
+                "       sockserverd --stdio [-o NAME=VALUE]... PLUGIN\n"
+                "       sockserverd --describe PLUGIN [--json]\n"
+                "\n"
+                "Serves TCP, UDP and Unix sockets with handler plugins.\n"
+                "\n",
+                out);
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        const struct option *option = &options[i];
+        char left[48];
+        (void)snprintf(left, sizeof(left), "%c%c%c --%s%s%s", option->letter ? '-' : ' ',
+                       option->letter ? option->letter : ' ', option->letter ? ',' : ' ',
+                       option->name, option->argument == NULL ? "" : " ",
+                       option->argument == NULL ? "" : option->argument);
+        (void)fprintf(out, "  %-27s %s\n", left, option->help);
+    }
+    (void)fputs("\nThe usual FILE is " SOCKSERVERD_CONFIG_FILE ".\n"
+                "An ADDRESS is tcp://host:port, udp://host:port, unix:///path, unix:@name or\n"
+                "unixgram:///path. A PLUGIN is a path, with a slash, or a name in the plugin\n"
+                "path.\n"
+                "The manual is sockserverd(8).\n",
+                out);
+}
+
+/* ---- a listener without a file ---------------------------------------------------------- */
+
+/* "dir/upper.so" -> "upper" */
+static char *
+listener_name(const char *plugin)
+{
+    const char *slash = strrchr(plugin, '/');
+    const char *name = slash == NULL ? plugin : slash + 1;
+    size_t size = strlen(name);
+
+    if (size > 3 && strcmp(name + size - 3, ".so") == 0)
+        size -= 3;
+    return strndup(name, size);
+}
+
+static void
+set_by_option(struct settings *settings, const char *key, const char *text, struct errors *errors)
+{
+    settings_set(settings, key, text, VALUE_PLAIN, NULL, GIVEN_BY_OPTION, errors);
+}
+
+static int
+set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
+{
+    /* --stdio and --describe have none, and use none. */
+    const char *address = commandline->address != NULL ? commandline->address : "tcp://localhost:0";
+
+    set_by_option(settings, "address", address, errors);
+    set_by_option(settings, "plugin", commandline->plugin, errors);
+    if (commandline->mixin != NULL)
+        set_by_option(settings, "mixin", commandline->mixin, errors);
+    for (size_t i = 0; i < commandline->assignment_count; i++) {
+        const struct assignment *given = &commandline->assignments[i];
+        int r = 0;
+        if (given->setting)
+            settings_set(settings, given->name, given->value, VALUE_PLAIN, NULL, 0, errors);
+        else
+            r = settings_add_option(settings, given->name, given->value, VALUE_PLAIN, NULL, 0);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int
+commandline_settings(const struct commandline *commandline, const char *plugin_path,
+                     struct settings *ret, struct errors *errors)
+{
+    _cleanup_free_ char *name = listener_name(commandline->plugin);
+    int r;
+
+    *ret = (struct settings){0};
+    if (name == NULL)
+        return -ENOMEM;
+    if ((r = settings_init(ret, name)) < 0 || (r = set_all(commandline, ret, errors)) < 0)
+        return r;
+    settings_finish(ret, plugin_path, errors);
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commandline.h - what the command line asks for
+ */
+#ifndef SOCKSERVERD_CONFIG_COMMANDLINE_H
+#define SOCKSERVERD_CONFIG_COMMANDLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/errors.h"
+#include "common/settings.h"
+
+#define SOCKSERVERD_VERSION     "0.1.0"
+#define SOCKSERVERD_CONFIG_FILE "/etc/sockserverd/sockserverd.conf"
+
+enum role {
+    ROLE_SERVE_FILE, /* the listeners of a configuration file */
+    ROLE_LISTEN,     /* one plugin, without a file */
+    ROLE_STDIO,      /* one request on standard input and output */
+    ROLE_DESCRIBE,
+    ROLE_HELP,
+    ROLE_VERSION
+};
+
+/* One "NAME=VALUE" of -o or --set, in the order given. */
+struct assignment {
+    bool setting; /* --set: a listener key; else a plugin option */
+    char *name;
+    const char *value;
+};
+
+/* The strings are argv's, except the names of assignments. */
+struct commandline {
+    enum role role;
+    bool check, once, strict, json, no_access_log;
+    const char *config_file;
+    const char *address, *mixin; /* mixin NULL: not given */
+    const char *plugin;
+    const char *plugin_path; /* NULL: not given */
+    int log_level;           /* -1: not given */
+    struct assignment *assignments;
+    size_t assignment_count;
+};
+
+/*
+ * Reads the arguments. Returns 0, or -EINVAL and *ret_problem (one line, to
+ * free), or -ENOMEM. *ret is for commandline_done() in every case.
+ */
+int commandline_parse(int argc, char *const *argv, struct commandline *ret, char **ret_problem);
+void commandline_done(struct commandline *commandline);
+
+void commandline_help(FILE *out);
+
+/*
+ * The listener that --listen or --stdio describes, named after the plugin's
+ * file. Mistakes are added to errors. 0 or -ENOMEM; *ret is for
+ * settings_done() in every case.
+ */
+int commandline_settings(const struct commandline *commandline, const char *plugin_path,
+                         struct settings *ret, struct errors *errors);
+
+/* The options, for tests: long names without dashes, NULL at the end. */
+extern const char *const commandline_option_names[];
+
+#endif

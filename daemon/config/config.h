@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.h - the configuration file as a whole
+ */
+#ifndef SOCKSERVERD_CONFIG_CONFIG_H
+#define SOCKSERVERD_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/errors.h"
+#include "common/log.h"
+#include "common/settings.h"
+
+struct config {
+    char *file;        /* as given; NULL: command line */
+    char *plugin_path; /* directories separated by colons */
+    struct log_settings log;
+    struct {
+        char *path; /* of the control socket */
+        uint32_t mode;
+        char *group; /* may also change things; NULL: nobody more */
+    } control;
+    struct settings *listeners; /* in the order of the files */
+    size_t listener_count;
+};
+
+/*
+ * Reads file and its drop-in directory (FILE.d, every *.conf in order), checks
+ * everything that can be checked without loading plugins and binding sockets,
+ * and adds all mistakes to errors. Returns 0 if there were none, -EINVAL, or
+ * -ENOMEM. *config is overwritten, and for config_done() in every case.
+ */
+int config_load(struct config *config, const char *file, struct errors *errors);
+
+/* A configuration without a file: defaults, no listeners. 0 or -ENOMEM. */
+int config_init_empty(struct config *config); /* libconfig has a config_init() of its own */
+/* Takes over *settings (moved, even on failure). 0 or -ENOMEM. */
+int config_add_listener(struct config *config, struct settings *settings);
+void config_done(struct config *config);
+
+const struct settings *config_find(const struct config *config, const char *listener);
+
+#endif

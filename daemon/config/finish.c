@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * finish.c - what can only be judged when all keys of a listener are known
+ *
+ * Runs in:  the supervisor, at start and reload: looking users up may block.
+ * Owns:     nothing.
+ * Failures: mistakes go to struct errors, as does want of memory.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/settings.h"
+
+#define LARGEST_RECORD (1u << 20) /* of the user database */
+
+static const uint32_t max_connections_defaults[] = {
+    [MIXIN_NONE] = 1, [MIXIN_THREADING] = 512, [MIXIN_FORKING] = 40, [MIXIN_COROUTINE] = 10000};
+
+static void
+check_required(const struct settings *settings, struct errors *errors)
+{
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
+
+        if (setting_is_required(setting) && !setting_given(settings, setting))
+            settings_mistake(settings, NULL, settings->file, settings->line, errors,
+                             "\"%s\" is missing; every listener needs one, such as: %s = \"%s\";",
+                             setting->key, setting->key,
+                             setting->type == SETTING_ADDRESS ? "tcp://127.0.0.1:9999" : "echo");
+    }
+}
+
+static void
+fill_defaults(struct settings *settings)
+{
+    if (!setting_given(settings, setting_find("max_connections")))
+        settings->max_connections = max_connections_defaults[settings->mixin];
+    if (!setting_given(settings, setting_find("recycle_after")))
+        settings->recycle_after = settings->mixin == MIXIN_FORKING ? 1 : 0;
+}
+
+/* "tcp listeners", "mixin \"forking\"": where the key means something. */
+static const char *
+applies_to(uint32_t applies)
+{
+    static const struct {
+        uint32_t applies;
+        const char *where;
+    } names[] = {
+        {APPLIES_INET | APPLIES_STREAM, "tcp addresses"},
+        {APPLIES_INET, "tcp and udp addresses"},
+        {APPLIES_UNIX, "unix and unixgram paths"},
+        {APPLIES_STREAM, "tcp and unix addresses"},
+        {APPLIES_DATAGRAM, "udp and unixgram addresses"},
+        {APPLIES_MIXIN(MIXIN_FORKING), "mixin \"forking\""},
+        {APPLIES_MIXIN(MIXIN_THREADING), "mixin \"threading\""},
+        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING),
+         "mixins \"threading\" and \"forking\""},
+        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_COROUTINE),
+         "mixins \"threading\" and \"coroutine\""},
+        {APPLIES_MIXIN(MIXIN_NONE) | APPLIES_MIXIN(MIXIN_COROUTINE),
+         "mixins \"none\" and \"coroutine\""},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].applies == applies)
+            return names[i].where;
+    return "other listeners";
+}
+
+static void
+check_applicable(const struct settings *settings, struct errors *errors)
+{
+    const uint32_t transports = APPLIES_INET | APPLIES_UNIX | APPLIES_STREAM | APPLIES_DATAGRAM;
+
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
+
+        if (!setting_given(settings, setting) || setting_applies(settings, setting))
+            continue;
+        if ((setting->applies & transports) != 0)
+            settings_mistake_at(settings, setting, errors,
+                                "has no meaning for %s; it is for %s only: remove it",
+                                settings->address.text, applies_to(setting->applies));
+        else
+            settings_mistake_at(settings, setting, errors,
+                                "has no meaning under mixin \"%s\"; it is for %s only: remove it",
+                                mixin_names[settings->mixin], applies_to(setting->applies));
+    }
+}
+
+/* Where a single key's bits in the table do not say it all. */
+static void
+check_combinations(const struct settings *settings, struct errors *errors)
+{
+    if (settings->mixin == MIXIN_NONE && !setting_refused(settings, setting_find("mixin")) &&
+        settings->max_connections > 1)
+        settings_mistake_at(settings, setting_find("max_connections"), errors,
+                            "found %u; mixin \"none\" runs one request at a time: remove it, or "
+                            "choose another mixin",
+                            settings->max_connections);
+}
+
+/* A user or group given as a number needs no entry in the database. */
+static bool
+read_id(const char *text, uint32_t *ret)
+{
+    int64_t id;
+
+    if (value_integer(text, VALUE_PLAIN, &id) < 0 || id < 0 || id >= UINT32_MAX)
+        return false;
+    *ret = (uint32_t)id;
+    return true;
+}
+
+/* 0, -ENOENT, or another error. *ret_gid is the user's own group, or unchanged for a number. */
+static int
+find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+    struct passwd record, *found = NULL;
+    bool number = read_id(name, ret_uid);
+    uid_t uid = *ret_uid;
+
+    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
+        _cleanup_free_ char *buffer = malloc(size);
+        int r;
+
+        if (buffer == NULL)
+            return -ENOMEM;
+        r = number ? getpwuid_r(uid, &record, buffer, size, &found)
+                   : getpwnam_r(name, &record, buffer, size, &found);
+        if (r == ERANGE)
+            continue;
+        if (found == NULL)
+            return number ? 0 : r == 0 ? -ENOENT : -r;
+        *ret_uid = record.pw_uid;
+        *ret_gid = record.pw_gid;
+        return 0;
+    }
+    return -E2BIG;
+}
+
+static int
+find_group(const char *name, gid_t *ret)
+{
+    struct group record, *found = NULL;
+
+    if (read_id(name, ret))
+        return 0;
+    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
+        _cleanup_free_ char *buffer = malloc(size);
+        int r;
+
+        if (buffer == NULL)
+            return -ENOMEM;
+        r = getgrnam_r(name, &record, buffer, size, &found);
+        if (r == ERANGE)
+            continue;
+        if (found == NULL)
+            return r == 0 ? -ENOENT : -r;
+        *ret = record.gr_gid;
+        return 0;
+    }
+    return -E2BIG;
+}
+
+/* What getpwnam_r(3) answers where there is no such user differs from system to system. */
+static void
+report_unknown(const struct settings *settings, const char *key, const char *kind, const char *name,
+               int error, struct errors *errors)
+{
+    _cleanup_free_ char *shown = value_show(name, VALUE_STRING);
+    bool unknown = error == -ENOENT || error == -ESRCH || error == -EBADF || error == -EPERM;
+
+    if (shown == NULL || error == -ENOMEM)
+        errors->exhausted = true;
+    else if (unknown)
+        settings_mistake_at(settings, setting_find(key), errors,
+                            "unknown %s %s; expected one that exists here, or a number", kind,
+                            shown);
+    else
+        settings_mistake_at(settings, setting_find(key), errors, "cannot look up %s %s: %s", kind,
+                            shown, strerror(-error));
+}
+
+static void
+resolve_user(const struct settings *settings, const char *key, const char *name, uid_t *ret_uid,
+             gid_t *ret_gid, struct errors *errors)
+{
+    uid_t uid = (uid_t)-1;
+    gid_t gid = (gid_t)-1;
+    int r = name == NULL ? 0 : find_user(name, &uid, &gid);
+
+    if (r < 0) {
+        report_unknown(settings, key, "user", name, r, errors);
+        return;
+    }
+    *ret_uid = uid;
+    if (ret_gid != NULL)
+        *ret_gid = gid;
+}
+
+static void
+resolve_group(const struct settings *settings, const char *key, const char *name, gid_t *ret,
+              struct errors *errors)
+{
+    int r = name == NULL ? 0 : find_group(name, ret);
+
+    if (r < 0)
+        report_unknown(settings, key, "group", name, r, errors);
+}
+
+/* The file a plugin's name means: the first that is there, else where it should have been. */
+static char *
+find_plugin(const char *plugin, const char *plugin_path)
+{
+    _cleanup_free_ char *first = NULL;
+    const char *end;
+
+    if (strchr(plugin, '/') != NULL)
+        return strdup(plugin);
+    for (const char *folder = plugin_path; folder != NULL; folder = *end == ':' ? end + 1 : NULL) {
+        char *file;
+
+        end = strchrnul(folder, ':');
+        if (end == folder)
+            continue;
+        if (asprintf(&file, "%.*s/%s.so", (int)(end - folder), folder, plugin) < 0)
+            return NULL;
+        if (access(file, F_OK) == 0)
+            return file;
+        if (first == NULL)
+            first = file;
+        else
+            free(file);
+    }
+    if (first != NULL)
+        return take_pointer(first);
+    if (asprintf(&first, "%s.so", plugin) < 0)
+        first = NULL;
+    return take_pointer(first);
+}
+
+void
+settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors)
+{
+    check_required(settings, errors);
+    fill_defaults(settings);
+    check_applicable(settings, errors);
+    check_combinations(settings, errors);
+    resolve_user(settings, "user", settings->user, &settings->uid, &settings->gid, errors);
+    resolve_group(settings, "group", settings->group, &settings->gid, errors);
+    resolve_user(settings, "socket_user", settings->socket_user, &settings->socket_uid, NULL,
+                 errors);
+    resolve_group(settings, "socket_group", settings->socket_group, &settings->socket_gid, errors);
+    free(settings->plugin_file);
+    settings->plugin_file = NULL;
+    if (settings->plugin == NULL)
+        return;
+    settings->plugin_file = find_plugin(settings->plugin, plugin_path);
+    if (settings->plugin_file == NULL)
+        errors->exhausted = true;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * global.c - the keys that stand outside listeners: plugin_path, log, control
+ *
+ * Runs in:  the supervisor, at start and reload.
+ * Owns:     nothing: the values belong to struct config.
+ * Failures: mistakes go to struct errors.
+ */
+#include "config/global.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "common/suggest.h"
+
+#ifndef SOCKSERVERD_PLUGIN_DIR
+#define SOCKSERVERD_PLUGIN_DIR "/usr/lib/sockserverd/plugins"
+#endif
+
+#define LONGEST_SOCKET (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+
+static bool
+is_text(enum value_form form)
+{
+    return form == VALUE_STRING || form == VALUE_PLAIN;
+}
+
+static int
+replace(char **at, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    free(*at);
+    *at = copy;
+    return 0;
+}
+
+static int
+set_plugin_path(struct config *config, const char *text, enum value_form form)
+{
+    if (!is_text(form) || text[strspn(text, ":")] == '\0')
+        return -EINVAL;
+    return replace(&config->plugin_path, text);
+}
+
+static int
+set_log_target(struct config *config, const char *text, enum value_form form)
+{
+    bool word =
+        strcmp(text, "auto") == 0 || strcmp(text, "journal") == 0 || strcmp(text, "stderr") == 0;
+
+    if (!is_text(form) || (!word && *text != '/'))
+        return -EINVAL;
+    return replace(&config->log.target, text);
+}
+
+static int
+set_log_level(struct config *config, const char *text, enum value_form form)
+{
+    int level = log_level_from_name(text);
+
+    if (!is_text(form) || level < 0)
+        return -EINVAL;
+    config->log.level = level;
+    return 0;
+}
+
+static int
+set_log_access(struct config *config, const char *text, enum value_form form)
+{
+    return value_boolean(text, form, &config->log.access);
+}
+
+static int
+set_control_path(struct config *config, const char *text, enum value_form form)
+{
+    if (!is_text(form) || *text != '/' || strlen(text) > LONGEST_SOCKET)
+        return -EINVAL;
+    return replace(&config->control.path, text);
+}
+
+static int
+set_control_mode(struct config *config, const char *text, enum value_form form)
+{
+    if (!is_text(form) || *text == '\0' || strlen(text) > 4 ||
+        text[strspn(text, "01234567")] != '\0' || strtoul(text, NULL, 8) > 0777)
+        return -EINVAL;
+    config->control.mode = (uint32_t)strtoul(text, NULL, 8);
+    return 0;
+}
+
+static int
+set_control_group(struct config *config, const char *text, enum value_form form)
+{
+    if (!is_text(form) || *text == '\0')
+        return -EINVAL;
+    if (text[strspn(text, "0123456789")] != '\0' && getgrnam(text) == NULL)
+        return -EINVAL;
+    return replace(&config->control.group, text);
+}
+
+static const char *const targets[] = {"auto", "journal", "stderr", NULL};
+
+const struct global globals_table[] = {
+    {NULL, "plugin_path", SOCKSERVERD_PLUGIN_DIR, set_plugin_path,
+     "folders in quotes, separated by colons", NULL},
+    {"control", "path", "/run/sockserverd/control", set_control_path,
+     "an absolute path in quotes, of at most 107 characters", NULL},
+    {"control", "mode", "0660", set_control_mode,
+     "an octal mode in quotes, such as \"0660\", up to \"0777\"", NULL},
+    {"control", "group", NULL, set_control_group, "a group that exists here, in quotes", NULL},
+    {"log", "target", "auto", set_log_target,
+     "\"auto\", \"journal\", \"stderr\" or an absolute path", targets},
+    {"log", "level", "info", set_log_level,
+     "\"emerg\", \"alert\", \"crit\", \"err\", \"warning\", \"notice\", \"info\" or \"debug\"",
+     log_level_names},
+    {"log", "access", "true", set_log_access, "true or false", NULL},
+};
+
+const size_t globals_count = ARRAY_SIZE(globals_table);
+
+int
+config_init_empty(struct config *config)
+{
+    *config = (struct config){0};
+    for (size_t i = 0; i < globals_count; i++) {
+        const struct global *global = &globals_table[i];
+
+        if (global->fallback != NULL && global->set(config, global->fallback, VALUE_PLAIN) < 0) {
+            config_done(config);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static bool
+in_group(const struct global *global, const char *group)
+{
+    return group == NULL ? global->group == NULL
+                         : global->group != NULL && strcmp(global->group, group) == 0;
+}
+
+bool
+global_is_group(const char *name)
+{
+    for (size_t i = 0; i < globals_count; i++)
+        if (in_group(&globals_table[i], name))
+            return true;
+    return false;
+}
+
+static void
+unknown_key(const char *group, const char *key, const char *file, unsigned line,
+            struct errors *errors)
+{
+    const char *names[ARRAY_SIZE(globals_table) + 1] = {0};
+    char known[128] = "";
+    const char *meant;
+    size_t count = 0;
+
+    for (size_t i = 0; i < globals_count; i++) {
+        if (!in_group(&globals_table[i], group))
+            continue;
+        names[count++] = globals_table[i].key;
+        (void)snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+                       count > 1 ? ", " : "", globals_table[i].key);
+    }
+    meant = suggest(key, names);
+    if (meant != NULL)
+        errors_add(errors, file, line, "%s: unknown key \"%s\"; did you mean \"%s\"?", group, key,
+                   meant);
+    else
+        errors_add(errors, file, line, "%s: unknown key \"%s\"; expected one of: %s", group, key,
+                   known);
+}
+
+static void
+wrong_value(const struct global *global, const char *text, enum value_form form, const char *file,
+            unsigned line, struct errors *errors)
+{
+    static const char *const no_names[] = {NULL};
+    const char *group = global->group == NULL ? "" : global->group;
+    _cleanup_free_ char *shown = value_show(text, form), *phrase = NULL;
+
+    phrase =
+        suggest_phrase(text, global->names != NULL && is_text(form) ? global->names : no_names);
+    if (shown == NULL || phrase == NULL)
+        errors->exhausted = true;
+    else
+        errors_add(errors, file, line, "%s%s%s: found %s; expected %s%s", group,
+                   *group == '\0' ? "" : ".", global->key, shown, global->expected, phrase);
+}
+
+void
+global_set(struct config *config, const char *group, const char *key, const char *text,
+           enum value_form form, const char *file, unsigned line, struct errors *errors)
+{
+    for (size_t i = 0; i < globals_count; i++) {
+        const struct global *global = &globals_table[i];
+        int r;
+
+        if (!in_group(global, group) || strcmp(global->key, key) != 0)
+            continue;
+        r = global->set(config, text, form);
+        if (r == -ENOMEM)
+            errors->exhausted = true;
+        else if (r < 0)
+            wrong_value(global, text, form, file, line, errors);
+        return;
+    }
+    unknown_key(group, key, file, line, errors);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * global.h - the keys that stand outside listeners: plugin_path, log, control
+ */
+#ifndef SOCKSERVERD_CONFIG_GLOBAL_H
+#define SOCKSERVERD_CONFIG_GLOBAL_H
+
+#include "config/config.h"
+
+/* One row for each; the manual is tested against it. */
+struct global {
+    const char *group; /* NULL: at top level */
+    const char *key;
+    const char *fallback; /* NULL: none */
+    int (*set)(struct config *config, const char *text, enum value_form form);
+    const char *expected;
+    const char *const *names; /* what it can be, for "did you mean"; or NULL */
+};
+
+extern const struct global globals_table[];
+extern const size_t globals_count;
+
+bool global_is_group(const char *name);
+
+/* Gives one key a value, or adds a mistake to errors. */
+void global_set(struct config *config, const char *group, const char *key, const char *text,
+                enum value_form form, const char *file, unsigned line, struct errors *errors);
+
+#endif

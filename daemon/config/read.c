@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read.c - one file of the configuration, from libconfig's tree to settings
+ *
+ * Walks the tree in the order of the file, so that mistakes come in that order,
+ * too. Every value is carried on as text with its form and place.
+ *
+ * Runs in:  the supervisor, at start and reload.
+ * Owns:     the tree and the text of the file, until config_read_one() returns.
+ * Failures: mistakes go to struct errors, as does want of memory.
+ */
+#include "config/read.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/suggest.h"
+#include "config/global.h"
+#include "config/source.h"
+
+#define LONGEST_NAME 63
+
+/* One file of it. */
+struct file {
+    struct source source;
+    config_t parsed;
+    bool drop_in;
+};
+
+/* A setting as the rest of the daemon wants it: text, form and place. */
+struct found {
+    char *text;
+    enum value_form form;
+    char *file;
+    unsigned line;
+};
+
+static void
+found_done(struct found *found)
+{
+    free(found->text);
+    free(found->file);
+}
+
+#define _cleanup_found_ __attribute__((cleanup(found_done)))
+
+/* ---- from libconfig's tree to text -------------------------------------- */
+
+static char *
+path_of(const config_setting_t *setting)
+{
+    const config_setting_t *parent = config_setting_parent(setting);
+    const char *name = config_setting_name(setting);
+    _cleanup_free_ char *prefix = NULL;
+    char *path;
+
+    if (name == NULL)
+        return strdup("");
+    if (parent == NULL || config_setting_is_root(parent))
+        return strdup(name);
+    prefix = path_of(parent);
+    return prefix == NULL || asprintf(&path, "%s.%s", prefix, name) < 0 ? NULL : path;
+}
+
+/* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
+static char *
+number_text(const struct source *source, const config_setting_t *setting)
+{
+    _cleanup_free_ char *path = path_of(setting);
+    const char *number;
+    char *text;
+
+    if (path == NULL)
+        return NULL;
+    number = source_number(source, path);
+    if (number != NULL)
+        return strdup(number);
+    if (config_setting_type(setting) == CONFIG_TYPE_FLOAT)
+        return asprintf(&text, "%.15g", config_setting_get_float(setting)) < 0 ? NULL : text;
+    return asprintf(&text, "%lld", config_setting_get_int64(setting)) < 0 ? NULL : text;
+}
+
+static char *
+text_of(const struct source *source, const config_setting_t *setting, enum value_form *ret_form)
+{
+    switch (config_setting_type(setting)) {
+    case CONFIG_TYPE_STRING:
+        *ret_form = VALUE_STRING;
+        return strdup(config_setting_get_string(setting));
+    case CONFIG_TYPE_BOOL:
+        *ret_form = VALUE_BOOLEAN;
+        return strdup(config_setting_get_bool(setting) ? "true" : "false");
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        *ret_form = VALUE_INTEGER;
+        return number_text(source, setting);
+    case CONFIG_TYPE_FLOAT:
+        *ret_form = VALUE_FLOAT;
+        return number_text(source, setting);
+    default:
+        *ret_form = VALUE_GROUP;
+        return strdup("");
+    }
+}
+
+/* False without memory, which is then noted. */
+static bool
+find(struct loading *loading, const struct file *file, const config_setting_t *setting,
+     struct found *ret)
+{
+    ret->text = text_of(&file->source, setting, &ret->form);
+    ret->file = source_file(&file->source, config_setting_source_file(setting));
+    ret->line = (unsigned)config_setting_source_line(setting);
+    if (ret->text != NULL && ret->file != NULL)
+        return true;
+    loading->errors->exhausted = true;
+    return false;
+}
+
+static config_setting_t *
+child_of(const config_setting_t *setting, int i)
+{
+    return config_setting_get_elem(setting, (unsigned)i);
+}
+
+/* Whether it is a group; if not, a mistake is added in the name of where. */
+static bool
+is_group(struct loading *loading, const config_setting_t *setting, const char *where,
+         const struct found *found)
+{
+    _cleanup_free_ char *shown = NULL;
+
+    if (config_setting_is_group(setting))
+        return true;
+    shown = value_show(found->text, found->form);
+    if (shown == NULL)
+        loading->errors->exhausted = true;
+    else if (config_setting_is_aggregate(setting))
+        errors_add(loading->errors, found->file, found->line,
+                   "%s: found a list; expected a group, in braces: { ... }", where);
+    else
+        errors_add(loading->errors, found->file, found->line,
+                   "%s: found %s; expected a group, in braces: { ... }", where, shown);
+    return false;
+}
+
+/* ---- listeners ---------------------------------------------------------- */
+
+static void
+read_options(struct loading *loading, const struct file *file, const config_setting_t *group,
+             struct settings *settings)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *option = child_of(group, i);
+        _cleanup_found_ struct found found;
+
+        if (find(loading, file, option, &found) &&
+            settings_add_option(settings, config_setting_name(option), found.text, found.form,
+                                found.file, found.line) < 0)
+            loading->errors->exhausted = true;
+    }
+}
+
+static void
+read_key(struct loading *loading, const struct file *file, const config_setting_t *setting,
+         struct settings *settings)
+{
+    const char *key = config_setting_name(setting);
+    _cleanup_free_ char *where = NULL;
+    _cleanup_found_ struct found found;
+
+    if (!find(loading, file, setting, &found))
+        return;
+    if (strcmp(key, "options") != 0) {
+        settings_set(settings, key, found.text, found.form, found.file, found.line,
+                     loading->errors);
+    } else if (settings->name == NULL) {
+        settings_mistake(settings, key, found.file, found.line, loading->errors,
+                         "options belong to one plugin; give them in each listener");
+    } else if (asprintf(&where, "listeners.%s.options", settings->name) < 0) {
+        where = NULL;
+        loading->errors->exhausted = true;
+    } else if (is_group(loading, setting, where, &found)) {
+        read_options(loading, file, setting, settings);
+    }
+}
+
+static void
+read_defaults(struct loading *loading, struct file *file, const config_setting_t *group)
+{
+    _cleanup_found_ struct found found;
+
+    if (!find(loading, file, group, &found) || !is_group(loading, group, "defaults", &found))
+        return;
+    for (int i = 0; i < config_setting_length(group); i++)
+        read_key(loading, file, child_of(group, i), &loading->defaults);
+}
+
+/* The name stands in logs, in thread names and on command lines. */
+static bool
+is_name(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789-_");
+
+    return length > 0 && length <= LONGEST_NAME && name[length] == '\0';
+}
+
+/* Whether a listener can be made of it; otherwise a mistake is added. */
+static bool
+is_listener(struct loading *loading, const config_setting_t *setting, const struct found *found)
+{
+    const char *name = config_setting_name(setting);
+    const struct settings *earlier = config_find(loading->config, name);
+    _cleanup_free_ char *where = NULL, *shown = value_show(name, VALUE_STRING);
+
+    if (shown == NULL || asprintf(&where, "listeners.%s", name) < 0) {
+        where = NULL;
+        loading->errors->exhausted = true;
+        return false;
+    }
+    if (!is_name(name)) {
+        errors_add(loading->errors, found->file, found->line,
+                   "listeners: found the name %s; expected letters, digits, - and _, at most %d",
+                   shown, LONGEST_NAME);
+        return false;
+    }
+    if (earlier != NULL) {
+        errors_add(loading->errors, found->file, found->line,
+                   "%s: there is a listener of that name in %s:%u; give one of them another", where,
+                   earlier->file, earlier->line);
+        return false;
+    }
+    return is_group(loading, setting, where, found);
+}
+
+static void
+read_listener(struct loading *loading, const struct file *file, const config_setting_t *setting)
+{
+    struct settings settings;
+    struct found found;
+
+    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found)) {
+        found_done(&found);
+        return;
+    }
+    if (settings_init(&settings, config_setting_name(setting)) < 0) {
+        found_done(&found);
+        loading->errors->exhausted = true;
+        return;
+    }
+    settings.file = take_pointer(found.file);
+    settings.line = found.line;
+    found_done(&found);
+    for (int i = 0; i < config_setting_length(setting); i++)
+        read_key(loading, file, child_of(setting, i), &settings);
+    if (config_add_listener(loading->config, &settings) < 0)
+        loading->errors->exhausted = true;
+}
+
+static void
+read_listeners(struct loading *loading, struct file *file, const config_setting_t *group)
+{
+    _cleanup_found_ struct found found;
+
+    loading->listeners = true;
+    if (!find(loading, file, group, &found) || !is_group(loading, group, "listeners", &found))
+        return;
+    for (int i = 0; i < config_setting_length(group); i++)
+        read_listener(loading, file, child_of(group, i));
+    if (config_setting_length(group) == 0 && !file->drop_in)
+        loading->listeners = false;
+}
+
+/* ---- the whole of a file ------------------------------------------------ */
+
+/* `log`, `control` or `plugin_path`: global.c knows their keys. */
+static void
+read_global(struct loading *loading, struct file *file, const config_setting_t *setting)
+{
+    const char *name = config_setting_name(setting);
+    _cleanup_found_ struct found found;
+
+    if (!find(loading, file, setting, &found))
+        return;
+    if (!global_is_group(name)) {
+        global_set(loading->config, NULL, name, found.text, found.form, found.file, found.line,
+                   loading->errors);
+        return;
+    }
+    if (!is_group(loading, setting, name, &found))
+        return;
+    for (int i = 0; i < config_setting_length(setting); i++) {
+        const config_setting_t *child = child_of(setting, i);
+        _cleanup_found_ struct found value;
+
+        if (find(loading, file, child, &value))
+            global_set(loading->config, name, config_setting_name(child), value.text, value.form,
+                       value.file, value.line, loading->errors);
+    }
+}
+
+static const struct {
+    const char *key;
+    void (*read)(struct loading *loading, struct file *file, const config_setting_t *setting);
+} top_keys[] = {
+    {"plugin_path", read_global}, {"control", read_global},      {"log", read_global},
+    {"defaults", read_defaults},  {"listeners", read_listeners},
+};
+
+static void
+unknown_key(struct loading *loading, const char *key, const struct found *found)
+{
+    const char *names[ARRAY_SIZE(top_keys) + 1] = {0};
+    _cleanup_free_ char *phrase = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(top_keys); i++)
+        names[i] = top_keys[i].key;
+    phrase = suggest_phrase(key, names);
+    if (phrase == NULL)
+        loading->errors->exhausted = true;
+    else if (*phrase == '\0' && found->form == VALUE_GROUP)
+        errors_add(loading->errors, found->file, found->line,
+                   "unknown key \"%s\"; a listener stands inside: listeners = { ... };", key);
+    else if (*phrase == '\0' && setting_find(key) != NULL)
+        errors_add(loading->errors, found->file, found->line,
+                   "unknown key \"%s\"; it is for a listener, or for: defaults = { ... };", key);
+    else
+        errors_add(loading->errors, found->file, found->line, "unknown key \"%s\"%s", key,
+                   *phrase != '\0' ? phrase
+                                   : "; expected plugin_path, control, log, defaults or listeners");
+}
+
+static void
+read_top(struct loading *loading, struct file *file, const config_setting_t *setting)
+{
+    const char *key = config_setting_name(setting);
+    _cleanup_found_ struct found found;
+
+    if (!find(loading, file, setting, &found))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(top_keys); i++) {
+        if (strcmp(key, top_keys[i].key) != 0)
+            continue;
+        if (file->drop_in && top_keys[i].read != read_listeners)
+            errors_add(loading->errors, found.file, found.line,
+                       "%s: a file in %s.d only adds listeners; this belongs in %s", key,
+                       loading->config->file, loading->config->file);
+        else
+            top_keys[i].read(loading, file, setting);
+        return;
+    }
+    unknown_key(loading, key, &found);
+}
+
+/* libconfig reads a stream; an empty one is no memory stream. */
+static FILE *
+open_text(const struct source *source)
+{
+    static char nothing[] = "\n";
+
+    return source->size == 0 ? fmemopen(nothing, 1, "r")
+                             : fmemopen(source->text, source->size, "r");
+}
+
+static bool
+parse(struct loading *loading, struct file *file)
+{
+    _cleanup_fclose_ FILE *stream = open_text(&file->source);
+    _cleanup_free_ char *name = NULL;
+
+    if (stream == NULL) {
+        loading->errors->exhausted = true;
+        return false;
+    }
+    config_set_include_dir(&file->parsed, *file->source.folder == '\0' ? "." : file->source.folder);
+    if (config_read(&file->parsed, stream) == CONFIG_TRUE)
+        return true;
+    name = source_file(&file->source, config_error_file(&file->parsed));
+    if (name == NULL)
+        loading->errors->exhausted = true;
+    else
+        source_explain(&file->source, name, (unsigned)config_error_line(&file->parsed),
+                       config_error_text(&file->parsed), loading->errors);
+    return false;
+}
+
+void
+config_read_one(struct loading *loading, const char *name, bool drop_in)
+{
+    struct file file = {.drop_in = drop_in};
+    int r;
+
+    config_init(&file.parsed);
+    r = source_open(&file.source, name, loading->errors);
+    if (r == -ENOMEM)
+        loading->errors->exhausted = true;
+    if (r == 0 && parse(loading, &file)) {
+        const config_setting_t *root = config_root_setting(&file.parsed);
+
+        for (int i = 0; i < config_setting_length(root); i++)
+            read_top(loading, &file, child_of(root, i));
+    } else {
+        loading->unparsed = true;
+    }
+    config_destroy(&file.parsed);
+    source_done(&file.source);
+}

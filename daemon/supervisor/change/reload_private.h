@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload_private.h - what reload.c and reload_plan.c share
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_PRIVATE_H
+#define SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_PRIVATE_H
+
+#include "supervisor/change/check.h"
+#include "supervisor/supervisor_private.h"
+
+enum change {
+    CHANGE_NOTHING, /* but where the settings stand in the file */
+    CHANGE_GENERATION,
+    CHANGE_SETTINGS, /* of one that does not serve, and will not */
+    CHANGE_START,    /* of one that is still stopping: when its socket is closed */
+    CHANGE_STOP
+};
+
+/* What becomes of one listener of the new configuration. */
+struct plan {
+    struct reload *reload;
+    const struct settings *settings;
+    struct listener *listener;
+    bool added;
+    enum change change;
+    bool tried;              /* its plugin is tried first */
+    struct check_item *item; /* what is found out first */
+    struct listener *donor;  /* gives its socket up to this one; NULL: none */
+    bool taken_back;         /* its socket was being given up; nobody new gets into the queue yet */
+    bool preparing;          /* its workers are not ready yet */
+};
+
+/* How far the reload is. */
+enum stage { STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
+
+struct reload {
+    struct supervisor *supervisor;
+    operation_done done;
+    void *userdata;
+    enum stage stage;
+    bool checked;
+    struct config config;
+    struct spawn_options spawn;
+    struct errors errors;
+    int error; /* what went wrong, if errors does not tell */
+    struct plan *plans;
+    size_t count;
+    struct check *check;
+    struct check_item *items; /* one for each plan */
+};
+
+/* Decides what becomes of each listener of the new configuration. 0 or -ENOMEM. */
+int reload_make_plans(struct reload *reload);
+/* The listener's; NULL: it is not in the new configuration. */
+const struct plan *reload_find_plan(const struct reload *reload, const struct listener *listener);
+/* Whether it must bind an address of which only the name is known. */
+bool reload_needs_lookup(const struct plan *plan);
+/*
+ * The socket of the new generation. 1: *ret is a new one, the caller's; 0: the
+ * present one stays; -EINVAL: a mistake was added.
+ */
+int reload_find_socket(struct plan *plan, struct listening_socket *ret);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upgrade.c - trying the new program before this process becomes it
+ *
+ * The program on disk is started in a child as `--check`: it must read the
+ * configuration, load every plugin, and understand the state that it would be
+ * handed. Only if it says so in time is everything handed over
+ * (upgrade_exec.c); else the running program goes on and says why.
+ *
+ * Runs in:  the supervisor, and for a moment its forked child.
+ * Owns:     the child that tries, until upgrade_free().
+ * Failures: logged, and told to whoever asked; nothing has changed then.
+ */
+#include "supervisor/change/upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "supervisor/supervisor_private.h"
+
+#define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
+#define OUTPUT_SIZE 8192
+#define STATE_FD    3
+
+struct upgrade {
+    struct supervisor *supervisor;
+    operation_done done; /* NULL: nobody wants to know */
+    void *userdata;
+    pid_t pid; /* 0: reaped */
+    int pipe;  /* what the program says */
+    sd_event_source *child, *input, *timer;
+    char output[OUTPUT_SIZE];
+    size_t used;
+    bool late;
+};
+
+/* ---- in the child -------------------------------------------------------------- */
+
+static char **
+trial_arguments(void)
+{
+    char **arguments = upgrade_arguments();
+    size_t count = 0;
+
+    while (arguments[count] != NULL)
+        count++;
+    char **made = calloc(count + 2, sizeof(char *));
+    if (made == NULL)
+        return NULL;
+    made[0] = arguments[0];
+    made[1] = (char *)(uintptr_t) "--check";
+    memcpy(made + 2, arguments + 1, (count - 1) * sizeof(char *));
+    return made;
+}
+
+static void
+forget_the_manager(void)
+{
+    static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                        "LISTEN_PID",    "LISTEN_FDS",    "LISTEN_FDNAMES"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        (void)unsetenv(names[i]);
+}
+
+static _Noreturn void
+become_trial(int output, int state, char **arguments)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)setpgid(0, 0);
+    forget_the_manager();
+    if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+        dup2(output, STDERR_FILENO) < 0 ||
+        (state != STATE_FD ? dup2(state, STATE_FD) : fcntl(state, F_SETFD, 0)) < 0 ||
+        close_range(STATE_FD + 1, ~0U, 0) < 0 || setenv(UPGRADE_VARIABLE, "3", 1) < 0)
+        _exit(EXIT_FAILURE);
+    supervisor_unblock_signals();
+    (void)execv(upgrade_program(), arguments);
+    (void)dprintf(STDERR_FILENO, "%s: %s\n", upgrade_program(), strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+/* ---- its end ------------------------------------------------------------------------ */
+
+void
+upgrade_free(struct upgrade *upgrade)
+{
+    if (upgrade == NULL)
+        return;
+    (void)sd_event_source_disable_unref(upgrade->child);
+    (void)sd_event_source_disable_unref(upgrade->input);
+    (void)sd_event_source_disable_unref(upgrade->timer);
+    if (upgrade->pid > 0) {
+        (void)kill(-upgrade->pid, SIGKILL);
+        (void)waitpid(upgrade->pid, NULL, 0);
+    }
+    if (upgrade->pipe >= 0)
+        (void)close(upgrade->pipe);
+    free(upgrade);
+}
+
+/* One line for each of its own, and what it means. */
+static void
+fail(struct upgrade *upgrade, int error, const char *why)
+{
+    struct supervisor *supervisor = upgrade->supervisor;
+    _cleanup_free_ char *text = NULL;
+
+    for (char *line = upgrade->output; *line != '\0'; line += line[0] == '\n') {
+        int size = (int)strcspn(line, "\n");
+        if (size > 0)
+            log_error("upgrade: %.*s", size, line);
+        line += size;
+    }
+    log_error("cannot upgrade: %s; going on as before", why);
+    if (asprintf(&text, "%s%s", upgrade->output, why) < 0)
+        text = NULL;
+    supervisor->upgrade = NULL;
+    if (upgrade->done != NULL)
+        upgrade->done(upgrade->userdata, error, text == NULL ? why : text);
+    upgrade_free(upgrade);
+    supervisor_review(supervisor);
+}
+
+static bool
+can_hand_over(const struct supervisor *supervisor)
+{
+    if (supervisor->reload != NULL || orders_prepare(supervisor) || !supervisor->ready)
+        return false;
+    for (size_t i = 0; i < supervisor->count; i++)
+        if (!listener_can_be_exported(supervisor->listeners[i]))
+            return false;
+    return true;
+}
+
+static void
+hand_over(struct upgrade *upgrade)
+{
+    struct supervisor *supervisor = upgrade->supervisor;
+
+    if (supervisor->stopping) {
+        fail(upgrade, -ESHUTDOWN, "the daemon stops");
+        return;
+    }
+    if (!can_hand_over(supervisor)) {
+        fail(upgrade, -EBUSY, "a reload or a restart is under way");
+        return;
+    }
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_put_off(supervisor->listeners[i]); /* its child would be nobody's */
+    int r = upgrade_execute(supervisor);
+    char why[256];
+    (void)snprintf(why, sizeof(why), "cannot execute %s: %s", upgrade_program(), strerror(-r));
+    fail(upgrade, r, why);
+}
+
+static void
+read_output(struct upgrade *upgrade)
+{
+    char rest[512];
+
+    for (;;) {
+        bool fits = upgrade->used + 1 < sizeof(upgrade->output);
+        ssize_t got = fits ? read(upgrade->pipe, upgrade->output + upgrade->used,
+                                  sizeof(upgrade->output) - 1 - upgrade->used)
+                           : read(upgrade->pipe, rest, sizeof(rest));
+        if (got <= 0) {
+            if (got == 0)
+                (void)sd_event_source_set_enabled(upgrade->input, SD_EVENT_OFF);
+            return;
+        }
+        upgrade->used += fits ? (size_t)got : 0;
+    }
+}
+
+static int
+on_input(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source, (void)fd, (void)events;
+    read_output(userdata);
+    return 0;
+}
+
+static int
+on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+    struct upgrade *upgrade = userdata;
+    bool fine = info->si_code == CLD_EXITED && info->si_status == 0;
+
+    (void)source;
+    (void)waitpid(upgrade->pid, NULL, 0); /* the loop would do it later: not as another program */
+    upgrade->pid = 0;
+    read_output(upgrade);
+    if (fine && strstr(upgrade->output, UPGRADE_ANSWER "\n") != NULL)
+        hand_over(upgrade);
+    else if (upgrade->late)
+        fail(upgrade, -ETIMEDOUT, "the new program's check took too long");
+    else if (fine)
+        fail(upgrade, -EPROTO, "the new program does not understand what it would be handed");
+    else
+        fail(upgrade, -ECANCELED, "the new program's check failed");
+    return 0;
+}
+
+static int
+on_late(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct upgrade *upgrade = userdata;
+
+    (void)source, (void)when;
+    upgrade->late = true;
+    (void)kill(-upgrade->pid, SIGKILL);
+    return 0;
+}
+
+/* ---- its beginning --------------------------------------------------------------------- */
+
+static int
+watch(struct upgrade *upgrade)
+{
+    sd_event *event = upgrade->supervisor->event;
+    int r = sd_event_add_child(event, &upgrade->child, upgrade->pid, WEXITED, on_end, upgrade);
+
+    /* Its end may be ours: a signal that the loop has read already is attended to first. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(upgrade->child, SD_EVENT_PRIORITY_NORMAL + 1);
+    if (r >= 0)
+        r = sd_event_add_io(event, &upgrade->input, upgrade->pipe, EPOLLIN, on_input, upgrade);
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &upgrade->timer, CLOCK_MONOTONIC, TRIAL_USEC, 0,
+                                       on_late, upgrade);
+    return r;
+}
+
+static int
+start_trial(struct upgrade *upgrade)
+{
+    _cleanup_free_ char **arguments = trial_arguments();
+    _cleanup_close_ int state = -1, output = -1;
+    int ends[2];
+
+    if (arguments == NULL)
+        return -ENOMEM;
+    state = upgrade_describe(upgrade->supervisor);
+    if (state < 0)
+        return state;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    upgrade->pipe = ends[0];
+    output = ends[1];
+    if (fcntl(upgrade->pipe, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    upgrade->pid = fork();
+    if (upgrade->pid == 0)
+        become_trial(output, state, arguments);
+    if (upgrade->pid < 0) {
+        upgrade->pid = 0;
+        return -errno;
+    }
+    (void)setpgid(upgrade->pid, upgrade->pid); /* in case we come first */
+    return watch(upgrade);
+}
+
+int
+supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
+{
+    if (supervisor->stopping)
+        return -ESHUTDOWN;
+    if (supervisor->upgrade != NULL || !can_hand_over(supervisor))
+        return -EBUSY;
+    if (supervisor->options.once || upgrade_program() == NULL)
+        return -ENOTSUP;
+    struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
+    if (upgrade == NULL)
+        return -ENOMEM;
+    upgrade->supervisor = supervisor;
+    upgrade->done = done;
+    upgrade->userdata = userdata;
+    upgrade->pipe = -1;
+    int r = start_trial(upgrade);
+    if (r < 0) {
+        upgrade_free(upgrade);
+        return r;
+    }
+    log_notice("trying %s for an upgrade", upgrade_program());
+    supervisor->upgrade = upgrade;
+    return 0;
+}
+
+void
+upgrade_forget(struct upgrade *upgrade, const void *userdata)
+{
+    if (upgrade->userdata == userdata)
+        upgrade->done = NULL;
+}

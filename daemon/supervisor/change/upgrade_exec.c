@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upgrade_exec.c - handing everything over to the next program in this process
+ *
+ * Listening sockets take the places from 3 on, by the LISTEN_FDS convention
+ * with their stable names; whatever had these places is kept aside until
+ * nothing can fail any more. The state (upgrade_state.h) goes in a sealed
+ * memory file, named in the environment, which refers to workers' descriptors
+ * by number. All others are CLOEXEC and gone afterwards.
+ *
+ * Runs in:  the supervisor, before and after; a program that is tried.
+ * Owns:     nothing beyond a call.
+ * Failures: returned, and everything is as it was.
+ */
+#include "supervisor/change/upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/memfd.h"
+#include "supervisor/socket/adopt.h"
+#include "supervisor/socket/store.h"
+#include "supervisor/supervisor_private.h"
+
+/* ---- which program ------------------------------------------------------------------ */
+
+static struct {
+    char *path;
+    char **arguments;
+} self;
+
+/* By the name it was called with, which may lead to another file later; without a folder in it,
+ * where it is now. */
+void
+upgrade_remember(char **arguments)
+{
+    char path[PATH_MAX];
+
+    self.arguments = arguments;
+    if (arguments[0] != NULL && strchr(arguments[0], '/') != NULL) {
+        self.path = arguments[0];
+        return;
+    }
+    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (size > 0)
+        self.path = strndup(path, (size_t)size);
+}
+
+const char *
+upgrade_program(void)
+{
+    return self.path;
+}
+
+char **
+upgrade_arguments(void)
+{
+    return self.arguments;
+}
+
+/* ---- the state -------------------------------------------------------------------------- */
+
+static int
+export_state(struct supervisor *supervisor, struct upgrade_state *ret)
+{
+    size_t count = supervisor->count + supervisor->removed_count;
+    int r = 0;
+
+    ret->log_level = supervisor->log_level;
+    ret->listeners = calloc(count + 1, sizeof(*ret->listeners));
+    if (ret->listeners == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct upgrade_listener *place = &ret->listeners[ret->listener_count++];
+        place->removed = i >= supervisor->count;
+        r = listener_export(place->removed ? supervisor->removed[i - supervisor->count]
+                                           : supervisor->listeners[i],
+                            place);
+    }
+    return r;
+}
+
+static int
+state_to_fd(const struct upgrade_state *state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+    int r = upgrade_state_pack(state, &bytes, &size);
+
+    return r < 0 ? r : memfd_sealed("hand-over", bytes, size);
+}
+
+int
+upgrade_describe(struct supervisor *supervisor)
+{
+    struct upgrade_state state = {0};
+    int r = export_state(supervisor, &state);
+
+    if (r == 0)
+        r = state_to_fd(&state);
+    upgrade_state_done(&state);
+    return r;
+}
+
+/* ---- the sockets ---------------------------------------------------------------------------- */
+
+struct hand_over {
+    struct handed {
+        int fd; /* -1: none */
+        char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
+        int aside; /* what had its place */
+    } * sockets;
+    size_t count, room;
+    struct upgrade_state state;
+    int state_fd;
+    int error;
+};
+
+/* Takes fd over. */
+static void
+add_socket(struct hand_over *hand_over, const char *prefix, const char *name, int fd)
+{
+    if (fd < 0)
+        return;
+    if (hand_over->count == hand_over->room) {
+        size_t room = 2 * hand_over->room + 16;
+        struct handed *grown = reallocarray(hand_over->sockets, room, sizeof(*grown));
+        if (grown == NULL) {
+            (void)close(fd);
+            hand_over->error = -ENOMEM;
+            return;
+        }
+        hand_over->sockets = grown;
+        hand_over->room = room;
+    }
+    struct handed *handed = &hand_over->sockets[hand_over->count++];
+    handed->fd = fd;
+    handed->aside = -1;
+    (void)snprintf(handed->name, sizeof(handed->name), "%s%s", prefix, name);
+}
+
+static int
+copy_fd(struct hand_over *hand_over, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START);
+
+    if (copy < 0)
+        hand_over->error = -errno;
+    return copy;
+}
+
+static void
+add_passed(const char *name, int fd, void *userdata)
+{
+    add_socket(userdata, "", name, copy_fd(userdata, fd));
+}
+
+static void
+add_listener(struct hand_over *hand_over, struct listener *listener)
+{
+    const struct listening_socket *socket = listener_socket(listener);
+    char name[SOCKET_NAME_SIZE];
+
+    if (socket->fd < 0 || socket->passed || socket->shared)
+        return;
+    (void)socket_name(listener_settings(listener), name);
+    add_socket(hand_over, "", name, copy_fd(hand_over, socket->fd));
+    if (socket->path.name != NULL)
+        add_socket(hand_over, STORE_PATH_PREFIX, name, unix_path_hold(&socket->path));
+}
+
+/* Above the sockets' places, and kept by execve(). */
+static int
+lift(struct hand_over *hand_over, int fd)
+{
+    int lifted = fcntl(fd, F_DUPFD, SD_LISTEN_FDS_START + (int)hand_over->count);
+
+    if (lifted < 0)
+        hand_over->error = -errno;
+    return lifted;
+}
+
+static void
+for_each_worker(struct upgrade_state *state, void (*visit)(struct upgrade_worker *, void *),
+                void *userdata)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
+            struct upgrade_generation *generation = &state->listeners[i].generations[j];
+            for (size_t k = 0; k < generation->worker_count; k++)
+                visit(&generation->workers[k], userdata);
+        }
+}
+
+static void
+lift_worker(struct upgrade_worker *worker, void *userdata)
+{
+    worker->channel = lift(userdata, worker->channel);
+    worker->counters = lift(userdata, worker->counters);
+}
+
+static void
+close_worker(struct upgrade_worker *worker, void *userdata)
+{
+    (void)userdata;
+    if (worker->channel >= 0)
+        (void)close(worker->channel);
+    if (worker->counters >= 0)
+        (void)close(worker->counters);
+}
+
+static int
+prepare(struct supervisor *supervisor, struct hand_over *hand_over)
+{
+    int r = export_state(supervisor, &hand_over->state);
+
+    if (r < 0) {
+        upgrade_state_done(&hand_over->state); /* its descriptors are not copies yet */
+        return r;
+    }
+    for (size_t i = 0; i < supervisor->count; i++)
+        add_listener(hand_over, supervisor->listeners[i]);
+    adopt_each(add_passed, hand_over);
+    for_each_worker(&hand_over->state, lift_worker, hand_over);
+    if (hand_over->error != 0)
+        return hand_over->error;
+    _cleanup_close_ int state = state_to_fd(&hand_over->state);
+    if (state < 0)
+        return state;
+    hand_over->state_fd = lift(hand_over, state);
+    return hand_over->error;
+}
+
+/* ---- into place, and back -------------------------------------------------------------------- */
+
+static int
+put_into_place(struct hand_over *hand_over)
+{
+    int above = SD_LISTEN_FDS_START + (int)hand_over->count;
+
+    for (size_t i = 0; i < hand_over->count; i++) { /* no source may be in another's place */
+        int lifted = fcntl(hand_over->sockets[i].fd, F_DUPFD_CLOEXEC, above);
+        if (lifted < 0)
+            return -errno;
+        (void)close(hand_over->sockets[i].fd);
+        hand_over->sockets[i].fd = lifted;
+    }
+    for (size_t i = 0; i < hand_over->count; i++) {
+        struct handed *handed = &hand_over->sockets[i];
+        int place = SD_LISTEN_FDS_START + (int)i;
+        handed->aside = fcntl(place, F_DUPFD_CLOEXEC, above);
+        if (handed->aside < 0 && errno != EBADF)
+            return -errno;
+        if (dup2(handed->fd, place) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static void
+put_back(struct hand_over *hand_over)
+{
+    for (size_t i = 0; i < hand_over->count; i++) {
+        struct handed *handed = &hand_over->sockets[i];
+        int place = SD_LISTEN_FDS_START + (int)i;
+        if (handed->aside >= 0) {
+            (void)dup3(handed->aside, place, O_CLOEXEC);
+            (void)close(handed->aside);
+        }
+        (void)close(handed->fd);
+    }
+    free(hand_over->sockets);
+    if (hand_over->state_fd >= 0)
+        (void)close(hand_over->state_fd);
+    for_each_worker(&hand_over->state, close_worker, NULL);
+    upgrade_state_done(&hand_over->state);
+}
+
+static int
+set_number(const char *name, long number)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%ld", number);
+    return setenv(name, text, 1);
+}
+
+static int
+announce(const struct hand_over *hand_over)
+{
+    size_t room = hand_over->count * sizeof(hand_over->sockets[0].name) + 1;
+    _cleanup_free_ char *names = calloc(1, room);
+    char *end = names;
+
+    if (names == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < hand_over->count; i++) {
+        if (i > 0)
+            *end++ = ':';
+        end = stpcpy(end, hand_over->sockets[i].name);
+    }
+    if (set_number("LISTEN_PID", (long)getpid()) < 0 ||
+        set_number("LISTEN_FDS", (long)hand_over->count) < 0 ||
+        setenv("LISTEN_FDNAMES", names, 1) < 0 ||
+        set_number(UPGRADE_VARIABLE, hand_over->state_fd) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static void
+take_announcement_back(void)
+{
+    (void)unsetenv("LISTEN_PID");
+    (void)unsetenv("LISTEN_FDS");
+    (void)unsetenv("LISTEN_FDNAMES");
+    (void)unsetenv(UPGRADE_VARIABLE);
+}
+
+int
+upgrade_execute(struct supervisor *supervisor)
+{
+    struct hand_over hand_over = {.state_fd = -1};
+    int r = prepare(supervisor, &hand_over);
+
+    if (r == 0)
+        r = put_into_place(&hand_over);
+    if (r == 0)
+        r = announce(&hand_over);
+    if (r == 0) {
+        (void)execv(self.path, self.arguments);
+        r = -errno;
+    }
+    take_announcement_back();
+    put_back(&hand_over);
+    return r;
+}
+
+/* ---- on the other side -------------------------------------------------------------------------
+ */
+
+/* The memory file that the environment names, if it is one of ours; -1 if there is none. */
+static int
+find_state(void)
+{
+    const char *text = getenv(UPGRADE_VARIABLE);
+    char *end;
+
+    if (text == NULL)
+        return -1;
+    long fd = strtol(text, &end, 10);
+    (void)unsetenv(UPGRADE_VARIABLE);
+    if (*end != '\0' || fd < SD_LISTEN_FDS_START || fd > INT_MAX ||
+        fcntl((int)fd, F_GET_SEALS) != MEMFD_SEALS || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    return (int)fd;
+}
+
+int
+upgrade_receive(struct upgrade_state *ret)
+{
+    _cleanup_close_ int fd = find_state();
+    struct stat status;
+
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (status.st_size <= 0)
+        return -EBADMSG;
+    size_t size = (size_t)status.st_size;
+    char *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED)
+        return -errno;
+    int r = upgrade_state_unpack(bytes, size, ret);
+    (void)munmap(bytes, size);
+    return r < 0 ? r : 1;
+}
+
+int
+upgrade_answer(void)
+{
+    struct upgrade_state state = {0};
+    int r = upgrade_receive(&state);
+
+    if (r > 0)
+        (void)puts(UPGRADE_ANSWER);
+    upgrade_state_done(&state);
+    return r < 0 ? r : 0;
+}

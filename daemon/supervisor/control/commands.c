@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commands.c - what can be called through the control socket
+ *
+ * A table of methods: who may, with which parameters, what runs. What a method
+ * takes is written down once, in its row, and checked before it runs.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing.
+ * Failures: are replies.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/suggest.h"
+#include "supervisor/control/control_private.h"
+#include "supervisor/operations.h"
+
+#define SERVICE_INTERFACE "org.varlink.service"
+#define REQUESTS_USUAL    10
+#define REQUESTS_MOST     100
+#define PARAMETERS        2
+
+/* Parameters of the present call, after the check. */
+struct arguments {
+    const char *text;
+    bool flag;
+    json_int_t number; /* -1: not given */
+};
+
+struct parameter {
+    const char *name;
+    json_type type; /* JSON_TRUE for booleans */
+    bool optional;
+};
+
+struct method {
+    const char *name;
+    bool changes;
+    struct parameter parameters[PARAMETERS]; /* name NULL: no more */
+    void (*run)(struct control_client *client, const struct arguments *arguments);
+    /* or, for what is done to one listener: */
+    int (*order)(struct supervisor *supervisor, const char *name, operation_done done,
+                 void *userdata);
+};
+
+/* ---- replies ------------------------------------------------------------------------- */
+
+/* Each line a string of an array. */
+static json_t *
+lines_of(const char *text)
+{
+    json_t *lines = json_array();
+
+    while (text != NULL && *text != '\0') {
+        size_t size = strcspn(text, "\n");
+        if (size > 0)
+            (void)json_array_append_new(lines, varlink_string(text, size));
+        text += size;
+        text += *text == '\n';
+    }
+    return lines;
+}
+
+static json_t *
+nearest_name(const struct control *control, const char *name)
+{
+    size_t count = supervisor_listener_count(control->supervisor);
+    _cleanup_free_ const char **names = calloc(count + 1, sizeof(*names));
+    const char *nearest = NULL;
+
+    for (size_t i = 0; names != NULL && i < count; i++)
+        names[i] = listener_settings(supervisor_listener(control->supervisor, i))->name;
+    if (names != NULL)
+        nearest = suggest(name, names);
+    return nearest == NULL ? json_null() : json_string(nearest);
+}
+
+static void
+reply_unknown(struct control_client *client, const char *name)
+{
+    control_reply_error(client, CONTROL_UNKNOWN_LISTENER,
+                        json_pack("{s:s, s:o}", "listener", name, "suggestion",
+                                  nearest_name(client->control, name)));
+}
+
+static void
+reply_failure(struct control_client *client, int error, const char *text)
+{
+    if (error == -EBUSY)
+        control_reply_error(client, CONTROL_BUSY, NULL);
+    else if (error == -EOPNOTSUPP)
+        control_reply_error(client, VARLINK_METHOD_NOT_IMPLEMENTED,
+                            json_pack("{s:s}", "method", client->waits));
+    else
+        control_reply_error(client, CONTROL_FAILED,
+                            json_pack("{s:o}", "mistakes",
+                                      lines_of(text != NULL && *text != '\0' ? text
+                                               : error == -ESHUTDOWN ? "the daemon is stopping"
+                                                                     : strerror(-error))));
+}
+
+/* ---- looking --------------------------------------------------------------------------- */
+
+static bool
+is_known(struct control_client *client, const char *name)
+{
+    if (name == NULL || supervisor_find_listener(client->control->supervisor, name) != NULL)
+        return true;
+    reply_unknown(client, name);
+    return false;
+}
+
+static void
+get_status(struct control_client *client, const struct arguments *arguments)
+{
+    if (is_known(client, arguments->text))
+        control_reply(client, control_status(client->control, arguments->text));
+}
+
+static void
+get_requests(struct control_client *client, const struct arguments *arguments)
+{
+    json_int_t limit = arguments->number < 0 ? REQUESTS_USUAL : arguments->number;
+
+    if (is_known(client, arguments->text))
+        control_reply(client,
+                      control_requests(client->control, arguments->text,
+                                       limit < REQUESTS_MOST ? (size_t)limit : REQUESTS_MOST));
+}
+
+static void
+get_info(struct control_client *client, const struct arguments *arguments)
+{
+    (void)arguments;
+    control_reply(client, json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "sockserverd",
+                                    "product", "sockserverd", "version", SOCKSERVERD_VERSION, "url",
+                                    "", "interfaces", SERVICE_INTERFACE, CONTROL_INTERFACE));
+}
+
+static const char service_description[] =
+    "# What every Varlink service has.\n"
+    "interface " SERVICE_INTERFACE "\n\n"
+    "method GetInfo() -> (vendor: string, product: string, version: string, url: string,\n"
+    "  interfaces: []string)\n\n"
+    "method GetInterfaceDescription(interface: string) -> (description: string)\n\n"
+    "error InterfaceNotFound (interface: string)\n\n"
+    "error MethodNotFound (method: string)\n\n"
+    "error MethodNotImplemented (method: string)\n\n"
+    "error InvalidParameter (parameter: string)\n";
+
+static void
+get_description(struct control_client *client, const struct arguments *arguments)
+{
+    const char *text = NULL;
+
+    if (strcmp(arguments->text, CONTROL_INTERFACE) == 0)
+        text = control_interface;
+    else if (strcmp(arguments->text, SERVICE_INTERFACE) == 0)
+        text = service_description;
+    if (text != NULL)
+        control_reply(client, json_pack("{s:s}", "description", text));
+    else
+        control_reply_error(client, VARLINK_INTERFACE_NOT_FOUND,
+                            json_pack("{s:s}", "interface", arguments->text));
+}
+
+/* ---- steering ------------------------------------------------------------------------------ */
+
+static void
+on_done(void *userdata, int error, const char *text)
+{
+    struct control_client *client = userdata;
+
+    if (error < 0)
+        reply_failure(client, error, text);
+    else
+        control_reply(client, json_pack("{s:o}", "notices", lines_of(text)));
+}
+
+static void
+begin(struct control_client *client, const char *what, const char *name)
+{
+    client->waits = what;
+    log_notice("control: %s%s%s, asked by uid %u, pid %d", what, name == NULL ? "" : " ",
+               name == NULL ? "" : name, (unsigned)client->uid, (int)client->pid);
+}
+
+/* result: what the operation returned; if that is an error, on_done() is not called. */
+static void
+note_begun(struct control_client *client, int result, const char *name)
+{
+    if (result == -ENOENT && name != NULL)
+        reply_unknown(client, name);
+    else if (result < 0)
+        reply_failure(client, result, NULL);
+}
+
+static void
+reload(struct control_client *client, const struct arguments *arguments)
+{
+    (void)arguments;
+    begin(client, "Reload", NULL);
+    note_begun(client, supervisor_reload(client->control->supervisor, on_done, client), NULL);
+}
+
+static void
+upgrade(struct control_client *client, const struct arguments *arguments)
+{
+    (void)arguments;
+    begin(client, "Upgrade", NULL);
+    note_begun(client, supervisor_upgrade(client->control->supervisor, on_done, client), NULL);
+}
+
+static void
+drain(struct control_client *client, const struct arguments *arguments)
+{
+    begin(client, "Drain", arguments->text);
+    note_begun(client,
+               supervisor_drain(client->control->supervisor, arguments->text, arguments->flag,
+                                on_done, client),
+               arguments->text);
+}
+
+static void
+run_order(struct control_client *client, const struct method *method,
+          const struct arguments *arguments)
+{
+    begin(client, strrchr(method->name, '.') + 1, arguments->text);
+    note_begun(client, method->order(client->control->supervisor, arguments->text, on_done, client),
+               arguments->text);
+}
+
+static void
+set_log_level(struct control_client *client, const struct arguments *arguments)
+{
+    int level = log_level_from_name(arguments->text);
+
+    if (level < 0) {
+        control_reply_error(client, VARLINK_INVALID_PARAMETER,
+                            json_pack("{s:s}", "parameter", "level"));
+        return;
+    }
+    begin(client, "SetLogLevel", arguments->text);
+    int r = supervisor_set_log_level(client->control->supervisor, level);
+    if (r < 0)
+        reply_failure(client, r, NULL);
+    else
+        control_reply(client, NULL);
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+#define ONE_LISTENER                                                                               \
+    {                                                                                              \
+        "listener", JSON_STRING, false                                                             \
+    }
+#define ANY_LISTENER                                                                               \
+    {                                                                                              \
+        "listener", JSON_STRING, true                                                              \
+    }
+
+static const struct method methods[] = {
+    {"org.varlink.service.GetInfo", .run = get_info},
+    {"org.varlink.service.GetInterfaceDescription",
+     .parameters = {{"interface", JSON_STRING, false}}, .run = get_description},
+    {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
+    {CONTROL_INTERFACE ".GetRequests", .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true}},
+     .run = get_requests},
+    {CONTROL_INTERFACE ".Reload", .changes = true, .run = reload},
+    {CONTROL_INTERFACE ".Drain", .changes = true,
+     .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true}}, .run = drain},
+    {CONTROL_INTERFACE ".Resume", true, {ONE_LISTENER}, .order = supervisor_resume},
+    {CONTROL_INTERFACE ".Stop", true, {ONE_LISTENER}, .order = supervisor_stop_listener},
+    {CONTROL_INTERFACE ".Start", true, {ONE_LISTENER}, .order = supervisor_start_listener},
+    {CONTROL_INTERFACE ".Restart", true, {ONE_LISTENER}, .order = supervisor_restart_listener},
+    {CONTROL_INTERFACE ".Upgrade", .changes = true, .run = upgrade},
+    {CONTROL_INTERFACE ".SetLogLevel", .changes = true,
+     .parameters = {{"level", JSON_STRING, false}}, .run = set_log_level},
+};
+
+static const struct parameter *
+find_parameter(const struct method *method, const char *name)
+{
+    for (size_t i = 0; i < PARAMETERS && method->parameters[i].name != NULL; i++)
+        if (strcmp(method->parameters[i].name, name) == 0)
+            return &method->parameters[i];
+    return NULL;
+}
+
+static bool
+read_value(const struct parameter *parameter, const json_t *value, struct arguments *arguments)
+{
+    switch (parameter->type) {
+    case JSON_STRING:
+        arguments->text = json_string_value(value);
+        return json_is_string(value);
+    case JSON_INTEGER:
+        arguments->number = json_integer_value(value);
+        return json_is_integer(value) && arguments->number >= 0;
+    default:
+        arguments->flag = json_is_true(value);
+        return json_is_boolean(value);
+    }
+}
+
+/* Returns the name of a parameter that is unknown, missing or of the wrong type; NULL: all right.
+ */
+static const char *
+read_arguments(const struct method *method, json_t *given, struct arguments *ret)
+{
+    const char *name;
+    json_t *value;
+
+    *ret = (struct arguments){.number = -1};
+    json_object_foreach(given, name, value)
+    {
+        const struct parameter *parameter = find_parameter(method, name);
+        bool omitted = parameter != NULL && parameter->optional && json_is_null(value);
+        if (parameter == NULL || (!omitted && !read_value(parameter, value, ret)))
+            return name;
+    }
+    for (size_t i = 0; i < PARAMETERS && method->parameters[i].name != NULL; i++)
+        if (!method->parameters[i].optional &&
+            json_object_get(given, method->parameters[i].name) == NULL)
+            return method->parameters[i].name;
+    return NULL;
+}
+
+/* Neither interface has a method of that name. */
+static void
+reply_unknown_method(struct control_client *client, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    size_t size = dot == NULL ? 0 : (size_t)(dot - name);
+    bool known =
+        (size == strlen(CONTROL_INTERFACE) && strncmp(name, CONTROL_INTERFACE, size) == 0) ||
+        (size == strlen(SERVICE_INTERFACE) && strncmp(name, SERVICE_INTERFACE, size) == 0);
+
+    if (known)
+        control_reply_error(client, VARLINK_METHOD_NOT_FOUND, json_pack("{s:s}", "method", name));
+    else
+        control_reply_error(client, VARLINK_INTERFACE_NOT_FOUND,
+                            json_pack("{s:s%}", "interface", name, size));
+}
+
+static void
+run_method(struct control_client *client, const struct method *method,
+           const struct varlink_call *call)
+{
+    struct arguments arguments;
+    const char *wrong = read_arguments(method, call->parameters, &arguments);
+
+    if (method->changes && !client->may_change) {
+        log_notice("control: %s refused to uid %u, pid %d", strrchr(method->name, '.') + 1,
+                   (unsigned)client->uid, (int)client->pid);
+        control_reply_error(client, CONTROL_DENIED,
+                            json_pack("{s:I}", "uid", (json_int_t)client->uid));
+    } else if (wrong != NULL) {
+        control_reply_error(client, VARLINK_INVALID_PARAMETER,
+                            json_pack("{s:s}", "parameter", wrong));
+    } else if (method->order != NULL) {
+        run_order(client, method, &arguments);
+    } else {
+        method->run(client, &arguments);
+    }
+}
+
+void
+control_call(struct control_client *client, const struct varlink_call *call)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+        if (strcmp(methods[i].name, call->method) == 0) {
+            run_method(client, &methods[i], call);
+            return;
+        }
+    reply_unknown_method(client, call->method);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control.c - the control socket: its path, and who gets a place
+ *
+ * Nothing here waits, and all of it gives way to the workers' events. When all places are taken, a
+ * newcomer gets that of the client that has sent nothing for longest, but nobody who may only read
+ * pushes out one who may change: an administrator gets through whatever others do.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     the socket, its path, and the clients.
+ * Failures: a client's end that client; the socket's are logged, and the
+ *           daemon serves on without it.
+ */
+#include "supervisor/control/control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "supervisor/control/control_private.h"
+#include "supervisor/operations.h"
+
+#define ACCEPT_AT_ONCE 16
+#define BACKLOG        1024
+
+static uint64_t
+clock_usec(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t
+control_now(void)
+{
+    return clock_usec(CLOCK_MONOTONIC);
+}
+
+/* ---- newcomers ------------------------------------------------------------------------ */
+
+/* Who goes first when there is no room: whoever only reads, then whoever was there first. */
+static bool
+gives_way_before(const struct control_client *one, const struct control_client *other)
+{
+    if (one->may_change != other->may_change)
+        return !one->may_change;
+    return one->arrival < other->arrival;
+}
+
+/* The place for a newcomer; CONTROL_CLIENTS if there is none. */
+static size_t
+find_place(struct control *control, bool may_change)
+{
+    struct control_client *leaves = NULL;
+
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *client = control->clients[i];
+        if (client == NULL)
+            return i;
+        if (control_client_is_busy(client) || (client->may_change && !may_change))
+            continue;
+        if (leaves == NULL || gives_way_before(client, leaves))
+            leaves = client;
+    }
+    if (leaves == NULL)
+        return CONTROL_CLIENTS;
+    size_t place = leaves->place;
+    control_client_close(leaves);
+    return place;
+}
+
+static void
+turn_away(int fd)
+{
+    size_t size;
+    _cleanup_free_ char *text = varlink_reply_text(CONTROL_BUSY, NULL, &size);
+
+    if (text != NULL)
+        (void)send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Takes over fd. What the newcomer has sent already is looked at at once. */
+static void
+welcome(struct control *control, int fd)
+{
+    struct control_client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL) {
+        (void)close(fd);
+        return;
+    }
+    *client = (struct control_client){
+        .control = control, .fd = fd, .arrival = control->arrivals++, .place = CONTROL_CLIENTS};
+    if (control_identify(client) == 0)
+        client->place = find_place(control, client->may_change);
+    if (client->place == CONTROL_CLIENTS) {
+        turn_away(fd);
+        (void)close(fd);
+        free(client);
+        return;
+    }
+    control->clients[client->place] = client;
+    if (control_client_begin(client) < 0)
+        control_client_close(client);
+    else
+        control_client_proceed(client, true);
+}
+
+/* Descriptors or memory ran out: until the sampler's next turn, instead of trying all the time.
+ * Said once. */
+static void
+pause_accepting(struct control *control, int error)
+{
+    if (!control->starved)
+        log_warning("control: cannot accept: %s; trying again later", strerror(error));
+    control->starved = true;
+    (void)sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
+}
+
+static int
+on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct control *control = userdata;
+
+    (void)source;
+    (void)events;
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (client >= 0) {
+            control->starved = false;
+            welcome(control, client);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(control, errno);
+        break;
+    }
+    return 0;
+}
+
+/* ---- the path -------------------------------------------------------------------------- */
+
+/* The folder, if only that is missing; whoever may not has its reason said by what follows. */
+static void
+make_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *folder = slash == NULL ? NULL : strndup(path, (size_t)(slash - path));
+
+    if (folder != NULL && *folder != '\0')
+        (void)mkdir(folder, 0755);
+}
+
+/* The new socket bound to the path, or a negative errno and maybe a remedy. */
+static int
+bind_socket(const struct control *control, const char *path, struct unix_path *ret_path,
+            const char **ret_remedy)
+{
+    const struct unix_path_owner owner = {
+        .mode = control->mode, .uid = (uid_t)-1, .gid = control->group};
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    *ret_remedy = NULL;
+    if (fd < 0)
+        return -errno;
+    make_folder(path);
+    int r = unix_path_bind(fd, SOCK_STREAM, path, &owner, BACKLOG, ret_path, ret_remedy);
+    if (r == -EPERM && control->group != (gid_t)-1)
+        *ret_remedy = "the daemon's user must be root or a member of control.group";
+    return r < 0 ? r : take_fd(fd);
+}
+
+static void
+close_socket(struct control *control)
+{
+    (void)sd_event_source_disable_unref(take_pointer(control->source));
+    if (control->fd >= 0)
+        (void)close(control->fd);
+    control->fd = -1;
+    unix_path_remove(&control->path);
+}
+
+static void
+open_socket(struct control *control)
+{
+    struct unix_path path = UNIX_PATH_NONE;
+    const char *remedy = NULL;
+    int fd = bind_socket(control, control->configured, &path, &remedy);
+
+    if (fd < 0) {
+        log_warning("cannot make the control socket %s: %s%s%s; going on without it",
+                    control->configured, strerror(-fd), remedy == NULL ? "" : ": ",
+                    remedy == NULL ? "" : remedy);
+        return;
+    }
+    control->fd = fd;
+    control->path = path;
+    int r = sd_event_add_io(control->event, &control->source, fd, EPOLLIN, on_connection, control);
+    if (r >= 0)
+        r = sd_event_source_set_priority(control->source, CONTROL_PRIORITY);
+    if (r < 0) {
+        log_warning("cannot watch the control socket: %s; going on without it", strerror(-r));
+        close_socket(control);
+    }
+}
+
+static gid_t
+find_group(const char *name)
+{
+    if (name == NULL)
+        return (gid_t)-1;
+    if (name[strspn(name, "0123456789")] == '\0')
+        return (gid_t)strtoul(name, NULL, 10);
+    const struct group *group = getgrnam(name);
+    return group == NULL ? (gid_t)-1 : group->gr_gid;
+}
+
+static bool
+same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+static bool
+replace_text(char **text, const char *with)
+{
+    char *copy = with == NULL ? NULL : strdup(with);
+
+    free(*text);
+    *text = copy;
+    return with == NULL || copy != NULL;
+}
+
+void
+control_configure(struct control *control, const struct config *config)
+{
+    const char *path = config->file == NULL ? NULL : config->control.path;
+    gid_t group = find_group(config->control.group);
+    bool same = control->fd >= 0 && same_text(control->configured, path) &&
+                control->mode == config->control.mode && control->group == group;
+
+    (void)replace_text(&control->file, config->file);
+    if (same)
+        return;
+    close_socket(control);
+    control->mode = config->control.mode;
+    control->group = group;
+    if (replace_text(&control->configured, path) && path != NULL)
+        open_socket(control);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------ */
+
+static int
+on_sampler(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct control *control = userdata;
+    uint64_t now = control_now();
+
+    (void)when;
+    samples_begin(&control->samples);
+    for (size_t i = 0; i < supervisor_listener_count(control->supervisor); i++) {
+        struct listener_status status;
+        listener_status(supervisor_listener(control->supervisor, i), &status);
+        samples_add(&control->samples, &status, now);
+    }
+    samples_end(&control->samples);
+    if (control->source != NULL)
+        (void)sd_event_source_set_enabled(control->source, SD_EVENT_ON);
+    (void)sd_event_source_set_time(source, now + SAMPLE_USEC);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int
+control_new(sd_event *event, struct supervisor *supervisor, struct control **ret)
+{
+    struct control *control = calloc(1, sizeof(*control));
+
+    if (control == NULL)
+        return -ENOMEM;
+    *control = (struct control){
+        .event = event,
+        .supervisor = supervisor,
+        .instance = clock_usec(CLOCK_REALTIME),
+        .started = control_now(),
+        .fd = -1,
+        .path = UNIX_PATH_NONE,
+        .group = (gid_t)-1,
+    };
+    int r = sd_event_add_time_relative(event, &control->sampler, CLOCK_MONOTONIC, 0, 500000,
+                                       on_sampler, control);
+    if (r >= 0)
+        r = sd_event_source_set_priority(control->sampler, CONTROL_PRIORITY);
+    if (r < 0) {
+        control_free(control);
+        return r;
+    }
+    *ret = control;
+    return 0;
+}
+
+void
+control_free(struct control *control)
+{
+    if (control == NULL)
+        return;
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++)
+        if (control->clients[i] != NULL)
+            control_client_close(control->clients[i]);
+    close_socket(control);
+    (void)sd_event_source_disable_unref(control->sampler);
+    samples_done(&control->samples);
+    free(control->configured);
+    free(control->file);
+    free(control);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control_private.h - what the files of the control socket share
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_CONTROL_CONTROL_PRIVATE_H
+#define SOCKSERVERD_SUPERVISOR_CONTROL_CONTROL_PRIVATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "common/varlink.h"
+#include "supervisor/control/samples.h"
+#include "supervisor/socket/unix_path.h"
+#include "supervisor/supervisor.h"
+
+#define CONTROL_CLIENTS  8
+#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10) /* workers, children and signals first */
+
+/* The interface's own errors. */
+#define CONTROL_INTERFACE        "org.sockserver.Control"
+#define CONTROL_UNKNOWN_LISTENER CONTROL_INTERFACE ".UnknownListener"
+#define CONTROL_DENIED           CONTROL_INTERFACE ".PermissionDenied"
+#define CONTROL_BUSY             CONTROL_INTERFACE ".Busy"
+#define CONTROL_FAILED           CONTROL_INTERFACE ".Failed"
+
+struct control {
+    sd_event *event;
+    struct supervisor *supervisor;
+    uint64_t instance; /* when this program began, realtime microseconds */
+    uint64_t started;  /* the same, monotonic */
+
+    int fd; /* the listening socket; -1: none */
+    sd_event_source *source;
+    struct unix_path path;
+    char *configured; /* the path asked for; NULL: none */
+    uint32_t mode;
+    gid_t group; /* may change things, too; (gid_t)-1: none */
+    char *file;  /* the configuration's name */
+
+    struct control_client *clients[CONTROL_CLIENTS]; /* NULL: a free place */
+    uint64_t arrivals;
+    bool starved; /* accepting failed the last time */
+    struct control_samples samples;
+    sd_event_source *sampler;
+};
+
+struct control_client {
+    struct control *control;
+    size_t place;
+    int fd;
+    sd_event_source *io, *timer;
+    uint64_t arrival; /* who came first */
+    pid_t pid;
+    uid_t uid;
+    bool may_change;
+
+    struct varlink_input input;
+    bool ended;        /* it will send nothing more */
+    bool oneway;       /* the present call wants no reply */
+    const char *waits; /* the operation whose end it waits for; NULL: none */
+    char *output;
+    size_t output_size, output_sent;
+};
+
+/* access.c: fills in pid, uid and may_change. 0 or a negative errno. */
+int control_identify(struct control_client *client);
+
+/* commands.c: runs one call, which is replied to at once or when its operation is done. */
+void control_call(struct control_client *client, const struct varlink_call *call);
+
+/* control.c: CLOCK_MONOTONIC, microseconds. */
+uint64_t control_now(void);
+
+/* client.c: begins to watch a client whose descriptor and place are known. 0 or a negative
+ * errno. */
+int control_client_begin(struct control_client *client);
+/* Does whatever can be done now; the client may be gone then. */
+void control_client_proceed(struct control_client *client, bool readable);
+bool control_client_is_busy(const struct control_client *client);
+void control_client_close(struct control_client *client);
+
+/* The reply to the present call; parameters (NULL: none) are released. */
+void control_reply(struct control_client *client, json_t *parameters);
+void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
+
+/* status.c; name NULL: all. NULL without memory. */
+json_t *control_status(const struct control *control, const char *name);
+/* requests.c */
+json_t *control_requests(const struct control *control, const char *name, size_t limit);
+
+/* control_interface.c, made from org.sockserver.Control.varlink */
+extern const char control_interface[];
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * samples.h - what listeners had counted a moment ago
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_CONTROL_SAMPLES_H
+#define SOCKSERVERD_SUPERVISOR_CONTROL_SAMPLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/histogram.h"
+#include "supervisor/listener/listener.h"
+
+#define SAMPLE_USEC    UINT64_C(5000000) /* between two of them */
+#define SAMPLE_PLACES  13                /* the oldest is a minute old */
+#define SAMPLE_RATE_AT 2                 /* a rate is over so many: ten seconds */
+
+struct sample {
+    uint64_t when; /* CLOCK_MONOTONIC, microseconds; 0: none yet */
+    uint64_t accepted;
+    struct histogram handling;
+};
+
+/* The last minute of one listener. Kept by name: a reload makes other listeners of the same name.
+ */
+struct sample_series {
+    char *name;
+    size_t newest;
+    struct sample samples[SAMPLE_PLACES];
+    bool present; /* while sampling: the listener still exists */
+};
+
+struct control_samples {
+    struct sample_series **series;
+    size_t count;
+};
+
+void samples_done(struct control_samples *samples);
+
+/* A round of sampling: begin, add each listener, end; who was not added is forgotten. */
+void samples_begin(struct control_samples *samples);
+void samples_add(struct control_samples *samples, const struct listener_status *status,
+                 uint64_t now_usec);
+void samples_end(struct control_samples *samples);
+
+/* Accepted per second, over the last ten seconds or what there is. */
+double samples_rate(const struct control_samples *samples, const struct listener_status *status,
+                    uint64_t now_usec);
+/* The times of requests that ended in the last minute. */
+void samples_recent(const struct control_samples *samples, const struct listener_status *status,
+                    struct histogram *ret);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status.c - how the daemon and its listeners are, as JSON
+ *
+ * The members are described in org.sockserver.Control.varlink.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing.
+ * Failures: what cannot be found out is left out.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "supervisor/control/control_private.h"
+#include "supervisor/operations.h"
+#include "supervisor/socket/queue.h"
+
+/* What a worker counted may be anything; JSON's integers have a sign. */
+static json_t *
+integer(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+static json_t *
+text(const char *value)
+{
+    return value == NULL ? json_null() : varlink_string(value, strlen(value));
+}
+
+static void
+set(json_t *object, const char *name, json_t *value)
+{
+    (void)json_object_set_new(object, name, value);
+}
+
+static json_t *
+describe_daemon(const struct control *control)
+{
+    json_t *daemon = json_object();
+
+    set(daemon, "pid", json_integer(getpid()));
+    set(daemon, "version", json_string(SOCKSERVERD_VERSION));
+    set(daemon, "instance", integer(control->instance));
+    set(daemon, "uptime_us", integer(control_now() - control->started));
+    set(daemon, "configuration", text(control->file));
+    set(daemon, "log_level", text(log_level_names[log_level()]));
+    return daemon;
+}
+
+static json_t *
+describe_times(const struct histogram *histogram)
+{
+    json_t *times = json_object();
+    double p50 = histogram_quantile(histogram, 0.50), p99 = histogram_quantile(histogram, 0.99);
+
+    set(times, "count", integer(histogram_count(histogram)));
+    if (p50 >= 0) {
+        set(times, "p50_us", json_real(p50 / 1000));
+        set(times, "p99_us", json_real(p99 / 1000));
+    }
+    return times;
+}
+
+static json_t *
+describe_queue(const struct listener_status *status)
+{
+    json_t *description = json_object();
+    struct accept_queue queue;
+
+    if (status->fd < 0 || queue_look(status->fd, &queue) < 0)
+        return description;
+    set(description, queue.in_bytes ? "bytes" : "connections", integer(queue.length));
+    if (queue.limit > 0)
+        set(description, "limit", integer(queue.limit));
+    return description;
+}
+
+static json_t *
+describe_workers(const struct listener_status *status)
+{
+    json_t *workers = json_array();
+
+    for (size_t i = 0; i < status->pid_count; i++)
+        (void)json_array_append_new(workers, json_integer(status->pids[i]));
+    return workers;
+}
+
+static void
+add_state(json_t *listener, const struct listener_status *status)
+{
+    set(listener, "name", text(status->name));
+    set(listener, "state", text(status->state));
+    set(listener, "state_us", integer(status->since == 0 ? 0 : control_now() - status->since));
+    set(listener, "address", text(status->address));
+    set(listener, "plugin", text(status->plugin));
+    set(listener, "mixin", text(status->mixin));
+    set(listener, "max_connections", json_integer(status->max_connections));
+    set(listener, "generation", json_integer(status->generation));
+    set(listener, "draining", json_integer(status->draining));
+    set(listener, "workers", describe_workers(status));
+    set(listener, "restarts", integer(status->restarts));
+    set(listener, "problem", text(status->problem));
+}
+
+static void
+add_sums(json_t *listener, const struct counter_sums *sums)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } figures[] = {
+        {"active", sums->active},
+        {"idle", sums->idle},
+        {"accepted", sums->accepted},
+        {"refused", sums->refused},
+        {"failed", sums->failed},
+        {"vanished", sums->vanished},
+        {"cut", sums->cut},
+        {"truncated", sums->truncated},
+        {"bytes_in", sums->bytes_in},
+        {"bytes_out", sums->bytes_out},
+        {"busy_us", sums->busy_ns / 1000},
+    };
+
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        set(listener, figures[i].name, integer(figures[i].value));
+}
+
+static json_t *
+describe_listener(const struct control *control, const struct listener *source)
+{
+    json_t *listener = json_object();
+    struct listener_status status;
+    struct histogram recent;
+
+    listener_status(source, &status);
+    samples_recent(&control->samples, &status, &recent);
+    add_state(listener, &status);
+    add_sums(listener, &status.sums);
+    set(listener, "accepted_per_second",
+        json_real(samples_rate(&control->samples, &status, control_now())));
+    set(listener, "recent", describe_times(&recent));
+    set(listener, "total", describe_times(&status.sums.handling));
+    set(listener, "queue", describe_queue(&status));
+    return listener;
+}
+
+json_t *
+control_status(const struct control *control, const char *name)
+{
+    const struct supervisor *supervisor = control->supervisor;
+    json_t *status = json_object(), *listeners = json_array();
+
+    for (size_t i = 0; i < supervisor_listener_count(supervisor); i++) {
+        const struct listener *listener = supervisor_listener(supervisor, i);
+        if (name == NULL || strcmp(listener_settings(listener)->name, name) == 0)
+            (void)json_array_append_new(listeners, describe_listener(control, listener));
+    }
+    set(status, "daemon", describe_daemon(control));
+    set(status, "listeners", listeners);
+    return status;
+}

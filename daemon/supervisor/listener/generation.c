@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * generation.c - the worker processes of a listener that were started together
+ *
+ * As many as the mixin asks for (`cpus` for none, else one), with the same
+ * settings, on the same socket. One that dies leaves its place empty until
+ * the listener has it filled.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     its processes and its copy of the settings.
+ * Failures: returned, or told to the listener (listener.c), which decides.
+ */
+#include "supervisor/listener/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+
+/* Which file the plugin was when the workers were started; all zero: there was none. */
+struct plugin_file {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
+struct generation {
+    sd_event *event;
+    struct settings settings;
+    struct spawn_options spawn;
+    unsigned number;
+    struct counter_sums *totals;
+    generation_handler handler;
+    void *userdata;
+
+    struct plugin_file plugin;
+    bool serving;
+    struct process **processes;
+    size_t size; /* places in processes; NULL where one is missing */
+};
+
+/* ---- the plugin's file ----------------------------------------------------------- */
+
+static struct plugin_file
+look_at_plugin(const struct settings *settings)
+{
+    struct stat status;
+
+    if (settings->plugin_file == NULL || stat(settings->plugin_file, &status) < 0)
+        return (struct plugin_file){0};
+    return (struct plugin_file){
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .size = status.st_size,
+        .changed = status.st_mtim,
+    };
+}
+
+bool
+generation_plugin_changed(const struct generation *generation)
+{
+    const struct plugin_file *then = &generation->plugin;
+    struct plugin_file now = look_at_plugin(&generation->settings);
+
+    return now.device != then->device || now.inode != then->inode || now.size != then->size ||
+           now.changed.tv_sec != then->changed.tv_sec ||
+           now.changed.tv_nsec != then->changed.tv_nsec;
+}
+
+/* ---- processes --------------------------------------------------------------------- */
+
+static void
+add_to_totals(struct counter_sums *totals, const struct process *process)
+{
+    uint32_t slots;
+    const struct counters *counters = process_counters(process, &slots);
+    struct counter_sums sums;
+
+    counters_sum(counters, slots, &sums);
+    counter_sums_add_past(totals, &sums);
+}
+
+static void
+on_process(struct process *process, enum process_event event, void *userdata)
+{
+    struct generation *generation = userdata;
+
+    if (event != PROCESS_IS_GONE) {
+        generation->handler(generation, process, event, generation->userdata);
+        return;
+    }
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] == process)
+            generation->processes[i] = NULL;
+    add_to_totals(generation->totals, process);
+    generation->handler(generation, process, event, generation->userdata);
+    process_free(process); /* the generation may be gone already */
+}
+
+int
+generation_start_missing(struct generation *generation, const struct listening_socket *socket)
+{
+    const struct process_setup setup = {
+        .event = generation->event,
+        .settings = &generation->settings,
+        .options = &generation->spawn,
+        .socket_fd = socket->fd,
+        .address = socket->address,
+        .stream = socket->stream,
+        .handler = on_process,
+        .userdata = generation,
+    };
+
+    for (size_t i = 0; i < generation->size; i++) {
+        int r =
+            generation->processes[i] == NULL ? process_new(&setup, &generation->processes[i]) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void
+generation_serve(struct generation *generation)
+{
+    generation->serving = true;
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            process_serve(generation->processes[i]);
+}
+
+void
+generation_drain(struct generation *generation, bool answer_queue)
+{
+    uint64_t milliseconds = (uint64_t)(generation->settings.drain_timeout * 1000);
+
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            process_drain(generation->processes[i], milliseconds, answer_queue);
+}
+
+void
+generation_cut(struct generation *generation)
+{
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            process_cut(generation->processes[i]);
+}
+
+void
+generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd)
+{
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            process_tell(generation->processes[i], order, value, fd);
+}
+
+/* ---- beginning and end --------------------------------------------------------------- */
+
+int
+generation_new(const struct generation_setup *setup, struct generation **ret)
+{
+    struct generation *generation = calloc(1, sizeof(*generation));
+    const struct settings *settings = setup->settings;
+
+    if (generation == NULL)
+        return -ENOMEM;
+    generation->event = setup->event;
+    generation->spawn = *setup->spawn;
+    generation->number = setup->number;
+    generation->totals = setup->totals;
+    generation->handler = setup->handler;
+    generation->userdata = setup->userdata;
+    generation->size = settings->mixin == MIXIN_NONE && settings->cpus > 1 ? settings->cpus : 1;
+    generation->processes = calloc(generation->size, sizeof(struct process *));
+    int r =
+        generation->processes == NULL ? -ENOMEM : settings_copy(settings, &generation->settings);
+    if (r < 0) {
+        free(generation->processes);
+        free(generation);
+        return r;
+    }
+    generation->plugin = look_at_plugin(&generation->settings);
+    *ret = generation;
+    return 0;
+}
+
+/* ---- upgrade ------------------------------------------------------------------------------ */
+
+static int
+make_places(struct generation *generation, size_t size)
+{
+    struct process **processes =
+        reallocarray(generation->processes, size, sizeof(struct process *));
+
+    if (processes == NULL)
+        return -ENOMEM;
+    for (size_t i = generation->size; i < size; i++)
+        processes[i] = NULL;
+    generation->processes = processes;
+    generation->size = size;
+    return 0;
+}
+
+int
+generation_import(const struct generation_setup *setup, const struct upgrade_generation *inherited,
+                  struct generation **ret)
+{
+    struct generation *generation;
+    int r = generation_new(setup, &generation);
+
+    if (r < 0)
+        return r;
+    if (inherited->worker_count > generation->size &&
+        (r = make_places(generation, inherited->worker_count)) < 0) {
+        generation_free(generation);
+        return r;
+    }
+    const struct process_setup process = {
+        .event = generation->event,
+        .settings = &generation->settings,
+        .handler = on_process,
+        .userdata = generation,
+    };
+    for (size_t i = 0; i < inherited->worker_count; i++) {
+        r = process_import(&process, &inherited->workers[i], &generation->processes[i]);
+        if (r < 0)
+            log_listener(generation->settings.name, LOG_ERR, "cannot take over worker %d: %s",
+                         (int)inherited->workers[i].pid, strerror(-r));
+    }
+    generation->plugin = (struct plugin_file){0};
+    generation->serving = inherited->present;
+    *ret = generation;
+    return 0;
+}
+
+int
+generation_export(const struct generation *generation, struct upgrade_generation *ret)
+{
+    ret->number = generation->number;
+    ret->workers = calloc(generation->size, sizeof(*ret->workers));
+    if (ret->workers == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < generation->size; i++) {
+        const struct process *process = generation->processes[i];
+        if (process != NULL)
+            process_export(process, &ret->workers[ret->worker_count++]);
+    }
+    return settings_copy(&generation->settings, &ret->settings);
+}
+
+void
+generation_free(struct generation *generation)
+{
+    if (generation == NULL)
+        return;
+    for (size_t i = 0; i < generation->size; i++)
+        process_free(generation->processes[i]);
+    free(generation->processes);
+    settings_done(&generation->settings);
+    free(generation);
+}
+
+int
+generation_adopt_settings(struct generation *generation, const struct settings *settings)
+{
+    struct settings copy;
+    int r = settings_copy(settings, &copy);
+
+    if (r < 0)
+        return r;
+    settings_done(&generation->settings);
+    generation->settings = copy;
+    return 0;
+}
+
+/* ---- what others ask ------------------------------------------------------------------ */
+
+unsigned
+generation_number(const struct generation *generation)
+{
+    return generation->number;
+}
+
+size_t
+generation_size(const struct generation *generation)
+{
+    return generation->size;
+}
+
+size_t
+generation_count(const struct generation *generation, enum process_state state)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < generation->size; i++)
+        count +=
+            generation->processes[i] != NULL && process_state(generation->processes[i]) == state;
+    return count;
+}
+
+bool
+generation_is_empty(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            return false;
+    return true;
+}
+
+bool
+generation_is_ready(const struct generation *generation)
+{
+    return generation_count(generation, PROCESS_READY) == generation->size;
+}
+
+bool
+generation_is_serving(const struct generation *generation)
+{
+    return generation->serving;
+}
+
+bool
+generation_has_stopped(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL && !process_has_stopped(generation->processes[i]))
+            return false;
+    return true;
+}
+
+const struct process *
+generation_process(const struct generation *generation, size_t place)
+{
+    return place < generation->size ? generation->processes[place] : NULL;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener_events.c - what a listener's workers do, and what follows
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing; the listener is listener.c's.
+ * Failures: logged here: each worker's death, each new reason why none starts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "supervisor/listener/listener_private.h"
+
+/* ---- problems ----------------------------------------------------------------------- */
+
+/* A copy with its lines joined; NULL without memory. */
+static char *
+one_line(const char *text)
+{
+    size_t size = strlen(text);
+
+    while (size > 0 && text[size - 1] == '\n')
+        size--;
+    char *line = strndup(text, size);
+    for (char *c = line; c != NULL && *c != '\0'; c++)
+        if (*c == '\n')
+            *c = ' ';
+    return line;
+}
+
+static void
+remember_problem(struct listener *listener, const char *text)
+{
+    free(listener->last_problem);
+    listener->last_problem = one_line(text);
+}
+
+static void
+set_problem(struct listener *listener, const char *text)
+{
+    char *copy = strdup(text);
+
+    free(listener->problem);
+    listener->problem = copy;
+    remember_problem(listener, text);
+}
+
+void
+listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec)
+{
+    _cleanup_free_ char *line = one_line(text);
+    const char *shown = line == NULL ? text : line;
+    bool known = listener->problem != NULL && strcmp(listener->problem, shown) == 0;
+
+    if (listener->host->keep_trying)
+        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)", shown,
+                 (double)delay_usec / 1e6);
+    else
+        log_here(listener, LOG_ERR, "%s", shown);
+    if (!known)
+        set_problem(listener, shown);
+}
+
+void
+listener_fail(struct listener *listener, const char *text)
+{
+    uint64_t delay = backoff_after_failure(&listener->backoff);
+
+    listener_log_problem(listener, text, delay);
+    if (listener->host->keep_trying)
+        listener_retry_later(listener, delay);
+    listener_enter(listener, LISTENER_FAILED);
+}
+
+/* Each line of text is one mistake, with its own file and line. */
+static void
+report_mistakes(struct listener *listener, const char *text)
+{
+    while (*text != '\0') {
+        int size = (int)strcspn(text, "\n");
+        if (size > 0 && listener->host->configuration_errors != NULL)
+            errors_add(listener->host->configuration_errors, NULL, 0, "%.*s", size, text);
+        else if (size > 0)
+            log_here(listener, LOG_ERR, "%.*s", size, text);
+        text += size;
+        text += *text == '\n';
+    }
+}
+
+/* Only once for the same mistakes. */
+static void
+fail_misconfigured(struct listener *listener, const char *text)
+{
+    if (listener->problem == NULL || strcmp(listener->problem, text) != 0)
+        report_mistakes(listener, text);
+    set_problem(listener, text);
+    if (listener->host->keep_trying && listener->host->configuration_errors == NULL)
+        listener_retry_later(listener, backoff_after_failure(&listener->backoff));
+    listener_enter(listener, LISTENER_FAILED);
+}
+
+/* ---- the present generation ----------------------------------------------------------- */
+
+/* A worker cannot start, and the others of its generation would fail alike. */
+static void
+on_present_failed(struct listener *listener, const struct process *process)
+{
+    const char *text;
+    bool misconfigured = process_failure(process, &text) == FAILURE_CONFIGURATION;
+
+    if (listener->state != LISTENER_STARTING)
+        return; /* a replacement's end brings the next try */
+    generation_cut(listener_dismiss(listener));
+    listener->misconfigured = misconfigured;
+    if (misconfigured)
+        fail_misconfigured(listener, text);
+    else
+        listener_fail(listener, text);
+}
+
+/* A worker that had served is dead: the listener goes on, with the next one as soon as allowed. */
+static void
+replace(struct listener *listener, const struct process *process)
+{
+    uint64_t served = process_served_usec(process);
+    uint64_t delay = served > 0 ? backoff_after_death(&listener->backoff, served)
+                                : backoff_after_failure(&listener->backoff);
+    const char *text;
+    char death[640];
+
+    listener->restarts++;
+    (void)snprintf(death, sizeof(death), "worker %d %s", (int)process_pid(process),
+                   process_fate(process));
+    if (process_has_failed(process)) {
+        (void)process_failure(process, &text);
+        listener_log_problem(listener, text, delay);
+    } else {
+        remember_problem(listener, death);
+        if (delay == 0)
+            log_here(listener, LOG_ERR, "%s; starting another", death);
+        else
+            log_here(listener, LOG_ERR, "%s; starting another in %.1f s", death,
+                     (double)delay / 1e6);
+    }
+    listener_retry_later(listener, delay);
+    if (generation_count(listener->present, PROCESS_SERVING) == 0)
+        listener_enter(listener, LISTENER_BACKING);
+}
+
+/* Under --once there is no second try: the request was lost with its worker. */
+static void
+give_up(struct listener *listener, const struct process *process)
+{
+    char text[640];
+
+    (void)snprintf(text, sizeof(text), "worker %d %s", (int)process_pid(process),
+                   process_fate(process));
+    log_here(listener, LOG_ERR, "%s", text);
+    set_problem(listener, text);
+    listener_cut(listener);
+}
+
+static void
+die_at_start(struct listener *listener, const struct process *process)
+{
+    char text[640];
+
+    generation_cut(listener_dismiss(listener));
+    (void)snprintf(text, sizeof(text), "worker %d %s before it was ready",
+                   (int)process_pid(process), process_fate(process));
+    listener_fail(listener, text);
+}
+
+static void
+on_present_gone(struct listener *listener, const struct process *process)
+{
+    if (listener->state == LISTENER_STARTING)
+        die_at_start(listener, process);
+    else if (listener->host->spawn.once)
+        give_up(listener, process);
+    else
+        replace(listener, process);
+}
+
+static void
+on_stop_asked(struct listener *listener)
+{
+    if (!listener->host->spawn.once)
+        log_here(listener, LOG_NOTICE, "the plugin asked to stop");
+    listener_stop(listener, false);
+}
+
+static void
+on_present(struct listener *listener, const struct process *process, enum process_event event)
+{
+    switch (event) {
+    case PROCESS_HAS_FAILED:
+        on_present_failed(listener, process);
+        break;
+    case PROCESS_WANTS_STOP:
+        on_stop_asked(listener);
+        break;
+    case PROCESS_IS_GONE:
+        on_present_gone(listener, process);
+        break;
+    case PROCESS_IS_READY:
+    case PROCESS_HAS_STOPPED:
+        break; /* listener_proceed() looks */
+    }
+}
+
+/* ---- the one that is being prepared ------------------------------------------------------ */
+
+void
+listener_fail_next(struct listener *listener, int error, const char *text)
+{
+    if (listener->next == NULL)
+        return;
+    listener_discard(listener);
+    listener->prepared(listener, error, text, listener->prepared_userdata);
+}
+
+static void
+on_next(struct listener *listener, const struct process *process, enum process_event event)
+{
+    char text[640];
+
+    switch (event) {
+    case PROCESS_IS_READY:
+        if (generation_is_ready(listener->next))
+            listener->prepared(listener, 0, NULL, listener->prepared_userdata);
+        break;
+    case PROCESS_HAS_FAILED: {
+        const char *why;
+        bool misconfigured = process_failure(process, &why) == FAILURE_CONFIGURATION;
+        listener_fail_next(listener, misconfigured ? -EINVAL : -ECANCELED, why);
+        break;
+    }
+    case PROCESS_WANTS_STOP:
+        listener_fail_next(listener, -ECANCELED, "the plugin asked to stop before it served");
+        break;
+    case PROCESS_IS_GONE:
+        (void)snprintf(text, sizeof(text), "worker %d %s before it served",
+                       (int)process_pid(process), process_fate(process));
+        listener_fail_next(listener, -ECANCELED, text);
+        break;
+    case PROCESS_HAS_STOPPED:
+        break;
+    }
+}
+
+/* ---- those that leave ---------------------------------------------------------------------- */
+
+static void
+on_leaving(struct listener *listener, const struct process *process, enum process_event event)
+{
+    if (event == PROCESS_IS_GONE && !process_ended_well(process) && !process_has_failed(process))
+        log_here(listener, LOG_WARNING, "worker %d %s while draining", (int)process_pid(process),
+                 process_fate(process));
+    if (event == PROCESS_HAS_STOPPED) /* somebody may wait for that */
+        listener->host->changed(listener, listener->host->userdata);
+}
+
+void
+listener_on_process(struct generation *generation, struct process *process,
+                    enum process_event event, void *userdata)
+{
+    struct listener *listener = userdata;
+
+    if (generation == listener->present)
+        on_present(listener, process, event);
+    else if (generation == listener->next)
+        on_next(listener, process, event);
+    else
+        on_leaving(listener, process, event);
+    listener_proceed(listener);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener_generations.c - the generations of a listener, and exchanging them
+ *
+ * One is present. Another may be prepared beside it, and takes its place by
+ * listener_commit(). Those that leave are watched until their last request.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     what is prepared, until it is committed or discarded.
+ * Failures: of preparing: returned, or told to whoever prepares.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/listener/listener_private.h"
+#include "supervisor/socket/socket_change.h"
+
+int
+listener_new_generation(struct listener *listener, const struct settings *settings,
+                        const struct spawn_options *spawn, struct generation **ret)
+{
+    const struct generation_setup setup = {
+        .event = listener->host->event,
+        .settings = settings,
+        .spawn = spawn,
+        .number = listener->number + 1,
+        .totals = &listener->totals,
+        .handler = listener_on_process,
+        .userdata = listener,
+    };
+    int r = generation_new(&setup, ret);
+
+    if (r == 0)
+        listener->number++;
+    return r;
+}
+
+/* ---- generations that leave ----------------------------------------------------------- */
+
+void
+listener_let_leave(struct listener *listener, struct generation *generation)
+{
+    struct generation **leaving =
+        reallocarray(listener->leaving, listener->leaving_count + 1, sizeof(struct generation *));
+
+    if (leaving == NULL) {
+        generation_free(generation); /* it drains unwatched */
+        return;
+    }
+    listener->leaving = leaving;
+    leaving[listener->leaving_count++] = generation;
+    for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
+        generation_cut(leaving[i]);
+}
+
+bool
+listener_leaving_have_stopped(const struct listener *listener)
+{
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        if (!generation_has_stopped(listener->leaving[i]))
+            return false;
+    return true;
+}
+
+void
+listener_forget_the_gone(struct listener *listener)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        if (generation_is_empty(listener->leaving[i]))
+            generation_free(listener->leaving[i]);
+        else
+            listener->leaving[kept++] = listener->leaving[i];
+    listener->leaving_count = kept;
+}
+
+struct generation *
+listener_dismiss(struct listener *listener)
+{
+    struct generation *generation = listener->present;
+
+    listener->present = NULL;
+    if (generation != NULL)
+        listener_let_leave(listener, generation);
+    return generation;
+}
+
+/* ---- another generation -------------------------------------------------------------------- */
+
+int
+listener_prepare(struct listener *listener, const struct settings *settings,
+                 const struct spawn_options *spawn, struct listening_socket *socket,
+                 listener_prepared prepared, void *userdata)
+{
+    if (listener->next != NULL)
+        return -EBUSY;
+    int r = settings_copy(settings, &listener->next_settings);
+    if (r < 0)
+        return r;
+    r = listener_new_generation(listener, settings, spawn, &listener->next);
+    if (r == 0)
+        r = generation_start_missing(listener->next, socket == NULL ? &listener->socket : socket);
+    if (r < 0) {
+        listener_discard(listener);
+        return r;
+    }
+    if (socket != NULL) {
+        listener->next_socket = *socket;
+        *socket = LISTENING_SOCKET_NONE;
+    }
+    listener->prepared = prepared;
+    listener->prepared_userdata = userdata;
+    return 0;
+}
+
+void
+listener_discard(struct listener *listener)
+{
+    struct generation *generation = listener->next;
+
+    listener->next = NULL;
+    settings_done(&listener->next_settings);
+    listener->next_settings = (struct settings){0};
+    socket_close(&listener->next_socket);
+    if (generation == NULL)
+        return;
+    generation_cut(generation);
+    listener_let_leave(listener, generation);
+    listener_proceed(listener);
+}
+
+/* The old socket's queue is answered by the old generation. */
+static bool
+move_socket(struct listener *listener)
+{
+    bool answer_queue = socket_freeze(&listener->socket);
+
+    socket_give_up(&listener->former);
+    listener->former = listener->socket;
+    listener->socket = listener->next_socket;
+    listener->next_socket = LISTENING_SOCKET_NONE;
+    return answer_queue;
+}
+
+void
+listener_commit(struct listener *listener)
+{
+    struct generation *next = listener->next;
+    bool moves = listener->next_socket.fd >= 0, answer_queue = false;
+
+    if (next == NULL)
+        return;
+    listener_retry_no_more(listener);
+    listener_look_up_no_more(listener);
+    listener->backoff = (struct backoff){0};
+    settings_done(&listener->settings);
+    listener->settings = listener->next_settings;
+    listener->next_settings = (struct settings){0};
+    listener->next = NULL;
+    listener->goal = GOAL_SERVE;
+    listener->start_again = false;
+    if (moves)
+        answer_queue = move_socket(listener);
+    struct generation *old = listener_dismiss(listener);
+    if (old != NULL)
+        generation_drain(old, answer_queue);
+    listener->present = next;
+    if (moves || listener->state != LISTENER_SERVING)
+        listener_enter(listener, LISTENER_STARTING);
+    listener_proceed(listener);
+}
+
+struct listening_socket *
+listener_leaving_socket(struct listener *listener, const char *address)
+{
+    bool leaves = listener->state == LISTENER_DRAINING && !listener_is_wanted(listener) &&
+                  listener->goal == GOAL_STOPPED;
+
+    if (listener->former.fd >= 0 && strcmp(listener->former.address, address) == 0)
+        return &listener->former;
+    if (leaves && listener->socket.fd >= 0 && strcmp(listener->socket.address, address) == 0)
+        return &listener->socket;
+    return NULL;
+}
+
+void
+listener_leave_queues(struct listener *listener)
+{
+    uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
+
+    bool taken = listener->former.shared ||
+                 (listener->socket.shared && listener->state == LISTENER_DRAINING);
+
+    if (!taken)
+        return;
+    for (size_t i = 0; i < listener->leaving_count; i++) /* no longer than they have already */
+        generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);
+}
+
+int
+listener_adopt_settings(struct listener *listener, const struct settings *settings)
+{
+    struct settings copy;
+    int r = settings_copy(settings, &copy);
+
+    if (r < 0)
+        return r;
+    if (listener->state == LISTENER_DRAINED &&
+        strcmp(listener->settings.address.text, copy.address.text) != 0)
+        socket_give_up(&listener->socket); /* it will be resumed on the other */
+    settings_done(&listener->settings);
+    listener->settings = copy;
+    return listener->present == NULL ? 0 : generation_adopt_settings(listener->present, settings);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.c - one worker process, as the supervisor sees it
+ *
+ * Holds its side of the channel, watches its life and its pulse, and ends it
+ * when it must. What its events mean for the listener is decided in
+ * generation.c and listener.c; what its messages mean, in process_watch.c.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     the child process, its channel, its counters' mapping.
+ * Failures: of starting: returned; of the worker: logged here when it hangs
+ *           or misbehaves, else told to the handler.
+ */
+#include "supervisor/listener/process_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "supervisor/listener/crash.h"
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+static void
+describe_end(struct process *process, const siginfo_t *info)
+{
+    process->ended_well =
+        process->asked_to_end && info->si_code == CLD_EXITED && info->si_status == 0;
+    if (info->si_code != CLD_EXITED) {
+        const char *name = sigabbrev_np(info->si_status);
+        (void)snprintf(process->fate, FATE_SIZE, "was killed by signal %d (SIG%s)%s",
+                       info->si_status, name == NULL ? "?" : name,
+                       info->si_code == CLD_DUMPED ? ", core dumped" : "");
+        return;
+    }
+    (void)snprintf(
+        process->fate, FATE_SIZE, "ended with exit status %d%s", info->si_status,
+        process->asked_to_end ? "" : " although nobody asked it to: does the plugin call exit()?");
+}
+
+/* Of one that nobody asked to end: what it was doing. */
+static void
+describe_work(struct process *process)
+{
+    size_t used = strlen(process->fate);
+
+    if (!process->asked_to_end && process->serving_since != 0)
+        crash_describe(process->counters, process->slots, process->fate + used, FATE_SIZE - used);
+}
+
+static int
+on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+    struct process *process = userdata;
+
+    (void)source;
+    process_receive(process); /* what it still had to say explains why it ended */
+    describe_end(process, info);
+    describe_work(process);
+    process->state = PROCESS_GONE;
+    (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+    process->handler(process, PROCESS_IS_GONE, process->userdata);
+    return 0;
+}
+
+/* ---- the beginning --------------------------------------------------------------------- */
+
+static int
+watch(struct process *process, sd_event *event)
+{
+    int r =
+        sd_event_add_child(event, &process->child_source, process->pid, WEXITED, on_child, process);
+
+    if (r >= 0)
+        r = sd_event_add_io(event, &process->channel_source, process->channel, EPOLLIN,
+                            process_on_channel, process);
+    /* Answers are read before anybody concludes that there are none. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(process->channel_source, SD_EVENT_PRIORITY_IMPORTANT);
+    if (r >= 0)
+        r = sd_event_add_time(event, &process->timer, CLOCK_MONOTONIC, UINT64_MAX, 0,
+                              process_on_timer, process);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
+    return r;
+}
+
+int
+process_new(const struct process_setup *setup, struct process **ret)
+{
+    struct spawned spawned;
+    struct process *process = calloc(1, sizeof(*process));
+
+    if (process == NULL)
+        return -ENOMEM;
+    int r = spawn_worker(setup->settings, setup->options, setup->socket_fd, setup->address,
+                         setup->stream, &spawned);
+    if (r < 0) {
+        free(process);
+        return r;
+    }
+    process->settings = setup->settings;
+    process->handler = setup->handler;
+    process->userdata = setup->userdata;
+    process->pid = spawned.pid;
+    process->channel = spawned.channel;
+    process->counters = spawned.counters;
+    process->counters_fd = spawned.counters_fd;
+    process->slots = spawned.slots;
+    if ((r = watch(process, setup->event)) < 0) {
+        (void)kill(process->pid, SIGKILL);
+        (void)waitpid(process->pid, NULL, 0);
+        process_free(process);
+        return r;
+    }
+    process->start_usec = setup->start_usec == 0 ? START_USEC : setup->start_usec;
+    process_enter(process, PROCESS_STARTING, process->start_usec);
+    *ret = process;
+    return 0;
+}
+
+static bool
+can_be_imported(const struct upgrade_worker *worker)
+{
+    return worker->state == PROCESS_SERVING || worker->state == PROCESS_DRAINING ||
+           worker->state == PROCESS_ENDING;
+}
+
+int
+process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
+               struct process **ret)
+{
+    struct process *process = calloc(1, sizeof(*process));
+    uint64_t now = process_now_usec();
+
+    if (process == NULL)
+        return -ENOMEM;
+    process->settings = setup->settings;
+    process->handler = setup->handler;
+    process->userdata = setup->userdata;
+    process->pid = worker->pid;
+    process->channel = worker->channel;
+    process->counters_fd = worker->counters;
+    process->slots = worker->slots;
+    process->serving_since = worker->serving_since;
+    process->pings = worker->pings;
+    process->stopped = worker->stopped;
+    process->asked_to_end = worker->asked_to_end;
+    process->next_ping = now + PING_USEC;
+    int r = can_be_imported(worker) ? 0 : -EBADMSG;
+    if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
+                   fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0))
+        r = -errno;
+    if (r == 0)
+        r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
+    if (r == 0)
+        r = watch(process, setup->event);
+    if (r < 0) {
+        process_free(process); /* which closes its channel: it drains and ends by itself */
+        return r;
+    }
+    uint64_t left = worker->deadline > now ? worker->deadline - now : 0;
+    process_enter(process, (enum process_state)worker->state,
+                  worker->deadline == UINT64_MAX ? UINT64_MAX : left);
+    if (process->state == PROCESS_ENDING)
+        process_tell(process, MESSAGE_CUT, 0, -1); /* it may have been starting */
+    *ret = process;
+    return 0;
+}
+
+void
+process_export(const struct process *process, struct upgrade_worker *ret)
+{
+    *ret = (struct upgrade_worker){
+        .pid = process->pid,
+        .channel = process->channel,
+        .counters = process->counters_fd,
+        .slots = process->slots,
+        .state = process->state,
+        .deadline = process->deadline,
+        .serving_since = process->serving_since,
+        .pings = process->pings,
+        .stopped = process->stopped,
+        .asked_to_end = process->asked_to_end,
+    };
+    if (process->state >= PROCESS_SERVING)
+        return;
+    ret->state = PROCESS_ENDING; /* the next one starts its own */
+    ret->deadline = process_now_usec() + CUT_USEC;
+    ret->asked_to_end = true;
+}
+
+void
+process_free(struct process *process)
+{
+    if (process == NULL)
+        return;
+    /* Not "unref": the source may be dispatching just now, and must not come back. */
+    (void)sd_event_source_disable_unref(process->child_source);
+    (void)sd_event_source_disable_unref(process->channel_source);
+    (void)sd_event_source_disable_unref(process->timer);
+    (void)close(process->channel);
+    (void)close(process->counters_fd);
+    counters_detach(process->counters, process->slots);
+    free(process->failure_text);
+    free(process);
+}
+
+/* ---- orders ------------------------------------------------------------------------------ */
+
+void
+process_tell(struct process *process, enum message_type order, uint64_t value, int fd)
+{
+    /* A dead one is noticed by its end, one that does not read by its pulse. */
+    if (process->state != PROCESS_GONE)
+        (void)channel_send(process->channel, order, value, NULL, fd);
+}
+
+void
+process_serve(struct process *process)
+{
+    if (process->state != PROCESS_READY)
+        return;
+    process->serving_since = process_now_usec();
+    process_enter(process, PROCESS_SERVING, UINT64_MAX);
+    process_tell(process, MESSAGE_SERVE, 0, -1);
+}
+
+void
+process_drain(struct process *process, uint64_t milliseconds, bool answer_queue)
+{
+    process->asked_to_end = true;
+    if (process->state == PROCESS_STARTING) { /* nothing to finish, and it may not listen yet */
+        process_cut(process);
+        return;
+    }
+    bool drains_by_itself = process->state == PROCESS_DRAINING && process->deadline == UINT64_MAX;
+    if (process->state != PROCESS_READY && process->state != PROCESS_SERVING && !drains_by_itself)
+        return;
+    process_tell(process, answer_queue ? MESSAGE_EMPTY : MESSAGE_DRAIN, milliseconds, -1);
+    process_enter(process, PROCESS_DRAINING, milliseconds * 1000 + DRAIN_GRACE_USEC);
+}
+
+void
+process_cut(struct process *process)
+{
+    process->asked_to_end = true;
+    if (process->state == PROCESS_GONE || process->state == PROCESS_ENDING)
+        return;
+    process_tell(process, MESSAGE_CUT, 0, -1);
+    process_enter(process, PROCESS_ENDING, CUT_USEC);
+}
+
+/* ---- what others ask ---------------------------------------------------------------------- */
+
+pid_t
+process_pid(const struct process *process)
+{
+    return process->pid;
+}
+
+enum process_state
+process_state(const struct process *process)
+{
+    return process->state;
+}
+
+bool
+process_has_stopped(const struct process *process)
+{
+    return process->stopped || process->state >= PROCESS_ENDING;
+}
+
+const struct counters *
+process_counters(const struct process *process, uint32_t *ret_slots)
+{
+    *ret_slots = process->slots;
+    return process->counters;
+}
+
+bool
+process_has_failed(const struct process *process)
+{
+    return process->failed;
+}
+
+enum failure
+process_failure(const struct process *process, const char **ret_text)
+{
+    *ret_text = process->failure_text == NULL ? "no reason given" : process->failure_text;
+    return process->failure;
+}
+
+const char *
+process_fate(const struct process *process)
+{
+    return process->fate;
+}
+
+bool
+process_ended_well(const struct process *process)
+{
+    return process->ended_well;
+}
+
+uint64_t
+process_served_usec(const struct process *process)
+{
+    return process->serving_since == 0 ? 0 : process_now_usec() - process->serving_since;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_private.h - what process.c and process_watch.c share
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
+#define SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
+
+#include "supervisor/listener/process.h"
+
+#define SECOND UINT64_C(1000000)
+
+#define START_USEC       (30 * SECOND) /* to load the plugin and become ready */
+#define PING_USEC        (2 * SECOND)
+#define PONG_USEC        (10 * SECOND) /* without an answer: hangs */
+#define ABORT_USEC       (2 * SECOND)  /* from SIGABRT, which leaves a core, to SIGKILL */
+#define CUT_USEC         (1 * SECOND)  /* from an order to end at once to SIGKILL */
+#define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker cuts by itself; this late it hangs */
+
+#define FATE_SIZE 512
+
+struct process {
+    enum process_state state;
+    const struct settings *settings;
+    process_handler handler;
+    void *userdata;
+
+    pid_t pid;
+    int channel;
+    struct counters *counters;
+    int counters_fd; /* of that memory; for an upgrade */
+    uint32_t slots;
+    sd_event_source *child_source, *channel_source, *timer;
+
+    uint64_t start_usec; /* allowed to become ready */
+    uint64_t deadline;   /* of the present state; UINT64_MAX: none */
+    uint64_t next_ping, serving_since;
+    uint64_t unanswered_since; /* when the first ping without an answer was sent; 0: none */
+    uint64_t pings;
+    bool stopped, failed, stop_asked, misbehaved, asked_to_end;
+    bool killed_last; /* by SIGKILL: nothing more can be done */
+
+    enum failure failure;
+    char *failure_text;
+    char fate[FATE_SIZE];
+    bool ended_well;
+};
+
+uint64_t process_now_usec(void);
+/* allowed_usec: until it is ended by force; UINT64_MAX: for ever. */
+void process_enter(struct process *process, enum process_state state, uint64_t allowed_usec);
+
+/* Callbacks of the event loop, and reading what the worker has sent so far. */
+int process_on_timer(sd_event_source *source, uint64_t when, void *userdata);
+int process_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata);
+void process_receive(struct process *process);
+
+#endif

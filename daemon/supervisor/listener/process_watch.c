@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_watch.c - a worker's pulse, its deadlines, and what it says
+ *
+ * Everything a worker sends is hostile input: what does not belong is said
+ * once and the worker killed. A message has the states in which it makes sense
+ * in a table.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing; the process is process.c's.
+ * Failures: a worker that hangs or misbehaves is logged and killed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "supervisor/listener/process_private.h"
+
+#define MESSAGES_AT_ONCE 32 /* then the other event sources have a turn */
+
+uint64_t
+process_now_usec(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- the clock ---------------------------------------------------------------- */
+
+static bool
+has_pulse(const struct process *process)
+{
+    return process->state == PROCESS_READY || process->state == PROCESS_SERVING ||
+           process->state == PROCESS_DRAINING;
+}
+
+static void
+arm_timer(struct process *process)
+{
+    uint64_t when = process->deadline;
+
+    if (has_pulse(process) && process->next_ping < when)
+        when = process->next_ping;
+    if (when == UINT64_MAX) {
+        (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
+        return;
+    }
+    (void)sd_event_source_set_time(process->timer, when);
+    (void)sd_event_source_set_enabled(process->timer, SD_EVENT_ONESHOT);
+}
+
+void
+process_enter(struct process *process, enum process_state state, uint64_t allowed_usec)
+{
+    process->state = state;
+    process->deadline = allowed_usec == UINT64_MAX ? UINT64_MAX : process_now_usec() + allowed_usec;
+    arm_timer(process);
+}
+
+/* The pid cannot have been reused: the child is reaped only by its event source. */
+static void
+send_signal(struct process *process, int signal_number)
+{
+    if (process->state != PROCESS_GONE)
+        (void)kill(process->pid, signal_number);
+}
+
+static void
+kill_for_good(struct process *process)
+{
+    send_signal(process, SIGKILL);
+    process->killed_last = true;
+    process_enter(process, PROCESS_ENDING, UINT64_MAX);
+}
+
+/* With a core that shows where it hangs. */
+static void
+abort_process(struct process *process)
+{
+    send_signal(process, SIGABRT);
+    process_enter(process, PROCESS_ENDING, ABORT_USEC);
+}
+
+static void
+deadline_passed(struct process *process)
+{
+    switch (process->state) {
+    case PROCESS_STARTING:
+        log_listener(process->settings->name, LOG_ERR,
+                     "worker %d did not become ready within %" PRIu64 " s: killing it",
+                     (int)process->pid, process->start_usec / SECOND);
+        abort_process(process);
+        break;
+    case PROCESS_DRAINING:
+        log_listener(process->settings->name, LOG_WARNING,
+                     "worker %d did not end by the end of its drain: killing it",
+                     (int)process->pid);
+        abort_process(process);
+        break;
+    default:
+        kill_for_good(process);
+    }
+}
+
+static void
+check_pulse(struct process *process, uint64_t now)
+{
+    if (process->unanswered_since != 0 && now - process->unanswered_since >= PONG_USEC) {
+        log_listener(process->settings->name, LOG_ERR,
+                     "worker %d has not answered for %" PRIu64 " s: killing it", (int)process->pid,
+                     PONG_USEC / SECOND);
+        abort_process(process);
+        return;
+    }
+    process->next_ping = now + PING_USEC;
+    if (process->unanswered_since == 0)
+        process->unanswered_since = now;
+    process_tell(process, MESSAGE_PING, ++process->pings, -1);
+    arm_timer(process);
+}
+
+int
+process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct process *process = userdata;
+    uint64_t now = process_now_usec();
+
+    (void)source;
+    (void)when;
+    if (now >= process->deadline)
+        deadline_passed(process);
+    else if (has_pulse(process) && now >= process->next_ping)
+        check_pulse(process, now);
+    else
+        arm_timer(process);
+    return 0;
+}
+
+/* ---- messages ------------------------------------------------------------------- */
+
+static void
+misbehave(struct process *process, const char *how)
+{
+    if (process->misbehaved)
+        return;
+    process->misbehaved = true;
+    log_listener(process->settings->name, LOG_ERR, "worker %d sent %s: killing it",
+                 (int)process->pid, how);
+    kill_for_good(process);
+}
+
+static void
+on_ready(struct process *process, const struct message *message)
+{
+    (void)message;
+    if (process->state != PROCESS_STARTING)
+        return;
+    process->next_ping = process_now_usec() + PING_USEC;
+    process_enter(process, PROCESS_READY, UINT64_MAX);
+    process->handler(process, PROCESS_IS_READY, process->userdata);
+}
+
+static void
+on_failed(struct process *process, const struct message *message)
+{
+    if (process->failed)
+        return;
+    process->failed = true;
+    process->failure =
+        message->value == FAILURE_CONFIGURATION ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
+    process->failure_text = strdup(message->text);
+    process->asked_to_end = true; /* it ends by itself, and that is no surprise */
+    process_enter(process, PROCESS_ENDING, CUT_USEC);
+    process->handler(process, PROCESS_HAS_FAILED, process->userdata);
+}
+
+static void
+on_stopped(struct process *process, const struct message *message)
+{
+    (void)message;
+    if (process->stopped)
+        return;
+    process->stopped = true;
+    /* Unasked: somebody sent SIGTERM to it, as service managers do to all processes at once. */
+    if (process->state == PROCESS_SERVING)
+        process_enter(process, PROCESS_DRAINING, UINT64_MAX);
+    process->handler(process, PROCESS_HAS_STOPPED, process->userdata);
+}
+
+static void
+on_pong(struct process *process, const struct message *message)
+{
+    if (message->value == 0 || message->value > process->pings)
+        misbehave(process, "an answer that nobody asked for");
+    else
+        process->unanswered_since = message->value == process->pings ? 0 : process_now_usec();
+}
+
+static void
+on_stop(struct process *process, const struct message *message)
+{
+    (void)message;
+    if (process->stop_asked)
+        return;
+    process->stop_asked = true;
+    process->handler(process, PROCESS_WANTS_STOP, process->userdata);
+}
+
+/* What a worker may say, and in which states (bits); elsewhere it is not taken seriously. */
+#define IN(state) (1u << (state))
+static const struct {
+    uint32_t type;
+    unsigned states;
+    void (*take)(struct process *process, const struct message *message);
+} messages[] = {
+    {MESSAGE_READY, IN(PROCESS_STARTING), on_ready},
+    {MESSAGE_FAILED, IN(PROCESS_STARTING), on_failed},
+    {MESSAGE_STOPPED, ~IN(PROCESS_GONE), on_stopped},
+    {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},
+    {MESSAGE_STOP, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_stop},
+};
+
+static void
+take_message(struct process *process, const struct message *message)
+{
+    if (process->state == PROCESS_ENDING)
+        return; /* its last words do not matter any more */
+    for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
+        if (messages[i].type != message->type)
+            continue;
+        if (messages[i].states & IN(process->state))
+            messages[i].take(process, message);
+        else
+            misbehave(process, "a message out of turn");
+        return;
+    }
+    misbehave(process, "a message of unknown type");
+}
+
+/* Whether there may be more. */
+static bool
+receive_one(struct process *process)
+{
+    struct message message;
+    int fd = -1;
+    int r = channel_receive(process->channel, &message, &fd);
+
+    if (fd >= 0) {
+        (void)close(fd);
+        misbehave(process, "a descriptor");
+        return false;
+    }
+    if (r == -EBADMSG)
+        misbehave(process, "junk");
+    if (r > 0)
+        take_message(process, &message);
+    else if (r != -EAGAIN) /* end of file or broken: its exit tells the rest */
+        (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+    return r > 0;
+}
+
+void
+process_receive(struct process *process)
+{
+    for (unsigned i = 0; i < MESSAGES_AT_ONCE && process->state != PROCESS_GONE; i++)
+        if (!receive_one(process))
+            return;
+}
+
+int
+process_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source;
+    (void)fd;
+    (void)events;
+    process_receive(userdata);
+    return 0;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.c - starting a worker process
+ *
+ * A worker is forked and executes a program anew: it gets a fresh address
+ * layout, none of the other listeners' secrets, and only the descriptors
+ * that channel.h names. The program is the one beside ours that links nothing
+ * but the C library (a fork costs by the mapping, and each library is five),
+ * or else ours again. It is opened once: all workers are of one version, even
+ * if the files on disk are replaced.
+ *
+ * Runs in:  the supervisor, and for a moment its forked child.
+ * Owns:     nothing beyond a call.
+ * Failures: returned; after the fork reported through the channel.
+ */
+#include "supervisor/listener/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "common/cleanup.h"
+#include "common/memfd.h"
+
+extern char **environ;
+
+#define EXIT_NOT_EXECUTED 127
+
+/* From the folder of this program; the same in a build folder and where it is installed. */
+#define WORKER_PROGRAM "/../lib/sockserverd/worker"
+
+/* Sources are moved above the places before they take them, so that none is overwritten. Not
+ * higher: the limit may be as low as 64. */
+#define HIGH_FD (INHERITED_END + 1)
+
+/* A trailing '*': any name that begins so. Everything else stays with the supervisor. */
+static const char *const inherited_variables[] = {
+    "PATH",          "HOME",         "TZ",           "TMPDIR",
+    "LANG",          "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
+};
+
+static bool
+is_inherited(const char *variable)
+{
+    size_t size = strcspn(variable, "=");
+
+    for (size_t i = 0; i < ARRAY_SIZE(inherited_variables); i++) {
+        const char *name = inherited_variables[i];
+        size_t name_size = strlen(name);
+        bool prefix = name[name_size - 1] == '*';
+        if (prefix ? strncmp(variable, name, name_size - 1) == 0
+                   : size == name_size && strncmp(variable, name, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The strings stay the supervisor's environment's own. */
+static char **
+make_environment(void)
+{
+    size_t count = 0;
+
+    for (char **variable = environ; *variable != NULL; variable++)
+        count += is_inherited(*variable);
+    char **made = calloc(count + 1, sizeof(*made));
+    if (made == NULL)
+        return NULL;
+    count = 0;
+    for (char **variable = environ; *variable != NULL; variable++)
+        if (is_inherited(*variable))
+            made[count++] = *variable;
+    return made;
+}
+
+static int
+settings_to_fd(const struct settings *settings)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+    int r = settings_pack(settings, &bytes, &size);
+
+    return r < 0 ? r : memfd_sealed("settings", bytes, size);
+}
+
+/* One per request at a time, and the spares. */
+static uint32_t
+slots_needed(const struct settings *settings)
+{
+    uint64_t slots = settings->mixin == MIXIN_NONE
+                         ? 1
+                         : (uint64_t)settings->max_connections + settings->spare + 1;
+
+    return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
+}
+
+const char *
+spawn_reason(int error, char *buffer)
+{
+    const char *remedy = "";
+    struct rlimit files = {0};
+
+    if (error == -EMFILE && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        (void)snprintf(buffer, SPAWN_REASON_SIZE,
+                       "Too many open files; only %lu are allowed: raise LimitNOFILE= of the unit, "
+                       "or ulimit -n",
+                       (unsigned long)files.rlim_cur);
+        return buffer;
+    }
+    if (error == -EAGAIN)
+        remedy = "; too many processes? see TasksMax= of the unit, and ulimit -u";
+    else if (error == -ENOENT && access("/proc/self/exe", F_OK) < 0)
+        remedy = "; there is no /proc, which the daemon needs: mount -t proc proc /proc";
+    (void)snprintf(buffer, SPAWN_REASON_SIZE, "%s%s", strerror(-error), remedy);
+    return buffer;
+}
+
+/* ---- in the child, between fork and exec --------------------------------- */
+
+static void
+default_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        (void)sigaction(signal_number, &action, NULL); /* refused for KILL, STOP, libc's own */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Under memory pressure a worker goes before the supervisor. Best effort. */
+static void
+volunteer_for_oom(void)
+{
+    _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0 && write(fd, "300", 3) < 0)
+        return; /* e.g. no /proc: nothing lost */
+}
+
+/* Puts fds[i] at INHERITED_SETTINGS + i (-1: nothing there), the program behind them, and closes
+ * all others. */
+static int
+place_fds(int *fds, int program)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return -errno;
+    if ((program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
+        return -errno;
+    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++)
+        if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
+            return -errno;
+    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++) {
+        int place = INHERITED_SETTINGS + i;
+        if (fds[i] < 0)
+            (void)close(place);
+        else if (dup2(fds[i], place) < 0)
+            return -errno;
+    }
+    if (dup3(program, INHERITED_END, O_CLOEXEC) < 0)
+        return -errno;
+    return close_range(INHERITED_END + 1, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static _Noreturn void
+become_worker(const struct settings *settings, int program, int *fds, char *const *arguments,
+              char *const *environment)
+{
+    int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
+    char text[256], reason[SPAWN_REASON_SIZE];
+
+    default_signals();
+    (void)setsid(); /* a terminal's ^C is for the supervisor alone */
+    volunteer_for_oom();
+    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
+    int r = place_fds(fds, program);
+    if (r == 0) {
+        channel = INHERITED_CHANNEL;
+        (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);
+        r = -errno;
+    }
+    (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
+                   spawn_reason(r, reason));
+    (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text, -1);
+    _exit(EXIT_NOT_EXECUTED);
+}
+
+/* ---- in the supervisor ----------------------------------------------------- */
+
+static int program_fd = -1;
+
+int
+spawn_use_program(const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (program_fd >= 0)
+        (void)close(program_fd);
+    program_fd = fd;
+    return 0;
+}
+
+/* The program of every worker, or a negative errno. */
+static int
+worker_program(void)
+{
+    char path[PATH_MAX + sizeof(WORKER_PROGRAM)];
+    int r = program_fd >= 0 ? 0 : -ENOENT;
+
+    ssize_t size = r < 0 ? readlink("/proc/self/exe", path, PATH_MAX) : 0;
+    if (size > 0) {
+        path[size] = '\0';
+        (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
+        r = spawn_use_program(path);
+    }
+    if (r < 0)
+        r = spawn_use_program("/proc/self/exe");
+    return r < 0 ? r : program_fd;
+}
+
+static int
+fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
+            const char *address, bool stream)
+{
+    _cleanup_free_ char **environment = make_environment();
+    _cleanup_free_ char *address_argument = NULL;
+    char level[32];
+    int program = worker_program();
+
+    if (program < 0)
+        return program;
+    if (environment == NULL || asprintf(&address_argument, "--address=%s", address) < 0)
+        return -ENOMEM;
+    (void)snprintf(level, sizeof(level), "--level=%d", log_level());
+    const char *arguments[12] = {
+        "sockserverd",
+        "--worker",
+        settings->name,
+        options->sink == LOG_TO_JOURNAL ? "--sink=journal" : "--sink=stderr",
+        level,
+        options->access ? "--access=1" : "--access=0",
+        address_argument,
+        stream ? "--stream=1" : "--stream=0",
+    };
+    size_t count = 8;
+    if (options->check)
+        arguments[count++] = "--check";
+    if (options->once)
+        arguments[count++] = "--once";
+
+    pid_t pid = fork();
+    if (pid == 0)
+        become_worker(settings, program, fds, (char *const *)arguments, environment);
+    return pid < 0 ? -errno : pid;
+}
+
+int
+spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
+             const char *address, bool stream, struct spawned *ret)
+{
+    _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
+    struct counters *counters = NULL;
+    uint32_t slots = slots_needed(settings);
+    int ends[2], r;
+
+    settings_fd = settings_to_fd(settings);
+    if (settings_fd < 0)
+        return settings_fd;
+    if ((r = channel_create(ends)) < 0)
+        return r;
+    ours = ends[0];
+    theirs = ends[1];
+    if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
+        return r;
+
+    int fds[] = {settings_fd, theirs, counters_fd, socket_fd};
+    r = fork_worker(settings, options, fds, address, stream);
+    if (r < 0) {
+        counters_detach(counters, slots);
+        return r;
+    }
+    *ret = (struct spawned){.pid = r,
+                            .channel = take_fd(ours),
+                            .counters_fd = take_fd(counters_fd),
+                            .counters = counters,
+                            .slots = slots};
+    return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.h - starting a worker process
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_SPAWN_H
+#define SOCKSERVERD_SUPERVISOR_LISTENER_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/settings.h"
+
+/* What all workers of a daemon are told alike. */
+struct spawn_options {
+    enum log_sink sink;
+    bool access; /* one line per request */
+    bool once;
+    bool check;
+};
+
+struct spawned {
+    pid_t pid;
+    int channel; /* the supervisor's end */
+    int counters_fd;
+    struct counters *counters;
+    uint32_t slots; /* how many we made: never what the mapping says */
+};
+
+/*
+ * Chooses what workers execute from now on; by default the program that
+ * belongs to this daemon. 0 or a negative errno.
+ */
+int spawn_use_program(const char *path);
+
+/*
+ * What stands behind an error of starting something, and the remedy where
+ * there is one. buffer of at least SPAWN_REASON_SIZE; returns it.
+ */
+#define SPAWN_REASON_SIZE 160
+const char *spawn_reason(int error, char *buffer);
+
+/*
+ * Starts a worker for the listener. socket_fd is its listening socket, -1
+ * for a check; address the socket's real one. Returns 0 and fills *ret, all
+ * of which is the caller's, or a negative errno. That the program could not
+ * be executed comes as MESSAGE_FAILED through the channel.
+ */
+int spawn_worker(const struct settings *settings, const struct spawn_options *options,
+                 int socket_fd, const char *address, bool stream, struct spawned *ret);
+
+#endif

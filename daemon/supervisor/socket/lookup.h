@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lookup.h - the address behind a name, without waiting for it
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_SOCKET_LOOKUP_H
+#define SOCKSERVERD_SUPERVISOR_SOCKET_LOOKUP_H
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "common/address.h"
+
+#define LOOKUP_USEC UINT64_C(5000000) /* the usual patience */
+
+struct lookup;
+
+/* From the event loop, once. found is NULL if it failed, and then problem is a sentence. Both are
+ * the callee's only during the call. */
+typedef void (*lookup_done)(const struct resolved *found, const char *problem, void *userdata);
+
+/*
+ * Looks up the address of a listener whose host or port is a name. 0 and *ret
+ * (for lookup_free(), at any time, also from within done), or a negative
+ * errno; done is then not called.
+ */
+int lookup_new(sd_event *event, const struct address *address, uint64_t patience_usec,
+               lookup_done done, void *userdata, struct lookup **ret);
+void lookup_free(struct lookup *lookup);
+
+#endif

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socket.c - the listening socket of a listener
+ *
+ * Only here are listening sockets created, with every option that a worker
+ * relies on already set: accepted connections inherit them. Those that were
+ * passed to this process (adopt.c) get the same options here.
+ *
+ * Runs in:  the supervisor, at start, reload and when a failed listener is
+ *           tried again.
+ * Owns:     the socket and its Unix path, until socket_close().
+ * Failures: returned with a sentence for the log; nothing is left behind.
+ */
+#include "supervisor/socket/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "supervisor/socket/adopt.h"
+#include "supervisor/socket/store.h"
+
+/* A socket address and how it was asked for. */
+struct target {
+    struct resolved to;
+    int type;
+};
+
+static bool
+names_path(const struct address *address)
+{
+    return address_is_unix(address) && address->path[0] != '@';
+}
+
+/* What a person can do about the error, or NULL. */
+static const char *
+remedy_for(const struct settings *settings, int error)
+{
+    const struct address *address = &settings->address;
+
+    if (error == -EMFILE)
+        return "raise LimitNOFILE= of the daemon's unit, or ulimit -n";
+    if (address_is_unix(address)) {
+        if (error == -EACCES)
+            return "the daemon's user may not make files in that folder";
+        return error == -ENAMETOOLONG ? "a socket's path has at most 107 bytes" : NULL;
+    }
+    switch (error) {
+    case -EACCES:
+        return "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE";
+    case -EADDRNOTAVAIL:
+        return "this machine has no such address; \"*\" means all it has";
+    case -EAFNOSUPPORT:
+        return "this machine has no IPv6; write 0.0.0.0 for every IPv4 address";
+    case -EADDRINUSE:
+        return "another program has it; `ss -lnp` shows which";
+    default:
+        return NULL;
+    }
+}
+
+static int
+problem(const struct settings *settings, int error, const char *why, const char *remedy,
+        char **ret_problem)
+{
+    if (remedy == NULL && why == NULL)
+        remedy = remedy_for(settings, error);
+    if (why == NULL)
+        why = strerror(-error);
+    if (asprintf(ret_problem, "cannot listen on %s: %s%s%s", settings->address.text, why,
+                 remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy) < 0)
+        *ret_problem = NULL;
+    return error;
+}
+
+static int
+set_flag(int fd, int level, int option)
+{
+    return setsockopt(fd, level, option, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
+}
+
+struct socket_option {
+    int level, name;
+    bool wanted;
+};
+
+static int
+set_flags(int fd, const struct socket_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = options[i].wanted ? set_flag(fd, options[i].level, options[i].name) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Not the wildcard, nor a group of hosts. A link-local address needs its interface said, too. */
+static bool
+is_one_host(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6) {
+        const struct in6_addr *host = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        return !IN6_IS_ADDR_UNSPECIFIED(host) && !IN6_IS_ADDR_MULTICAST(host) &&
+               !IN6_IS_ADDR_LINKLOCAL(host);
+    }
+    uint32_t host = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+    return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
+}
+
+/* What workers rely on, also of a socket that somebody else bound. */
+static int
+set_worker_options(int fd, const struct settings *settings, const struct sockaddr_storage *address,
+                   bool stream)
+{
+    int family = address->ss_family;
+    bool ipv6 = family == AF_INET6, local = family == AF_UNIX;
+    bool several = !stream && !local && !is_one_host(address);
+    const struct socket_option options[] = {
+        {SOL_SOCKET, SO_PASSCRED, local && !stream},
+        {IPPROTO_TCP, TCP_NODELAY, !local && stream && settings->nodelay},
+        /* So that a reply can leave from the address that was asked, if there are several. */
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, several && ipv6},
+        {IPPROTO_IP, IP_PKTINFO, several && (!ipv6 || !settings->ipv6_only)},
+    };
+
+    return set_flags(fd, options, ARRAY_SIZE(options));
+}
+
+static int
+set_options(int fd, const struct settings *settings, const struct target *target)
+{
+    int family = target->to.address.ss_family;
+    bool stream = target->type == SOCK_STREAM;
+    const struct socket_option options[] = {
+        /* On UDP it would let another process of this user take the port over. */
+        {SOL_SOCKET, SO_REUSEADDR, family != AF_UNIX && stream && settings->reuse_address},
+        {SOL_SOCKET, SO_REUSEPORT, family != AF_UNIX && settings->reuse_port},
+    };
+    int r;
+
+    if (family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){settings->ipv6_only}, sizeof(int)) < 0)
+        return -errno;
+    if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
+        return r;
+    return set_worker_options(fd, settings, &target->to.address, stream);
+}
+
+/* The kernel cuts what is above net.core.somaxconn. */
+static int
+backlog_of(const struct settings *settings)
+{
+    uint32_t wanted = settings->request_queue_size;
+
+    return wanted == 0 || wanted > INT_MAX ? INT_MAX : (int)wanted;
+}
+
+static struct unix_path_owner
+owner_of(const struct settings *settings)
+{
+    return (struct unix_path_owner){
+        .mode = settings->socket_mode,
+        .uid = settings->socket_uid,
+        .gid = settings->socket_gid,
+    };
+}
+
+static int
+bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
+          const char **ret_remedy)
+{
+    const struct unix_path_owner owner = owner_of(settings);
+
+    return unix_path_bind(fd, type, settings->address.path, &owner, backlog_of(settings), ret,
+                          ret_remedy);
+}
+
+static int
+bind_and_listen(int fd, const struct settings *settings, const struct target *target,
+                struct unix_path *ret_path, const char **ret_remedy)
+{
+    if (names_path(&settings->address))
+        return bind_path(fd, settings, target->type, ret_path, ret_remedy);
+    if (bind(fd, (const struct sockaddr *)&target->to.address, target->to.size) < 0)
+        return -errno;
+    if (target->type == SOCK_STREAM && listen(fd, backlog_of(settings)) < 0)
+        return -errno;
+    return 0;
+}
+
+static int
+real_address(int fd, const struct settings *settings, bool stream, char *buffer)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return -errno;
+    if (address_is_unix(&settings->address)) /* as written: it does not differ */
+        (void)snprintf(buffer, ADDRESS_TEXT_SIZE, "%s", settings->address.text);
+    else
+        (void)address_format((const struct sockaddr *)&address, size, stream, buffer);
+    return 0;
+}
+
+static int
+open_target(const struct settings *settings, const struct target *target,
+            struct listening_socket *ret, const char **ret_remedy)
+{
+    struct listening_socket made = LISTENING_SOCKET_NONE;
+    _cleanup_close_ int fd = -1;
+    int r;
+
+    *ret_remedy = NULL;
+    fd = socket(target->to.address.ss_family, target->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if ((r = set_options(fd, settings, target)) < 0)
+        return r;
+    if ((r = bind_and_listen(fd, settings, target, &made.path, ret_remedy)) < 0)
+        return r;
+    made.stream = target->type == SOCK_STREAM;
+    if ((r = real_address(fd, settings, made.stream, made.address)) < 0) {
+        unix_path_remove(&made.path);
+        return r;
+    }
+    made.fd = take_fd(fd);
+    *ret = made;
+    return 0;
+}
+
+/* Turns [::] into 0.0.0.0, same port. */
+static void
+without_ipv6(struct resolved *to)
+{
+    in_port_t port = ((const struct sockaddr_in6 *)&to->address)->sin6_port;
+
+    *to = (struct resolved){.size = sizeof(struct sockaddr_in), .any = true};
+    *(struct sockaddr_in *)&to->address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+}
+
+static bool
+lacks_ipv6(const struct resolved *to, int error)
+{
+    return to->any && to->address.ss_family == AF_INET6 &&
+           (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
+}
+
+/* ---- the manager's store ------------------------------------------------- */
+
+static void
+store_path(const struct listening_socket *listening)
+{
+    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
+    _cleanup_close_ int fd = unix_path_hold(&listening->path);
+
+    if (fd < 0)
+        return;
+    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
+    store_add(name, fd, false);
+}
+
+static void
+unstore(struct listening_socket *listening)
+{
+    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
+
+    if (listening->stored[0] == '\0')
+        return;
+    store_remove(listening->stored);
+    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
+    store_remove(name); /* there may be one of a path that is gone */
+    listening->stored[0] = '\0';
+}
+
+/* So that the next process of ours finds it, whatever happens to this one. */
+static void
+store(const struct settings *settings, struct listening_socket *listening)
+{
+    char name[SOCKET_NAME_SIZE];
+
+    adopt_mark(listening->fd);
+    if (!store_exists())
+        return;
+    if (strcmp(listening->stored, socket_name(settings, name)) == 0)
+        return;         /* and its path with it */
+    unstore(listening); /* a file is stored under one name only, the first */
+    (void)strcpy(listening->stored, name);
+    store_remove(name); /* of a socket that is gone */
+    store_add(name, listening->fd, listening->stream);
+    if (listening->path.name != NULL)
+        store_path(listening);
+}
+
+/* ---- sockets that were passed ----------------------------------------------- */
+
+static int
+adopt_path(const struct settings *settings, int path_fd, struct listening_socket *made)
+{
+    const struct unix_path_owner owner = owner_of(settings);
+
+    if (made->passed || !names_path(&settings->address))
+        return 0;
+    if (path_fd < 0)
+        return -ESTALE;
+    return unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
+}
+
+static int
+make_ready(const struct settings *settings, const struct adopted *adopted,
+           struct listening_socket *made)
+{
+    int r = set_worker_options(made->fd, settings, &adopted->address, made->stream);
+
+    if (r < 0)
+        return r;
+    if (fcntl(made->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
+        (made->stream && !made->passed && listen(made->fd, backlog_of(settings)) < 0))
+        return -errno;
+    if ((r = adopt_path(settings, adopted->path_fd, made)) < 0)
+        return r;
+    return real_address(made->fd, settings, made->stream, made->address);
+}
+
+/* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
+static int
+take_passed(const struct settings *settings, const struct resolved *found,
+            struct listening_socket *ret)
+{
+    struct listening_socket made = LISTENING_SOCKET_NONE;
+    struct adopted adopted;
+    int r = adopt_claim(settings, found, &adopted);
+
+    if (r <= 0)
+        return r;
+    made.fd = adopted.fd;
+    made.stream = adopted.stream;
+    made.passed = !adopted.own;
+    if (adopted.own && store_exists())
+        (void)strcpy(made.stored, adopted.stored);
+    r = make_ready(settings, &adopted, &made);
+    if (adopted.path_fd >= 0)
+        (void)close(adopted.path_fd);
+    if (r < 0) {
+        socket_close(&made);
+        return r == -ESTALE ? 0 : r; /* clients find something else at its path: useless */
+    }
+    if (adopted.own)
+        store(settings, &made);
+    *ret = made;
+    return 1;
+}
+
+static int
+not_passed(const struct settings *settings, char **ret_problem)
+{
+    _cleanup_free_ char *names = adopt_names(), *why = NULL;
+
+    if (asprintf(&why, "systemd passed no socket of that name; it passed: %s",
+                 names == NULL ? "?" : names) < 0)
+        why = NULL;
+    return problem(settings, -ENOENT, why,
+                   "start its socket unit, and give it FileDescriptorName=", ret_problem);
+}
+
+/* ---- what others use ---------------------------------------------------------- */
+
+/* Asks nobody: a name without its address is an error. */
+static int
+resolve(const struct settings *settings, const struct resolved *found, struct resolved *ret,
+        char **ret_why)
+{
+    if (!address_is_name(&settings->address))
+        return address_resolve(&settings->address, ret, ret_why);
+    if (found == NULL) {
+        *ret_why = strdup("its name was not looked up in time; try again");
+        return -EAGAIN;
+    }
+    *ret = *found;
+    return 0;
+}
+
+static int
+open_resolved(const struct settings *settings, const struct resolved *found,
+              struct listening_socket *ret, char **ret_problem)
+{
+    _cleanup_free_ char *why = NULL;
+    struct target target = {0};
+    const char *remedy = NULL;
+    int r;
+
+    target.type = address_is_stream(&settings->address) ? SOCK_STREAM : SOCK_DGRAM;
+    if ((r = resolve(settings, found, &target.to, &why)) < 0)
+        return problem(settings, r, why, NULL, ret_problem);
+
+    r = open_target(settings, &target, ret, &remedy);
+    if (lacks_ipv6(&target.to, r)) {
+        without_ipv6(&target.to);
+        r = open_target(settings, &target, ret, &remedy);
+    }
+    return r < 0 ? problem(settings, r, NULL, remedy, ret_problem) : 0;
+}
+
+int
+socket_open(const struct settings *settings, const struct resolved *found,
+            struct listening_socket *ret, char **ret_problem)
+{
+    *ret_problem = NULL;
+    int r = take_passed(settings, found, ret);
+
+    if (r != 0)
+        return r < 0 ? problem(settings, r, NULL, NULL, ret_problem) : 0;
+    if (settings->address.scheme == ADDRESS_SYSTEMD)
+        return not_passed(settings, ret_problem);
+    if ((r = open_resolved(settings, found, ret, ret_problem)) < 0)
+        return r;
+    store(settings, ret);
+    return 0;
+}
+
+const char *
+socket_wanted_address(const struct settings *settings, const struct resolved *found, char *buffer)
+{
+    _cleanup_free_ char *why = NULL;
+    struct resolved to;
+
+    if (settings->address.host == NULL || resolve(settings, found, &to, &why) < 0)
+        return NULL;
+    return address_format((const struct sockaddr *)&to.address, to.size,
+                          address_is_stream(&settings->address), buffer);
+}
+
+bool
+socket_needs_lookup(const struct settings *settings)
+{
+    return address_is_name(&settings->address) && !adopt_has(settings);
+}
+
+void
+socket_close(struct listening_socket *listening)
+{
+    if (store_is_kept() && listening->stored[0] != '\0') {
+        unix_path_forget(&listening->path);
+    } else {
+        /* The path first: whoever still finds it is served by a worker that drains, or refused. */
+        unstore(listening);
+        unix_path_remove(&listening->path);
+    }
+    if (listening->fd >= 0)
+        (void)close(listening->fd);
+    *listening = LISTENING_SOCKET_NONE;
+}

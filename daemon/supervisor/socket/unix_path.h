@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unix_path.h - the name of a Unix socket in the file system
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_PATH_H
+#define SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_PATH_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* A path we made. */
+struct unix_path {
+    char *name; /* NULL: none */
+    dev_t device;
+    ino_t inode;
+};
+
+#define UNIX_PATH_NONE ((struct unix_path){.name = NULL})
+
+/* What the path shall look like once it can be seen. */
+struct unix_path_owner {
+    uint32_t mode;
+    uid_t uid; /* (uid_t)-1: unchanged */
+    gid_t gid;
+};
+
+/*
+ * Binds fd, a new Unix socket of the given type, to the path. What is left of
+ * a dead server there is replaced; a path on which somebody answers, or that
+ * is no socket, is not touched: -EADDRINUSE. Streams listen with the backlog
+ * before the path appears, so nobody who sees it is refused.
+ * Returns 0 and fills *ret, or a negative errno; *ret_remedy is then what
+ * else there is to say (static text), or NULL.
+ */
+int unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner *owner,
+                   int backlog, struct unix_path *ret, const char **ret_remedy);
+
+/*
+ * Takes over a path that an earlier process of ours made. made is a descriptor
+ * (O_PATH) of it from then. Gives it its owner and mode anew. 0 and *ret,
+ * -ESTALE if something else is there now, or another negative errno.
+ */
+int unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
+                    struct unix_path *ret);
+/* A descriptor (O_PATH) of the path for that, or -ESTALE, or another negative errno. */
+int unix_path_hold(const struct unix_path *path);
+/* It stays where it is, and is not ours any more. */
+void unix_path_forget(struct unix_path *path);
+
+/* Removes the path if it is still the one we made, and forgets it. */
+void unix_path_remove(struct unix_path *path);
+
+#endif

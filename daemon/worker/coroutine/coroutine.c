@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * coroutine.c - coroutines: their stacks, their beginning and end, and how they wait
+ *
+ * A coroutine runs until it waits: then its events and its time are noted and
+ * the loop (loop.c) goes on with others.
+ *
+ * Runs in:  the thread of the loop.
+ * Owns:     the stacks of its coroutines.
+ * Failures: returned.
+ */
+#include "worker/coroutine/coroutine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "worker/request/request.h"
+
+_Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place) == 64 &&
+                                       sizeof(struct coroutine) == 128),
+               "what a turn looks at is one line of the cache");
+
+/* ---- coroutines --------------------------------------------------------------------- */
+
+/* Back to the loop, for good or until it goes on. */
+static void
+suspend(struct coroutine *coroutine)
+{
+    context_switch(&coroutine->context, &coroutine->loop->context);
+}
+
+void
+coroutine_resume(struct coroutine *coroutine)
+{
+    struct loop *loop = coroutine->loop;
+
+    coroutine->state = COROUTINE_RUNNING;
+    loop_goes_on(loop);
+    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
+    context_switch(&loop->context, &coroutine->context);
+    atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);
+}
+
+void
+coroutine_enqueue(struct coroutine *coroutine)
+{
+    struct loop *loop = coroutine->loop;
+
+    coroutine->state = COROUTINE_READY;
+    coroutine->next = NULL;
+    *loop->ready_end = coroutine;
+    loop->ready_end = &coroutine->next;
+}
+
+static void
+set_free(struct coroutine *coroutine)
+{
+    struct loop *loop = coroutine->loop;
+
+    coroutine->state = COROUTINE_FREE;
+    coroutine->next = loop->free;
+    loop->free = coroutine;
+    loop->busy--;
+}
+
+/* The work called pthread_exit(): its frames are left where they are, and the thread goes on. */
+static void
+leave(void *argument)
+{
+    struct coroutine *coroutine = argument;
+
+    coroutine->loop->abandon(coroutine);
+    coroutine->begun = false;
+    set_free(coroutine);
+    context_leave(&coroutine->context, &coroutine->loop->context);
+}
+
+static void
+coroutine_main(void *argument)
+{
+    struct coroutine *coroutine = argument;
+
+    context_begun();
+    for (;;) {
+        pthread_cleanup_push(leave, coroutine);
+        coroutine->loop->serve(coroutine);
+        pthread_cleanup_pop(0);
+        set_free(coroutine);
+        suspend(coroutine);
+    }
+}
+
+static struct coroutine *
+create(struct loop *loop)
+{
+    struct stack stack;
+
+    if (timers_reserve(&loop->timers, loop->count + 1) < 0 ||
+        stack_map(loop->stack_size, &stack) < 0)
+        return NULL;
+    uintptr_t top = (uintptr_t)stack.low + stack.size - loop->extra - sizeof(struct coroutine);
+    struct coroutine *coroutine = (struct coroutine *)(top & ~(uintptr_t)63);
+    while (loop->table[loop->lowest] != NULL)
+        loop->lowest++;
+    *coroutine = (struct coroutine){.loop = loop, .index = loop->lowest, .stack = stack};
+    coroutine->timer.until = FOREVER;
+    loop->table[loop->lowest] = coroutine;
+    loop->count++;
+    return coroutine;
+}
+
+struct coroutine *
+loop_take(struct loop *loop, int *ret_error)
+{
+    struct coroutine *coroutine = loop->free;
+
+    if (coroutine != NULL) {
+        loop->free = coroutine->next;
+    } else {
+        coroutine = loop->count < loop->limit ? create(loop) : NULL;
+        if (coroutine == NULL) {
+            *ret_error = loop->count < loop->limit ? -ENOMEM : -EAGAIN;
+            return NULL;
+        }
+    }
+    loop->busy++;
+    return coroutine;
+}
+
+void
+loop_give_back(struct coroutine *coroutine)
+{
+    set_free(coroutine);
+}
+
+void
+loop_start(struct coroutine *coroutine)
+{
+    if (!coroutine->begun) {
+        context_done(&coroutine->context);
+        context_init(&coroutine->context, coroutine->stack.low,
+                     (size_t)((char *)coroutine - coroutine->stack.low), coroutine_main, coroutine);
+        coroutine->begun = true;
+    }
+    coroutine_resume(coroutine);
+}
+
+void
+loop_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *coroutine))
+{
+    while (loop->count > left && loop->free != NULL) {
+        struct coroutine *coroutine = loop->free;
+        struct stack stack = coroutine->stack; /* its own memory is part of it */
+
+        loop->free = coroutine->next;
+        if (forget != NULL)
+            forget(coroutine);
+        timers_remove(&loop->timers, &coroutine->timer);
+        context_done(&coroutine->context);
+        loop->table[coroutine->index] = NULL;
+        if (coroutine->index < loop->lowest)
+            loop->lowest = coroutine->index;
+        loop->count--;
+        stack_unmap(&stack);
+    }
+}
+
+/* ---- waiting --------------------------------------------------------------------------- */
+
+static int
+wait_until(struct coroutine *coroutine, enum coroutine_state state, uint32_t wanted, int64_t until)
+{
+    coroutine->state = state;
+    coroutine->wanted = wanted;
+    timers_set(&coroutine->loop->timers, &coroutine->timer, until);
+    suspend(coroutine);
+    timer_clear(&coroutine->timer);
+    return coroutine->result;
+}
+
+void
+coroutine_yield(struct coroutine *coroutine)
+{
+    coroutine_enqueue(coroutine);
+    suspend(coroutine);
+}
+
+/* For a time that has come already. */
+static int
+look(int fd, short events)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+
+    if (fd < 0)
+        return 0;
+    if (poll(&poll_fd, 1, 0) < 0)
+        return errno == EINTR ? 0 : -errno;
+    return (poll_fd.revents & POLLNVAL) ? -EBADF : poll_fd.revents;
+}
+
+/*
+ * A descriptor that is not the coroutine's own, or whose registration is
+ * somebody else's: a duplicate can be registered beside it.
+ */
+static int
+wait_foreign(struct coroutine *coroutine, int fd, uint32_t wanted, int64_t until)
+{
+    const struct loop *loop = coroutine->loop;
+    struct epoll_event event = {.events = wanted | EPOLLONESHOT};
+    int duplicate = -1;
+
+    coroutine->sequence = (coroutine->sequence + 1) & SEQUENCE_MASK;
+    event.data.u64 =
+        ABOUT_FOREIGN | (uint64_t)coroutine->sequence << 32 | (uint64_t)coroutine->index;
+    int failed = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
+    if (failed < 0 && errno == EEXIST) {
+        fd = duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        failed = fd < 0 ? -1 : epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
+    }
+    int result = failed < 0 ? -errno : 0;
+    if (result == -EPERM)
+        result = (int)(wanted & (POLLIN | POLLOUT)); /* a plain file: always ready */
+    if (failed == 0) {
+        result =
+            wait_until(coroutine, COROUTINE_WAITING_ELSEWHERE, wanted | POLLERR | POLLHUP, until);
+        (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+    }
+    if (duplicate >= 0)
+        (void)close(duplicate);
+    return result;
+}
+
+int
+coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t until)
+{
+    if (timer_is_due(until)) {
+        int result = look(fd, events);
+        if (result != 0 || fd >= 0)
+            return result;
+        coroutine_yield(coroutine);
+        return 0;
+    }
+    if (fd < 0)
+        return wait_until(coroutine, COROUTINE_WAITING, 0, until);
+    return wait_foreign(coroutine, fd, (uint32_t)(unsigned short)events, until);
+}
+
+/* Registers the connection, or changes what it is registered for: reports what is ready anew. */
+static int
+watch_connection(struct coroutine *coroutine, int fd, uint32_t wanted)
+{
+    int epoll = coroutine->loop->epoll;
+    struct epoll_event event = {.events = wanted | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = ABOUT_CONNECTION | coroutine->index};
+    int operation = coroutine->watched != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (epoll_ctl(epoll, operation, fd, &event) < 0 &&
+        (errno != ENOENT || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0))
+        return -errno;
+    coroutine->watched = wanted;
+    coroutine->pending = 0;
+    return 0;
+}
+
+int
+coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int64_t until,
+                          bool afresh)
+{
+    uint32_t wanted = (uint32_t)(unsigned short)events;
+
+    if (timer_is_due(until))
+        return look(fd, events);
+    if (coroutine->watched != wanted || afresh) {
+        int error = watch_connection(coroutine, fd, wanted);
+        if (error < 0)
+            return error;
+    }
+    wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
+    uint32_t found = coroutine->pending & wanted;
+    if (found == 0)
+        return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
+    coroutine->pending &= EPOLLHUP | EPOLLRDHUP; /* these stay true */
+    return (int)found;
+}
+
+void
+coroutine_forget_connection(struct coroutine *coroutine)
+{
+    coroutine->watched = coroutine->pending = 0;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * faults.c - saying what it was when a handler's stack overflows
+ *
+ * Below each stack lies a guard. A SIGSEGV with an address in the guard of the
+ * stack in use is reported as what it is; then, as with every other one, the
+ * process dies as if there had been no handler: the instruction is tried again
+ * with the default action, so that status and core are the same.
+ *
+ * Runs in:  the thread that faults, in a signal handler.
+ * Owns:     the signal stacks of threads.
+ * Failures: without a signal stack an overflow kills the worker silently.
+ */
+#include "worker/mixin/faults.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/value.h"
+#include "worker/coroutine/coroutine.h"
+#include "worker/request/request.h"
+
+#define SIGNAL_STACK (16u * 1024)
+
+/* What the handler needs is put together before: it can do next to nothing. */
+static struct {
+    char listener[160]; /* "sockserverd[NAME/" */
+    char remedy[80];    /* "]: stack overflow: raise stack_size (now 64K)\n" */
+    size_t stack_size;
+    struct sigaction previous;
+} report;
+
+static _Thread_local struct {
+    const struct loop *loop;
+    struct stack own; /* of a thread that serves on it */
+    void *signal_stack;
+    size_t signal_stack_size;
+} watched;
+
+static bool
+is_overflow(const siginfo_t *info)
+{
+    const struct coroutine *coroutine =
+        watched.loop != NULL ? atomic_load_explicit(&watched.loop->current, memory_order_relaxed)
+                             : NULL;
+
+    if (info->si_code <= 0)
+        return false; /* sent by somebody */
+    return stack_guards(coroutine != NULL ? &coroutine->stack : &watched.own, info->si_addr);
+}
+
+static size_t
+append(char *line, size_t at, const char *text)
+{
+    size_t size = strlen(text);
+
+    memcpy(line + at, text, size);
+    return at + size;
+}
+
+static void
+write_report(void)
+{
+    char line[sizeof(report.listener) + sizeof(report.remedy) + 24], digits[24];
+    uint64_t number = request_current != NULL ? request_current->number : 0;
+    size_t at = append(line, 0, report.listener), first = sizeof(digits) - 1;
+
+    digits[first] = '\0';
+    do
+        digits[--first] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    at = append(line, at, digits + first);
+    at = append(line, at, report.remedy);
+    (void)!write(STDERR_FILENO, line, at);
+}
+
+static void
+on_fault(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (is_overflow(info))
+        write_report();
+    (void)sigaction(number, &report.previous, NULL);
+    if (info->si_code <= 0)
+        (void)raise(number); /* a fault comes again by itself, this does not */
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHECKED_BUILD 1 /* has reports of its own, and signal stacks */
+#else
+#define CHECKED_BUILD 0
+#endif
+
+void
+faults_install(const struct ss_server *server)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+    char size[32];
+
+    if (CHECKED_BUILD)
+        return;
+    (void)snprintf(report.listener, sizeof(report.listener), "sockserverd[%.100s/",
+                   server->settings.name);
+    (void)snprintf(report.remedy, sizeof(report.remedy),
+                   "]: stack overflow: raise stack_size (now %.20s)\n",
+                   value_format_size(server->settings.stack_size, size));
+    report.stack_size = stack_size(&server->settings);
+    action.sa_sigaction = on_fault;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGSEGV, &action, &report.previous);
+}
+
+/*
+ * Where it ends, but for the few kilobytes that are in use by now: stack_guards()
+ * is not that exact. pthread_getattr_np() knows it all, but would be the only
+ * one to allocate memory in a thread that waits for its first request.
+ */
+static void
+find_own_stack(void)
+{
+    char *here = __builtin_frame_address(0);
+
+    watched.own = (struct stack){.low = here - report.stack_size, .size = report.stack_size};
+}
+
+void
+faults_watch_thread(const struct loop *loop)
+{
+    long least = sysconf(_SC_MINSIGSTKSZ);
+    size_t size = SIGNAL_STACK + (least > 0 ? (size_t)least : 0);
+
+    if (CHECKED_BUILD)
+        return;
+    watched.loop = loop;
+    if (loop == NULL)
+        find_own_stack();
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    watched.signal_stack = memory;
+    watched.signal_stack_size = size;
+    (void)sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = size}, NULL);
+}
+
+void
+faults_unwatch_thread(void)
+{
+    if (watched.signal_stack == NULL)
+        return;
+    (void)sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    (void)munmap(watched.signal_stack, watched.signal_stack_size);
+    watched.signal_stack = NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * faults.h - saying what it was when a handler's stack overflows
+ */
+#ifndef SOCKSERVERD_WORKER_MIXIN_FAULTS_H
+#define SOCKSERVERD_WORKER_MIXIN_FAULTS_H
+
+#include <stdint.h>
+
+struct loop;
+struct ss_server;
+
+/* For this process, before its serving threads start. */
+void faults_install(const struct ss_server *server);
+
+/*
+ * For the calling thread: a stack of its own for the signal, which an
+ * overflowing one has no room for. loop: whose coroutines it runs; NULL if it
+ * serves on its own stack.
+ */
+void faults_watch_thread(const struct loop *loop);
+void faults_unwatch_thread(void);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mixin.c - the mixins by their kind
+ *
+ * Runs in:  a worker, before it serves.
+ * Owns:     nothing.
+ * Failures: none.
+ */
+#include "worker/mixin/mixin.h"
+
+#include <stddef.h>
+
+const struct mixin *
+mixin_find(enum mixin_kind kind)
+{
+    static const struct mixin *const mixins[] = {
+        [MIXIN_NONE] = &mixin_none,
+        [MIXIN_THREADING] = &mixin_threading,
+        [MIXIN_FORKING] = &mixin_forking,
+        [MIXIN_COROUTINE] = &mixin_coroutine,
+    };
+
+    return (size_t)kind < sizeof(mixins) / sizeof(mixins[0]) ? mixins[kind] : NULL;
+}

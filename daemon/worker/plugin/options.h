@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.h - a listener's plugin options, checked against the plugin's table
+ */
+#ifndef SOCKSERVERD_WORKER_PLUGIN_OPTIONS_H
+#define SOCKSERVERD_WORKER_PLUGIN_OPTIONS_H
+
+#include <sockserver/plugin.h>
+#include <stdint.h>
+
+#include "common/errors.h"
+#include "common/settings.h"
+
+struct plugin;
+
+struct option_value {
+    const struct ss_option *option;
+    char *string;
+    union {
+        bool boolean;
+        int64_t integer;
+        double number; /* also durations, seconds */
+        uint64_t size;
+    };
+};
+
+/* Mistakes in the table itself: the plugin author's. Prefixed with the plugin's file. */
+void options_check_table(const struct plugin *plugin, struct errors *errors);
+
+/*
+ * Values for every row of the plugin's table, in its order: from settings, or
+ * the row's fallback. Every mistake is added to errors. *ret is for
+ * options_free(), NULL if there are no rows. 0 or -ENOMEM.
+ */
+int options_resolve(const struct plugin *plugin, const struct settings *settings,
+                    struct option_value **ret, struct errors *errors);
+void options_free(struct option_value *values, size_t count);
+
+/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL. */
+const char *option_fallback(const struct ss_option *option);
+
+/* "string", "boolean", ...: the word for --describe and messages. */
+const char *option_type_name(enum ss_type type);
+
+#endif

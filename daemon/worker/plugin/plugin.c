@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plugin.c - loading a handler plugin and judging whether it can be used
+ *
+ * RTLD_LOCAL keeps two libraries' equal names apart, RTLD_NOW finds missing
+ * symbols before the first client does, RTLD_NODELETE says what holds anyway:
+ * code that threads may be running is never unloaded. A hook counts only if it
+ * lies in the plugin itself: dlsym() also finds a finish() in a library that
+ * the plugin is linked to.
+ *
+ * Runs in:  a worker, before it serves; --describe; --stdio.
+ * Owns:     copies of the plugin's record and option rows.
+ * Failures: added to the caller's errors, with a remedy.
+ */
+#include "worker/plugin/plugin.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "worker/plugin/options.h"
+
+/* What every record has had since ABI 1. */
+#define RECORD_SIZE_MIN (offsetof(struct ss_plugin, options) + sizeof(void *))
+#define OPTION_SIZE_MIN (offsetof(struct ss_option, required) + sizeof(bool))
+#define OPTIONS_MAX     1000
+
+#define ALL_TRANSPORTS (SS_STREAM | SS_DATAGRAM)
+
+static const struct hook {
+    const char *name;
+    size_t offset; /* in struct plugin_hooks */
+    bool required;
+} hooks[] = {
+    {"verify_request", offsetof(struct plugin_hooks, verify_request), false},
+    {"setup", offsetof(struct plugin_hooks, setup), false},
+    {"handle", offsetof(struct plugin_hooks, handle), true},
+    {"finish", offsetof(struct plugin_hooks, finish), false},
+    {"handle_error", offsetof(struct plugin_hooks, handle_error), false},
+    {"server_activate", offsetof(struct plugin_hooks, server_activate), false},
+    {"server_close", offsetof(struct plugin_hooks, server_close), false},
+    {"service_actions", offsetof(struct plugin_hooks, service_actions), false},
+    {"handle_timeout", offsetof(struct plugin_hooks, handle_timeout), false},
+};
+
+const char *
+plugin_base_name(const struct plugin *plugin)
+{
+    const char *slash = strrchr(plugin->file, '/');
+
+    return slash == NULL ? plugin->file : slash + 1;
+}
+
+/* dlopen() searches the system's folders for a name without a slash; we never want that. */
+static int
+check_file(const char *file, struct errors *errors)
+{
+    struct stat status;
+
+    if (stat(file, &status) < 0) {
+        int error = errno;
+        errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
+                   error == ENOENT ? "; is it installed, and plugin_path right?" : "");
+        return -EINVAL;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: it is not a file; expected a shared object (.so)", file);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void *
+open_object(const char *file, struct errors *errors)
+{
+    _cleanup_free_ char *local = NULL;
+
+    if (strchr(file, '/') == NULL && asprintf(&local, "./%s", file) < 0) {
+        errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", file);
+        return NULL;
+    }
+    void *handle = dlopen(local != NULL ? local : file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle != NULL)
+        return handle;
+
+    const char *why = dlerror();
+    const char *remedy = "";
+    if (strstr(why, "undefined symbol: ss_") != NULL)
+        remedy = "; it was built for a newer sockserverd: update the daemon, or rebuild the plugin "
+                 "against its header";
+    else if (strstr(why, "undefined symbol") != NULL)
+        remedy = "; link the plugin with the library that defines it";
+    else if (strstr(why, "invalid ELF header") != NULL || strstr(why, "file too short") != NULL)
+        remedy = "; expected a shared object, built with cc -shared -fPIC";
+    errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, why, remedy);
+    return NULL;
+}
+
+/* The symbol's address if it lies in the plugin itself, else NULL. */
+static void *
+own_symbol(void *handle, const char *name)
+{
+    void *address = dlsym(handle, name);
+    struct link_map *own, *found;
+    Dl_info info;
+
+    if (address == NULL || dlinfo(handle, RTLD_DI_LINKMAP, &own) < 0 ||
+        dladdr1(address, &info, (void **)&found, RTLD_DL_LINKMAP) == 0)
+        return NULL;
+    return found == own ? address : NULL;
+}
+
+static int
+check_record(const struct ss_plugin *record, const char *file, struct errors *errors)
+{
+    if (record->abi == 0 || record->abi > SS_ABI) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: it was built for plugin ABI %u, this daemon (%s) knows "
+                   "1 to %d; update the daemon, or rebuild the plugin against its header",
+                   file, record->abi, SOCKSERVERD_VERSION, SS_ABI);
+        return -EINVAL;
+    }
+    if (record->size < RECORD_SIZE_MIN || record->option_size < OPTION_SIZE_MIN) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: its record is damaged (size %u and %u, expected at "
+                   "least %zu and %zu); define it with SS_PLUGIN() only",
+                   file, record->size, record->option_size, RECORD_SIZE_MIN, OPTION_SIZE_MIN);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Copies the rows, whatever their size was when the plugin was built. */
+static int
+copy_options(struct plugin *plugin)
+{
+    const char *rows = (const char *)plugin->record.options;
+    size_t stride = plugin->record.option_size;
+    size_t size = stride < sizeof(struct ss_option) ? stride : sizeof(struct ss_option);
+    size_t count = 0;
+
+    if (rows == NULL)
+        return 0;
+    while (count < OPTIONS_MAX && ((const struct ss_option *)(rows + count * stride))->name != NULL)
+        count++;
+    if (count == 0)
+        return 0;
+    plugin->options = calloc(count, sizeof(struct ss_option));
+    if (plugin->options == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        memcpy(&plugin->options[i], rows + i * stride, size);
+    plugin->option_count = count;
+    return 0;
+}
+
+static int
+read_record(void *handle, struct plugin *plugin, struct errors *errors)
+{
+    const struct ss_plugin *record = own_symbol(handle, "ss_plugin_record");
+
+    if (record == NULL) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: it has no record; add SS_PLUGIN(.name = ..., ...) to it",
+                   plugin->file);
+        return -EINVAL;
+    }
+    if (check_record(record, plugin->file, errors) < 0)
+        return -EINVAL;
+    memcpy(&plugin->record, record,
+           record->size < sizeof(*record) ? record->size : sizeof(*record));
+    if (plugin->record.name == NULL || plugin->record.name[0] == '\0')
+        errors_add(errors, NULL, 0, "cannot load plugin %s: its record has no .name", plugin->file);
+    if ((plugin->record.transports & ALL_TRANSPORTS) == 0)
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: its record has no .transports; expected SS_STREAM, "
+                   "SS_DATAGRAM or both",
+                   plugin->file);
+    if (copy_options(plugin) < 0)
+        errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", plugin->file);
+    options_check_table(plugin, errors);
+    return errors_any(errors) ? -EINVAL : 0;
+}
+
+static void
+find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+        void *address = own_symbol(handle, hooks[i].name);
+        memcpy((char *)&plugin->hooks + hooks[i].offset, &address, sizeof(address));
+        if (address == NULL && hooks[i].required)
+            errors_add(errors, NULL, 0,
+                       "cannot load plugin %s: it has no %s(); define int %s(struct ss_request *) "
+                       "and include <sockserver/plugin.h>",
+                       plugin->file, hooks[i].name, hooks[i].name);
+    }
+}
+
+int
+plugin_load(const char *file, struct plugin *ret, struct errors *errors)
+{
+    struct errors found = {0};
+
+    memset(ret, 0, sizeof(*ret));
+    ret->file = strdup(file);
+    if (ret->file == NULL) {
+        errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", file);
+        return -EINVAL;
+    }
+    if (check_file(file, &found) == 0) {
+        void *handle = open_object(file, &found);
+        if (handle != NULL && read_record(handle, ret, &found) == 0)
+            find_hooks(handle, ret, &found);
+    }
+    int result = errors_any(&found) ? -EINVAL : 0;
+    errors_move(errors, &found);
+    return result;
+}
+
+void
+plugin_done(struct plugin *plugin)
+{
+    free(plugin->file);
+    free(plugin->options);
+    memset(plugin, 0, sizeof(*plugin));
+}
+
+void
+plugin_check_use(const struct plugin *plugin, const struct settings *settings, bool stream,
+                 struct errors *errors)
+{
+    static const uint32_t needed[] = {
+        [MIXIN_THREADING] = SS_THREADING,
+        [MIXIN_FORKING] = 0,
+        [MIXIN_COROUTINE] = SS_COROUTINE,
+    };
+    static const char *const flags[] = {
+        [MIXIN_THREADING] = "SS_THREADING",
+        [MIXIN_FORKING] = "",
+        [MIXIN_COROUTINE] = "SS_COROUTINE",
+    };
+    uint32_t wanted = needed[settings->mixin];
+
+    if ((plugin->record.mixins & wanted) != wanted)
+        errors_add(errors, settings->file, settings->line,
+                   "listeners.%s.mixin: plugin %s does not state that it is safe under \"%s\"; use "
+                   "\"forking\" or \"none\", or add %s to its .mixins if it is",
+                   settings->name, plugin->record.name, mixin_names[settings->mixin],
+                   flags[settings->mixin]);
+    if ((plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
+        errors_add(errors, settings->file, settings->line,
+                   "listeners.%s.address: plugin %s serves %s only, not %s", settings->name,
+                   plugin->record.name, stream ? "datagrams" : "streams", settings->address.text);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api.c - the calls of <sockserver/plugin.h> that are not reading and writing
+ *
+ * Runs in:  any hook of the plugin.
+ * Owns:     nothing.
+ * Failures: returned to the plugin. A plugin's own mistake (an option that is
+ *           not in its table) is logged.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/address.h"
+#include "worker/mixin/mixin.h"
+#include "worker/request/request.h"
+#include "worker/transport/transport.h"
+
+/* ---- waiting and ending ---------------------------------------------------- */
+
+bool
+ss_cancelled(struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+
+    if (server_phase(server) >= PHASE_DRAINING || counter_get(server->counters->emptying) != 0 ||
+        server->terminated || slot_is_cancelled(request->slot))
+        return true;
+    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
+}
+
+/* The earlier of the plugin's own limit and request_timeout. */
+static int64_t
+wait_until(const struct ss_request *request, double seconds)
+{
+    int64_t until = seconds < 0 ? FOREVER : monotonic_after(seconds);
+
+    if (seconds == 0)
+        until = 0;
+    return until < request->deadline ? until : request->deadline;
+}
+
+static bool
+overtime(const struct ss_request *request, int64_t until)
+{
+    return until == request->deadline && until != FOREVER;
+}
+
+int
+ss_sleep(struct ss_request *request, double seconds)
+{
+    int64_t until = wait_until(request, seconds);
+
+    (void)output_flush(request); /* the client need not wait with us */
+    counter_set(request->slot->stage, STAGE_WAITING);
+    int error = request->server->mixin->wait(request, -1, 0, until);
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    if (error == 0 && overtime(request, until))
+        return -ECANCELED;
+    return error;
+}
+
+int
+ss_wait(struct ss_request *request, int fd, short events, double seconds)
+{
+    int64_t until = wait_until(request, seconds);
+
+    if (fd < 0)
+        return -EBADF;
+    /* What is in our buffer is readable too, whatever the kernel says. */
+    if (fd == request->fd && (events & POLLIN) && request->input.start < request->input.end)
+        return POLLIN;
+    (void)output_flush(request);
+    counter_set(request->slot->stage, STAGE_WAITING);
+    int result = request->server->mixin->wait(request, fd, events, until);
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    if (result == 0 && overtime(request, until))
+        return -ECANCELED;
+    return result;
+}
+
+static int
+credentials(struct ss_request *request)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (request->client.ss_family != AF_UNIX)
+        return -ENOTSUP;
+    if (request->credentials_state == 0) {
+        request->credentials_state = -ENODATA;
+        if (getsockopt(request->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
+            request->credentials =
+                (struct ss_credentials){.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+            request->credentials_state = 1;
+        }
+    }
+    return request->credentials_state < 0 ? request->credentials_state : 0;
+}
+
+int
+ss_fd(struct ss_request *request)
+{
+    struct stat status;
+
+    if (request->fd < 0)
+        return -EBADF;
+    if (request->inode == 0 && fstat(request->fd, &status) == 0) {
+        request->device = status.st_dev;
+        request->inode = status.st_ino;
+        (void)credentials(request); /* later the plugin may have closed it */
+    }
+    return request->fd;
+}
+
+/* ---- who ---------------------------------------------------------------------- */
+
+const struct sockaddr *
+ss_client_address(struct ss_request *request, socklen_t *size)
+{
+    *size = request->client_size;
+    return (const struct sockaddr *)&request->client;
+}
+
+int
+ss_client_credentials(struct ss_request *request, struct ss_credentials *ret)
+{
+    int error = credentials(request);
+
+    if (error == 0)
+        *ret = request->credentials;
+    return error;
+}
+
+const char *
+ss_client_name(struct ss_request *request)
+{
+    char *name = request->client_name;
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (name[0] != '\0')
+        return name;
+    if (request->client.ss_family == AF_UNIX) {
+        if (credentials(request) == 0)
+            (void)snprintf(name, sizeof(request->client_name), "pid %d uid %u",
+                           (int)request->credentials.pid, request->credentials.uid);
+        else
+            (void)snprintf(name, sizeof(request->client_name), "unknown process");
+    } else if (request->client.ss_family == AF_UNSPEC) {
+        (void)snprintf(name, sizeof(request->client_name), "standard input");
+    } else {
+        (void)snprintf(name, sizeof(request->client_name), "%s",
+                       address_format_peer((const struct sockaddr *)&request->client,
+                                           request->client_size, text));
+    }
+    request->log.client = name;
+    return name;
+}
+
+const char *
+ss_worker_name(struct ss_request *request)
+{
+    char *name = request->worker_name;
+    const size_t size = sizeof(request->worker_name);
+    const char *listener = request->server->settings.name;
+    int number = request->server->mixin->processes ? getpid() : request->context_number;
+
+    if (name[0] == '\0' && number > 0)
+        (void)snprintf(name, size, "%s-%s-%d", listener, request->kind, number);
+    else if (name[0] == '\0')
+        (void)snprintf(name, size, "%s-%s", listener, request->kind);
+    return name;
+}
+
+/* ---- the plugin's own data ------------------------------------------------------ */
+
+void *
+ss_data(struct ss_request *request)
+{
+    return request->data;
+}
+
+void
+ss_set_data(struct ss_request *request, void *data)
+{
+    request->data = data;
+}
+
+void *
+ss_server_data(struct ss_server *server)
+{
+    return server->data;
+}
+
+void
+ss_server_set_data(struct ss_server *server, void *data)
+{
+    server->data = data;
+}
+
+/* ---- the listener ----------------------------------------------------------------- */
+
+struct ss_server *
+ss_server(struct ss_request *request)
+{
+    return request->server;
+}
+
+const char *
+ss_server_name(struct ss_server *server)
+{
+    return server->settings.name;
+}
+
+const char *
+ss_server_address(struct ss_server *server)
+{
+    return server->address;
+}
+
+void
+ss_server_stop(struct ss_server *server)
+{
+    server_ask_stop(server);
+}
+
+/* The value of a row of this type; a mistake in the plugin otherwise. */
+static const struct option_value *
+find_option(const struct ss_server *server, const char *name, enum ss_type type)
+{
+    const struct plugin *plugin = &server->plugin;
+
+    for (size_t i = 0; i < plugin->option_count; i++)
+        if (strcmp(plugin->options[i].name, name) == 0 && plugin->options[i].type == type)
+            return &server->options[i];
+    log_error("plugin %s asks for its %s option \"%s\", which its table does not have",
+              plugin->record.name, option_type_name(type), name);
+    return NULL;
+}
+
+const char *
+ss_option_string(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_STRING);
+
+    return value == NULL ? NULL : value->string;
+}
+
+int64_t
+ss_option_integer(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_INTEGER);
+
+    return value == NULL ? 0 : value->integer;
+}
+
+double
+ss_option_number(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_NUMBER);
+
+    return value == NULL ? 0 : value->number;
+}
+
+bool
+ss_option_boolean(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_BOOLEAN);
+
+    return value != NULL && value->boolean;
+}
+
+uint64_t
+ss_option_size(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_SIZE);
+
+    return value == NULL ? 0 : value->size;
+}
+
+double
+ss_option_duration(struct ss_server *server, const char *name)
+{
+    const struct option_value *value = find_option(server, name, SS_DURATION);
+
+    return value == NULL ? 0 : value->number;
+}
+
+/* ---- logging ------------------------------------------------------------------------ */
+
+void
+ss_log(int level, const char *format, ...)
+{
+    int saved = errno;
+    va_list arguments;
+
+    if (!log_enabled(level))
+        return;
+    if (request_current != NULL)
+        (void)ss_client_name(request_current); /* for the journal's field */
+    errno = saved;
+    va_start(arguments, format);
+    log_message_v(level, format, arguments);
+    va_end(arguments);
+    errno = saved;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buffers.h - a request's input and output buffers
+ *
+ * Memory is taken at the first use, given back when the client is silent for
+ * long, and otherwise kept for the context's next request.
+ */
+#ifndef SOCKSERVERD_WORKER_REQUEST_BUFFERS_H
+#define SOCKSERVERD_WORKER_REQUEST_BUFFERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ss_request;
+
+/* data[start...end) has been received and not been read; one byte more is there for a NUL. */
+struct input {
+    char *data;
+    size_t capacity;
+    size_t start, end;
+    bool patched; /* data[start] was overwritten by a line's NUL */
+    char original;
+};
+
+/* data[0...used) has been written and not been sent. */
+struct output {
+    char *data;
+    size_t capacity;
+    size_t used;
+    int error;  /* negative: everything fails with it from now on */
+    char *lent; /* the context's own memory, used while it is enough; or NULL */
+    size_t lent_size;
+};
+
+/* Makes room for so many bytes (and a NUL) from the buffer's start. 0 or -ENOMEM. */
+int input_reserve(struct input *input, size_t capacity);
+/* Undoes a line's NUL. Before anything looks at the data again. */
+void input_restore(struct input *input);
+
+/*
+ * Lets go of those that are empty. What they held before is lost, a line or
+ * packet read last included. Where contexts share a thread, it keeps a few for
+ * them; buffers_done_thread() frees those at its end.
+ */
+void buffers_release(struct ss_request *request);
+void buffers_done_thread(void);
+
+/* Between two requests: of what a long line made larger than usual. */
+void buffers_shrink(struct ss_request *request);
+
+/* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
+int output_flush(struct ss_request *request);
+/* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.
+ */
+int output_fail(struct ss_request *request, int error);
+/* Memory that is there for as long as the context. Before the first use. */
+void output_lend(struct output *output, char *memory, size_t size);
+/* Makes room for so many bytes. 0 or -ENOMEM. */
+int output_reserve(struct output *output, size_t capacity);
+/* Forgets what was gathered and any error. */
+void output_reset(struct output *output);
+/* Frees its memory, but for what is lent. */
+void output_free(struct output *output);
+
+#endif

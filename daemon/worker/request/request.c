@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.c - the life of one request
+ *
+ * Python's pipeline, in Python's order: get_request, verify_request,
+ * process_request (that is the mixin, which brought us here), finish_request
+ * (setup, handle, finish), handle_error if something failed, shutdown_request,
+ * close_request. While serving, no other file calls plugin code, but for the
+ * hooks of the server as a whole (server.c, worker.c).
+ *
+ * Runs in:  a serving context of a worker.
+ * Owns:     the context's request and its buffers; the connection, from
+ *           request_get() until request_process() returns.
+ * Failures: logged here, once, or given to the plugin's handle_error. Only
+ *           this client is affected.
+ */
+#include "worker/request/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "worker/mixin/mixin.h"
+#include "worker/transport/transport.h"
+
+_Thread_local struct ss_request *request_current;
+
+static const char *const reason_texts[] = {
+    [CLOSE_DONE] = "done",
+    [CLOSE_REFUSED] = "refused",
+    [CLOSE_FAILED] = "failed",
+    [CLOSE_VANISHED] = "client went away",
+    [CLOSE_CUT] = "cut by the drain's deadline",
+    [CLOSE_OVERTIME] = "request_timeout is over",
+    [CLOSE_ABANDONED] = "abandoned by its handler",
+};
+
+int64_t
+monotonic_now(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
+monotonic_after(double seconds)
+{
+    if (seconds <= 0 || seconds > 1e9)
+        return FOREVER;
+    return monotonic_now() + (int64_t)(seconds * 1e9);
+}
+
+bool
+request_is_cut(const struct ss_request *request)
+{
+    return server_phase(request->server) == PHASE_CUT || slot_is_cancelled(request->slot);
+}
+
+/* ---- the context's request ------------------------------------------------ */
+
+void
+request_init(struct ss_request *request, struct ss_server *server, struct slot *slot,
+             const char *kind, int number)
+{
+    *request = (struct ss_request){0};
+    request->server = server;
+    request->slot = slot;
+    request->fd = request->output_fd = -1;
+    request->kind = kind;
+    request->context_number = number;
+    if (slot != NULL)
+        counters_use(server->counters, slot);
+}
+
+void
+request_done(struct ss_request *request)
+{
+    free(request->input.data);
+    request->input = (struct input){0};
+    output_free(&request->output);
+}
+
+int
+request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
+            struct ss_request **ret)
+{
+    struct ss_request *request = malloc(sizeof(*request));
+
+    if (request == NULL)
+        return -ENOMEM;
+    request_init(request, server, slot, kind, number);
+    *ret = request;
+    return 0;
+}
+
+void
+request_free(struct ss_request *request)
+{
+    if (request == NULL)
+        return;
+    request_done(request);
+    free(request);
+}
+
+/* ---- get_request ---------------------------------------------------------- */
+
+/* Descriptors or memory ran out: said once, until it is over. */
+void
+request_note_starvation(struct ss_server *server, int error)
+{
+    if (atomic_exchange(&server->counters->starved, 1) == 0)
+        log_warning("cannot accept: %s; pausing until there is room again (raise LimitNOFILE= or "
+                    "lower max_connections if this lasts)",
+                    strerror(-error));
+}
+
+static void
+note_recovery(struct ss_server *server)
+{
+    if (counter_get(server->counters->starved) != 0 &&
+        atomic_exchange(&server->counters->starved, 0) != 0)
+        log_notice("accepting again");
+}
+
+int
+request_try(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+
+    /*
+     * Sequentially consistent, as is the change of phase: either we see that a
+     * drain began, or the control loop sees us idle and interrupts us.
+     */
+    atomic_store(&request->slot->state, SLOT_IDLE);
+    if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
+        return -ECANCELED;
+    if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
+        return -EINTR;
+    int error = server->transport->get_request(request);
+    switch (error) {
+    case 0:
+        request_take(request);
+        note_recovery(server);
+        return 0;
+    case -EINTR:
+    case -EAGAIN:
+        return error;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        request_note_starvation(server, error);
+        return -ENOBUFS;
+    case -EBADF:
+    case -EINVAL:
+    case -ENOTSOCK:
+    case -EOPNOTSUPP:
+        log_error("cannot accept: %s: the listening socket is broken", strerror(-error));
+        return -EBADF;
+    default:
+        return -ECONNABORTED; /* that client's trouble (EPERM, a queued ICMP error ...) */
+    }
+}
+
+/* Where the socket itself does not wait: see stream_prepare(). -EINTR when woken. */
+static int
+wait_for_socket(const struct ss_server *server)
+{
+    struct pollfd socket = {.fd = server->socket, .events = POLLIN};
+
+    return poll(&socket, 1, -1) < 0 && errno == EINTR ? -EINTR : 0;
+}
+
+/*
+ * Gives it its number. Whoever sees the slot busy or the new number sees the
+ * new time, too, and does not take a request that has just begun for an old one.
+ */
+void
+request_take(struct ss_request *request)
+{
+    struct slot *slot = request->slot;
+
+    request->number = counter_add(request->server->counters->requests, 1) + 1;
+    request->started = monotonic_now();
+    counter_set(slot->started, request->started);
+    atomic_store_explicit(&slot->request, request->number, memory_order_release);
+    atomic_store_explicit(&slot->state, SLOT_BUSY, memory_order_release);
+}
+
+int
+request_get(struct ss_request *request)
+{
+    static const struct timespec pause = {.tv_nsec = REQUEST_STARVED_PAUSE};
+
+    counter_set(request->slot->stage, STAGE_NONE);
+    for (;;) {
+        int error = request_try(request);
+        if (error == -EAGAIN) {
+            if (wait_for_socket(request->server) == -EINTR)
+                return -EINTR;
+        } else if (error == -ENOBUFS) {
+            (void)nanosleep(&pause, NULL);
+        } else if (error != -ECONNABORTED) {
+            return error;
+        }
+    }
+}
+
+/* ---- process_request -------------------------------------------------------- */
+
+static void
+begin(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+    struct slot *slot = request->slot;
+    bool stream = server->transport->stream;
+
+    request->deadline = server->settings.request_timeout > 0
+                            ? request->started + (int64_t)(server->settings.request_timeout * 1e9)
+                            : FOREVER;
+    if (stream) {
+        request->input.start = request->input.end = 0;
+        request->bytes_in = 0;
+        request->credentials_state = 0;
+    }
+    request->input.patched = false;
+    output_reset(&request->output);
+    request->ended = !stream; /* a datagram is all there at once */
+    request->vanished = false;
+    request->drained = false;
+    request->filled = false;
+    request->inode = 0;
+    request->bytes_out = 0;
+    request->error = 0;
+    request->reason = CLOSE_DONE;
+    request->data = NULL;
+    request->client_name[0] = '\0';
+    request->log = (struct log_context){.request = request->number};
+
+    memcpy(slot->client, &request->client, sizeof(slot->client));
+    counter_set(slot->stage, STAGE_HANDLING);
+    counter_bump(slot->accepted, 1);
+    if (request->truncated)
+        counter_bump(slot->truncated, 1);
+    request_current = request;
+    log_set_context(&request->log);
+}
+
+/* Why a setup or handle that returned an error did so. */
+static enum close_reason
+judge(const struct ss_request *request, int error)
+{
+    if (server_phase(request->server) == PHASE_CUT)
+        return CLOSE_CUT;
+    if (slot_is_cancelled(request->slot))
+        return CLOSE_OVERTIME;
+    if (error >= 0)
+        return CLOSE_DONE;
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
+        return CLOSE_OVERTIME;
+    if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
+        return CLOSE_VANISHED;
+    return CLOSE_FAILED;
+}
+
+/* Python's: setup; if it succeeded handle, and finish however handle ended. */
+static void
+finish_request(struct ss_request *request, const char **ret_failed)
+{
+    const struct plugin_hooks *hooks = &request->server->plugin.hooks;
+    int error = hooks->setup != NULL ? hooks->setup(request) : 0;
+
+    *ret_failed = "setup";
+    if (error >= 0) {
+        *ret_failed = "handle";
+        error = hooks->handle(request);
+        if (hooks->finish != NULL)
+            hooks->finish(request);
+    }
+    request->error = error < 0 ? error : 0;
+    request->reason = judge(request, error);
+}
+
+static void
+report_failure(struct ss_request *request, const char *failed)
+{
+    const struct plugin_hooks *hooks = &request->server->plugin.hooks;
+
+    if (hooks->handle_error != NULL)
+        hooks->handle_error(request, request->error);
+    else
+        log_error("%s: %s failed: %s", ss_client_name(request), failed, strerror(-request->error));
+}
+
+bool
+request_owns_fd(const struct ss_request *request)
+{
+    struct stat status;
+
+    if (request->inode == 0)
+        return request->fd >= 0;
+    return fstat(request->fd, &status) == 0 && status.st_ino == request->inode &&
+           status.st_dev == request->device;
+}
+
+/* A handler may have closed the connection itself. */
+static bool
+handler_closed(struct ss_request *request)
+{
+    if (!request->server->transport->stream || request_owns_fd(request))
+        return false;
+    request->fd = request->output_fd = -1;
+    return true;
+}
+
+static void
+dispose(struct ss_request *request)
+{
+    const struct transport *transport = request->server->transport;
+
+    input_restore(&request->input);
+    if (handler_closed(request))
+        return;
+    if (request->server->access)
+        (void)ss_client_name(request); /* a Unix peer is known only while it is connected */
+    (void)output_flush(request);       /* the client may be gone, and need not be told */
+    counter_set(request->slot->stage, STAGE_WRITING);
+    transport->shutdown_request(request);
+    transport->close_request(request);
+}
+
+static void
+count(const struct ss_request *request, int64_t now)
+{
+    struct slot *slot = request->slot;
+
+    switch (request->reason) {
+    case CLOSE_REFUSED:
+        counter_bump(slot->refused, 1);
+        break;
+    case CLOSE_FAILED:
+    case CLOSE_ABANDONED:
+        counter_bump(slot->failed, 1);
+        break;
+    case CLOSE_VANISHED:
+        counter_bump(slot->vanished, 1);
+        break;
+    case CLOSE_CUT:
+    case CLOSE_OVERTIME:
+        counter_bump(slot->cut, 1);
+        break;
+    case CLOSE_DONE:
+        break;
+    }
+    counter_bump(slot->bytes_in, request->bytes_in);
+    counter_bump(slot->bytes_out, request->bytes_out);
+    counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
+    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
+    counter_set(slot->ended, now);
+}
+
+static void
+log_access(struct ss_request *request, int64_t now)
+{
+    double milliseconds = (double)(now - request->started) / 1e6;
+    char in[48], out[48], duration[48], reason[64];
+
+    const char *client = ss_client_name(request);
+    (void)snprintf(in, sizeof(in), "SOCKSERVERD_BYTES_IN=%lu", request->bytes_in);
+    (void)snprintf(out, sizeof(out), "SOCKSERVERD_BYTES_OUT=%lu", request->bytes_out);
+    (void)snprintf(duration, sizeof(duration), "SOCKSERVERD_DURATION_MS=%.3f", milliseconds);
+    (void)snprintf(reason, sizeof(reason), "SOCKSERVERD_REASON=%s", reason_texts[request->reason]);
+    log_event(LOG_INFO, (const char *const[]){in, out, duration, reason, NULL},
+              "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client,
+              reason_texts[request->reason], request->bytes_in, request->bytes_out, milliseconds,
+              request->truncated ? ", datagram cut to max_packet_size" : "");
+}
+
+static void
+end(struct ss_request *request)
+{
+    int64_t now = monotonic_now();
+
+    count(request, now);
+    if (request->error < 0 && request->reason == CLOSE_DONE)
+        log_warning("%s: cannot answer: %s", ss_client_name(request), strerror(-request->error));
+    if (log_enabled(LOG_INFO)) {
+        if (request->server->access)
+            log_access(request, now);
+        else if (request->reason == CLOSE_VANISHED)
+            log_info("%s: client went away", ss_client_name(request));
+    }
+    request_current = NULL;
+    log_set_context(NULL);
+}
+
+void
+request_process(struct ss_request *request)
+{
+    const struct plugin_hooks *hooks = &request->server->plugin.hooks;
+    const char *failed;
+
+    begin(request);
+    if (hooks->verify_request != NULL && !hooks->verify_request(request)) {
+        request->reason = CLOSE_REFUSED;
+    } else {
+        finish_request(request, &failed);
+        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
+            report_failure(request, failed);
+    }
+    dispose(request);
+    end(request);
+    buffers_shrink(request);
+}
+
+void
+request_abandon(struct ss_request *request)
+{
+    if (request_current == NULL)
+        return;
+    request->reason = CLOSE_ABANDONED;
+    log_error("%s: the handler ended its thread; its connection is closed",
+              ss_client_name(request));
+    if (!handler_closed(request)) {
+        request->server->transport->shutdown_request(request);
+        request->server->transport->close_request(request);
+    }
+    end(request);
+}

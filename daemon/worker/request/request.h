@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.h - one request, and the context that serves one request after another
+ *
+ * A serving context (the worker's only thread, a thread, a forked child, a
+ * coroutine) has one struct ss_request and uses it again and again.
+ */
+#ifndef SOCKSERVERD_WORKER_REQUEST_REQUEST_H
+#define SOCKSERVERD_WORKER_REQUEST_REQUEST_H
+
+#include <netinet/in.h>
+#include <sockserver/plugin.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "worker/request/buffers.h"
+#include "worker/request/server.h"
+
+#define FOREVER INT64_MAX /* a time on the monotonic clock that never comes */
+
+/* Why a request ended, for its access line. */
+enum close_reason {
+    CLOSE_DONE,
+    CLOSE_REFUSED,  /* by verify_request */
+    CLOSE_FAILED,   /* setup or handle failed */
+    CLOSE_VANISHED, /* the client went away */
+    CLOSE_CUT,      /* by the drain's deadline */
+    CLOSE_OVERTIME, /* by request_timeout */
+    CLOSE_ABANDONED /* the handler ended its own thread */
+};
+
+struct ss_request {
+    /* what every receive and send looks at, close together: among many, each is cold */
+    struct ss_server *server;
+    struct slot *slot;
+    int fd;           /* the connection; a datagram: the listening socket; -1: none */
+    int output_fd;    /* where that is another one (--stdio), else fd */
+    int turns;        /* receives and sends left until others get their turn */
+    bool ended;       /* end of input was seen */
+    bool vanished;    /* an error said that the client is gone */
+    bool drained;     /* there is nothing to receive: wait before trying again */
+    bool filled;      /* the last receive used all its room: there may be more */
+    int64_t deadline; /* by request_timeout; FOREVER: none */
+    uint64_t bytes_in, bytes_out;
+    struct input input;
+    struct output output;
+    ino_t inode;            /* 0, or that of fd, once the plugin has asked for it */
+    dev_t device;           /* the same */
+    double receive_timeout; /* SO_RCVTIMEO as set on fd */
+
+    /* how it goes */
+    uint64_t number;
+    int64_t started; /* monotonic, ns */
+    int error;
+    enum close_reason reason;
+    void *data; /* the plugin's */
+    struct log_context log;
+
+    /* its context */
+    const char *kind;   /* "thread" */
+    int context_number; /* 0: it is the only one in its process */
+
+    /* a datagram's own */
+    size_t packet_size;
+    bool truncated;
+    bool mute; /* nobody to answer */
+    struct sockaddr_storage reply_to;
+    socklen_t reply_to_size;
+    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
+    bool reply_from_known;
+
+    /* who */
+    struct sockaddr_storage client;
+    socklen_t client_size;
+    struct ss_credentials credentials;
+    int credentials_state; /* 0: not asked, 1: known, negative: errno */
+    char client_name[128]; /* "" until asked for */
+    char worker_name[96];  /* of kind and context_number, "" until asked for */
+};
+
+/* The request that the calling thread (coroutine) runs, or NULL. */
+extern _Thread_local struct ss_request *request_current;
+
+/* Makes the context's request. kind and number name it: "thread", 3. 0 or -ENOMEM. */
+int request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
+                struct ss_request **ret);
+void request_free(struct ss_request *request);
+
+/* The same in memory that the caller has; request_done() frees the buffers. */
+void request_init(struct ss_request *request, struct ss_server *server, struct slot *slot,
+                  const char *kind, int number);
+void request_done(struct ss_request *request);
+
+/*
+ * Waits for a request. 0: there is one, for request_process(). -EINTR: woken,
+ * look at server->due. -ECANCELED: this context shall not accept any more.
+ * Another error: the listening socket is broken.
+ */
+int request_get(struct ss_request *request);
+
+/*
+ * One attempt at it. More results: -EAGAIN, there is none; -ENOBUFS, out of
+ * descriptors or memory (it has been logged): pause; -ECONNABORTED, try again.
+ */
+int request_try(struct ss_request *request);
+void request_note_starvation(struct ss_server *server, int error);
+#define REQUEST_STARVED_PAUSE 100000000 /* ns */
+
+/* Gives the request that was just got its number, and tells the counters. */
+void request_take(struct ss_request *request);
+
+/* Sees the request through, from verify_request to close_request. */
+void request_process(struct ss_request *request);
+
+/* The handler ended its thread with pthread_exit(): close, call nothing. */
+void request_abandon(struct ss_request *request);
+
+/* Whether it must end now: its waits return -ECANCELED. */
+bool request_is_cut(const struct ss_request *request);
+
+/* Whether fd is still its connection: the handler may have closed it, and the number may be another
+ * request's by now. Async-signal-safe. */
+bool request_owns_fd(const struct ss_request *request);
+
+int64_t monotonic_now(void); /* ns */
+
+/* The end of a wait of so many seconds from now; none (FOREVER) for 0 or less. */
+int64_t monotonic_after(double seconds);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.c - what happens once per worker rather than once per request
+ *
+ * Runs in:  any context of a worker, as each function says.
+ * Owns:     nothing.
+ * Failures: none.
+ */
+#include "worker/request/server.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "worker/mixin/mixin.h"
+#include "worker/transport/transport.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SOCKSERVERD_COVERAGE)
+#define CHECKED_BUILD 1
+#else
+#define CHECKED_BUILD 0
+#endif
+
+bool
+server_forks_each(const struct ss_server *server)
+{
+    return server->mixin->processes && server->transport->stream &&
+           server->settings.recycle_after == 1 && !server->once;
+}
+
+void
+server_wake(struct ss_server *server)
+{
+    int saved = errno;
+
+    if (server->wakeup >= 0)
+        (void)!write(server->wakeup, &(uint64_t){1}, sizeof(uint64_t));
+    errno = saved;
+}
+
+void
+server_ask_stop(struct ss_server *server)
+{
+    counter_set(server->counters->stop_asked, 1);
+    server_wake(server);
+}
+
+void
+server_run_due(struct ss_server *server)
+{
+    unsigned due = 0;
+
+    if (atomic_load(&server->due) != 0) /* writing would cost a forking worker a page each time */
+        due = atomic_exchange(&server->due, 0);
+    if ((due & DUE_SERVICE) && server->plugin.hooks.service_actions != NULL)
+        server->plugin.hooks.service_actions(server);
+    if (due & DUE_TIMEOUT) {
+        if (server->plugin.hooks.handle_timeout != NULL)
+            server->plugin.hooks.handle_timeout(server);
+        if (server->once)
+            server_ask_stop(server);
+    }
+}
+
+_Noreturn void
+server_end_process(int status)
+{
+    /* Leak checks and coverage are written by exit handlers. */
+    if (CHECKED_BUILD)
+        exit(status);
+    _exit(status);
+}

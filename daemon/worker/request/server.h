@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - the listener as its worker process sees it: a plugin's struct ss_server
+ *
+ * There is one in a worker. It is filled in before the first request and then
+ * only read, but for what is marked.
+ */
+#ifndef SOCKSERVERD_WORKER_REQUEST_SERVER_H
+#define SOCKSERVERD_WORKER_REQUEST_SERVER_H
+
+#include <signal.h>
+#include <sockserver/plugin.h>
+#include <stdint.h>
+
+#include "common/counters.h"
+#include "common/settings.h"
+#include "worker/plugin/options.h"
+#include "worker/plugin/plugin.h"
+
+/* How far this worker is. Kept in the counters, where forked children see it change. */
+enum server_phase {
+    PHASE_STARTING,
+    PHASE_SERVING,
+    PHASE_DRAINING, /* accepts nothing, lets requests end */
+    PHASE_CUT       /* the drain's time is up: requests must end now */
+};
+
+/* What the control loop found due; run between requests or beside them, as the mixin wants. */
+#define DUE_SERVICE 1u /* service_actions */
+#define DUE_TIMEOUT 2u /* handle_timeout */
+
+struct ss_server {
+    struct settings settings;
+    struct plugin plugin;
+    struct option_value *options; /* one for each row of the plugin's table */
+    const struct transport *transport;
+    const struct mixin *mixin;
+    struct counters *counters;
+    uint32_t slot_count;
+    int socket;    /* listening, or -1 (--stdio) */
+    int channel;   /* to the supervisor, or -1 (--stdio, a forked child) */
+    int wakeup;    /* eventfd: something for the control loop to look at */
+    bool once;     /* --once: one request, then stop */
+    bool access;   /* write access lines */
+    bool ipv6;     /* of the listening socket */
+    char *address; /* real, as text */
+    void *data;    /* the plugin's */
+
+    /* changes while serving */
+    unsigned pending; /* datagrams that were received and wait for the one context of "none" */
+    volatile sig_atomic_t terminated; /* a forked child whose worker died: finish and leave */
+    _Atomic unsigned due;             /* DUE_* */
+    _Atomic bool freed;               /* buffers were: the heap may have shrunk */
+};
+
+static inline enum server_phase
+server_phase(const struct ss_server *server)
+{
+    return (enum server_phase)atomic_load(&server->counters->phase); /* a plain load on most */
+}
+
+/* Whether this process should accept another request. */
+static inline bool
+server_accepts(const struct ss_server *server)
+{
+    return server_phase(server) == PHASE_SERVING && !server->terminated;
+}
+
+/* Whether its mixin looks for connections itself, and gives each to a child of its own. */
+bool server_forks_each(const struct ss_server *server);
+
+/* Lets the control loop look around. Async-signal-safe. */
+void server_wake(struct ss_server *server);
+
+/* Asks the supervisor for a graceful stop of this listener. From any context. */
+void server_ask_stop(struct ss_server *server);
+
+/* Runs what is due, in the calling thread. */
+void server_run_due(struct ss_server *server);
+
+/*
+ * Ends the process. Plugins' exit handlers and destructors are not run: they
+ * may belong to code that other threads still use.
+ */
+_Noreturn void server_end_process(int status);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c - waiting in blocking contexts, and getting them out of it
+ *
+ * A context may be blocked in accept(), recv(), poll() or in something the
+ * plugin called. SIGURG, whose default is to be ignored, interrupts it; the
+ * handler shuts the context's own connection down if its request is cut, so
+ * that every later wait ends too. A signal that arrives just before the call
+ * it was meant for is lost: whoever interrupts does so again until it is seen.
+ *
+ * Runs in:  a serving context; interrupt_*() in the control loop.
+ * Owns:     nothing.
+ * Failures: returned.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "worker/coroutine/timers.h"
+#include "worker/mixin/mixin.h"
+#include "worker/request/request.h"
+#include "worker/transport/transport.h"
+
+#define INTERRUPT_SIGNAL SIGURG
+#define LONG_WAIT        10.0 /* seconds */
+
+double
+wait_limit(const struct ss_request *request, double setting)
+{
+    if (request->deadline == FOREVER)
+        return setting;
+    double left = (double)(request->deadline - monotonic_now()) / 1e9;
+    if (left <= 0)
+        return -1;
+    return setting > 0 && setting < left ? setting : left;
+}
+
+/* Of a long wait a little later, and for less: see monotonic_roughly(). */
+static int64_t
+end_of_wait(double seconds)
+{
+    if (seconds < LONG_WAIT || seconds > 1e9)
+        return monotonic_after(seconds);
+    return monotonic_roughly() + ROUGHLY + (int64_t)(seconds * 1e9);
+}
+
+int
+wait_io(struct ss_request *request, int fd, short events, double setting)
+{
+    double limit = wait_limit(request, setting);
+
+    if (limit < 0)
+        return -ETIMEDOUT;
+    int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
+    if (result == 0)
+        return -ETIMEDOUT;
+    return result < 0 ? result : 0;
+}
+
+int
+wait_blocking(struct ss_request *request, int fd, short events, int64_t until)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+
+    for (;;) {
+        struct timespec left, *timeout = NULL;
+
+        if (request_is_cut(request))
+            return -ECANCELED;
+        if (until != FOREVER) {
+            int64_t ns = until - monotonic_now();
+            ns = ns < 0 ? 0 : ns;
+            left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+            timeout = &left;
+        }
+        int ready = ppoll(&poll_fd, 1, timeout, NULL);
+        if (ready > 0)
+            return (poll_fd.revents & POLLNVAL) ? -EBADF : poll_fd.revents;
+        if (ready == 0)
+            return 0;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+int
+set_socket_timeout(int fd, int option, double seconds)
+{
+    struct timeval time = {
+        .tv_sec = (time_t)seconds,
+        .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6),
+    };
+
+    if (time.tv_sec == 0 && time.tv_usec == 0 && seconds > 0)
+        time.tv_usec = 1; /* 0 would be for ever */
+    return setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)) < 0 ? -errno : 0;
+}
+
+static void
+on_interrupt(int signal)
+{
+    struct ss_request *request = request_current;
+    int saved = errno;
+
+    (void)signal;
+    if (request != NULL && request->server->transport->stream && request_is_cut(request) &&
+        request_owns_fd(request))
+        (void)shutdown(request->fd, SHUT_RDWR);
+    errno = saved;
+}
+
+void
+interrupts_install(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART */
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
+}
+
+void
+interrupt_context(const struct ss_server *server, const struct slot *slot)
+{
+    pid_t id = counter_get(slot->context);
+
+    if (id > 0)
+        (void)syscall(SYS_tgkill, server->mixin->processes ? id : getpid(), id, INTERRUPT_SIGNAL);
+}
+
+unsigned
+interrupt_contexts(const struct ss_server *server, unsigned states)
+{
+    uint32_t used = counters_used(server->counters, server->slot_count);
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < used; i++) {
+        const struct slot *slot = &server->counters->slots[i];
+        if ((states >> atomic_load(&slot->state) & 1) == 0) /* see request_get() */
+            continue;
+        interrupt_context(server, slot);
+        count++;
+    }
+    return count;
+}

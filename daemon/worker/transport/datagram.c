@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * datagram.c - requests that are datagrams: UDP and Unix datagram sockets
+ *
+ * The packet is received straight into the request's input buffer, so that
+ * reading it copies nothing; what the handler writes gathers in the output
+ * buffer and leaves as one datagram, from the address that was asked.
+ *
+ * Runs in:  a serving context of a worker.
+ * Owns:     nothing; the socket is the listener's.
+ * Failures: returned, or (the reply's) noted in the request.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/address.h"
+#include "worker/mixin/mixin.h"
+#include "worker/request/request.h"
+#include "worker/transport/batch.h"
+#include "worker/transport/transport.h"
+
+#define SHORTEST_PAUSE 1000000 /* ns */
+#define LONGEST_PAUSE  50000000
+
+/*
+ * Where contexts of several threads or processes share the socket, each takes
+ * one datagram: the others are not its to hold. Coroutines of one loop may;
+ * but a Unix socket's replies can block, which they may not.
+ */
+static bool
+takes_batches(const struct ss_server *server)
+{
+    const struct settings *settings = &server->settings;
+
+    if (server->mixin->kind == MIXIN_COROUTINE)
+        return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
+    return server->mixin->kind == MIXIN_NONE;
+}
+
+/* The socket serves one datagram a call, so its own timeout may stand for write_timeout. */
+static int
+datagram_prepare(struct ss_server *server)
+{
+    int error = set_socket_timeout(server->socket, SO_SNDTIMEO, server->settings.write_timeout);
+
+    if (error < 0)
+        return error;
+    int flags = fcntl(server->socket, F_GETFL);
+    if (flags < 0 || ((flags & O_NONBLOCK) && fcntl(server->socket, F_SETFL, flags & ~O_NONBLOCK)))
+        return -errno;
+    return 0;
+}
+
+static void
+note_ipv4_destination(struct ss_request *request, const struct in_pktinfo *info)
+{
+    unsigned char *mapped = request->reply_from.ipi6_addr.s6_addr;
+
+    memset(&request->reply_from, 0, sizeof(request->reply_from));
+    mapped[10] = mapped[11] = 0xff;
+    memcpy(mapped + 12, &info->ipi_spec_dst, 4);
+    request->reply_from_known = true;
+}
+
+static void
+note_ipv6_destination(struct ss_request *request, const struct in6_pktinfo *info)
+{
+    if (IN6_IS_ADDR_MULTICAST(&info->ipi6_addr))
+        return; /* no address to answer from: the kernel chooses */
+    request->reply_from = *info;
+    request->reply_from_known = true;
+}
+
+static void
+note_sender(struct ss_request *request, const struct ucred *sender)
+{
+    request->credentials =
+        (struct ss_credentials){.pid = sender->pid, .uid = sender->uid, .gid = sender->gid};
+    request->credentials_state = sender->pid > 0 ? 1 : -ENODATA;
+}
+
+/* Whoever may send to a Unix socket may attach descriptors. Nobody asked for them. */
+static void
+close_descriptors(const struct cmsghdr *attached)
+{
+    size_t count = (attached->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(attached) + i * sizeof(int), sizeof(int));
+        (void)close(fd);
+    }
+}
+
+static void
+read_control(struct ss_request *request, struct msghdr *message)
+{
+    request->reply_from_known = false;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        const void *data = CMSG_DATA(c);
+        if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+            note_ipv6_destination(request, data);
+        else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+            note_ipv4_destination(request, data);
+        else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+            note_sender(request, data);
+        else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            close_descriptors(c);
+    }
+}
+
+/* Nobody to answer: an unnamed Unix socket, or a port that cannot have sent this. */
+static bool
+is_mute(const struct sockaddr_storage *sender, socklen_t size)
+{
+    if (sender->ss_family == AF_INET)
+        return ((const struct sockaddr_in *)sender)->sin_port == 0;
+    if (sender->ss_family == AF_INET6)
+        return ((const struct sockaddr_in6 *)sender)->sin6_port == 0;
+    return size <= offsetof(struct sockaddr_un, sun_path);
+}
+
+/* Everything that a message says of its request, but for its bytes. */
+static void
+note_message(struct ss_request *request, struct msghdr *message, size_t size)
+{
+    struct ss_server *server = request->server;
+
+    if (message->msg_namelen == 0)
+        request->reply_to.ss_family = AF_UNIX;
+    request->credentials_state = -ENODATA;
+    read_control(request, message);
+    request->reply_to_size = message->msg_namelen;
+    memcpy(&request->client, &request->reply_to, sizeof(struct sockaddr_storage));
+    request->client_size = message->msg_namelen;
+    if (server->ipv6)
+        address_unmap(&request->client, &request->client_size);
+    request->mute = is_mute(&request->reply_to, request->reply_to_size);
+    request->truncated = (message->msg_flags & MSG_TRUNC) != 0;
+    request->fd = request->output_fd = server->socket;
+    request->packet_size = size;
+    request->bytes_in = size;
+    request->input.start = 0;
+    request->input.end = size;
+}
+
+static int
+get_one(struct ss_request *request, size_t limit)
+{
+    const struct ss_server *server = request->server;
+    union ancillary control;
+    struct iovec part = {.iov_base = request->input.data, .iov_len = limit};
+    struct msghdr message = {
+        .msg_name = &request->reply_to,
+        .msg_namelen = sizeof(request->reply_to),
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    int flags = server->mixin->blocking ? MSG_CMSG_CLOEXEC : MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+    ssize_t got = recvmsg(server->socket, &message, flags);
+
+    if (got < 0)
+        return -errno;
+    note_message(request, &message, (size_t)got);
+    return 0;
+}
+
+static int
+get_next_of_batch(struct ss_request *request)
+{
+    struct msghdr *message;
+    ssize_t got = batch_next(request->server, &message);
+
+    if (got < 0)
+        return (int)got;
+    memcpy(request->input.data, message->msg_iov->iov_base, (size_t)got);
+    memcpy(&request->reply_to, message->msg_name, message->msg_namelen);
+    note_message(request, message, (size_t)got);
+    return 0;
+}
+
+static int
+datagram_get_request(struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+    size_t limit = (size_t)server->settings.max_packet_size;
+
+    if (input_reserve(&request->input, limit) < 0)
+        return -ENOMEM;
+    return takes_batches(server) ? get_next_of_batch(request) : get_one(request, limit);
+}
+
+/* The packet is all there is. */
+static ssize_t
+datagram_receive(struct ss_request *request, void *buffer, size_t size)
+{
+    (void)request;
+    (void)buffer;
+    (void)size;
+    return 0;
+}
+
+static void
+add_source(const struct ss_request *request, struct msghdr *message)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+
+    if (request->server->ipv6) {
+        c->cmsg_level = IPPROTO_IPV6;
+        c->cmsg_type = IPV6_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof(struct in6_pktinfo));
+        struct in6_pktinfo info = {.ipi6_addr = request->reply_from.ipi6_addr};
+        if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+            info.ipi6_ifindex = request->reply_from.ipi6_ifindex;
+        memcpy(CMSG_DATA(c), &info, sizeof(info));
+        message->msg_controllen = CMSG_SPACE(sizeof(info));
+    } else {
+        c->cmsg_level = IPPROTO_IP;
+        c->cmsg_type = IP_PKTINFO;
+        c->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, request->reply_from.ipi6_addr.s6_addr + 12, 4);
+        memcpy(CMSG_DATA(c), &info, sizeof(info));
+        message->msg_controllen = CMSG_SPACE(sizeof(info));
+    }
+}
+
+/*
+ * Where the mixin does not let us block. The socket cannot tell when the
+ * receiver's queue has room (it is not connected to it), so it is tried again.
+ */
+static int
+wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
+{
+    int64_t now = monotonic_now();
+
+    if (now >= until)
+        return -EAGAIN;
+    int64_t next = now + *pause;
+    *pause = *pause * 2 < LONGEST_PAUSE ? *pause * 2 : LONGEST_PAUSE;
+    return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
+}
+
+/* One without a source of its own goes by the cheaper call. */
+static ssize_t
+send_message(int socket, const struct msghdr *message, int flags)
+{
+    if (message->msg_controllen > 0)
+        return sendmsg(socket, message, flags);
+    return sendto(socket, message->msg_iov->iov_base, message->msg_iov->iov_len, flags,
+                  message->msg_name, message->msg_namelen);
+}
+
+static int
+send_reply(struct ss_request *request, bool from_known)
+{
+    bool blocking = request->server->mixin->blocking;
+    int64_t until = 0; /* not known yet */
+    int64_t pause = SHORTEST_PAUSE;
+    union ancillary control;
+    struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
+    struct msghdr message = {
+        .msg_name = &request->reply_to,
+        .msg_namelen = request->reply_to_size,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+    };
+
+    if (from_known) {
+        memset(&control, 0, sizeof(control));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        add_source(request, &message);
+    }
+    if (takes_batches(request->server) && batch_hold(request, &message))
+        return 0;
+    for (;;) {
+        int flags = MSG_NOSIGNAL | (blocking ? 0 : MSG_DONTWAIT);
+        if (send_message(request->server->socket, &message, flags) >= 0)
+            return 0;
+        int error = -errno;
+        if (error == -EAGAIN && !blocking && until == 0)
+            until = monotonic_after(request->server->settings.write_timeout);
+        if (error == -EAGAIN && !blocking)
+            error = wait_for_room(request, until, &pause);
+        if (error < 0 && error != -EINTR)
+            return error;
+        if (request_is_cut(request))
+            return -ECANCELED;
+    }
+}
+
+/* Python's DatagramRequestHandler.finish(): one datagram with everything that was written. */
+static void
+datagram_shutdown_request(struct ss_request *request)
+{
+    enum reply_mode mode = request->server->settings.reply;
+    size_t size = request->output.used;
+
+    if (request->reason != CLOSE_DONE || request->output.error < 0 || request->mute ||
+        mode == REPLY_NEVER || (size == 0 && mode != REPLY_ALWAYS))
+        return;
+    int error = send_reply(request, request->reply_from_known);
+    if (request->reply_from_known && (error == -EINVAL || error == -EADDRNOTAVAIL))
+        error = send_reply(request, false); /* asked by broadcast, or the address is gone */
+    if (error == 0)
+        request->bytes_out += size;
+    else if (error == -ECONNREFUSED || error == -ENOENT || error == -ENOTCONN)
+        request->reason = CLOSE_VANISHED;
+    else
+        request->error = error;
+}
+
+static int
+datagram_transmit(struct ss_request *request, struct iovec *parts, int count)
+{
+    (void)request;
+    (void)parts;
+    (void)count;
+    return -ENOTSUP; /* output only gathers: see ss_write() */
+}
+
+static void
+datagram_close_request(struct ss_request *request)
+{
+    request->fd = request->output_fd = -1;
+    if (takes_batches(request->server))
+        batch_end(request->server);
+}
+
+static void
+datagram_flush(struct ss_server *server)
+{
+    if (takes_batches(server))
+        batch_flush(server);
+}
+
+const struct transport datagram_transport = {
+    .stream = false,
+    .prepare = datagram_prepare,
+    .get_request = datagram_get_request,
+    .receive = datagram_receive,
+    .transmit = datagram_transmit,
+    .shutdown_request = datagram_shutdown_request,
+    .close_request = datagram_close_request,
+    .flush = datagram_flush,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stdio.h - one request on standard input and output
+ */
+#ifndef SOCKSERVERD_WORKER_TRANSPORT_STDIO_H
+#define SOCKSERVERD_WORKER_TRANSPORT_STDIO_H
+
+#include "common/settings.h"
+
+/*
+ * The role `sockserverd --stdio PLUGIN`: for inetd, for authors, for fuzzers.
+ * settings must be finished; the address and the mixin are ignored. Returns
+ * the exit status: 0, 1 if the request failed or the plugin does not load, 78
+ * if its options are wrong.
+ */
+int stdio_main(struct settings *settings);
+
+#endif

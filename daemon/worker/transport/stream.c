@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.c - requests that are connections: TCP and Unix stream sockets
+ *
+ * A blocking context waits in the kernel with SO_RCVTIMEO, set once per
+ * connection: one recv() and one send() a turn, and nothing else. Only a long
+ * wait, which holds no buffers, is poll()'s. Where waits are the mixin's, sockets
+ * are non-blocking and it is asked for them.
+ *
+ * Runs in:  a serving context of a worker.
+ * Owns:     the connection, from get_request until close_request.
+ * Failures: returned; nothing here is logged.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/address.h"
+#include "worker/mixin/mixin.h"
+#include "worker/request/request.h"
+#include "worker/transport/transport.h"
+
+#define LINGER_BYTES   65536
+#define LINGER_SECONDS 1.0
+
+static int
+stream_prepare(struct ss_server *server)
+{
+    int flags = fcntl(server->socket, F_GETFL);
+    bool waits = server->mixin->blocking && !server_forks_each(server);
+    int wanted = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+
+    if (flags < 0 || (wanted != flags && fcntl(server->socket, F_SETFL, wanted) < 0))
+        return -errno;
+    return 0;
+}
+
+static int
+stream_get_request(struct ss_request *request)
+{
+    struct ss_server *server = request->server;
+    int flags = SOCK_CLOEXEC | (server->mixin->blocking ? 0 : SOCK_NONBLOCK);
+
+    request->client_size = sizeof(request->client);
+    int fd =
+        accept4(server->socket, (struct sockaddr *)&request->client, &request->client_size, flags);
+    if (fd < 0)
+        return -errno;
+    if (server->ipv6)
+        address_unmap(&request->client, &request->client_size);
+    request->fd = request->output_fd = fd;
+    request->receive_timeout = 0;
+    return 0;
+}
+
+/* Tells the kernel how long recv() may wait, unless it knows; and what it means when that is over.
+ */
+static int
+limit_receive(struct ss_request *request, int *ret_over)
+{
+    double limit = wait_limit(request, request->server->settings.read_timeout);
+
+    if (limit < 0)
+        return -ETIMEDOUT;
+    if (limit == 0 || limit > RECEIVE_PATIENCE) {
+        limit = RECEIVE_PATIENCE;
+        *ret_over = -EAGAIN;
+    } else {
+        *ret_over = -ETIMEDOUT;
+    }
+    if (limit == request->receive_timeout)
+        return 0;
+    int error = set_socket_timeout(request->fd, SO_RCVTIMEO, limit);
+    if (error < 0)
+        return error;
+    request->receive_timeout = limit;
+    return 0;
+}
+
+/* Where contexts share a thread, one that never has to wait would starve the others. */
+static void
+let_others_run(struct ss_request *request)
+{
+    if (request->server->mixin->pace != NULL)
+        request->server->mixin->pace(request);
+}
+
+static ssize_t
+stream_receive(struct ss_request *request, void *buffer, size_t size)
+{
+    bool blocking = request->server->mixin->blocking;
+    int over = -EAGAIN;
+    int error = blocking ? limit_receive(request, &over) : 0;
+
+    while (error == 0) {
+        ssize_t got = recv(request->fd, buffer, size, blocking ? 0 : MSG_DONTWAIT);
+        if (got > 0) {
+            let_others_run(request);
+            return got;
+        }
+        if (request_is_cut(request))
+            return -ECANCELED;
+        if (got == 0)
+            return 0;
+        if (errno == EAGAIN)
+            error = over;
+        else if (errno != EINTR)
+            error = -errno;
+    }
+    return error;
+}
+
+static int
+stream_transmit(struct ss_request *request, struct iovec *parts, int count)
+{
+    while (count > 0) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+        ssize_t sent = count == 1 ? send(request->fd, parts->iov_base, parts->iov_len,
+                                         MSG_NOSIGNAL | MSG_DONTWAIT)
+                                  : sendmsg(request->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            if (request_is_cut(request))
+                return -ECANCELED;
+            if (errno != EAGAIN)
+                return -errno;
+            int error =
+                wait_io(request, request->fd, POLLOUT, request->server->settings.write_timeout);
+            if (error < 0)
+                return error;
+            continue;
+        }
+        request->bytes_out += (uint64_t)sent;
+        let_others_run(request);
+        while (count > 0 && (size_t)sent >= parts->iov_len) {
+            sent -= (ssize_t)parts->iov_len;
+            parts++;
+            count--;
+        }
+        if (count > 0) {
+            parts->iov_base = (char *)parts->iov_base + sent;
+            parts->iov_len -= (size_t)sent;
+        }
+    }
+    return 0;
+}
+
+/*
+ * Closing a connection with unread input resets it, and the client may lose
+ * what we sent last. So what it sent too much is read and thrown away.
+ */
+static void
+linger(struct ss_request *request)
+{
+    int64_t until = monotonic_after(LINGER_SECONDS);
+    ssize_t left = LINGER_BYTES;
+    bool unread = request->input.start < request->input.end; /* so there may be more to come */
+    char waste[4096];
+
+    while (left > 0) {
+        ssize_t got = recv(request->fd, waste, sizeof(waste), MSG_DONTWAIT);
+        if (got > 0) {
+            unread = true;
+            left -= got;
+            continue;
+        }
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got == 0 || errno != EAGAIN || !unread)
+            return;
+        if (request->server->mixin->wait(request, request->fd, POLLIN, until) <= 0)
+            return;
+    }
+}
+
+static void
+stream_shutdown_request(struct ss_request *request)
+{
+    if (request->vanished || request->ended)
+        return; /* nothing is on its way to us: close() alone ends it well */
+    if (shutdown(request->fd, SHUT_WR) == 0)
+        linger(request);
+}
+
+static void
+stream_close_request(struct ss_request *request)
+{
+    int fd = request->fd;
+
+    request->fd = request->output_fd = -1;
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+const struct transport stream_transport = {
+    .stream = true,
+    .prepare = stream_prepare,
+    .get_request = stream_get_request,
+    .receive = stream_receive,
+    .transmit = stream_transmit,
+    .shutdown_request = stream_shutdown_request,
+    .close_request = stream_close_request,
+};

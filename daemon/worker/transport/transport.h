@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport.h - where requests come from: connections, datagrams, standard input
+ *
+ * One of the two interfaces a request runs on; the other is the mixin.
+ */
+#ifndef SOCKSERVERD_WORKER_TRANSPORT_TRANSPORT_H
+#define SOCKSERVERD_WORKER_TRANSPORT_TRANSPORT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define RECEIVE_PATIENCE 1.0 /* seconds that an idle connection's buffers are kept */
+
+struct ss_request;
+struct ss_server;
+
+struct transport {
+    bool stream;
+
+    /*
+     * Once per worker, when it is told to serve: sets the modes of the listening
+     * socket, which it shares with other generations. 0 or a negative errno.
+     */
+    int (*prepare)(struct ss_server *server);
+
+    /*
+     * Takes the next connection or datagram; waits as the mixin does. 0, or a
+     * negative errno: -EINTR when woken, anything else for request_get() to
+     * judge.
+     */
+    int (*get_request)(struct ss_request *request);
+
+    /*
+     * One receive, waiting up to read_timeout where the mixin is blocking, but no
+     * longer than RECEIVE_PATIENCE: then, and at once under other mixins, -EAGAIN
+     * if there is nothing. Bytes, 0 at the end, negative errno.
+     */
+    ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
+
+    /* Sends all parts, waiting up to write_timeout each time. 0 or a negative errno. Changes parts.
+     */
+    int (*transmit)(struct ss_request *request, struct iovec *parts, int count);
+
+    /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
+    void (*shutdown_request)(struct ss_request *request);
+    void (*close_request)(struct ss_request *request);
+
+    /* Sends the replies that are held back for those of the next requests; or NULL. */
+    void (*flush)(struct ss_server *server);
+};
+
+/* What comes and goes beside a datagram: its other address, or its sender's credentials. */
+union ancillary {
+    size_t alignment; /* as struct cmsghdr has */
+    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+               CMSG_SPACE(sizeof(struct ucred))];
+};
+
+extern const struct transport stream_transport;
+extern const struct transport datagram_transport;
+extern const struct transport stdio_transport;
+
+#endif
