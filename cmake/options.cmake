@@ -40,6 +40,7 @@ endif()
 
 if(COVERAGE)
   list(APPEND instrumentation --coverage)
+  target_compile_definitions(options INTERFACE SOCKSERVERD_COVERAGE)
 endif()
 if(FUZZ)
   if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)

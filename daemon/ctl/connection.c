@@ -14,10 +14,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ctl/text.h"
 
 #define REPLY_LIMIT ((size_t)64 << 20)
@@ -63,21 +63,12 @@ send_all(int fd, const char *bytes, size_t size)
     return 0;
 }
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* 0 when something can be read. */
 static int
 wait_readable(int fd, int64_t deadline)
 {
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
-    int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+    int64_t left = deadline < 0 ? -1 : deadline - monotonic_now() / 1000000;
 
     if (deadline >= 0 && left <= 0)
         return -ETIMEDOUT;
@@ -93,7 +84,7 @@ connection_call(struct connection *connection, const char *method, json_t *param
 {
     size_t size = 0;
     _cleanup_free_ char *text = varlink_call_text(method, parameters, &size);
-    int64_t deadline = milliseconds < 0 ? -1 : now_ms() + milliseconds;
+    int64_t deadline = milliseconds < 0 ? -1 : monotonic_now() / 1000000 + milliseconds;
 
     if (text == NULL)
         return -ENOMEM;

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
 #include "ctl/status.h"
@@ -48,15 +48,6 @@ static void
 note_signal(int number)
 {
     ended |= number != SIGWINCH; /* that one only ends the wait */
-}
-
-static double
-now_seconds(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -116,7 +107,7 @@ static int
 ask_all(struct top *top)
 {
     json_t *before = json_incref(top->status);
-    double when = now_seconds();
+    double when = (double)monotonic_now() / 1e9;
     int r = 0;
 
     if (top->connection.fd < 0)

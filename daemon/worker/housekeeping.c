@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/channel.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"

@@ -34,6 +34,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/cleanup.h"
 
 /* ---- seccomp ------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static const int refused_calls[] = {
     SYS_keyctl,
     SYS_process_vm_writev,
     SYS_process_vm_readv,
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* the leak check traces */
+#if !SANITIZED /* the leak check traces */
     SYS_ptrace,
 #endif
 };

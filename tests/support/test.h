@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/checked.h"
 #include "support/clock.h"
 
 /* One cell of the matrix server x mixin. */
@@ -86,13 +87,6 @@ const char *file_text(const char *path);
 void assert_contains(const char *text, const char *part);
 void assert_starts(const char *text, const char *start);
 void assert_lacks(const char *text, const char *part);
-
-/* Slower and larger than life: figures of time and memory do not count. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 /* Of a test that has one: more rounds, and bounds that hold when nothing else runs. */
 #define LONG_FORM (getenv("TORTURE") != NULL)

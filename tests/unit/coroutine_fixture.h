@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "worker/coroutine/coroutine.h"
 #include "worker/mixin/faults.h"
 #include "worker/request/request.h"
@@ -30,12 +31,6 @@
 
 #define STACK (128u * 1024)
 #define MS    1000000ll
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static struct loop loop;
 

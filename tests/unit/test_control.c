@@ -9,6 +9,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "worker/housekeeping.h"
 
 /* Two ends of a channel, the worker's so full that nothing more gets in. */

@@ -2,6 +2,8 @@
 /*
  * test_coroutine.c - switching, sleeping and taking turns, without any request
  */
+#include "common/checked.h"
+#include "common/clock.h"
 #include "coroutine_fixture.h"
 
 /* ---- switching --------------------------------------------------------------------- */
@@ -145,7 +147,7 @@ static void
 a_thread_exit_ends_the_coroutine_alone(void **state)
 {
     (void)state;
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
     skip(); /* the sanitizer knows pthread_exit() on a thread's own stack only */
 #endif
     start_loop(1);

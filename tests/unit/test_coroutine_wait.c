@@ -2,6 +2,7 @@
 /*
  * test_coroutine_wait.c - coroutines that wait for descriptors
  */
+#include "common/clock.h"
 #include "coroutine_fixture.h"
 
 #define BYTES 20000

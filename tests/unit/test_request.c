@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
+
 /* ---- a plugin, and what became of it ------------------------------------------ */
 
 static struct fixture fixture;

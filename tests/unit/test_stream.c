@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "common/clock.h"
+
 static struct fixture fixture;
 static struct ss_request *request; /* the fixture's */
 static int client;

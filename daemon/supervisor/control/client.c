@@ -16,10 +16,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/operations.h"
@@ -44,7 +44,7 @@ control_client_close(struct control_client *client)
 static void
 client_give_time(struct control_client *client)
 {
-    (void)sd_event_source_set_time(client->timer, control_now() + CLIENT_USEC);
+    (void)sd_event_source_set_time(client->timer, monotonic_usec() + CLIENT_USEC);
     (void)sd_event_source_set_enabled(client->timer,
                                       client->waits == NULL ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }

@@ -20,31 +20,16 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/operations.h"
 
 #define ACCEPT_AT_ONCE 16
 #define BACKLOG        1024
-
-static uint64_t
-clock_usec(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t
-control_now(void)
-{
-    return clock_usec(CLOCK_MONOTONIC);
-}
 
 /* ---- newcomers ------------------------------------------------------------------------ */
 
@@ -265,7 +250,7 @@ static int
 on_sampler(sd_event_source *source, uint64_t when, void *userdata)
 {
     struct control *control = userdata;
-    uint64_t now = control_now();
+    uint64_t now = monotonic_usec();
 
     (void)when;
     samples_begin(&control->samples);
@@ -291,8 +276,8 @@ control_new(sd_event *event, struct supervisor *supervisor, struct control **ret
     *control = (struct control){
         .event = event,
         .supervisor = supervisor,
-        .instance = clock_usec(CLOCK_REALTIME),
-        .started = control_now(),
+        .instance = realtime_usec(),
+        .started = monotonic_usec(),
         .fd = -1,
         .path = UNIX_PATH_NONE,
         .group = (gid_t)-1,

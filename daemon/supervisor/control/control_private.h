@@ -71,9 +71,6 @@ int control_identify(struct control_client *client);
 /* commands.c: runs one call, which is replied to at once or when its operation is done. */
 void control_call(struct control_client *client, const struct varlink_call *call);
 
-/* control.c: CLOCK_MONOTONIC, microseconds. */
-uint64_t control_now(void);
-
 /* client.c: begins to watch a client whose descriptor and place are known. 0 or a negative
  * errno. */
 int control_client_begin(struct control_client *client);

@@ -13,10 +13,10 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/operations.h"
 
@@ -125,11 +125,7 @@ json_t *
 control_requests(const struct control *control, const char *name, size_t limit)
 {
     _cleanup_free_ struct request *requests = calloc(limit + 1, sizeof(*requests));
-    struct collection collection = {.requests = requests, .limit = limit};
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    collection.now = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    struct collection collection = {.requests = requests, .limit = limit, .now = monotonic_now()};
     for (size_t i = 0; requests != NULL && i < supervisor_listener_count(control->supervisor);
          i++) {
         const struct listener *listener = supervisor_listener(control->supervisor, i);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/operations.h"
@@ -43,7 +44,7 @@ describe_daemon(const struct control *control)
     set(daemon, "pid", json_integer(getpid()));
     set(daemon, "version", json_string(SOCKSERVERD_VERSION));
     set(daemon, "instance", integer(control->instance));
-    set(daemon, "uptime_us", integer(control_now() - control->started));
+    set(daemon, "uptime_us", integer(monotonic_usec() - control->started));
     set(daemon, "configuration", text(control->file));
     set(daemon, "log_level", text(log_level_names[log_level()]));
     return daemon;
@@ -92,7 +93,7 @@ add_state(json_t *listener, const struct listener_status *status)
 {
     set(listener, "name", text(status->name));
     set(listener, "state", text(status->state));
-    set(listener, "state_us", integer(status->since == 0 ? 0 : control_now() - status->since));
+    set(listener, "state_us", integer(status->since == 0 ? 0 : monotonic_usec() - status->since));
     set(listener, "address", text(status->address));
     set(listener, "plugin", text(status->plugin));
     set(listener, "mixin", text(status->mixin));
@@ -140,7 +141,7 @@ describe_listener(const struct control *control, const struct listener *source)
     add_state(listener, &status);
     add_sums(listener, &status.sums);
     set(listener, "accepted_per_second",
-        json_real(samples_rate(&control->samples, &status, control_now())));
+        json_real(samples_rate(&control->samples, &status, monotonic_usec())));
     set(listener, "recent", describe_times(&recent));
     set(listener, "total", describe_times(&status.sums.handling));
     set(listener, "queue", describe_queue(&status));

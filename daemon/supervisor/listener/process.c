@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/crash.h"
 
@@ -138,7 +139,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
                struct process **ret)
 {
     struct process *process = calloc(1, sizeof(*process));
-    uint64_t now = process_now_usec();
+    uint64_t now = monotonic_usec();
 
     if (process == NULL)
         return -ENOMEM;
@@ -193,7 +194,7 @@ process_export(const struct process *process, struct upgrade_worker *ret)
     if (process->state >= PROCESS_SERVING)
         return;
     ret->state = PROCESS_ENDING; /* the next one starts its own */
-    ret->deadline = process_now_usec() + CUT_USEC;
+    ret->deadline = monotonic_usec() + CUT_USEC;
     ret->asked_to_end = true;
 }
 
@@ -228,7 +229,7 @@ process_serve(struct process *process)
 {
     if (process->state != PROCESS_READY)
         return;
-    process->serving_since = process_now_usec();
+    process->serving_since = monotonic_usec();
     process_enter(process, PROCESS_SERVING, UINT64_MAX);
     process_tell(process, MESSAGE_SERVE, 0, -1);
 }
@@ -313,5 +314,5 @@ process_ended_well(const struct process *process)
 uint64_t
 process_served_usec(const struct process *process)
 {
-    return process->serving_since == 0 ? 0 : process_now_usec() - process->serving_since;
+    return process->serving_since == 0 ? 0 : monotonic_usec() - process->serving_since;
 }

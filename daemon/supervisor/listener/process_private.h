@@ -45,7 +45,6 @@ struct process {
     bool ended_well;
 };
 
-uint64_t process_now_usec(void);
 /* allowed_usec: until it is ended by force; UINT64_MAX: for ever. */
 void process_enter(struct process *process, enum process_state state, uint64_t allowed_usec);
 

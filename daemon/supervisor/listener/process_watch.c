@@ -15,23 +15,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
 
 #define MESSAGES_AT_ONCE 32 /* then the other event sources have a turn */
-
-uint64_t
-process_now_usec(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ---- the clock ---------------------------------------------------------------- */
 
@@ -61,7 +52,7 @@ void
 process_enter(struct process *process, enum process_state state, uint64_t allowed_usec)
 {
     process->state = state;
-    process->deadline = allowed_usec == UINT64_MAX ? UINT64_MAX : process_now_usec() + allowed_usec;
+    process->deadline = allowed_usec == UINT64_MAX ? UINT64_MAX : monotonic_usec() + allowed_usec;
     arm_timer(process);
 }
 
@@ -131,7 +122,7 @@ int
 process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
 {
     struct process *process = userdata;
-    uint64_t now = process_now_usec();
+    uint64_t now = monotonic_usec();
 
     (void)source;
     (void)when;
@@ -163,7 +154,7 @@ on_ready(struct process *process, const struct message *message)
     (void)message;
     if (process->state != PROCESS_STARTING)
         return;
-    process->next_ping = process_now_usec() + PING_USEC;
+    process->next_ping = monotonic_usec() + PING_USEC;
     process_enter(process, PROCESS_READY, UINT64_MAX);
     process->handler(process, PROCESS_IS_READY, process->userdata);
 }
@@ -201,7 +192,7 @@ on_pong(struct process *process, const struct message *message)
     if (message->value == 0 || message->value > process->pings)
         misbehave(process, "an answer that nobody asked for");
     else
-        process->unanswered_since = message->value == process->pings ? 0 : process_now_usec();
+        process->unanswered_since = message->value == process->pings ? 0 : monotonic_usec();
 }
 
 static void

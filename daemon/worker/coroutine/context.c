@@ -20,19 +20,13 @@
 #include <string.h>
 #include <ucontext.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
+#include "common/checked.h"
+
+#if CHECKED_ADDRESS
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -273,7 +267,7 @@ context_init(struct context *context, void *stack, size_t size, void (*entry)(vo
 #endif
     if (context_is_slow())
         context->place = first_slow_place(stack, top, entry, argument);
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
     context->checker = __tsan_create_fiber(0);
 #endif
 }
@@ -281,11 +275,11 @@ context_init(struct context *context, void *stack, size_t size, void (*entry)(vo
 void
 context_done(struct context *context)
 {
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
     if (context->checker != NULL)
         __tsan_destroy_fiber(context->checker);
 #endif
-#ifdef __SANITIZE_ADDRESS__
+#if CHECKED_ADDRESS
     if (context->size > 0)
         __asan_unpoison_memory_region(context->stack, context->size);
 #endif
@@ -298,7 +292,7 @@ context_init_thread(struct context *context)
     *context = (struct context){0};
     if (context_is_slow())
         context->place = calloc(1, sizeof(ucontext_t));
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
     context->checker = __tsan_get_current_fiber();
 #endif
 }
@@ -323,7 +317,7 @@ swap(struct context *from, struct context *to)
     (void)swapcontext(from->place, to->place);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if CHECKED_ADDRESS
 
 /* Who switched here last: the sanitizer tells us how large its stack is. */
 static _Thread_local struct context *switched_from;
@@ -355,7 +349,7 @@ begin_checked_switch(const struct context *from, const struct context *to, void 
 {
     (void)from;
     (void)fake_stack;
-#ifdef __SANITIZE_THREAD__
+#if CHECKED_THREAD
     __tsan_switch_to_fiber(to->checker, 0);
 #else
     (void)to;

@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "worker/request/request.h"
+#include "common/clock.h"
 
 _Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place) == 64 &&
                                        sizeof(struct coroutine) == 128),

@@ -16,8 +16,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "worker/coroutine/coroutine.h"
-#include "worker/request/request.h"
 
 #define EVENTS_A_TURN 256
 #define OWN_LINES     4  /* of the cache that a turn looks at, in and above a coroutine */

@@ -20,6 +20,8 @@
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
+
+#include "common/checked.h"
 #endif
 #endif
 #ifndef VALGRIND_STACK_REGISTER
@@ -31,11 +33,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FRAMES_GROW 4
-#else
-#define FRAMES_GROW 1
-#endif
+#define FRAMES_GROW (SANITIZED ? 4u : 1u)
 
 size_t
 stack_size(const struct settings *settings)

@@ -11,18 +11,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "worker/request/request.h"
-
-int64_t
-monotonic_roughly(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+#include "common/clock.h"
 
 bool
 timer_is_due(int64_t until)

@@ -13,12 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * The monotonic clock at a fraction of the price of monotonic_now(): some
- * milliseconds behind, never ahead.
- */
-int64_t monotonic_roughly(void);
-#define ROUGHLY 100000000 /* ns: more than it is ever behind while the machine runs */
+#include "common/clock.h"
 
 /* Whether the time has come. Costs next to nothing while that is far off. */
 bool timer_is_due(int64_t until);

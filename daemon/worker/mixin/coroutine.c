@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/coroutine/coroutine.h"
 #include "worker/coroutine/stack.h"

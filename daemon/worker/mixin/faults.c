@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/value.h"
 #include "worker/coroutine/coroutine.h"
 #include "worker/request/request.h"
@@ -89,19 +90,13 @@ on_fault(int number, siginfo_t *info, void *context)
         (void)raise(number); /* a fault comes again by itself, this does not */
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CHECKED_BUILD 1 /* has reports of its own, and signal stacks */
-#else
-#define CHECKED_BUILD 0
-#endif
-
 void
 faults_install(const struct ss_server *server)
 {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
     char size[32];
 
-    if (CHECKED_BUILD)
+    if (SANITIZED) /* it has reports of its own, and signal stacks */
         return;
     (void)snprintf(report.listener, sizeof(report.listener), "sockserverd[%.100s/",
                    server->settings.name);
@@ -133,7 +128,7 @@ faults_watch_thread(const struct loop *loop)
     long least = sysconf(_SC_MINSIGSTKSZ);
     size_t size = SIGNAL_STACK + (least > 0 ? (size_t)least : 0);
 
-    if (CHECKED_BUILD)
+    if (SANITIZED)
         return;
     watched.loop = loop;
     if (loop == NULL)

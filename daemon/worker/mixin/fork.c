@@ -22,15 +22,10 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/log.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SOCKSERVERD_COVERAGE)
-#define INSTRUMENTED 1 /* the instrumentation sees to fork() itself */
-#else
-#define INSTRUMENTED 0
-#endif
-
-#if defined(__GLIBC__) && !INSTRUMENTED
+#if defined(__GLIBC__) && !INSTRUMENTED /* which sees to fork() itself */
 
 typedef int register_function(void (*prepare)(void), void (*parent)(void), void (*child)(void),
                               void *object);

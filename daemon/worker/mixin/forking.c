@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/fork.h"

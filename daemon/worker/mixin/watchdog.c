@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/coroutine/coroutine.h"
 #include "worker/coroutine/timers.h"

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"
 #include "worker/transport/transport.h"

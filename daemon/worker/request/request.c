@@ -26,6 +26,7 @@
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "worker/mixin/mixin.h"
 #include "worker/transport/transport.h"
 
@@ -40,23 +41,6 @@ static const char *const reason_texts[] = {
     [CLOSE_OVERTIME] = "request_timeout is over",
     [CLOSE_ABANDONED] = "abandoned by its handler",
 };
-
-int64_t
-monotonic_now(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-int64_t
-monotonic_after(double seconds)
-{
-    if (seconds <= 0 || seconds > 1e9)
-        return FOREVER;
-    return monotonic_now() + (int64_t)(seconds * 1e9);
-}
 
 bool
 request_is_cut(const struct ss_request *request)

@@ -13,12 +13,11 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "worker/request/buffers.h"
 #include "worker/request/server.h"
-
-#define FOREVER INT64_MAX /* a time on the monotonic clock that never comes */
 
 /* Why a request ended, for its access line. */
 enum close_reason {
@@ -123,10 +122,5 @@ bool request_is_cut(const struct ss_request *request);
 /* Whether fd is still its connection: the handler may have closed it, and the number may be another
  * request's by now. Async-signal-safe. */
 bool request_owns_fd(const struct ss_request *request);
-
-int64_t monotonic_now(void); /* ns */
-
-/* The end of a wait of so many seconds from now; none (FOREVER) for 0 or less. */
-int64_t monotonic_after(double seconds);
 
 #endif

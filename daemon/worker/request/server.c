@@ -11,15 +11,10 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/cleanup.h"
 #include "worker/mixin/mixin.h"
 #include "worker/transport/transport.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SOCKSERVERD_COVERAGE)
-#define CHECKED_BUILD 1
-#else
-#define CHECKED_BUILD 0
-#endif
 
 bool
 server_forks_each(const struct ss_server *server)
@@ -66,7 +61,7 @@ _Noreturn void
 server_end_process(int status)
 {
     /* Leak checks and coverage are written by exit handlers. */
-    if (CHECKED_BUILD)
+    if (INSTRUMENTED)
         exit(status);
     _exit(status);
 }

@@ -20,6 +20,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "worker/coroutine/timers.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"
 #include "worker/transport/batch.h"

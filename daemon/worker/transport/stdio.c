@@ -21,6 +21,7 @@
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"
 #include "worker/transport/transport.h"

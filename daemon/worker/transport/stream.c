@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "worker/mixin/mixin.h"
 #include "worker/request/request.h"
 #include "worker/transport/transport.h"
