@@ -23,9 +23,9 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define MS             1000000ll
 #define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */

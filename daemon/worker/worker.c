@@ -31,11 +31,11 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
-#include "worker/mixin/mixin.h"
 #include "worker/privileges.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
+#include "worker/request/transport.h"
 #include "worker/sandbox.h"
-#include "worker/transport/transport.h"
 
 #define SETTINGS_SIZE_MAX  (16 << 20)
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */

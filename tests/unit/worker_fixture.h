@@ -21,10 +21,10 @@
 
 #include "common/clock.h"
 #include "common/counters.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/server.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 struct fixture {
     struct ss_server server;

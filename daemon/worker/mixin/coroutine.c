@@ -28,10 +28,10 @@
 #include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
-#include "worker/mixin/mixin.h"
 #include "worker/mixin/watchdog.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define ACCEPTS_A_TURN 64
 #define PACE           32 /* receives and sends without a wait, until others get their turn */

@@ -32,9 +32,9 @@
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/fork.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define FIRST_OUTPUT     256          /* bytes on the stack: many replies are small */
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */

@@ -6,7 +6,7 @@
  * Owns:     nothing.
  * Failures: none.
  */
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 
 #include <stddef.h>
 

@@ -17,7 +17,7 @@
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
 
 static void *

@@ -27,7 +27,7 @@
 #include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
 
 #define FIRST_OUTPUT 256                /* bytes on the stack: many replies are small */

@@ -21,9 +21,9 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define DATAGRAM_MAX 65535u
 #define SHELF_SIZE   32

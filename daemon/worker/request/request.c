@@ -27,8 +27,8 @@
 #include "common/address.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "worker/mixin/mixin.h"
-#include "worker/transport/transport.h"
+#include "worker/request/mixin.h"
+#include "worker/request/transport.h"
 
 _Thread_local struct ss_request *request_current;
 

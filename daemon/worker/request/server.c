@@ -13,8 +13,8 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
-#include "worker/mixin/mixin.h"
-#include "worker/transport/transport.h"
+#include "worker/request/mixin.h"
+#include "worker/request/transport.h"
 
 bool
 server_forks_each(const struct ss_server *server)

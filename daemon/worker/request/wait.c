@@ -22,9 +22,9 @@
 
 #include "common/clock.h"
 #include "worker/coroutine/timers.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define INTERRUPT_SIGNAL SIGURG
 #define LONG_WAIT        10.0 /* seconds */

@@ -21,9 +21,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define BATCH       32
 #define HOLD_NS     1000000 /* after so long the handlers are not quick */

@@ -21,10 +21,10 @@
 
 #include "common/address.h"
 #include "common/clock.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
+#include "worker/request/transport.h"
 #include "worker/transport/batch.h"
-#include "worker/transport/transport.h"
 
 #define SHORTEST_PAUSE 1000000 /* ns */
 #define LONGEST_PAUSE  50000000

@@ -22,9 +22,9 @@
 #include "common/address.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 #include "worker/worker.h"
 
 /* ---- the transport ------------------------------------------------------------- */

@@ -20,9 +20,9 @@
 
 #include "common/address.h"
 #include "common/clock.h"
-#include "worker/mixin/mixin.h"
+#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/transport/transport.h"
+#include "worker/request/transport.h"
 
 #define LINGER_BYTES   65536
 #define LINGER_SECONDS 1.0

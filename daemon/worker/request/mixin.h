@@ -4,8 +4,8 @@
  *
  * One of the two interfaces a request runs on; the other is the transport.
  */
-#ifndef SOCKSERVERD_WORKER_MIXIN_MIXIN_H
-#define SOCKSERVERD_WORKER_MIXIN_MIXIN_H
+#ifndef SOCKSERVERD_WORKER_REQUEST_MIXIN_H
+#define SOCKSERVERD_WORKER_REQUEST_MIXIN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  *
  * One of the two interfaces a request runs on; the other is the mixin.
  */
-#ifndef SOCKSERVERD_WORKER_TRANSPORT_TRANSPORT_H
-#define SOCKSERVERD_WORKER_TRANSPORT_TRANSPORT_H
+#ifndef SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
+#define SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
