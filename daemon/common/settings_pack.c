@@ -111,10 +111,12 @@ put_options(FILE *stream, const struct settings *settings, bool places)
         const struct option_setting *option = &settings->options[i];
 
         put(stream, "option", option->name);
-        put(stream, "text", option->text);
-        put_number(stream, "form", option->form);
-        put(stream, "file", !places || option->file == NULL ? "" : option->file);
-        put_number(stream, "line", places ? option->line : 0);
+        const struct given *given = &option->given;
+
+        put(stream, "text", given->text);
+        put_number(stream, "form", given->form);
+        put(stream, "file", !places || given->file == NULL ? "" : given->file);
+        put_number(stream, "line", places ? given->line : 0);
     }
 }
 
@@ -250,15 +252,18 @@ read_number(const char *text, uint64_t max, uint64_t *ret)
 static int
 read_option(struct reader *reader, const char *name, struct settings *settings)
 {
-    const char *text, *form_text, *file, *line_text;
+    const char *form_text, *file, *line_text;
+    struct given given;
     uint64_t form, line;
 
-    if (take_named(reader, "text", &text) < 0 || take_named(reader, "form", &form_text) < 0 ||
+    if (take_named(reader, "text", &given.text) < 0 || take_named(reader, "form", &form_text) < 0 ||
         take_named(reader, "file", &file) < 0 || take_named(reader, "line", &line_text) < 0 ||
         read_number(form_text, VALUE_GROUP, &form) < 0 || read_number(line_text, UINT32_MAX, &line))
         return -EBADMSG;
-    return settings_add_option(settings, name, text, (enum value_form)form,
-                               *file == '\0' ? NULL : file, (unsigned)line);
+    given.form = (enum value_form)form;
+    given.file = *file == '\0' ? NULL : file;
+    given.line = (unsigned)line;
+    return settings_add_option(settings, name, &given);
 }
 
 static int
@@ -270,7 +275,7 @@ read_setting(struct settings *settings, const char *key, const char *value)
 
     if (setting == NULL || setting_given(settings, setting))
         return -EBADMSG;
-    settings_set(settings, key, value, VALUE_PLAIN, NULL, 0, &errors);
+    settings_set(settings, key, &(struct given){.text = value}, &errors);
     if (errors_any(&errors))
         r = errors.exhausted ? -ENOMEM : -EBADMSG;
     errors_done(&errors);

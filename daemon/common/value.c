@@ -24,6 +24,41 @@
 #define LONGEST_NUMBER 64
 
 int
+given_copy(const struct given *given, struct given *ret)
+{
+    struct given copy = {.form = given->form, .line = given->line};
+
+    copy.text = given->text == NULL ? NULL : strdup(given->text);
+    copy.file = given->file == NULL ? NULL : strdup(given->file);
+    if ((given->text != NULL && copy.text == NULL) || (given->file != NULL && copy.file == NULL)) {
+        given_done(&copy);
+        return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}
+
+void
+given_done(struct given *given)
+{
+    free((char *)given->text);
+    free((char *)given->file);
+    *given = (struct given){0};
+}
+
+static bool
+is_text(enum value_form form)
+{
+    return form == VALUE_STRING || form == VALUE_PLAIN;
+}
+
+bool
+given_is_text(const struct given *given)
+{
+    return is_text(given->form);
+}
+
+int
 value_boolean(const char *text, enum value_form form, bool *ret)
 {
     if (form != VALUE_BOOLEAN && form != VALUE_PLAIN)
@@ -199,6 +234,22 @@ value_duration(const char *text, enum value_form form, double *ret)
     return 0;
 }
 
+int
+value_mode(const char *text, enum value_form form, uint32_t *ret)
+{
+    size_t digits = strspn(text, "01234567");
+    unsigned long mode;
+
+    /* A number in the file is decimal to libconfig: 0660 would be 660. */
+    if (!is_text(form) || digits == 0 || digits > 5 || text[digits] != '\0')
+        return -EINVAL;
+    mode = strtoul(text, NULL, 8);
+    if (mode > 0777)
+        return -ERANGE;
+    *ret = (uint32_t)mode;
+    return 0;
+}
+
 char *
 value_format_size(uint64_t bytes, char *buffer)
 {
@@ -271,7 +322,7 @@ value_show(const char *text, enum value_form form)
 {
     if (form == VALUE_GROUP)
         return strdup("a group or list");
-    if (form == VALUE_STRING || form == VALUE_PLAIN)
+    if (is_text(form))
         return show_string(text);
     return strdup(text);
 }

@@ -194,10 +194,10 @@ options_arrive_as_written(void **state)
         const struct option_setting *option = &config.listeners[0].options[i];
 
         assert_string_equal(option->name, rows[i].name);
-        assert_string_equal(option->text, rows[i].text);
-        assert_int_equal(option->form, rows[i].form);
-        assert_string_equal(option->file, "everything.conf");
-        assert_int_equal(option->line, rows[i].line);
+        assert_string_equal(option->given.text, rows[i].text);
+        assert_int_equal(option->given.form, rows[i].form);
+        assert_string_equal(option->given.file, "everything.conf");
+        assert_int_equal(option->given.line, rows[i].line);
     }
     config_done(&config);
 }

@@ -54,8 +54,7 @@ release(void **state)
     (void)state;
     for (size_t i = 0; i < settings.option_count; i++) {
         free(settings.options[i].name);
-        free(settings.options[i].text);
-        free(settings.options[i].file);
+        given_done(&settings.options[i].given);
     }
     free(settings.options);
     options_free(values, ROWS);
@@ -66,9 +65,13 @@ release(void **state)
 static void
 give(const char *name, const char *text, enum value_form form)
 {
-    assert_int_equal(settings_add_option(&settings, name, text, form, "x.conf",
-                                         10 + (unsigned)settings.option_count),
-                     0);
+    assert_int_equal(
+        settings_add_option(&settings, name,
+                            &(struct given){.text = text,
+                                            .form = form,
+                                            .file = "x.conf",
+                                            .line = 10 + (unsigned)settings.option_count}),
+        0);
 }
 
 static void
@@ -203,7 +206,7 @@ static void
 mistake_on_the_command_line_is_named_as_it_was_typed(void **state)
 {
     (void)state;
-    assert_int_equal(settings_add_option(&settings, "count", "many", VALUE_PLAIN, NULL, 0), 0);
+    assert_int_equal(settings_add_option(&settings, "count", &(struct given){.text = "many"}), 0);
     resolve();
     EXPECT_MISTAKES("-o count: found \"many\"; expected an integer, from -10 to 10");
 }

@@ -49,7 +49,7 @@ end(void **state)
 static void
 set(struct fixture *fixture, const char *key, const char *text)
 {
-    settings_set(&fixture->settings, key, text, VALUE_PLAIN, NULL, 0, &fixture->errors);
+    settings_set(&fixture->settings, key, &(struct given){.text = text}, &fixture->errors);
 }
 
 static void
@@ -334,9 +334,12 @@ fill(struct fixture *fixture)
     set(fixture, "max_line", "12345");
     set(fixture, "user", "root");
     set(fixture, "umask", "0027");
-    settings_add_option(settings, "greeting", "a \"b\"\n", VALUE_STRING, "x.conf", 3);
-    settings_add_option(settings, "limit", "5000000000", VALUE_INTEGER, NULL, 0);
-    settings_add_option(settings, "empty", "", VALUE_PLAIN, NULL, 0);
+    settings_add_option(
+        settings, "greeting",
+        &(struct given){.text = "a \"b\"\n", .form = VALUE_STRING, .file = "x.conf", .line = 3});
+    settings_add_option(settings, "limit",
+                        &(struct given){.text = "5000000000", .form = VALUE_INTEGER});
+    settings_add_option(settings, "empty", &(struct given){.text = ""});
     settings_finish(settings, "/plugins", &fixture->errors);
     assert_int_equal(fixture->errors.count, 0);
 }
@@ -371,11 +374,11 @@ pack_and_unpack_change_nothing(void **state)
     assert_true(back.socket_uid == (uid_t)-1);
     assert_true(back.set == fixture->settings.set);
     assert_int_equal(back.option_count, 3);
-    assert_string_equal(back.options[0].text, "a \"b\"\n");
-    assert_int_equal(back.options[0].form, VALUE_STRING);
-    assert_string_equal(back.options[0].file, "x.conf");
-    assert_int_equal(back.options[0].line, 3);
-    assert_null(back.options[1].file);
+    assert_string_equal(back.options[0].given.text, "a \"b\"\n");
+    assert_int_equal(back.options[0].given.form, VALUE_STRING);
+    assert_string_equal(back.options[0].given.file, "x.conf");
+    assert_int_equal(back.options[0].given.line, 3);
+    assert_null(back.options[1].given.file);
     settings_done(&back);
 }
 
@@ -390,11 +393,11 @@ equal_sees_every_value_but_no_place(void **state)
     free(other.file);
     other.file = strdup("/elsewhere");
     other.line = 99;
-    other.options[0].line = 77;
+    other.options[0].given.line = 77;
     assert_true(settings_equal(&fixture->settings, &other));
-    other.options[0].text[0] = 'x';
+    ((char *)other.options[0].given.text)[0] = 'x';
     assert_false(settings_equal(&fixture->settings, &other));
-    other.options[0].text[0] = 'a';
+    ((char *)other.options[0].given.text)[0] = 'a';
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
         char *field = (char *)&other + setting->offset, *saved;

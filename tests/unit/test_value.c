@@ -212,6 +212,63 @@ durations_are_shown_as_a_person_writes_them(void **state)
     assert_string_equal(value_format_duration(10e-6, buffer), "10us");
 }
 
+static void
+mode_takes_octal_digits_in_quotes(void **state)
+{
+    static const struct {
+        const char *text;
+        enum value_form form;
+        int result;
+        uint32_t value;
+    } rows[] = {
+        {"0660", VALUE_STRING, 0, 0660},
+        {"0", ANY, 0, 0},
+        {"00777", ANY, 0, 0777},
+        {"27", ANY, 0, 027},
+        {"1000", VALUE_STRING, -ERANGE, 0},
+        {"660", VALUE_INTEGER, -EINVAL, 0},
+        {"", ANY, -EINVAL, 0},
+        {"0680", ANY, -EINVAL, 0},
+        {"000660", VALUE_STRING, -EINVAL, 0},
+        {"0x1f", ANY, -EINVAL, 0},
+        {"-7", ANY, -EINVAL, 0},
+        {"true", VALUE_BOOLEAN, -EINVAL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint32_t value = 12345;
+
+        print_message("%s\n", rows[i].text);
+        assert_int_equal(value_mode(rows[i].text, rows[i].form, &value), rows[i].result);
+        assert_int_equal(value, rows[i].result == 0 ? rows[i].value : 12345);
+    }
+}
+
+static void
+a_copy_of_given_owns_its_strings(void **state)
+{
+    char text[] = "64K", file[] = "x.conf";
+    struct given given = {.text = text, .form = VALUE_STRING, .file = file, .line = 7}, copy;
+    struct given place = {.line = GIVEN_BY_OPTION}, place_copy;
+
+    (void)state;
+    assert_int_equal(given_copy(&given, &copy), 0);
+    assert_int_equal(given_copy(&place, &place_copy), 0);
+    text[0] = file[0] = '?';
+    assert_string_equal(copy.text, "64K");
+    assert_string_equal(copy.file, "x.conf");
+    assert_int_equal(copy.form, VALUE_STRING);
+    assert_int_equal(copy.line, 7);
+    assert_true(given_is_text(&copy));
+    assert_null(place_copy.text);
+    assert_null(place_copy.file);
+    assert_int_equal(place_copy.line, GIVEN_BY_OPTION);
+    given_done(&copy);
+    given_done(&copy); /* an empty one may end again */
+    given_done(&place_copy);
+}
+
 /* Whatever is shown must read back as the very same value: workers are told so. */
 static void
 what_is_shown_reads_back_exactly(void **state)
@@ -273,6 +330,8 @@ main(void)
         cmocka_unit_test(number_takes_fractions_but_nothing_infinite),
         cmocka_unit_test(size_counts_in_1024s),
         cmocka_unit_test(duration_knows_its_units),
+        cmocka_unit_test(mode_takes_octal_digits_in_quotes),
+        cmocka_unit_test(a_copy_of_given_owns_its_strings),
         cmocka_unit_test(sizes_are_shown_in_their_largest_unit),
         cmocka_unit_test(durations_are_shown_as_a_person_writes_them),
         cmocka_unit_test(what_is_shown_reads_back_exactly),

@@ -241,7 +241,7 @@ static void
 name_option(const struct settings *settings, const struct option_setting *setting, char *buffer,
             size_t size)
 {
-    if (setting->file == NULL)
+    if (setting->given.file == NULL)
         (void)snprintf(buffer, size, "-o %s", setting->name);
     else
         (void)snprintf(buffer, size, "listeners.%s.options.%s", settings->name, setting->name);
@@ -254,15 +254,16 @@ refuse_unknown(const struct plugin *plugin, const struct option_setting *setting
     const char *names[OPTION_NAMES_MAX + 1] = {NULL};
 
     if (plugin->option_count == 0) {
-        errors_add(errors, setting->file, setting->line, "%s: plugin %s takes no options", name,
-                   plugin->record.name);
+        errors_add(errors, setting->given.file, setting->given.line,
+                   "%s: plugin %s takes no options", name, plugin->record.name);
         return;
     }
     for (size_t i = 0; i < plugin->option_count && i < OPTION_NAMES_MAX; i++)
         names[i] = plugin->options[i].name;
     _cleanup_free_ char *hint = suggest_phrase(setting->name, names);
-    errors_add(errors, setting->file, setting->line, "%s: plugin %s has no such option%s", name,
-               plugin->record.name, hint != NULL ? hint : "");
+    errors_add(errors, setting->given.file, setting->given.line,
+               "%s: plugin %s has no such option%s", name, plugin->record.name,
+               hint != NULL ? hint : "");
 }
 
 static int
@@ -270,6 +271,7 @@ take_setting(const struct plugin *plugin, const struct settings *settings,
              const struct option_setting *setting, struct option_value *values,
              struct errors *errors)
 {
+    const struct given *given = &setting->given;
     char name[200], expected[160];
     size_t row = 0;
 
@@ -282,14 +284,14 @@ take_setting(const struct plugin *plugin, const struct settings *settings,
     }
 
     value_release(&values[row]);
-    int error = read_value(&plugin->options[row], setting->text, setting->form, &values[row]);
+    int error = read_value(&plugin->options[row], given->text, given->form, &values[row]);
     if (error == -ENOMEM)
         return error;
     if (error < 0) {
-        _cleanup_free_ char *found = value_show(setting->text, setting->form);
+        _cleanup_free_ char *found = value_show(given->text, given->form);
         describe_expected(&plugin->options[row], expected, sizeof(expected));
-        errors_add(errors, setting->file, setting->line, "%s: found %s; expected %s", name,
-                   found != NULL ? found : setting->text, expected);
+        errors_add(errors, given->file, given->line, "%s: found %s; expected %s", name,
+                   found != NULL ? found : given->text, expected);
     }
     values[row].option = &plugin->options[row]; /* given, though perhaps wrongly */
     return 0;
