@@ -34,8 +34,9 @@ struct given {
     unsigned line;    /* without a file: 0, or GIVEN_BY_OPTION */
 };
 
-#define GIVEN_BY_OPTION 1 /* it was given by an option of its own, such as --mixin, not by --set   \
-                           */
+#define GIVEN_BY_OPTION                                                                            \
+    1 /* it was given by an option of its own, such as --mixin, not by --set                       \
+       */
 
 /* A copy that owns its strings and ends with given_done(). text may be NULL. 0 or -ENOMEM. */
 int given_copy(const struct given *given, struct given *ret);

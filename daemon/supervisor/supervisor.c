@@ -376,7 +376,7 @@ import_listeners(struct supervisor *supervisor, const struct upgrade_state *stat
     for (size_t i = 0; i < state->listener_count; i++) {
         const struct upgrade_listener *inherited = &state->listeners[i];
         struct listener *listener;
-        int r = listener_new(&supervisor->host, &inherited->settings, &listener);
+        int r = listener_new(&supervisor->host, inherited->settings, &listener);
         if (r < 0)
             return r;
         if (inherited->removed)
@@ -405,7 +405,7 @@ make_listeners(struct supervisor *supervisor)
     if (supervisor->listeners == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
-        int r = listener_new(&supervisor->host, &config->listeners[i], &supervisor->listeners[i]);
+        int r = listener_new(&supervisor->host, config->listeners[i], &supervisor->listeners[i]);
         if (r < 0)
             return r;
         supervisor->count++;

@@ -9,8 +9,9 @@
 #include "worker/request/server.h"
 
 /*
- * The role `sockserverd --worker NAME ...`, executed by the supervisor with
- * the descriptors of enum inherited_fd. Returns the exit status.
+ * The role `sockserverd --worker NAME`, executed by the supervisor with the
+ * descriptors of enum inherited_fd: everything else stands in the brief.
+ * Returns the exit status.
  */
 int worker_main(int argc, char **argv);
 

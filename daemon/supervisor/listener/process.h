@@ -39,7 +39,7 @@ typedef void (*process_handler)(struct process *process, enum process_event even
 
 struct process_setup {
     sd_event *event;
-    const struct settings *settings; /* of the listener; must outlive the process */
+    const struct settings *settings; /* of the listener; the process takes a reference */
     const struct spawn_options *options;
     int socket_fd;
     const char *address;
