@@ -187,7 +187,7 @@ raise_descriptor_limit(const struct ss_server *server)
 
 /* Everything but the plugin: what inherited descriptors are, signals. */
 static int
-prepare(struct ss_server *server, struct control *control, struct errors *errors)
+prepare(struct ss_server *server, struct housekeeping *housekeeping, struct errors *errors)
 {
     int family = AF_UNSPEC;
     socklen_t size = sizeof(family);
@@ -211,7 +211,7 @@ prepare(struct ss_server *server, struct control *control, struct errors *errors
         step = "read signals";
         (void)signal(SIGPIPE, SIG_IGN);
         interrupts_install();
-        error = control_init(control, server);
+        error = housekeeping_init(housekeeping, server);
     }
     if (error < 0)
         errors_add(errors, NULL, 0, "cannot %s: %s", step, strerror(-error));
@@ -252,14 +252,14 @@ log_confinement(const struct sandbox *sandbox)
 }
 
 static int
-serve(struct ss_server *server, struct control *control)
+serve(struct ss_server *server, struct housekeeping *housekeeping)
 {
     int error = 0;
 
     (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
-    if (control_wait_serve(control) && (error = server->transport->prepare(server)) == 0)
-        error = server->mixin->run(server, control);
+    if (housekeeping_wait_serve(housekeeping) && (error = server->transport->prepare(server)) == 0)
+        error = server->mixin->run(server, housekeeping);
     if (server->plugin.hooks.server_close != NULL)
         server->plugin.hooks.server_close(server);
     if (error < 0)
@@ -271,7 +271,7 @@ static int
 run(struct ss_server *server, const struct brief *brief)
 {
     struct errors errors = {0};
-    static struct control control = {.signals = -1}; /* its thread may outlive us */
+    static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
     struct sandbox sandbox;
 
     if (privileges_drop(&server->settings, &errors) < 0)
@@ -285,14 +285,14 @@ run(struct ss_server *server, const struct brief *brief)
                            -1);
         return 0;
     }
-    if (prepare(server, &control, &errors) < 0)
+    if (prepare(server, &housekeeping, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     log_confinement(&sandbox);
-    return serve(server, &control);
+    return serve(server, &housekeeping);
 }
 
 int

@@ -525,7 +525,7 @@ interrupted_wait_returns_to_the_mixin(void **state)
     assert_int_equal(request_get(request), -EINTR);
 }
 
-/* What the control loop reads must never make a new request look like the last one. */
+/* What the housekeeping reads must never make a new request look like the last one. */
 static void
 busy_slot_has_its_own_requests_time(void **state)
 {

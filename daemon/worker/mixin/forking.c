@@ -43,7 +43,7 @@
 
 struct zygote {
     struct ss_server *server;
-    struct control *control;
+    struct housekeeping *housekeeping;
     pid_t pid;
     pid_t *children;            /* by slot; 0: none; not there in a child */
     struct ss_request *request; /* every child's: made once, so that a child touches few pages */
@@ -99,7 +99,7 @@ child_release(struct zygote *zygote)
 {
     const struct ss_server *server = zygote->server;
 
-    (void)close(zygote->control->signals);
+    (void)close(zygote->housekeeping->signals);
     if (server->channel >= 0)
         (void)close(server->channel);
 }
@@ -123,7 +123,7 @@ child_retires(struct ss_server *server)
 
 /*
  * Whether the log file was replaced after this child's birth. Its slot says
- * idle before it looks: either it sees the new log, or the control loop sees
+ * idle before it looks: either it sees the new log, or the housekeeping sees
  * an idle child, and interrupts it until it has left (nudge_outdated()).
  */
 static bool
@@ -300,14 +300,14 @@ is_wanted(const struct zygote *zygote)
 static void
 top_up(struct zygote *zygote)
 {
-    struct control *control = zygote->control;
+    struct housekeeping *housekeeping = zygote->housekeeping;
     int32_t surplus = atomic_load(&zygote->server->counters->surplus);
     uint32_t idle;
 
-    if (control->next_retry != FOREVER && monotonic_now() < control->next_retry)
+    if (housekeeping->next_retry != FOREVER && monotonic_now() < housekeeping->next_retry)
         return;
-    if (control->next_retry != FOREVER)
-        control->next_retry = FOREVER;
+    if (housekeeping->next_retry != FOREVER)
+        housekeeping->next_retry = FOREVER;
     count_children(zygote, &idle);
     while (is_wanted(zygote) && idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
@@ -316,7 +316,7 @@ top_up(struct zygote *zygote)
             if (!zygote->cramped)
                 log_warning("cannot fork a child: %s; trying again", strerror(-error));
             zygote->cramped = true;
-            control->next_retry = monotonic_now() + RETRY_NS;
+            housekeeping->next_retry = monotonic_now() + RETRY_NS;
             return;
         }
         zygote->cramped = false;
@@ -367,7 +367,7 @@ bury(struct zygote *zygote, uint32_t place, int status)
     if (state == SLOT_BUSY && zygote->server->once)
         server_ask_stop(zygote->server);
     if (state != SLOT_BUSY && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_USELESS)
-        zygote->control->next_retry = monotonic_now() + RETRY_NS;
+        zygote->housekeeping->next_retry = monotonic_now() + RETRY_NS;
     counter_set(slot->ended, monotonic_now());
     counter_set(slot->context, 0);
     counter_set(slot->state, SLOT_FREE);
@@ -407,9 +407,9 @@ reap_finished(struct zygote *zygote)
 static void
 reap(struct zygote *zygote)
 {
-    if (!zygote->control->child_ended)
+    if (!zygote->housekeeping->child_ended)
         return;
-    zygote->control->child_ended = false;
+    zygote->housekeeping->child_ended = false;
     reap_finished(zygote);
     while (zygote->running > 0) {
         siginfo_t info = {0};
@@ -487,7 +487,7 @@ look_after(struct zygote *zygote)
     if (is_wanted(zygote))
         top_up(zygote);
     else
-        zygote->control->next_retry = FOREVER;
+        zygote->housekeeping->next_retry = FOREVER;
 }
 
 /*
@@ -520,7 +520,7 @@ serve(struct zygote *zygote)
     look_after(zygote);
     while (server_phase(zygote->server) < PHASE_DRAINING || zygote->running > 0 ||
            zygote->request->fd >= 0) {
-        if (!control_turn(zygote->control)) {
+        if (!housekeeping_turn(zygote->housekeeping)) {
             end_children(zygote);
             break;
         }
@@ -530,14 +530,14 @@ serve(struct zygote *zygote)
 
 /* The request lies on the stack, of which every child writes a page anyway. */
 static int
-forking_run(struct ss_server *server, struct control *control)
+forking_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
     uint32_t places = server->settings.max_connections;
     struct ss_request request;
     char output[FIRST_OUTPUT];
     struct zygote zygote = {
         .server = server,
-        .control = control,
+        .housekeeping = housekeeping,
         .pid = getpid(),
         .limit = server->once ? 1 : server->settings.max_connections,
         .spare = server->settings.spare > 0 ? server->settings.spare : 1,

@@ -12,7 +12,7 @@
 
 #include "common/settings.h"
 
-struct control;
+struct housekeeping;
 struct slot;
 struct ss_request;
 struct ss_server;
@@ -23,7 +23,7 @@ struct mixin {
     bool processes; /* contexts are processes, not threads of the worker */
 
     /* Serves until the drain is over. 0, or a negative errno if it could not serve on. */
-    int (*run)(struct ss_server *server, struct control *control);
+    int (*run)(struct ss_server *server, struct housekeeping *housekeeping);
 
     /*
      * Waits for events on fd (-1: only for the time) until the monotonic time.
@@ -33,7 +33,7 @@ struct mixin {
 
     /*
      * How many contexts more than `spare` were idle all the time since the last
-     * call. NULL: the control loop sees it in their slots, as each of them waits
+     * call. NULL: the housekeeping sees it in their slots, as each of them waits
      * for long.
      */
     uint32_t (*surplus)(void);

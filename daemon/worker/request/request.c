@@ -121,7 +121,7 @@ request_try(struct ss_request *request)
 
     /*
      * Sequentially consistent, as is the change of phase: either we see that a
-     * drain began, or the control loop sees us idle and interrupts us.
+     * drain began, or the housekeeping sees us idle and interrupts us.
      */
     atomic_store(&request->slot->state, SLOT_IDLE);
     if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))

@@ -25,7 +25,7 @@ enum server_phase {
     PHASE_CUT       /* the drain's time is up: requests must end now */
 };
 
-/* What the control loop found due; run between requests or beside them, as the mixin wants. */
+/* What the housekeeping found due; run between requests or beside them, as the mixin wants. */
 #define DUE_SERVICE 1u /* service_actions */
 #define DUE_TIMEOUT 2u /* handle_timeout */
 
@@ -39,7 +39,7 @@ struct ss_server {
     uint32_t slot_count;
     int socket;    /* listening, or -1 (--stdio) */
     int channel;   /* to the supervisor, or -1 (--stdio, a forked child) */
-    int wakeup;    /* eventfd: something for the control loop to look at */
+    int wakeup;    /* eventfd: something for the housekeeping to look at */
     bool once;     /* --once: one request, then stop */
     bool access;   /* write access lines */
     bool ipv6;     /* of the listening socket */
@@ -69,7 +69,7 @@ server_accepts(const struct ss_server *server)
 /* Whether its mixin looks for connections itself, and gives each to a child of its own. */
 bool server_forks_each(const struct ss_server *server);
 
-/* Lets the control loop look around. Async-signal-safe. */
+/* Lets the housekeeping look around. Async-signal-safe. */
 void server_wake(struct ss_server *server);
 
 /* Asks the supervisor for a graceful stop of this listener. From any context. */

@@ -8,7 +8,7 @@
  * that every later wait ends too. A signal that arrives just before the call
  * it was meant for is lost: whoever interrupts does so again until it is seen.
  *
- * Runs in:  a serving context; interrupt_*() in the control loop.
+ * Runs in:  a serving context; interrupt_*() in the thread that does the housekeeping.
  * Owns:     nothing.
  * Failures: returned.
  */
