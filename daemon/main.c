@@ -22,8 +22,8 @@
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/supervisor.h"
+#include "worker/once.h"
 #include "worker/plugin/describe.h"
-#include "worker/transport/stdio.h"
 #include "worker/worker.h"
 
 enum status {
@@ -197,7 +197,7 @@ stdio(const struct commandline *commandline)
     if (status == STATUS_FINE) {
         log_set_level(config.log.level);
         supervisor_unblock_signals();
-        status = stdio_main(&settings);
+        status = once_main(&settings);
     }
     settings_done(&settings);
     config_done(&config);

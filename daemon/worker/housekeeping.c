@@ -26,6 +26,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 #define MS             1000000ll
 #define NUDGE_INTERVAL (10 * MS)   /* while contexts must leave a call */

@@ -31,11 +31,12 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
+#include "worker/mixin/mixins.h"
 #include "worker/privileges.h"
-#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
 #include "worker/sandbox.h"
+#include "worker/transport/transports.h"
 
 #define SETTINGS_SIZE_MAX  (16 << 20)
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */

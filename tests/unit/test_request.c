@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "worker/request/wait.h"
 
 /* ---- a plugin, and what became of it ------------------------------------------ */
 
@@ -100,8 +101,8 @@ accept_client(void)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     request->fd = request->output_fd = pair[0];
-    request->client.ss_family = AF_UNIX;
-    request->client_size = sizeof(sa_family_t);
+    request->client.address.ss_family = AF_UNIX;
+    request->client.size = sizeof(sa_family_t);
     request->receive_timeout = 0;
     other_end = pair[1];
     trace[0] = '\0';

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "common/clock.h"
+#include "worker/request/wait.h"
 
 static struct fixture fixture;
 static struct ss_request *request; /* the fixture's */

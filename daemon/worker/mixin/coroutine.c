@@ -25,11 +25,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/coroutine/coroutine.h"
-#include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
+#include "worker/mixin/mixins.h"
 #include "worker/mixin/watchdog.h"
-#include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 
@@ -453,8 +452,8 @@ make_engines(struct ss_server *server, struct housekeeping *housekeeping)
         struct engine *engine = &all.engines[i];
         uint32_t share = limit / all.count + (i < limit % all.count);
 
-        int error = loop_init(&engine->loop, share, stack_size(&server->settings),
-                              sizeof(struct ss_request));
+        int error =
+            loop_init(&engine->loop, share, server_stack_size(server), sizeof(struct ss_request));
         if (error < 0)
             return error;
         engine->loop.serve = serve;

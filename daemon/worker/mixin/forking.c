@@ -32,9 +32,10 @@
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/fork.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 #define FIRST_OUTPUT     256          /* bytes on the stack: many replies are small */
 #define RETRY_NS         100000000ll  /* 100 ms after a fork failed */

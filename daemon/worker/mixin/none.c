@@ -17,8 +17,9 @@
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
+#include "worker/request/wait.h"
 
 static void *
 housekeeping_main(void *argument)

@@ -27,8 +27,9 @@
 #include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
+#include "worker/request/wait.h"
 
 #define FIRST_OUTPUT 256                /* bytes on the stack: many replies are small */
 #define HEAP_PAUSE   (5 * 1000000000ll) /* ns between two looks for memory to give back */
@@ -288,7 +289,7 @@ threading_run(struct ss_server *server, struct housekeeping *housekeeping)
         pool.spare = pool.limit;
     int error = pthread_attr_init(&pool.attributes);
     if (error == 0)
-        error = pthread_attr_setstacksize(&pool.attributes, stack_size(&server->settings));
+        error = pthread_attr_setstacksize(&pool.attributes, server_stack_size(server));
     if (error == 0)
         error = pthread_attr_setguardsize(&pool.attributes, STACK_GUARD);
     if (error == 0)

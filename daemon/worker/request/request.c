@@ -213,7 +213,7 @@ begin(struct ss_request *request)
     if (stream) {
         request->input.start = request->input.end = 0;
         request->bytes_in = 0;
-        request->credentials_state = 0;
+        request->client.credentials_state = 0;
     }
     request->input.patched = false;
     output_reset(&request->output);
@@ -226,13 +226,13 @@ begin(struct ss_request *request)
     request->error = 0;
     request->reason = CLOSE_DONE;
     request->data = NULL;
-    request->client_name[0] = '\0';
+    request->client.name[0] = '\0';
     request->log = (struct log_context){.request = request->number};
 
-    memcpy(slot->client, &request->client, sizeof(slot->client));
+    memcpy(slot->client, &request->client.address, sizeof(slot->client));
     counter_set(slot->stage, STAGE_HANDLING);
     counter_bump(slot->accepted, 1);
-    if (request->truncated)
+    if (request->datagram.truncated)
         counter_bump(slot->truncated, 1);
     request_current = request;
     log_set_context(&request->log);
@@ -365,7 +365,7 @@ log_access(struct ss_request *request, int64_t now)
     log_event(LOG_INFO, (const char *const[]){in, out, duration, reason, NULL},
               "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client,
               reason_texts[request->reason], request->bytes_in, request->bytes_out, milliseconds,
-              request->truncated ? ", datagram cut to max_packet_size" : "");
+              request->datagram.truncated ? ", datagram cut to max_packet_size" : "");
 }
 
 static void

@@ -30,8 +30,31 @@ enum close_reason {
     CLOSE_ABANDONED /* the handler ended its own thread */
 };
 
+/* Who sent it. */
+struct peer {
+    struct sockaddr_storage address;
+    socklen_t size;
+    struct ss_credentials credentials;
+    int credentials_state; /* 0: not asked, 1: known, negative: errno */
+    char name[128];        /* "" until asked for */
+};
+
+/* The datagram that a request is, apart from its bytes, which are in the input buffer. */
+struct datagram {
+    size_t size;
+    bool truncated;
+    bool mute; /* nobody to answer */
+    struct sockaddr_storage reply_to;
+    socklen_t reply_to_size;
+    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
+    bool reply_from_known;
+};
+
 struct ss_request {
-    /* what every receive and send looks at, close together: among many, each is cold */
+    /*
+     * What every receive and send looks at stands here, close together, and not
+     * in a struct by whose it is: among many requests, each is cold.
+     */
     struct ss_server *server;
     struct slot *slot;
     int fd;           /* the connection; a datagram: the listening socket; -1: none */
@@ -58,25 +81,12 @@ struct ss_request {
     struct log_context log;
 
     /* its context */
-    const char *kind;   /* "thread" */
-    int context_number; /* 0: it is the only one in its process */
+    const char *kind;     /* "thread" */
+    int context_number;   /* 0: it is the only one in its process */
+    char worker_name[96]; /* of kind and context_number, "" until asked for */
 
-    /* a datagram's own */
-    size_t packet_size;
-    bool truncated;
-    bool mute; /* nobody to answer */
-    struct sockaddr_storage reply_to;
-    socklen_t reply_to_size;
-    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
-    bool reply_from_known;
-
-    /* who */
-    struct sockaddr_storage client;
-    socklen_t client_size;
-    struct ss_credentials credentials;
-    int credentials_state; /* 0: not asked, 1: known, negative: errno */
-    char client_name[128]; /* "" until asked for */
-    char worker_name[96];  /* of kind and context_number, "" until asked for */
+    struct peer client;
+    struct datagram datagram; /* a connection does not look at it */
 };
 
 /* The request that the calling thread (coroutine) runs, or NULL. */

@@ -23,6 +23,12 @@ server_forks_each(const struct ss_server *server)
            server->settings.recycle_after == 1 && !server->once;
 }
 
+size_t
+server_stack_size(const struct ss_server *server)
+{
+    return (size_t)server->settings.stack_size * (SANITIZED ? 4u : 1u);
+}
+
 void
 server_wake(struct ss_server *server)
 {

@@ -3,7 +3,7 @@
  * server.h - the listener as its worker process sees it: a plugin's struct ss_server
  *
  * There is one in a worker. It is filled in before the first request and then
- * only read, but for what is marked.
+ * only read, except for what is marked.
  */
 #ifndef SOCKSERVERD_WORKER_REQUEST_SERVER_H
 #define SOCKSERVERD_WORKER_REQUEST_SERVER_H
@@ -68,6 +68,9 @@ server_accepts(const struct ss_server *server)
 
 /* Whether its mixin looks for connections itself, and gives each to a child of its own. */
 bool server_forks_each(const struct ss_server *server);
+
+/* The stack of a thread or coroutine: stack_size, and more where sanitizers make frames larger. */
+size_t server_stack_size(const struct ss_server *server);
 
 /* Lets the housekeeping look around. Async-signal-safe. */
 void server_wake(struct ss_server *server);

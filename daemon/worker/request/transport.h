@@ -7,10 +7,8 @@
 #ifndef SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
 #define SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -21,6 +19,7 @@ struct ss_server;
 
 struct transport {
     bool stream;
+    bool direct; /* its bytes may bypass receive and transmit: sendfile(2) to output_fd */
 
     /*
      * Once per worker, when it is told to serve: sets the modes of the listening
@@ -53,16 +52,5 @@ struct transport {
     /* Sends the replies that are held back for those of the next requests; or NULL. */
     void (*flush)(struct ss_server *server);
 };
-
-/* What comes and goes beside a datagram: its other address, or its sender's credentials. */
-union ancillary {
-    size_t alignment; /* as struct cmsghdr has */
-    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
-               CMSG_SPACE(sizeof(struct ucred))];
-};
-
-extern const struct transport stream_transport;
-extern const struct transport datagram_transport;
-extern const struct transport stdio_transport;
 
 #endif

@@ -12,6 +12,8 @@
  * Owns:     nothing.
  * Failures: returned.
  */
+#include "worker/request/wait.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,7 +23,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "worker/coroutine/timers.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
