@@ -91,7 +91,7 @@ drain(struct housekeeping *housekeeping, double seconds)
     if (server_phase(server) >= PHASE_DRAINING)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
-    bool leave = server->settings.mixin == MIXIN_THREADING && server->settings.daemon_threads;
+    bool leave = server->mixin->leaves_on_drain && server->settings.daemon_threads;
     if (seconds <= 0 || leave) {
         cut(housekeeping);
         return;
@@ -249,8 +249,7 @@ start_times(struct housekeeping *housekeeping)
         housekeeping->next_timeout = monotonic_after(server->settings.timeout);
     if (server->settings.request_timeout > 0)
         housekeeping->next_scan = now + SCAN_INTERVAL;
-    if (server->settings.mixin == MIXIN_THREADING ||
-        (server->settings.mixin == MIXIN_FORKING && server->settings.recycle_after != 1))
+    if (server->mixin->trims && server->settings.recycle_after != 1)
         housekeeping->next_trim = now + TRIM_INTERVAL;
 }
 

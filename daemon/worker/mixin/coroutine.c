@@ -499,8 +499,7 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
 }
 
 const struct mixin mixin_coroutine = {
-    .kind = MIXIN_COROUTINE,
-    .blocking = false,
+    .batches = true,
     .run = coroutine_mixin_run,
     .wait = coroutine_mixin_wait,
     .pace = coroutine_mixin_pace,

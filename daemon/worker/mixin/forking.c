@@ -245,6 +245,13 @@ fork_child(struct zygote *zygote, bool taken)
     return 0;
 }
 
+/* Whether children serve one connection each: the zygote may then take it for them. */
+static bool
+forks_each(const struct ss_server *server)
+{
+    return server->settings.recycle_after == 1 && !server->once;
+}
+
 /*
  * Whether there is a connection for the next child. The socket does not wait
  * (see stream_prepare()); poll() is asked first all the same, because another
@@ -256,7 +263,7 @@ take_connection(struct zygote *zygote)
     struct ss_server *server = zygote->server;
     struct pollfd socket = {.fd = server->socket, .events = POLLIN};
 
-    if (!server_forks_each(server))
+    if (!server->transport->stream || !forks_each(server))
         return false;
     if (zygote->request->fd >= 0)
         return true; /* it was taken, and then no child could be forked */
@@ -563,9 +570,10 @@ forking_run(struct ss_server *server, struct housekeeping *housekeeping)
 }
 
 const struct mixin mixin_forking = {
-    .kind = MIXIN_FORKING,
     .blocking = true,
     .processes = true,
+    .trims = true,
     .run = forking_run,
     .wait = wait_blocking,
+    .polls = forks_each,
 };

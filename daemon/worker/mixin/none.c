@@ -105,8 +105,9 @@ none_run(struct ss_server *server, struct housekeeping *housekeeping)
 }
 
 const struct mixin mixin_none = {
-    .kind = MIXIN_NONE,
     .blocking = true,
+    .hooks_between = true,
+    .batches = true,
     .run = none_run,
     .wait = wait_blocking,
 };

@@ -314,8 +314,9 @@ threading_run(struct ss_server *server, struct housekeeping *housekeeping)
 }
 
 const struct mixin mixin_threading = {
-    .kind = MIXIN_THREADING,
     .blocking = true,
+    .trims = true,
+    .leaves_on_drain = true,
     .run = threading_run,
     .wait = wait_blocking,
     .surplus = surplus,

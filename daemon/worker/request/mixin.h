@@ -10,16 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/settings.h"
-
 struct housekeeping;
 struct ss_request;
 struct ss_server;
 
 struct mixin {
-    enum mixin_kind kind;
-    bool blocking;  /* a wait holds only its own context: plain blocking calls will do */
-    bool processes; /* contexts are processes, not threads of the worker */
+    bool blocking;        /* a wait holds only its own context: plain blocking calls will do */
+    bool processes;       /* contexts are processes, not threads of the worker */
+    bool hooks_between;   /* what is due for the server runs between requests, in their context */
+    bool batches;         /* no second thread or process takes datagrams, unless `cpus` says so */
+    bool trims;           /* contexts that are left idle wait in get_request: they can be let go */
+    bool leaves_on_drain; /* obeys daemon_threads */
 
     /* Serves until the drain is over. 0, or a negative errno if it could not serve on. */
     int (*run)(struct ss_server *server, struct housekeeping *housekeeping);
@@ -32,10 +33,16 @@ struct mixin {
 
     /*
      * How many contexts more than `spare` were idle all the time since the last
-     * call. NULL: the housekeeping sees it in their slots, as each of them waits
-     * for long.
+     * call. NULL, for one that trims: the housekeeping sees it in their slots, as
+     * each of them waits for long.
      */
     uint32_t (*surplus)(void);
+
+    /*
+     * Whether it looks for connections itself, so that the listening socket shall
+     * not wait. NULL: it does so if it is not blocking.
+     */
+    bool (*polls)(const struct ss_server *server);
 
     /* Where contexts share a thread: after each receive or send that did not wait, lets the
      * others run now and then. Else NULL. */

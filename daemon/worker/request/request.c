@@ -126,7 +126,7 @@ request_try(struct ss_request *request)
     atomic_store(&request->slot->state, SLOT_IDLE);
     if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
         return -ECANCELED;
-    if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
+    if (server->mixin->hooks_between && atomic_load(&server->due) != 0)
         return -EINTR;
     int error = server->transport->get_request(request);
     switch (error) {

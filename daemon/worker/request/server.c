@@ -9,19 +9,10 @@
 #include "worker/request/server.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/checked.h"
-#include "common/cleanup.h"
-#include "worker/request/mixin.h"
-#include "worker/request/transport.h"
-
-bool
-server_forks_each(const struct ss_server *server)
-{
-    return server->mixin->processes && server->transport->stream &&
-           server->settings.recycle_after == 1 && !server->once;
-}
 
 size_t
 server_stack_size(const struct ss_server *server)

@@ -66,9 +66,6 @@ server_accepts(const struct ss_server *server)
     return server_phase(server) == PHASE_SERVING && !server->terminated;
 }
 
-/* Whether its mixin looks for connections itself, and gives each to a child of its own. */
-bool server_forks_each(const struct ss_server *server);
-
 /* The stack of a thread or coroutine: stack_size, and more where sanitizers make frames larger. */
 size_t server_stack_size(const struct ss_server *server);
 

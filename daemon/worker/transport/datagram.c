@@ -35,17 +35,19 @@
 
 /*
  * Where contexts of several threads or processes share the socket, each takes
- * one datagram: the others are not its to hold. Coroutines of one loop may;
- * but a Unix socket's replies can block, which they may not.
+ * one datagram: the others are not its to hold. Coroutines of one loop may take
+ * more; but a Unix socket's replies can block, which those may not.
  */
 static bool
 takes_batches(const struct ss_server *server)
 {
     const struct settings *settings = &server->settings;
 
-    if (server->mixin->kind == MIXIN_COROUTINE)
-        return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
-    return server->mixin->kind == MIXIN_NONE;
+    if (!server->mixin->batches)
+        return false;
+    if (server->mixin->blocking)
+        return true;
+    return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
 }
 
 /* The socket serves one datagram a call, so its own timeout may stand for write_timeout. */

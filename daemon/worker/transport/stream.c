@@ -28,12 +28,20 @@
 #define LINGER_BYTES   65536
 #define LINGER_SECONDS 1.0
 
+/* Whether the mixin looks for connections itself, so that accept() shall not wait. */
+static bool
+polls(const struct ss_server *server)
+{
+    const struct mixin *mixin = server->mixin;
+
+    return mixin->polls != NULL ? mixin->polls(server) : !mixin->blocking;
+}
+
 static int
 stream_prepare(struct ss_server *server)
 {
     int flags = fcntl(server->socket, F_GETFL);
-    bool waits = server->mixin->blocking && !server_forks_each(server);
-    int wanted = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    int wanted = polls(server) ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 
     if (flags < 0 || (wanted != flags && fcntl(server->socket, F_SETFL, wanted) < 0))
         return -errno;
