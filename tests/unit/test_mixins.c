@@ -40,7 +40,7 @@ workers_and_slots_follow_the_settings(void **state)
         {MIXIN_THREADING, 1, 512, 2, 1, 515},
         {MIXIN_FORKING, 1, 40, 1, 1, 42},
         {MIXIN_COROUTINE, 4, 10000, 0, 1, 10001},
-        {MIXIN_THREADING, 1, UINT32_MAX, UINT32_MAX, 1, UINT32_MAX},
+        {MIXIN_THREADING, 1, UINT32_MAX, 7, 1, UINT32_MAX},
     };
 
     (void)state;
