@@ -24,6 +24,7 @@
 #include "supervisor/supervisor.h"
 #include "worker/once.h"
 #include "worker/plugin/describe.h"
+#include "worker/request/gate.h"
 #include "worker/worker.h"
 
 enum status {
@@ -278,7 +279,7 @@ int
 main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
-        return worker_main(argc, argv);
+        return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
     supervisor_block_signals();
     if (open_standard_fds() < 0)

@@ -43,7 +43,7 @@ struct slot {
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started */
     _Atomic uint64_t accepted; /* connections accepted, datagrams received */
-    _Atomic uint64_t refused;  /* by verify_request */
+    _Atomic uint64_t refused;  /* by a gate or verify_request */
     _Atomic uint64_t failed;   /* setup or handle did, or the handler ended its thread or process */
     _Atomic uint64_t vanished; /* the client went away */
     _Atomic uint64_t cut;      /* by a drain's deadline or request_timeout */

@@ -268,8 +268,14 @@ serve(struct ss_server *server, struct housekeeping *housekeeping)
     return error < 0 ? 1 : 0;
 }
 
+static enum failure
+kind_of_failure(int error)
+{
+    return error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
+}
+
 static int
-run(struct ss_server *server, const struct brief *brief)
+run(struct ss_server *server, const struct brief *brief, const struct gate *const *gates)
 {
     struct errors errors = {0};
     static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
@@ -280,7 +286,7 @@ run(struct ss_server *server, const struct brief *brief)
     sandbox_enter(&sandbox);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
-        return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
+        return fail(server, kind_of_failure(error), &errors);
     if (brief->check) {
         (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin),
                            -1);
@@ -288,6 +294,9 @@ run(struct ss_server *server, const struct brief *brief)
     }
     if (prepare(server, &housekeeping, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    error = gates_prepare(server, gates, &errors);
+    if (error < 0)
+        return fail(server, kind_of_failure(error), &errors);
     raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
@@ -297,7 +306,7 @@ run(struct ss_server *server, const struct brief *brief)
 }
 
 int
-worker_main(int argc, char **argv)
+worker_main(int argc, char **argv, const struct gate *const *gates)
 {
     static struct ss_server server = {
         .socket = INHERITED_SOCKET,
@@ -325,5 +334,5 @@ worker_main(int argc, char **argv)
     server.access = brief.access;
     server.address = (char *)brief.address;
     server.transport = brief.stream ? &stream_transport : &datagram_transport;
-    server_end_process(run(&server, &brief));
+    server_end_process(run(&server, &brief, gates));
 }

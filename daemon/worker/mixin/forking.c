@@ -503,9 +503,9 @@ look_after(struct zygote *zygote)
  * zygote's stack. The zygote tells and counts it.
  */
 static void
-abandon(void *unused)
+abandon(void *request)
 {
-    (void)unused;
+    gates_leave(request);
     server_end_process(1);
 }
 
@@ -561,7 +561,7 @@ forking_run(struct ss_server *server, struct housekeeping *housekeeping)
     else
         (void)input_reserve(&request.input, (size_t)server->settings.max_packet_size);
     prepare_signals(server);
-    pthread_cleanup_push(abandon, NULL);
+    pthread_cleanup_push(abandon, &request);
     serve(&zygote);
     pthread_cleanup_pop(0);
     request_done(&request);

@@ -174,11 +174,11 @@ await_input(struct ss_request *request)
         if (error < 0)
             return error;
     }
-    if (!request->drained)
+    if (!request->drained || request->wanted == 0)
         return 0;
     buffers_release(request);
     counter_set(request->slot->stage, STAGE_READING);
-    int error = wait_io(request, request->fd, POLLIN, time_left(request->server));
+    int error = wait_io(request, request->fd, request->wanted, time_left(request->server));
     counter_set(request->slot->stage, STAGE_HANDLING);
     request->drained = false;
     return error;

@@ -22,12 +22,13 @@
 /* Why a request ended, for its access line. */
 enum close_reason {
     CLOSE_DONE,
-    CLOSE_REFUSED,  /* by verify_request */
-    CLOSE_FAILED,   /* setup or handle failed */
-    CLOSE_VANISHED, /* the client went away */
-    CLOSE_CUT,      /* by the drain's deadline */
-    CLOSE_OVERTIME, /* by request_timeout */
-    CLOSE_ABANDONED /* the handler ended its own thread */
+    CLOSE_REFUSED,   /* by a gate or verify_request */
+    CLOSE_FAILED,    /* setup or handle failed */
+    CLOSE_VANISHED,  /* the client went away */
+    CLOSE_CUT,       /* by the drain's deadline */
+    CLOSE_OVERTIME,  /* by request_timeout */
+    CLOSE_ABANDONED, /* the handler ended its own thread */
+    CLOSE_ASIDE      /* by a gate: it was no client */
 };
 
 /* Who sent it. */
@@ -59,7 +60,8 @@ struct ss_request {
     struct slot *slot;
     int fd;           /* the connection; a datagram: the listening socket; -1: none */
     int output_fd;    /* where that is another one (--stdio), else fd */
-    int turns;        /* receives and sends left until others get their turn */
+    short turns;      /* receives and sends left until others get their turn */
+    short wanted;     /* what to wait for before the next receive; 0: for nothing */
     bool ended;       /* end of input was seen */
     bool vanished;    /* an error said that the client is gone */
     bool drained;     /* there is nothing to receive: wait before trying again */
@@ -79,6 +81,8 @@ struct ss_request {
     enum close_reason reason;
     void *data; /* the plugin's */
     struct log_context log;
+    uint32_t gates_entered;        /* the first so many of the server's */
+    const struct refusal *refusal; /* a gate's; meaningful if the server has gates */
 
     /* its context */
     const char *kind;     /* "thread" */
@@ -120,10 +124,10 @@ void request_note_starvation(struct ss_server *server, int error);
 /* Gives the request that was just got its number, and tells the counters. */
 void request_take(struct ss_request *request);
 
-/* Sees the request through, from verify_request to close_request. */
+/* Sees the request through, from its first gate to close_request. */
 void request_process(struct ss_request *request);
 
-/* The handler ended its thread with pthread_exit(): close, call nothing. */
+/* The handler ended its thread with pthread_exit(): close, leave the gates, call no hook. */
 void request_abandon(struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */

@@ -16,6 +16,7 @@
 #include "common/settings.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
+#include "worker/request/gate.h"
 
 /* How far this worker is. Kept in the counters, where forked children see it change. */
 enum server_phase {
@@ -36,6 +37,8 @@ struct ss_server {
     const struct transport *transport;
     const struct mixin *mixin;
     struct counters *counters;
+    uint32_t gate_count;                 /* 0 for most */
+    const struct gate *gates[GATES_MAX]; /* those that apply to this listener */
     uint32_t slot_count;
     int socket;    /* listening, or -1 (--stdio) */
     int channel;   /* to the supervisor, or -1 (--stdio, a forked child) */

@@ -35,9 +35,19 @@ struct transport {
     int (*get_request)(struct ss_request *request);
 
     /*
+     * What is to be said with the client before it is a request, such as a
+     * handshake; or NULL. It runs as the last gate of the listener, and what gate.h
+     * says of enter() is true of it: it may wait, limits itself, and refuses. After
+     * a failure, too, close_request() follows.
+     */
+    int (*open_request)(struct ss_request *request);
+
+    /*
      * One receive, waiting up to read_timeout where the mixin is blocking, but no
      * longer than RECEIVE_PATIENCE: then, and at once under other mixins, -EAGAIN
-     * if there is nothing. Bytes, 0 at the end, negative errno.
+     * if there is nothing. Bytes, 0 at the end, negative errno. Before the next one
+     * request->wanted is waited for. It is POLLIN, unless the transport says
+     * otherwise at every receive: POLLOUT, both, or 0 while it holds more itself.
      */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 
