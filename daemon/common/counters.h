@@ -37,13 +37,13 @@ struct slot {
     _Atomic int32_t context;    /* thread id or child pid; 0: none */
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
-    _Atomic uint64_t cancelled; /* set by the control loop: the time of this request is up */
+    _Atomic uint64_t cancelled; /* set by the housekeeping: the time of this request is up */
     _Atomic int64_t ended;      /* when the last one ended */
     _Atomic uint32_t log;       /* a child: the log that it was born with, see below */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started */
     _Atomic uint64_t accepted; /* connections accepted, datagrams received */
-    _Atomic uint64_t refused;  /* by verify_request */
+    _Atomic uint64_t refused;  /* by a gate or verify_request */
     _Atomic uint64_t failed;   /* setup or handle did, or the handler ended its thread or process */
     _Atomic uint64_t vanished; /* the client went away */
     _Atomic uint64_t cut;      /* by a drain's deadline or request_timeout */
@@ -138,7 +138,7 @@ counters_note_time(struct counters *counters, const struct slot *slot, uint64_t 
     counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
 }
 
-/* Whether the control loop found that the slot's request went on after request_timeout. */
+/* Whether the housekeeping found that the slot's request went on after request_timeout. */
 static inline bool
 slot_is_cancelled(const struct slot *slot)
 {

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "worker/request/wait.h"
 
 /* ---- a plugin, and what became of it ------------------------------------------ */
 
@@ -100,8 +101,8 @@ accept_client(void)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     request->fd = request->output_fd = pair[0];
-    request->client.ss_family = AF_UNIX;
-    request->client_size = sizeof(sa_family_t);
+    request->client.address.ss_family = AF_UNIX;
+    request->client.size = sizeof(sa_family_t);
     request->receive_timeout = 0;
     other_end = pair[1];
     trace[0] = '\0';
@@ -525,7 +526,7 @@ interrupted_wait_returns_to_the_mixin(void **state)
     assert_int_equal(request_get(request), -EINTR);
 }
 
-/* What the control loop reads must never make a new request look like the last one. */
+/* What the housekeeping reads must never make a new request look like the last one. */
 static void
 busy_slot_has_its_own_requests_time(void **state)
 {

@@ -174,7 +174,7 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
     generation->totals = setup->totals;
     generation->handler = setup->handler;
     generation->userdata = setup->userdata;
-    generation->size = settings->mixin == MIXIN_NONE && settings->cpus > 1 ? settings->cpus : 1;
+    generation->size = mixin_workers(settings);
     generation->processes = calloc(generation->size, sizeof(struct process *));
     int r =
         generation->processes == NULL ? -ENOMEM : settings_copy(settings, &generation->settings);

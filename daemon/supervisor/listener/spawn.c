@@ -92,17 +92,6 @@ settings_to_fd(const struct settings *settings)
     return r < 0 ? r : memfd_sealed("settings", bytes, size);
 }
 
-/* One per request at a time, and the spares. */
-static uint32_t
-slots_needed(const struct settings *settings)
-{
-    uint64_t slots = settings->mixin == MIXIN_NONE
-                         ? 1
-                         : (uint64_t)settings->max_connections + settings->spare + 1;
-
-    return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
-}
-
 const char *
 spawn_reason(int error, char *buffer)
 {
@@ -275,7 +264,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
 {
     _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
     struct counters *counters = NULL;
-    uint32_t slots = slots_needed(settings);
+    uint32_t slots = mixin_slots(settings);
     int ends[2], r;
 
     settings_fd = settings_to_fd(settings);

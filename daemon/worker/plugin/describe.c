@@ -13,28 +13,57 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/mixins.h"
 #include "common/value.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
 
-static const struct flag {
-    uint32_t bit; /* 0: always allowed */
-    const char *name;
-} transports[] = {{SS_STREAM, "stream"}, {SS_DATAGRAM, "datagram"}},
-  mixins[] = {
-      {0, "none"}, {0, "forking"}, {SS_THREADING, "threading"}, {SS_COROUTINE, "coroutine"}};
+/* What a plugin states in bits, as names. */
+struct names {
+    const char *names[8];
+    size_t count;
+};
 
 static void
-print_flags(const char *title, uint32_t bits, const struct flag *flags, size_t count)
+add_name(struct names *names, const char *name)
 {
-    const char *separator = "";
+    if (names->count < ARRAY_SIZE(names->names))
+        names->names[names->count++] = name;
+}
 
+static struct names
+name_transports(uint32_t transports)
+{
+    struct names names = {0};
+
+    if (transports & SS_STREAM)
+        add_name(&names, "stream");
+    if (transports & SS_DATAGRAM)
+        add_name(&names, "datagram");
+    return names;
+}
+
+/* Those that are always allowed come first. */
+static struct names
+name_mixins(uint32_t mixins)
+{
+    struct names names = {0};
+
+    for (size_t i = 0; i < mixin_count; i++)
+        if (mixin_traits[i].flag == 0)
+            add_name(&names, mixin_names[i]);
+    for (size_t i = 0; i < mixin_count; i++)
+        if (mixins & mixin_traits[i].flag)
+            add_name(&names, mixin_names[i]);
+    return names;
+}
+
+static void
+print_names(const char *title, struct names names)
+{
     (void)printf("%-12s", title);
-    for (size_t i = 0; i < count; i++)
-        if ((bits & flags[i].bit) == flags[i].bit) {
-            (void)printf("%s%s", separator, flags[i].name);
-            separator = ", ";
-        }
+    for (size_t i = 0; i < names.count; i++)
+        (void)printf("%s%s", i > 0 ? ", " : "", names.names[i]);
     (void)printf("\n");
 }
 
@@ -77,21 +106,20 @@ print_text(const struct plugin *plugin)
     (void)printf("%-12s%s\n", "summary", record->summary != NULL ? record->summary : "");
     (void)printf("%-12s%s\n", "file", plugin->file);
     (void)printf("%-12s%u\n", "ABI", record->abi);
-    print_flags("transports", record->transports, transports, ARRAY_SIZE(transports));
-    print_flags("mixins", record->mixins, mixins, ARRAY_SIZE(mixins));
+    print_names("transports", name_transports(record->transports));
+    print_names("mixins", name_mixins(record->mixins));
     (void)printf("options%s\n", plugin->option_count == 0 ? "     none" : "");
     for (size_t i = 0; i < plugin->option_count; i++)
         print_option(&plugin->options[i]);
 }
 
 static json_t *
-flags_json(uint32_t bits, const struct flag *flags, size_t count)
+names_json(struct names names)
 {
     json_t *array = json_array();
 
-    for (size_t i = 0; i < count; i++)
-        if ((bits & flags[i].bit) == flags[i].bit)
-            (void)json_array_append_new(array, json_string(flags[i].name));
+    for (size_t i = 0; i < names.count; i++)
+        (void)json_array_append_new(array, json_string(names.names[i]));
     return array;
 }
 
@@ -122,9 +150,8 @@ print_json(const struct plugin *plugin)
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name", record->name, "summary",
                   record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
-                  (int)record->abi, "transports",
-                  flags_json(record->transports, transports, ARRAY_SIZE(transports)), "mixins",
-                  flags_json(record->mixins, mixins, ARRAY_SIZE(mixins)), "options", options);
+                  (int)record->abi, "transports", names_json(name_transports(record->transports)),
+                  "mixins", names_json(name_mixins(record->mixins)), "options", options);
     if (object == NULL) {
         (void)fprintf(stderr, "sockserverd: cannot describe %s: its texts are not UTF-8\n",
                       plugin->file);
