@@ -183,9 +183,10 @@ exchange_chargen(const char *address, bool stream)
     } else {
         const char *answer;
 
-        client_send(client, "?");
+        /* One of 513 answers has no character, and is not sent. */
+        WAIT_UNTIL((client_send(client, "?"), client_readable(client, 1)));
         answer = client_receive(client);
-        assert_in_range(strlen(answer), 0, 512);
+        assert_in_range(strlen(answer), 1, 512);
         assert_int_equal(strspn(answer, "\r\n !\"#$%&'()*+,-./0123456789:;<=>?@"
                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
                                         "abcdefghijklmnopqrstuvwxyz{|}~"),
