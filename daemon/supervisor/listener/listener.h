@@ -11,7 +11,7 @@
 #include "common/counters.h"
 #include "common/errors.h"
 #include "common/settings.h"
-#include "supervisor/change/upgrade_state.h"
+#include "supervisor/listener/listener_upgrade.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/socket/socket.h"
 
@@ -104,7 +104,7 @@ bool listener_can_be_exported(const struct listener *listener);
 /* A name that is being looked up will be later. */
 void listener_put_off(struct listener *listener);
 /* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
- * upgrade_state_done() in either case. */
+ * upgrade_listener_done() in either case. */
 int listener_export(const struct listener *listener, struct upgrade_listener *ret);
 /* Of a new one: goes on where an earlier process of this daemon was. */
 void listener_import(struct listener *listener, const struct upgrade_listener *inherited);
