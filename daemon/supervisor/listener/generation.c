@@ -151,11 +151,11 @@ generation_cut(struct generation *generation)
 }
 
 void
-generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd)
+generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd)
 {
     for (size_t i = 0; i < generation->size; i++)
         if (generation->processes[i] != NULL)
-            process_tell(generation->processes[i], order, value, fd);
+            process_tell(generation->processes[i], type, value, fd);
 }
 
 /* ---- beginning and end --------------------------------------------------------------- */

@@ -50,7 +50,7 @@ int generation_start_missing(struct generation *generation, const struct listeni
 void generation_serve(struct generation *generation);
 void generation_drain(struct generation *generation, bool answer_queue);
 void generation_cut(struct generation *generation);
-void generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd);
+void generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd);
 /* settings that run the same take the place of its own. 0 or -ENOMEM. */
 int generation_adopt_settings(struct generation *generation, const struct settings *settings);
 

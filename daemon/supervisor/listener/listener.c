@@ -417,6 +417,14 @@ listener_stop(struct listener *listener, bool answer_queue)
 }
 
 void
+listener_keep_sockets(struct listener *listener)
+{
+    socket_keep(&listener->socket);
+    socket_keep(&listener->former);
+    socket_keep(&listener->next_socket);
+}
+
+void
 listener_cut(struct listener *listener)
 {
     if (listener->state == LISTENER_STOPPED)
@@ -428,14 +436,14 @@ listener_cut(struct listener *listener)
 }
 
 void
-listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd)
+listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd)
 {
     if (listener->present != NULL)
-        generation_tell(listener->present, order, value, fd);
+        generation_tell(listener->present, type, value, fd);
     if (listener->next != NULL)
-        generation_tell(listener->next, order, value, fd);
+        generation_tell(listener->next, type, value, fd);
     for (size_t i = 0; i < listener->leaving_count; i++)
-        generation_tell(listener->leaving[i], order, value, fd);
+        generation_tell(listener->leaving[i], type, value, fd);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */

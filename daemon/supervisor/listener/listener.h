@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "common/channel.h"
 #include "common/counters.h"
 #include "common/errors.h"
 #include "common/settings.h"
@@ -62,10 +63,12 @@ void listener_resume(struct listener *listener);
  * nothing more is accepted.
  */
 void listener_stop(struct listener *listener, bool answer_queue);
+/* The daemon ends: what the service manager keeps of its sockets is for the next process. */
+void listener_keep_sockets(struct listener *listener);
 /* Whatever runs ends at once. */
 void listener_cut(struct listener *listener);
-/* An order of enum message_type for all workers; fd -1: none. */
-void listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd);
+/* Sends every worker a message; fd -1: none. */
+void listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd);
 
 /* ---- another generation ------------------------------------------------------------ */
 

@@ -217,11 +217,11 @@ process_free(struct process *process)
 /* ---- orders ------------------------------------------------------------------------------ */
 
 void
-process_tell(struct process *process, enum message_type order, uint64_t value, int fd)
+process_tell(struct process *process, enum message_type type, uint64_t value, int fd)
 {
     /* A dead one is noticed by its end, one that does not read by its pulse. */
     if (process->state != PROCESS_GONE)
-        (void)channel_send(process->channel, order, value, NULL, fd);
+        (void)channel_send(process->channel, type, value, NULL, fd);
 }
 
 void

@@ -73,8 +73,8 @@ void process_serve(struct process *process);
 void process_drain(struct process *process, uint64_t milliseconds, bool answer_queue);
 /* End at once; killed if it has not after a second. */
 void process_cut(struct process *process);
-/* Other orders, of enum message_type; fd is attached, -1: none. */
-void process_tell(struct process *process, enum message_type order, uint64_t value, int fd);
+/* Sends another message; fd is attached, -1: none. */
+void process_tell(struct process *process, enum message_type type, uint64_t value, int fd);
 
 pid_t process_pid(const struct process *process);
 enum process_state process_state(const struct process *process);

@@ -25,7 +25,6 @@
 #include "common/cleanup.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/socket_private.h"
-#include "supervisor/socket/store.h"
 
 /* A socket address and how it was asked for. */
 struct target {
@@ -177,10 +176,14 @@ static int
 bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
           const char **ret_remedy)
 {
-    const struct unix_path_owner owner = socket_path_owner(settings);
+    const struct unix_path_plan plan = {
+        .name = settings->address.path,
+        .type = type,
+        .backlog = socket_backlog(settings),
+        .owner = socket_path_owner(settings),
+    };
 
-    return unix_path_bind(fd, type, settings->address.path, &owner, socket_backlog(settings), ret,
-                          ret_remedy);
+    return unix_path_bind(fd, &plan, ret, ret_remedy);
 }
 
 static int
@@ -343,7 +346,7 @@ socket_needs_lookup(const struct settings *settings)
 void
 socket_close(struct listening_socket *listening)
 {
-    if (store_is_kept() && listening->stored[0] != '\0') {
+    if (listening->kept) {
         unix_path_forget(&listening->path);
     } else {
         /* The path first: whoever still finds it is served by a worker that drains, or refused. */
