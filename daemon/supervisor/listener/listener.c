@@ -275,8 +275,14 @@ look_up(struct listener *listener)
     if (listener->lookup != NULL)
         return;
     listener_enter(listener, LISTENER_STARTING);
-    int r = lookup_new(listener->host->event, &listener->settings.address, LOOKUP_USEC,
-                       on_looked_up, listener, &listener->lookup);
+    const struct lookup_setup setup = {
+        .event = listener->host->event,
+        .address = &listener->settings.address,
+        .patience_usec = LOOKUP_USEC,
+        .done = on_looked_up,
+        .userdata = listener,
+    };
+    int r = lookup_new(&setup, &listener->lookup);
     if (r == 0)
         return;
     (void)snprintf(text, sizeof(text), "cannot look its address up: %s", spawn_reason(r, reason));

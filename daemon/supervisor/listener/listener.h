@@ -72,19 +72,25 @@ void listener_tell(struct listener *listener, enum message_type type, uint64_t v
 
 /* ---- another generation ------------------------------------------------------------ */
 
-/* error 0: its workers are ready and wait for listener_commit(); else text says why not. */
+/* From the event loop. error 0: its workers are ready and wait for listener_commit(); else text
+ * says why not. */
 typedef void (*listener_prepared)(struct listener *listener, int error, const char *text,
                                   void *userdata);
 
+struct listener_preparation {
+    const struct settings *settings; /* copied */
+    const struct spawn_options *spawn;
+    listener_prepared prepared; /* called once, unless listener_discard() comes first */
+    void *userdata;
+};
+
 /*
  * Starts the workers of a new generation beside what serves, on *socket
- * (taken over) or, if that is NULL, on the listener's own. prepared is called
- * once, from the event loop, unless listener_discard() comes first. 0, or a
- * negative errno: -EBUSY if one is being prepared.
+ * (taken over) or, if that is NULL, on the listener's own. 0, or a negative
+ * errno, and then prepared is not called: -EBUSY if one is being prepared.
  */
-int listener_prepare(struct listener *listener, const struct settings *settings,
-                     const struct spawn_options *spawn, struct listening_socket *socket,
-                     listener_prepared prepared, void *userdata);
+int listener_prepare(struct listener *listener, const struct listener_preparation *preparation,
+                     struct listening_socket *socket);
 /* The old generation stops accepting, then the prepared one serves. */
 void listener_commit(struct listener *listener);
 /* Throws the prepared generation away; what served goes on untouched. */

@@ -41,9 +41,7 @@ struct process_setup {
     sd_event *event;
     const struct settings *settings; /* of the listener; must outlive the process */
     const struct spawn_options *options;
-    int socket_fd;
-    const char *address;
-    bool stream;
+    struct spawn_socket socket;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
     process_handler handler;
     void *userdata;
