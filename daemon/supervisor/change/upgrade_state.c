@@ -302,15 +302,8 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 void
 upgrade_state_done(struct upgrade_state *state)
 {
-    for (size_t i = 0; i < state->listener_count; i++) {
-        struct upgrade_listener *listener = &state->listeners[i];
-        for (size_t j = 0; j < listener->generation_count; j++) {
-            settings_done(&listener->generations[j].settings);
-            free(listener->generations[j].workers);
-        }
-        settings_done(&listener->settings);
-        free(listener->generations);
-    }
+    for (size_t i = 0; i < state->listener_count; i++)
+        upgrade_listener_done(&state->listeners[i]);
     free(state->listeners);
     *state = (struct upgrade_state){0};
 }
