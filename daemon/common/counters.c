@@ -21,7 +21,8 @@
 #define COUNTER(field) offsetof(struct slot, field), offsetof(struct counter_sums, field)
 const struct counter counter_table[COUNTER_COUNT] = {
     {"accepted", COUNTER_REQUESTS, COUNTER(accepted), "connections accepted, datagrams received"},
-    {"refused", COUNTER_REQUESTS, COUNTER(refused), "requests that verify_request refused"},
+    {"refused", COUNTER_REQUESTS, COUNTER(refused),
+     "requests that a gate or verify_request refused"},
     {"failed", COUNTER_REQUESTS, COUNTER(failed),
      "requests whose setup or handle failed, or whose handler ended its thread or process"},
     {"vanished", COUNTER_REQUESTS, COUNTER(vanished), "requests whose client went away"},

@@ -106,8 +106,11 @@ apply_defaults(struct loading *loading, struct settings *settings)
         if (setting_format(defaults, setting, &text) < 0)
             loading->errors->exhausted = true;
         else
-            settings_set(settings, setting->key, text, VALUE_PLAIN, defaults->places[i].file,
-                         defaults->places[i].line, loading->errors);
+            settings_set(settings, setting->key,
+                         &(struct given){.text = text,
+                                         .file = defaults->places[i].file,
+                                         .line = defaults->places[i].line},
+                         loading->errors);
     }
 }
 

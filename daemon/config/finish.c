@@ -23,11 +23,13 @@
 static void
 check_required(const struct settings *settings, struct errors *errors)
 {
+    const struct given listener = {.file = settings->file, .line = settings->line};
+
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
 
         if (setting_is_required(setting) && !setting_given(settings, setting))
-            settings_mistake(settings, NULL, settings->file, settings->line, errors,
+            settings_mistake(settings, NULL, &listener, errors,
                              "\"%s\" is missing; every listener needs one, such as: %s = \"%s\";",
                              setting->key, setting->key,
                              setting->type == SETTING_ADDRESS ? "tcp://127.0.0.1:9999" : "echo");
@@ -178,35 +180,44 @@ find_group(const char *name, gid_t *ret)
     return -E2BIG;
 }
 
+/* The user or group that the key names, or NULL. */
+static const char *
+name_in(const struct settings *settings, const char *key)
+{
+    return *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
+}
+
 /* What getpwnam_r(3) answers where there is no such user differs from system to system. */
 static void
-report_unknown(const struct settings *settings, const char *key, const char *kind, const char *name,
-               int error, struct errors *errors)
+report_unknown(const struct settings *settings, const char *key, const char *kind, int error,
+               struct errors *errors)
 {
-    _cleanup_free_ char *shown = value_show(name, VALUE_STRING);
+    const struct setting *setting = setting_find(key);
+    _cleanup_free_ char *shown = value_show(name_in(settings, key), VALUE_STRING);
     bool unknown = error == -ENOENT || error == -ESRCH || error == -EBADF || error == -EPERM;
 
     if (shown == NULL || error == -ENOMEM)
         errors->exhausted = true;
     else if (unknown)
-        settings_mistake_at(settings, setting_find(key), errors,
+        settings_mistake_at(settings, setting, errors,
                             "unknown %s %s; expected one that exists here, or a number", kind,
                             shown);
     else
-        settings_mistake_at(settings, setting_find(key), errors, "cannot look up %s %s: %s", kind,
-                            shown, strerror(-error));
+        settings_mistake_at(settings, setting, errors, "cannot look up %s %s: %s", kind, shown,
+                            strerror(-error));
 }
 
 static void
-resolve_user(const struct settings *settings, const char *key, const char *name, uid_t *ret_uid,
-             gid_t *ret_gid, struct errors *errors)
+resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, gid_t *ret_gid,
+             struct errors *errors)
 {
+    const char *name = name_in(settings, key);
     uid_t uid = (uid_t)-1;
     gid_t gid = (gid_t)-1;
     int r = name == NULL ? 0 : find_user(name, &uid, &gid);
 
     if (r < 0) {
-        report_unknown(settings, key, "user", name, r, errors);
+        report_unknown(settings, key, "user", r, errors);
         return;
     }
     *ret_uid = uid;
@@ -215,13 +226,13 @@ resolve_user(const struct settings *settings, const char *key, const char *name,
 }
 
 static void
-resolve_group(const struct settings *settings, const char *key, const char *name, gid_t *ret,
-              struct errors *errors)
+resolve_group(const struct settings *settings, const char *key, gid_t *ret, struct errors *errors)
 {
+    const char *name = name_in(settings, key);
     int r = name == NULL ? 0 : find_group(name, ret);
 
     if (r < 0)
-        report_unknown(settings, key, "group", name, r, errors);
+        report_unknown(settings, key, "group", r, errors);
 }
 
 /* The file a plugin's name means: the first that is there, else where it should have been. */
@@ -262,11 +273,10 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     fill_defaults(settings);
     check_applicable(settings, errors);
     check_combinations(settings, errors);
-    resolve_user(settings, "user", settings->user, &settings->uid, &settings->gid, errors);
-    resolve_group(settings, "group", settings->group, &settings->gid, errors);
-    resolve_user(settings, "socket_user", settings->socket_user, &settings->socket_uid, NULL,
-                 errors);
-    resolve_group(settings, "socket_group", settings->socket_group, &settings->socket_gid, errors);
+    resolve_user(settings, "user", &settings->uid, &settings->gid, errors);
+    resolve_group(settings, "group", &settings->gid, errors);
+    resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
+    resolve_group(settings, "socket_group", &settings->socket_gid, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

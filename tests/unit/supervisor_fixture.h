@@ -213,9 +213,12 @@ make_settings(const char *name, const char *address)
     struct errors errors = {0};
 
     assert_int_equal(settings_init(&settings, name), 0);
-    settings_set(&settings, "address", address, VALUE_PLAIN, "x.conf", 1, &errors);
-    settings_set(&settings, "plugin", "./upper.so", VALUE_PLAIN, "x.conf", 2, &errors);
-    settings_set(&settings, "mixin", "threading", VALUE_PLAIN, "x.conf", 3, &errors);
+    settings_set(&settings, "address",
+                 &(struct given){.text = address, .file = "x.conf", .line = 1}, &errors);
+    settings_set(&settings, "plugin",
+                 &(struct given){.text = "./upper.so", .file = "x.conf", .line = 2}, &errors);
+    settings_set(&settings, "mixin",
+                 &(struct given){.text = "threading", .file = "x.conf", .line = 3}, &errors);
     settings_finish(&settings, "", &errors);
     assert_false(errors_any(&errors));
     return settings;

@@ -240,7 +240,7 @@ settings_and_options_arrive(void **state)
     assert_int_equal(settings.address.scheme, ADDRESS_UDP);
     assert_int_equal(settings.option_count, 1);
     assert_string_equal(settings.options[0].name, "a");
-    assert_string_equal(settings.options[0].text, "b");
+    assert_string_equal(settings.options[0].given.text, "b");
     settings_done(&settings);
     done(&parsed);
 }
