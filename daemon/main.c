@@ -22,8 +22,9 @@
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/supervisor.h"
+#include "worker/once.h"
 #include "worker/plugin/describe.h"
-#include "worker/transport/stdio.h"
+#include "worker/request/gate.h"
 #include "worker/worker.h"
 
 enum status {
@@ -184,7 +185,7 @@ stdio(const struct commandline *commandline)
     if (status == STATUS_FINE) {
         log_set_level(config.log.level);
         supervisor_unblock_signals();
-        status = stdio_main(&settings);
+        status = once_main(&settings);
     }
     settings_done(&settings);
     config_done(&config);
@@ -264,7 +265,7 @@ int
 main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
-        return worker_main(argc, argv);
+        return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
     supervisor_block_signals();
     if (open_standard_fds() < 0)

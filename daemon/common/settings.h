@@ -16,9 +16,9 @@
 
 #include "common/address.h"
 #include "common/errors.h"
+#include "common/mixins.h"
 #include "common/value.h"
 
-enum mixin_kind { MIXIN_NONE, MIXIN_THREADING, MIXIN_FORKING, MIXIN_COROUTINE };
 enum reply_mode { REPLY_IF_WRITTEN, REPLY_ALWAYS, REPLY_NEVER };
 
 /* One entry of the listener's `options` group, not yet checked against the plugin. */
@@ -102,7 +102,6 @@ struct setting {
 
 extern const struct setting settings_table[];
 extern const size_t settings_count;
-extern const char *const mixin_names[]; /* by enum mixin_kind, NULL at the end */
 
 const struct setting *setting_find(const char *key);
 

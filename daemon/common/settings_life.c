@@ -206,8 +206,7 @@ same_options(const struct settings *one, const struct settings *other)
     for (size_t i = 0; i < one->option_count; i++) {
         const struct option_setting *a = &one->options[i], *b = &other->options[i];
 
-        if (strcmp(a->name, b->name) != 0 || strcmp(a->given.text, b->given.text) != 0 ||
-            a->given.form != b->given.form)
+        if (strcmp(a->name, b->name) != 0 || !given_equal(&a->given, &b->given))
             return false;
     }
     return true;

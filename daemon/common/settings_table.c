@@ -14,7 +14,6 @@
 #include "common/cleanup.h"
 #include "common/settings.h"
 
-const char *const mixin_names[] = {"none", "threading", "forking", "coroutine", NULL};
 static const char *const reply_names[] = {"if-written", "always", "never", NULL};
 
 #define AT(member) .offset = offsetof(struct settings, member)

@@ -87,7 +87,8 @@ takes_default(const struct settings *settings, const struct setting *setting)
 {
     if (setting_given(settings, setting) || !setting_applies(settings, setting))
         return false;
-    return strcmp(setting->key, "max_connections") != 0 || settings->mixin != MIXIN_NONE;
+    return strcmp(setting->key, "max_connections") != 0 ||
+           !mixin_traits[settings->mixin].one_at_a_time;
 }
 
 static void

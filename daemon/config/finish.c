@@ -17,10 +17,8 @@
 #include "common/cleanup.h"
 #include "common/settings.h"
 
-#define LARGEST_RECORD (1u << 20) /* of the user database */
-
-static const uint32_t max_connections_defaults[] = {
-    [MIXIN_NONE] = 1, [MIXIN_THREADING] = 512, [MIXIN_FORKING] = 40, [MIXIN_COROUTINE] = 10000};
+#define LARGEST_RECORD   (1u << 20) /* of the user database */
+#define MIXINS_TEXT_SIZE 80
 
 static void
 check_required(const struct settings *settings, struct errors *errors)
@@ -41,17 +39,34 @@ check_required(const struct settings *settings, struct errors *errors)
 static void
 fill_defaults(struct settings *settings, struct errors *errors)
 {
+    const struct mixin_traits *traits = &mixin_traits[settings->mixin];
+
     if (settings_fill(settings) < 0)
         errors->exhausted = true;
     if (!setting_given(settings, setting_find("max_connections")))
-        settings->max_connections = max_connections_defaults[settings->mixin];
+        settings->max_connections = traits->max_connections;
     if (!setting_given(settings, setting_find("recycle_after")))
-        settings->recycle_after = settings->mixin == MIXIN_FORKING ? 1 : 0;
+        settings->recycle_after = traits->recycle_after;
 }
 
-/* "tcp listeners", "mixin \"forking\"": where the key means something. */
+/* "mixins \"threading\" and \"forking\"" */
 static const char *
-applies_to(uint32_t applies)
+list_mixins(uint32_t applies, char buffer[MIXINS_TEXT_SIZE])
+{
+    uint32_t first = applies & -applies;
+    size_t used =
+        (size_t)snprintf(buffer, MIXINS_TEXT_SIZE, "mixin%s", applies == first ? "" : "s");
+
+    for (size_t i = 0; i < mixin_count && used < MIXINS_TEXT_SIZE; i++)
+        if ((applies & APPLIES_MIXIN(i)) != 0)
+            used += (size_t)snprintf(buffer + used, MIXINS_TEXT_SIZE - used, "%s\"%s\"",
+                                     APPLIES_MIXIN(i) == first ? " " : " and ", mixin_names[i]);
+    return buffer;
+}
+
+/* "tcp addresses" */
+static const char *
+list_addresses(uint32_t applies)
 {
     static const struct {
         uint32_t applies;
@@ -62,26 +77,19 @@ applies_to(uint32_t applies)
         {APPLIES_UNIX, "unix and unixgram paths"},
         {APPLIES_STREAM, "tcp and unix addresses"},
         {APPLIES_DATAGRAM, "udp and unixgram addresses"},
-        {APPLIES_MIXIN(MIXIN_FORKING), "mixin \"forking\""},
-        {APPLIES_MIXIN(MIXIN_THREADING), "mixin \"threading\""},
-        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING),
-         "mixins \"threading\" and \"forking\""},
-        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_COROUTINE),
-         "mixins \"threading\" and \"coroutine\""},
-        {APPLIES_MIXIN(MIXIN_NONE) | APPLIES_MIXIN(MIXIN_COROUTINE),
-         "mixins \"none\" and \"coroutine\""},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (names[i].applies == applies)
             return names[i].where;
-    return "other listeners";
+    return "other addresses";
 }
 
 static void
 check_applicable(const struct settings *settings, struct errors *errors)
 {
     const uint32_t transports = APPLIES_INET | APPLIES_UNIX | APPLIES_STREAM | APPLIES_DATAGRAM;
+    char text[MIXINS_TEXT_SIZE];
 
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
@@ -91,24 +99,24 @@ check_applicable(const struct settings *settings, struct errors *errors)
         if ((setting->applies & transports) != 0)
             settings_mistake_at(settings, setting, errors,
                                 "has no meaning for %s; it is for %s only: remove it",
-                                settings->address.text, applies_to(setting->applies));
+                                settings->address.text, list_addresses(setting->applies));
         else
             settings_mistake_at(settings, setting, errors,
                                 "has no meaning under mixin \"%s\"; it is for %s only: remove it",
-                                mixin_names[settings->mixin], applies_to(setting->applies));
+                                mixin_names[settings->mixin], list_mixins(setting->applies, text));
     }
 }
 
-/* Where a single key's bits in the table do not say it all. */
+/* Checks what a single key's bits in the table cannot say. */
 static void
 check_combinations(const struct settings *settings, struct errors *errors)
 {
-    if (settings->mixin == MIXIN_NONE && !setting_refused(settings, setting_find("mixin")) &&
-        settings->max_connections > 1)
+    if (mixin_traits[settings->mixin].one_at_a_time && settings->max_connections > 1 &&
+        !setting_refused(settings, setting_find("mixin")))
         settings_mistake_at(settings, setting_find("max_connections"), errors,
-                            "found %u; mixin \"none\" runs one request at a time: remove it, or "
+                            "found %u; mixin \"%s\" runs one request at a time: remove it, or "
                             "choose another mixin",
-                            settings->max_connections);
+                            settings->max_connections, mixin_names[settings->mixin]);
 }
 
 /* A user or group given as a number needs no entry in the database. */

@@ -286,8 +286,13 @@ supervisor_restart_listener(struct supervisor *supervisor, const char *name, ope
         listener_start(listener);
         return 0;
     }
-    r = listener_prepare(listener, listener_settings(listener), &supervisor->host.spawn, NULL,
-                         on_prepared, order);
+    const struct listener_preparation preparation = {
+        .settings = listener_settings(listener),
+        .spawn = &supervisor->host.spawn,
+        .prepared = on_prepared,
+        .userdata = order,
+    };
+    r = listener_prepare(listener, &preparation, NULL);
     if (r < 0)
         order_end(order, r, "another restart is under way");
     else

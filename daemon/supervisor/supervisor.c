@@ -25,7 +25,6 @@
 #include "supervisor/control/control.h"
 #include "supervisor/notify.h"
 #include "supervisor/socket/adopt.h"
-#include "supervisor/socket/store.h"
 #include "supervisor/supervisor_private.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
@@ -204,7 +203,10 @@ begin_stop(struct supervisor *supervisor)
     supervisor->stopping = true;
     reload_abort(supervisor, -ESHUTDOWN, "the daemon stops");
     orders_abandon(supervisor, NULL, -ESHUTDOWN, "the daemon stops");
-    store_keep();
+    for (size_t i = 0; i < supervisor->removed_count; i++)
+        listener_keep_sockets(supervisor->removed[i]);
+    for (size_t i = 0; i < supervisor->count; i++)
+        listener_keep_sockets(supervisor->listeners[i]);
     notify_stopping(longest_drain_usec(supervisor));
     for (size_t i = 0; i < supervisor->count; i++)
         listener_stop(supervisor->listeners[i],

@@ -31,11 +31,12 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
+#include "worker/mixin/mixins.h"
 #include "worker/privileges.h"
-#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
 #include "worker/sandbox.h"
+#include "worker/transport/transports.h"
 
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
@@ -111,7 +112,7 @@ raise_descriptor_limit(const struct ss_server *server)
 
 /* Everything but the plugin: what inherited descriptors are, signals. */
 static int
-prepare(struct ss_server *server, struct control *control, struct errors *errors)
+prepare(struct ss_server *server, struct housekeeping *housekeeping, struct errors *errors)
 {
     int family = AF_UNSPEC;
     socklen_t size = sizeof(family);
@@ -135,7 +136,7 @@ prepare(struct ss_server *server, struct control *control, struct errors *errors
         step = "read signals";
         (void)signal(SIGPIPE, SIG_IGN);
         interrupts_install();
-        error = control_init(control, server);
+        error = housekeeping_init(housekeeping, server);
     }
     if (error < 0)
         errors_add(errors, NULL, 0, "cannot %s: %s", step, strerror(-error));
@@ -176,14 +177,14 @@ log_confinement(const struct sandbox *sandbox)
 }
 
 static int
-serve(struct ss_server *server, struct control *control)
+serve(struct ss_server *server, struct housekeeping *housekeeping)
 {
     int error = 0;
 
     (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
-    if (control_wait_serve(control) && (error = server->transport->prepare(server)) == 0)
-        error = server->mixin->run(server, control);
+    if (housekeeping_wait_serve(housekeeping) && (error = server->transport->prepare(server)) == 0)
+        error = server->mixin->run(server, housekeeping);
     if (server->plugin.hooks.server_close != NULL)
         server->plugin.hooks.server_close(server);
     if (error < 0)
@@ -191,11 +192,17 @@ serve(struct ss_server *server, struct control *control)
     return error < 0 ? 1 : 0;
 }
 
+static enum failure
+kind_of_failure(int error)
+{
+    return error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
+}
+
 static int
-run(struct ss_server *server, const struct brief *brief)
+run(struct ss_server *server, const struct brief *brief, const struct gate *const *gates)
 {
     struct errors errors = {0};
-    static struct control control = {.signals = -1}; /* its thread may outlive us */
+    static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
     struct sandbox sandbox;
 
     if (privileges_drop(&server->settings, &errors) < 0)
@@ -203,24 +210,27 @@ run(struct ss_server *server, const struct brief *brief)
     sandbox_enter(&sandbox);
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
-        return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
+        return fail(server, kind_of_failure(error), &errors);
     if (brief->check) {
         (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin),
                            -1);
         return 0;
     }
-    if (prepare(server, &control, &errors) < 0)
+    if (prepare(server, &housekeeping, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    error = gates_prepare(server, gates, &errors);
+    if (error < 0)
+        return fail(server, kind_of_failure(error), &errors);
     raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     log_confinement(&sandbox);
-    return serve(server, &control);
+    return serve(server, &housekeeping);
 }
 
 int
-worker_main(int argc, char **argv)
+worker_main(int argc, char **argv, const struct gate *const *gates)
 {
     static struct ss_server server = {
         .socket = INHERITED_SOCKET,
@@ -250,5 +260,5 @@ worker_main(int argc, char **argv)
     server.access = brief.access;
     server.address = brief.address;
     server.transport = brief.stream ? &stream_transport : &datagram_transport;
-    server_end_process(run(&server, &brief));
+    server_end_process(run(&server, &brief, gates));
 }

@@ -6,14 +6,16 @@
 #define SOCKSERVERD_WORKER_WORKER_H
 
 #include "common/settings.h"
+#include "worker/request/gate.h"
 #include "worker/request/server.h"
 
 /*
  * The role `sockserverd --worker NAME`, executed by the supervisor with the
  * descriptors of enum inherited_fd: everything else stands in the brief.
+ * Requests pass these gates; see gate.h.
  * Returns the exit status.
  */
-int worker_main(int argc, char **argv);
+int worker_main(int argc, char **argv, const struct gate *const *gates);
 
 /*
  * Loads the plugin of server->settings and checks that it suits: its mixins,

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/transport/stdio.h"
+#include "worker/once.h"
 
 #define FIXTURE(name) BUILD_DIR "/tests/plugins/" name ".so"
 #define DEADLINE      60 /* seconds; then SIGALRM ends the process */
@@ -57,7 +57,7 @@ run(const char *plugin, int input, const char *option, const char *value)
         settings.max_packet_size = 100;
         if (option != NULL)
             (void)settings_add_option(&settings, option, &(struct given){.text = value});
-        _exit(stdio_main(&settings));
+        _exit(once_main(&settings));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -185,7 +185,7 @@ connected_socket_is_answered_and_half_closed(void **state)
         if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             _exit(99);
         settings.plugin_file = strdup(FIXTURE("good_command"));
-        _exit(stdio_main(&settings));
+        _exit(once_main(&settings));
     }
     (void)close(pair[0]);
     assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_WAITALL), 6);

@@ -250,8 +250,13 @@ prepare_one(struct plan *plan)
     r = reload_find_socket(plan, &socket);
     if (r < 0)
         return 0; /* all mistakes are wanted */
-    r = listener_prepare(plan->listener, plan->settings, &reload->spawn, r == 1 ? &socket : NULL,
-                         on_prepared, plan);
+    const struct listener_preparation preparation = {
+        .settings = plan->settings,
+        .spawn = &reload->spawn,
+        .prepared = on_prepared,
+        .userdata = plan,
+    };
+    r = listener_prepare(plan->listener, &preparation, r == 1 ? &socket : NULL);
     plan->preparing = r == 0;
     socket_close(&socket);
     if (r < 0)
@@ -297,8 +302,15 @@ check(struct reload *reload)
         *plan->item = (struct check_item){
             .settings = plan->settings, .plugin = plan->tried, .name = reload_needs_lookup(plan)};
     }
-    return check_new(reload->supervisor->event, &reload->spawn, reload->items, reload->count,
-                     on_checked, reload, &reload->check);
+    const struct check_setup setup = {
+        .event = reload->supervisor->event,
+        .spawn = &reload->spawn,
+        .items = reload->items,
+        .count = reload->count,
+        .done = on_checked,
+        .userdata = reload,
+    };
+    return check_new(&setup, &reload->check);
 }
 
 /* ---- settling -----------------------------------------------------------------------------------

@@ -151,15 +151,19 @@ static int
 bind_socket(const struct control *control, const char *path, struct unix_path *ret_path,
             const char **ret_remedy)
 {
-    const struct unix_path_owner owner = {
-        .mode = control->mode, .uid = (uid_t)-1, .gid = control->group};
+    const struct unix_path_plan plan = {
+        .name = path,
+        .type = SOCK_STREAM,
+        .backlog = BACKLOG,
+        .owner = {.mode = control->mode, .uid = (uid_t)-1, .gid = control->group},
+    };
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     *ret_remedy = NULL;
     if (fd < 0)
         return -errno;
     make_folder(path);
-    int r = unix_path_bind(fd, SOCK_STREAM, path, &owner, BACKLOG, ret_path, ret_remedy);
+    int r = unix_path_bind(fd, &plan, ret_path, ret_remedy);
     if (r == -EPERM && control->group != (gid_t)-1)
         *ret_remedy = "the daemon's user must be root or a member of control.group";
     return r < 0 ? r : take_fd(fd);

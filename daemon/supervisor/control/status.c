@@ -108,25 +108,10 @@ add_state(json_t *listener, const struct listener_status *status)
 static void
 add_sums(json_t *listener, const struct counter_sums *sums)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"active", sums->active},
-        {"idle", sums->idle},
-        {"accepted", sums->accepted},
-        {"refused", sums->refused},
-        {"failed", sums->failed},
-        {"vanished", sums->vanished},
-        {"cut", sums->cut},
-        {"truncated", sums->truncated},
-        {"bytes_in", sums->bytes_in},
-        {"bytes_out", sums->bytes_out},
-        {"busy_us", sums->busy_ns / 1000},
-    };
-
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        set(listener, figures[i].name, integer(figures[i].value));
+    set(listener, "active", integer(sums->active));
+    set(listener, "idle", integer(sums->idle));
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        set(listener, counter_table[i].name, integer(counter_shown(sums, &counter_table[i])));
 }
 
 static json_t *

@@ -81,17 +81,6 @@ make_environment(void)
     return made;
 }
 
-/* One per request at a time, and the spares. */
-static uint32_t
-slots_needed(const struct settings *settings)
-{
-    uint64_t slots = settings->mixin == MIXIN_NONE
-                         ? 1
-                         : (uint64_t)settings->max_connections + settings->spare + 1;
-
-    return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
-}
-
 const char *
 spawn_reason(int error, char *buffer)
 {
@@ -240,21 +229,21 @@ fork_worker(const struct settings *settings, int *fds)
 }
 
 int
-spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
-             const char *address, bool stream, struct spawned *ret)
+spawn_worker(const struct settings *settings, const struct spawn_options *options,
+             const struct spawn_socket *socket, struct spawned *ret)
 {
     const struct brief brief = {
         .check = options->check,
         .once = options->once,
         .access = options->access,
-        .stream = stream,
+        .stream = socket->stream,
         .sink = options->sink,
         .level = log_level(),
-        .address = (char *)address,
+        .address = (char *)socket->address,
     };
     _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
     struct counters *counters = NULL;
-    uint32_t slots = slots_needed(settings);
+    uint32_t slots = mixin_slots(settings);
     int ends[2], r;
 
     brief_fd = brief_to_fd(&brief, settings);
@@ -267,7 +256,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
-    int fds[] = {brief_fd, theirs, counters_fd, socket_fd};
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd};
     r = fork_worker(settings, fds);
     if (r < 0) {
         counters_detach(counters, slots);

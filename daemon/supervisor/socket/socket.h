@@ -19,6 +19,7 @@ struct listening_socket {
     bool stream;
     bool passed;                   /* by a socket unit, whose it stays */
     char stored[SOCKET_NAME_SIZE]; /* its name in the manager's store; "": it is not there */
+    bool kept;                     /* there, also when it is closed (socket_keep()) */
     bool shared; /* somebody else goes on with it: not ours to shut down or to empty */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
@@ -56,8 +57,8 @@ bool socket_needs_lookup(const struct settings *settings);
 
 /*
  * Closes it and removes the Unix path, if that is still the one we made; what
- * systemd passed is only closed. A stored socket leaves the store, too,
- * unless the daemon ends (store_keep()): then it waits there with its path.
+ * systemd passed is only closed. A stored socket leaves the store, too, unless
+ * it is marked as kept: then it waits there with its path.
  */
 void socket_close(struct listening_socket *socket);
 

@@ -6,7 +6,7 @@
  * whenever that one waits; it is written as if it had a thread to itself. With
  * `cpus` there are several loops, each a thread with its own share of
  * max_connections, which take connections from the one socket. The first is
- * the main thread and drives the control loop, too: a handler that blocks it
+ * the main thread and drives the housekeeping, too: a handler that blocks it
  * holds up the pings.
  *
  * Runs in:  a worker; requests in the coroutines of its loops.
@@ -25,11 +25,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/coroutine/coroutine.h"
-#include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
+#include "worker/mixin/mixins.h"
 #include "worker/mixin/watchdog.h"
-#include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 
@@ -39,16 +38,16 @@
 #define TRIM_FLOOR     16u /* so many coroutines are kept anyway */
 
 /* What else a loop hears of. */
-enum { EVENT_SOCKET, EVENT_CONTROL };
+enum { EVENT_SOCKET, EVENT_HOUSEKEEPING };
 
 /* A loop and what it is for. Only its own thread touches it, but for what is marked. */
 struct engine {
     struct loop loop;
     struct watched_loop watched;
     struct ss_server *server;
-    struct control *control; /* the first one's; else NULL */
-    int64_t control_next;
-    bool control_due;
+    struct housekeeping *housekeeping; /* the first one's; else NULL */
+    int64_t next_housekeeping;
+    bool housekeeping_due;
     uint32_t number; /* from 0 */
     enum server_phase seen;
     bool listening;
@@ -255,7 +254,7 @@ on_event(struct loop *loop, unsigned number)
     if (number == EVENT_SOCKET)
         engine->acceptable = true;
     else
-        engine->control_due = true;
+        engine->housekeeping_due = true;
 }
 
 static void
@@ -292,7 +291,7 @@ next_time(const struct engine *engine)
 {
     if (has_leftovers(engine) && engine->loop.busy < engine->loop.limit)
         return 0;
-    int64_t next = engine->control != NULL ? engine->control_next : FOREVER;
+    int64_t next = engine->housekeeping != NULL ? engine->next_housekeeping : FOREVER;
 
     if (engine->paused < next)
         next = engine->paused;
@@ -313,7 +312,7 @@ follow_phase(struct engine *engine)
         listen_no_more(engine);
     if (phase == PHASE_CUT)
         loop_cancel(&engine->loop);
-    if (engine->control != NULL)
+    if (engine->housekeeping != NULL)
         for (uint32_t i = 1; i < all.count; i++)
             loop_wake(&all.engines[i].loop);
 }
@@ -327,22 +326,22 @@ keep_time(struct engine *engine)
         trim(engine);
 }
 
-/* The control loop's part of a turn; before anything is accepted, for it may say not to. */
+/* The housekeeping's part of a turn; before anything is accepted, because it may forbid that. */
 static void
-run_control(struct engine *engine)
+run_housekeeping(struct engine *engine)
 {
     struct ss_server *server = engine->server;
 
-    if (!engine->control_due && !timer_is_due(engine->control_next))
+    if (!engine->housekeeping_due && !timer_is_due(engine->next_housekeeping))
         return;
-    engine->control_due = false;
-    if (!control_dispatch(engine->control)) {
+    engine->housekeeping_due = false;
+    if (!housekeeping_dispatch(engine->housekeeping)) {
         log_warning("requests were cut and did not end; leaving without them");
         server_end_process(0);
     }
     server_run_due(server);
     follow_phase(engine);
-    engine->control_next = control_next(engine->control);
+    engine->next_housekeeping = housekeeping_next(engine->housekeeping);
 }
 
 static void
@@ -351,8 +350,8 @@ turn(struct engine *engine)
     struct ss_server *server = engine->server;
 
     loop_turn(&engine->loop, next_time(engine));
-    if (engine->control != NULL)
-        run_control(engine);
+    if (engine->housekeeping != NULL)
+        run_housekeeping(engine);
     if (engine->acceptable || has_leftovers(engine))
         accept_requests(engine);
     keep_time(engine);
@@ -401,31 +400,32 @@ engine_main(void *argument)
     return NULL;
 }
 
-/* ---- the first loop, and the control loop in it ----------------------------------------- */
+/* ---- the first loop, which does the housekeeping ----------------------------------------- */
 
 static int
-watch_control(struct engine *engine)
+watch_housekeeping(struct engine *engine)
 {
-    int descriptors[CONTROL_DESCRIPTORS];
+    int descriptors[HOUSEKEEPING_DESCRIPTORS];
     int error = 0;
 
-    control_descriptors(engine->control, descriptors);
-    for (size_t i = 0; i < CONTROL_DESCRIPTORS && error == 0; i++)
+    housekeeping_descriptors(engine->housekeeping, descriptors);
+    for (size_t i = 0; i < HOUSEKEEPING_DESCRIPTORS && error == 0; i++)
         if (descriptors[i] >= 0)
-            error = loop_watch(&engine->loop, descriptors[i], EPOLLIN | EPOLLET, EVENT_CONTROL);
+            error =
+                loop_watch(&engine->loop, descriptors[i], EPOLLIN | EPOLLET, EVENT_HOUSEKEEPING);
     return error;
 }
 
 static int
 lead(struct engine *engine)
 {
-    int error = watch_control(engine);
+    int error = watch_housekeeping(engine);
 
     if (error < 0)
         return error;
     start_watching(engine);
-    engine->control_due = true;
-    run_control(engine);
+    engine->housekeeping_due = true;
+    run_housekeeping(engine);
     for (;;) {
         bool rest = ended(engine) && atomic_load(&all.running) == 0;
         if (rest && (server_phase(engine->server) >= PHASE_DRAINING || atomic_load(&all.error)))
@@ -436,7 +436,7 @@ lead(struct engine *engine)
 }
 
 static int
-make_engines(struct ss_server *server, struct control *control)
+make_engines(struct ss_server *server, struct housekeeping *housekeeping)
 {
     uint32_t limit = server->once ? 1 : server->settings.max_connections;
 
@@ -452,8 +452,8 @@ make_engines(struct ss_server *server, struct control *control)
         struct engine *engine = &all.engines[i];
         uint32_t share = limit / all.count + (i < limit % all.count);
 
-        int error = loop_init(&engine->loop, share, stack_size(&server->settings),
-                              sizeof(struct ss_request));
+        int error =
+            loop_init(&engine->loop, share, server_stack_size(server), sizeof(struct ss_request));
         if (error < 0)
             return error;
         engine->loop.serve = serve;
@@ -461,8 +461,8 @@ make_engines(struct ss_server *server, struct control *control)
         engine->loop.on_event = on_event;
         engine->loop.awake = on_awake;
         engine->server = server;
-        engine->control = i == 0 ? control : NULL;
-        engine->control_next = engine->paused = FOREVER;
+        engine->housekeeping = i == 0 ? housekeeping : NULL;
+        engine->next_housekeeping = engine->paused = FOREVER;
         engine->number = i;
         engine->seen = PHASE_SERVING;
         listen_again(engine);
@@ -471,9 +471,9 @@ make_engines(struct ss_server *server, struct control *control)
 }
 
 static int
-coroutine_mixin_run(struct ss_server *server, struct control *control)
+coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
-    int error = make_engines(server, control);
+    int error = make_engines(server, housekeeping);
 
     if (error < 0)
         return error;
@@ -499,8 +499,7 @@ coroutine_mixin_run(struct ss_server *server, struct control *control)
 }
 
 const struct mixin mixin_coroutine = {
-    .kind = MIXIN_COROUTINE,
-    .blocking = false,
+    .batches = true,
     .run = coroutine_mixin_run,
     .wait = coroutine_mixin_wait,
     .pace = coroutine_mixin_pace,

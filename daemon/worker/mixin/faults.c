@@ -103,7 +103,7 @@ faults_install(const struct ss_server *server)
     (void)snprintf(report.remedy, sizeof(report.remedy),
                    "]: stack overflow: raise stack_size (now %.20s)\n",
                    value_format_size(server->settings.stack_size, size));
-    report.stack_size = stack_size(&server->settings);
+    report.stack_size = server_stack_size(server);
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGSEGV, &action, &report.previous);

@@ -24,6 +24,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 #define DATAGRAM_MAX 65535u
 #define SHELF_SIZE   32
@@ -173,11 +174,11 @@ await_input(struct ss_request *request)
         if (error < 0)
             return error;
     }
-    if (!request->drained)
+    if (!request->drained || request->wanted == 0)
         return 0;
     buffers_release(request);
     counter_set(request->slot->stage, STAGE_READING);
-    int error = wait_io(request, request->fd, POLLIN, time_left(request->server));
+    int error = wait_io(request, request->fd, request->wanted, time_left(request->server));
     counter_set(request->slot->stage, STAGE_HANDLING);
     request->drained = false;
     return error;
@@ -373,14 +374,14 @@ ss_packet(struct ss_request *request, size_t *size)
     bool stream = request->server->transport->stream;
 
     input_restore(&request->input);
-    *size = stream ? 0 : request->packet_size;
+    *size = stream ? 0 : request->datagram.size;
     return stream ? NULL : request->input.data;
 }
 
 bool
 ss_truncated(struct ss_request *request)
 {
-    return request->truncated;
+    return request->datagram.truncated;
 }
 
 /* ---- output ------------------------------------------------------------- */

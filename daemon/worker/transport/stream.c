@@ -22,17 +22,26 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
+#include "worker/transport/transports.h"
 
 #define LINGER_BYTES   65536
 #define LINGER_SECONDS 1.0
+
+/* Whether the mixin looks for connections itself, so that accept() shall not wait. */
+static bool
+polls(const struct ss_server *server)
+{
+    const struct mixin *mixin = server->mixin;
+
+    return mixin->polls != NULL ? mixin->polls(server) : !mixin->blocking;
+}
 
 static int
 stream_prepare(struct ss_server *server)
 {
     int flags = fcntl(server->socket, F_GETFL);
-    bool waits = server->mixin->blocking && !server_forks_each(server);
-    int wanted = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    int wanted = polls(server) ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 
     if (flags < 0 || (wanted != flags && fcntl(server->socket, F_SETFL, wanted) < 0))
         return -errno;
@@ -45,13 +54,13 @@ stream_get_request(struct ss_request *request)
     struct ss_server *server = request->server;
     int flags = SOCK_CLOEXEC | (server->mixin->blocking ? 0 : SOCK_NONBLOCK);
 
-    request->client_size = sizeof(request->client);
-    int fd =
-        accept4(server->socket, (struct sockaddr *)&request->client, &request->client_size, flags);
+    request->client.size = sizeof(request->client.address);
+    int fd = accept4(server->socket, (struct sockaddr *)&request->client.address,
+                     &request->client.size, flags);
     if (fd < 0)
         return -errno;
     if (server->ipv6)
-        address_unmap(&request->client, &request->client_size);
+        address_unmap(&request->client.address, &request->client.size);
     request->fd = request->output_fd = fd;
     request->receive_timeout = 0;
     return 0;
@@ -199,6 +208,7 @@ stream_close_request(struct ss_request *request)
 
 const struct transport stream_transport = {
     .stream = true,
+    .direct = true,
     .prepare = stream_prepare,
     .get_request = stream_get_request,
     .receive = stream_receive,

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transports.h - the transports that there are
+ */
+#ifndef SOCKSERVERD_WORKER_TRANSPORT_TRANSPORTS_H
+#define SOCKSERVERD_WORKER_TRANSPORT_TRANSPORTS_H
+
+#include "worker/request/transport.h"
+
+extern const struct transport stream_transport;
+extern const struct transport datagram_transport;
+
+/* One request on standard input and output; for a plugin that serves datagrams only, all of
+ * standard input is its packet. */
+extern const struct transport stdio_transport;
+extern const struct transport stdio_packet_transport;
+
+#endif
