@@ -186,7 +186,7 @@ raise_descriptor_limit(const struct ss_server *server)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Everything but the plugin: what inherited descriptors are, signals. */
+/* Gets everything ready except the plugin: inherited descriptors, and signals. */
 static int
 prepare(struct ss_server *server, struct housekeeping *housekeeping, struct errors *errors)
 {
@@ -219,7 +219,8 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
     return error;
 }
 
-/* Python's server_activate, and what forking asks of it. */
+/* Python's server_activate. A plugin must not have started a thread in it where children are
+ * forked. */
 static int
 activate(struct ss_server *server, struct errors *errors)
 {
