@@ -5,9 +5,9 @@
 #ifndef SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 #define SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 
-#include "supervisor/listener/listener.h"
-#include "supervisor/listener/listener_upgrade.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/process.h"
+#include "supervisor/socket/socket.h"
 
 struct generation;
 
