@@ -21,6 +21,7 @@
 #include "supervisor/change/check.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
 #include "worker/once.h"
 #include "worker/plugin/describe.h"
@@ -197,7 +198,7 @@ stdio(const struct commandline *commandline)
         status = print_errors(&errors);
     if (status == STATUS_FINE) {
         log_set_level(config.log.level);
-        supervisor_unblock_signals();
+        signals_unblock();
         status = once_main(&settings);
     }
     settings_done(&settings);
@@ -217,7 +218,7 @@ describe(const struct commandline *commandline)
     /* Only the plugin's file is of interest, not what else a listener needs. */
     if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
         commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0) {
-        supervisor_unblock_signals();
+        signals_unblock();
         status = describe_main(settings.plugin_file, commandline->json);
     }
     settings_done(&settings);
@@ -281,7 +282,7 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
-    supervisor_block_signals();
+    signals_block();
     if (open_standard_fds() < 0)
         return STATUS_FAILED;
     return run(argc, argv);

@@ -11,6 +11,9 @@
 
 enum address_scheme { ADDRESS_TCP, ADDRESS_UDP, ADDRESS_UNIX, ADDRESS_UNIXGRAM, ADDRESS_SYSTEMD };
 
+/* "tcp", "unixgram", ... */
+const char *address_scheme_name(enum address_scheme scheme);
+
 struct address {
     enum address_scheme scheme;
     char *text; /* as written */

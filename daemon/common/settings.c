@@ -65,10 +65,11 @@ option_for(const char *key)
 }
 
 void
-settings_mistake(const struct settings *settings, const char *key, const char *file, unsigned line,
+settings_mistake(const struct settings *settings, const char *key, const struct given *given,
                  struct errors *errors, const char *format, ...)
 {
-    const char *dot = key == NULL ? "" : ".";
+    const char *file = given->file, *dot = key == NULL ? "" : ".";
+    unsigned line = given->line;
     va_list arguments;
 
     va_start(arguments, format);
@@ -101,27 +102,24 @@ set_text(struct settings *settings, const struct setting *setting, const char *t
 }
 
 static int
-read_text(struct settings *settings, const struct setting *setting, const char *text,
-          enum value_form form)
+read_text(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    if ((form != VALUE_STRING && form != VALUE_PLAIN) || *text == '\0')
+    if (!given_is_text(given) || *given->text == '\0')
         return -EINVAL;
-    return set_text(settings, setting, text);
+    return set_text(settings, setting, given->text);
 }
 
 static int
-read_boolean(struct settings *settings, const struct setting *setting, const char *text,
-             enum value_form form)
+read_boolean(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    return value_boolean(text, form, member(settings, setting));
+    return value_boolean(given->text, given->form, member(settings, setting));
 }
 
 static int
-read_integer(struct settings *settings, const struct setting *setting, const char *text,
-             enum value_form form)
+read_integer(struct settings *settings, const struct setting *setting, const struct given *given)
 {
     int64_t value;
-    int r = value_integer(text, form, &value);
+    int r = value_integer(given->text, given->form, &value);
 
     if (r < 0)
         return r;
@@ -132,11 +130,10 @@ read_integer(struct settings *settings, const struct setting *setting, const cha
 }
 
 static int
-read_size(struct settings *settings, const struct setting *setting, const char *text,
-          enum value_form form)
+read_size(struct settings *settings, const struct setting *setting, const struct given *given)
 {
     uint64_t value;
-    int r = value_size(text, form, &value);
+    int r = value_size(given->text, given->form, &value);
 
     if (r < 0)
         return r;
@@ -148,15 +145,14 @@ read_size(struct settings *settings, const struct setting *setting, const char *
 }
 
 static int
-read_duration(struct settings *settings, const struct setting *setting, const char *text,
-              enum value_form form)
+read_duration(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    bool word = form == VALUE_STRING || form == VALUE_PLAIN;
+    bool none = setting->zero && given_is_text(given) && strcmp(given->text, "none") == 0;
     double value = 0;
     int r = 0;
 
-    if (!(setting->zero && word && strcmp(text, "none") == 0))
-        r = value_duration(text, form, &value);
+    if (!none)
+        r = value_duration(given->text, given->form, &value);
     if (r < 0)
         return r;
     if (value < setting->min || value > setting->max)
@@ -166,32 +162,26 @@ read_duration(struct settings *settings, const struct setting *setting, const ch
 }
 
 static int
-read_mode(struct settings *settings, const struct setting *setting, const char *text,
-          enum value_form form)
+read_mode(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    unsigned long mode;
-    char *end;
+    uint32_t mode;
+    int r = value_mode(given->text, given->form, &mode);
 
-    /* A number in the file is decimal to libconfig: 0660 would be 660. */
-    if ((form != VALUE_STRING && form != VALUE_PLAIN) || strlen(text) > 5)
-        return -EINVAL;
-    if (*text == '\0' || text[strspn(text, "01234567")] != '\0')
-        return -EINVAL;
-    mode = strtoul(text, &end, 8);
-    if ((double)mode > setting->max)
+    if (r < 0)
+        return r;
+    if (mode > setting->max)
         return -ERANGE;
-    *(uint32_t *)member(settings, setting) = (uint32_t)mode;
+    *(uint32_t *)member(settings, setting) = mode;
     return 0;
 }
 
 static int
-read_choice(struct settings *settings, const struct setting *setting, const char *text,
-            enum value_form form)
+read_choice(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    if (form != VALUE_STRING && form != VALUE_PLAIN)
+    if (!given_is_text(given))
         return -EINVAL;
     for (int i = 0; setting->choices[i] != NULL; i++) {
-        if (strcmp(setting->choices[i], text) != 0)
+        if (strcmp(setting->choices[i], given->text) != 0)
             continue;
         memcpy(member(settings, setting), &i, sizeof(i)); /* every enum here is an int */
         return 0;
@@ -200,8 +190,7 @@ read_choice(struct settings *settings, const struct setting *setting, const char
 }
 
 /* By enum setting_type; an address tells its own mistakes. */
-static int (*const readers[])(struct settings *, const struct setting *, const char *,
-                              enum value_form) = {
+static int (*const readers[])(struct settings *, const struct setting *, const struct given *) = {
     [SETTING_TEXT] = read_text,         [SETTING_BOOLEAN] = read_boolean,
     [SETTING_INTEGER] = read_integer,   [SETTING_SIZE] = read_size,
     [SETTING_DURATION] = read_duration, [SETTING_MODE] = read_mode,
@@ -273,43 +262,43 @@ expected(const struct setting *setting)
 }
 
 static void
-wrong_value(const struct settings *settings, const struct setting *setting, const char *text,
-            enum value_form form, const char *file, unsigned line, struct errors *errors)
+wrong_value(const struct settings *settings, const struct setting *setting,
+            const struct given *given, struct errors *errors)
 {
-    _cleanup_free_ char *shown = value_show(text, form), *expects = expected(setting);
+    _cleanup_free_ char *shown = value_show(given->text, given->form);
+    _cleanup_free_ char *expects = expected(setting);
     _cleanup_free_ char *phrase = NULL;
 
     if (setting->choices != NULL)
-        phrase = suggest_phrase(text, setting->choices);
+        phrase = suggest_phrase(given->text, setting->choices);
     if (shown == NULL || expects == NULL || (setting->choices != NULL && phrase == NULL))
         errors->exhausted = true;
-    else if (setting->choices == NULL || (form != VALUE_STRING && form != VALUE_PLAIN))
-        settings_mistake(settings, setting->key, file, line, errors, "found %s; expected %s", shown,
+    else if (setting->choices == NULL || !given_is_text(given))
+        settings_mistake(settings, setting->key, given, errors, "found %s; expected %s", shown,
                          expects);
     else if (*phrase != '\0')
-        settings_mistake(settings, setting->key, file, line, errors, "unknown %s %s%s",
-                         setting->key, shown, phrase);
+        settings_mistake(settings, setting->key, given, errors, "unknown %s %s%s", setting->key,
+                         shown, phrase);
     else
-        settings_mistake(settings, setting->key, file, line, errors, "unknown %s %s; expected %s",
+        settings_mistake(settings, setting->key, given, errors, "unknown %s %s; expected %s",
                          setting->key, shown, expects);
 }
 
 /* Remembers where the key was given, for what settings_finish() has to say about it. */
 static int
-remember(struct settings *settings, const struct setting *setting, const char *file, unsigned line,
+remember(struct settings *settings, const struct setting *setting, const struct given *given,
          bool wrong)
 {
+    const struct given place = {.file = given->file, .line = given->line};
     const size_t row = (size_t)(setting - settings_table);
-    struct setting_place *place;
-    char *copy = NULL;
+    struct given copy;
 
     if (settings->places == NULL)
         settings->places = calloc(settings_count, sizeof(*settings->places));
-    if (settings->places == NULL || (file != NULL && (copy = strdup(file)) == NULL))
+    if (settings->places == NULL || given_copy(&place, &copy) < 0)
         return -ENOMEM;
-    place = &settings->places[row];
-    free(place->file);
-    *place = (struct setting_place){.file = copy, .line = line};
+    given_done(&settings->places[row]);
+    settings->places[row] = copy;
     settings->set |= UINT64_C(1) << row;
     settings->wrong &= ~(UINT64_C(1) << row);
     settings->wrong |= (uint64_t)wrong << row;
@@ -331,7 +320,7 @@ suggest_key(const char *key)
 }
 
 static void
-unknown_key(struct settings *settings, const char *key, const char *file, unsigned line,
+unknown_key(struct settings *settings, const char *key, const struct given *given,
             struct errors *errors)
 {
     const char *meant = suggest_key(key);
@@ -341,14 +330,14 @@ unknown_key(struct settings *settings, const char *key, const char *file, unsign
     if (shown == NULL)
         errors->exhausted = true;
     else if (meant == NULL)
-        settings_mistake(settings, NULL, file, line, errors,
+        settings_mistake(settings, NULL, given, errors,
                          "unknown key %s; sockserverd.conf(5) lists those there are", shown);
     else
-        settings_mistake(settings, NULL, file, line, errors, "unknown key %s; did you mean \"%s\"?",
+        settings_mistake(settings, NULL, given, errors, "unknown key %s; did you mean \"%s\"?",
                          shown, meant);
     /* A mistyped key is not missing as well. */
     if (setting != NULL && setting_is_required(setting) && !setting_given(settings, setting) &&
-        remember(settings, setting, file, line, true) < 0)
+        remember(settings, setting, given, true) < 0)
         errors->exhausted = true;
 }
 
@@ -356,16 +345,16 @@ void
 settings_mistake_at(const struct settings *settings, const struct setting *setting,
                     struct errors *errors, const char *format, ...)
 {
-    const struct setting_place *place =
-        settings->places == NULL ? NULL : &settings->places[setting - settings_table];
+    static const struct given nowhere = {0};
+    const struct given *place =
+        settings->places == NULL ? &nowhere : &settings->places[setting - settings_table];
     va_list arguments;
 
     va_start(arguments, format);
     _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
     if (message != NULL)
-        settings_mistake(settings, setting->key, place == NULL ? NULL : place->file,
-                         place == NULL ? 0 : place->line, errors, "%s", message);
+        settings_mistake(settings, setting->key, place, errors, "%s", message);
 }
 
 static int
@@ -382,30 +371,30 @@ set_address(struct settings *settings, const char *text, char **ret_problem)
 }
 
 void
-settings_set(struct settings *settings, const char *key, const char *text, enum value_form form,
-             const char *file, unsigned line, struct errors *errors)
+settings_set(struct settings *settings, const char *key, const struct given *given,
+             struct errors *errors)
 {
     const struct setting *setting = setting_find(key);
     _cleanup_free_ char *problem = NULL;
     int r;
 
     if (setting == NULL) {
-        unknown_key(settings, key, file, line, errors);
+        unknown_key(settings, key, given, errors);
         return;
     }
     if (setting->type != SETTING_ADDRESS)
-        r = readers[setting->type](settings, setting, text, form);
-    else if (form == VALUE_STRING || form == VALUE_PLAIN)
-        r = set_address(settings, text, &problem);
+        r = readers[setting->type](settings, setting, given);
+    else if (given_is_text(given))
+        r = set_address(settings, given->text, &problem);
     else
         r = -EINVAL;
     /* A key with a wrong value was given all the same: it is not missing as well. */
-    if (remember(settings, setting, file, line, r < 0) < 0 || r == -ENOMEM)
+    if (remember(settings, setting, given, r < 0) < 0 || r == -ENOMEM)
         errors->exhausted = true;
     else if (problem != NULL)
-        settings_mistake(settings, key, file, line, errors, "%s", problem);
+        settings_mistake(settings, key, given, errors, "%s", problem);
     else if (r < 0)
-        wrong_value(settings, setting, text, form, file, line, errors);
+        wrong_value(settings, setting, given, errors);
 }
 
 int
@@ -422,9 +411,9 @@ settings_init(struct settings *settings, const char *name)
         return -ENOMEM;
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
+        const struct given fallback = {.text = setting->fallback};
 
-        if (setting->fallback != NULL &&
-            readers[setting->type](settings, setting, setting->fallback, VALUE_PLAIN) < 0) {
+        if (fallback.text != NULL && readers[setting->type](settings, setting, &fallback) < 0) {
             settings_done(settings);
             return -ENOMEM;
         }
@@ -436,8 +425,7 @@ static void
 option_done(struct option_setting *option)
 {
     free(option->name);
-    free(option->text);
-    free(option->file);
+    given_done(&option->given);
 }
 
 void
@@ -447,7 +435,7 @@ settings_done(struct settings *settings)
         if (settings_table[i].type == SETTING_TEXT)
             free(*(char **)member(settings, &settings_table[i]));
         if (settings->places != NULL)
-            free(settings->places[i].file);
+            given_done(&settings->places[i]);
     }
     for (size_t i = 0; i < settings->option_count; i++)
         option_done(&settings->options[i]);
@@ -461,20 +449,15 @@ settings_done(struct settings *settings)
 }
 
 int
-settings_add_option(struct settings *settings, const char *name, const char *text,
-                    enum value_form form, const char *file, unsigned line)
+settings_add_option(struct settings *settings, const char *name, const struct given *given)
 {
-    struct option_setting option = {.form = form, .line = line};
+    struct option_setting option = {.name = strdup(name)};
     struct option_setting *options =
         reallocarray(settings->options, settings->option_count + 1, sizeof(*options));
 
-    if (options == NULL)
-        return -ENOMEM;
-    settings->options = options;
-    option.name = strdup(name);
-    option.text = strdup(text);
-    option.file = file == NULL ? NULL : strdup(file);
-    if (option.name == NULL || option.text == NULL || (file != NULL && option.file == NULL)) {
+    if (options != NULL)
+        settings->options = options;
+    if (options == NULL || option.name == NULL || given_copy(given, &option.given) < 0) {
         option_done(&option);
         return -ENOMEM;
     }

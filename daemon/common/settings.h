@@ -24,10 +24,7 @@ enum reply_mode { REPLY_IF_WRITTEN, REPLY_ALWAYS, REPLY_NEVER };
 /* One entry of the listener's `options` group, not yet checked against the plugin. */
 struct option_setting {
     char *name;
-    char *text;
-    enum value_form form;
-    char *file; /* where it stands; NULL: command line */
-    unsigned line;
+    struct given given; /* owned */
 };
 
 struct settings {
@@ -65,13 +62,7 @@ struct settings {
     uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
     uint64_t wrong; /* bit i: it was given a value that was refused */
 
-    struct setting_place
-        *places; /* row i: where it was given; NULL before the first, and unpacked */
-};
-
-struct setting_place {
-    char *file; /* NULL: command line */
-    unsigned line;
+    struct given *places; /* row i: where it was given, without its text; NULL: nowhere yet */
 };
 
 #define UMASK_UNCHANGED UINT32_MAX
@@ -135,28 +126,25 @@ void settings_done(struct settings *settings);
 int settings_copy(const struct settings *settings, struct settings *ret);
 
 /*
- * Gives one key a value. file and line are where the value stands. A mistake
- * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`; without a file,
- * `--set KEY: ...`, or what the line says) and the setting keeps its old
- * value.
+ * Gives one key a value. A mistake is added to errors
+ * (`FILE:LINE: listeners.NAME.KEY: ...`; without a file, `--set KEY: ...`, or
+ * the name of the option that gave it) and the setting keeps its old value.
  */
-#define GIVEN_BY_OPTION 1 /* without a file: by an option of its own, such as --mixin */
-void settings_set(struct settings *settings, const char *key, const char *text,
-                  enum value_form form, const char *file, unsigned line, struct errors *errors);
+void settings_set(struct settings *settings, const char *key, const struct given *given,
+                  struct errors *errors);
 
-/* Adds a mistake in one key, in the words above. */
-void settings_mistake(const struct settings *settings, const char *key, const char *file,
-                      unsigned line, struct errors *errors, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+/* Adds a mistake in one key, in the words above, at the place of given. */
+void settings_mistake(const struct settings *settings, const char *key, const struct given *given,
+                      struct errors *errors, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
-/* The same, where the key was given. */
+/* The same, at the place where the key was given. */
 void settings_mistake_at(const struct settings *settings, const struct setting *setting,
                          struct errors *errors, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Adds one plugin option. 0 or -ENOMEM. */
-int settings_add_option(struct settings *settings, const char *name, const char *text,
-                        enum value_form form, const char *file, unsigned line);
+/* Adds one plugin option. name and given are copied. 0 or -ENOMEM. */
+int settings_add_option(struct settings *settings, const char *name, const struct given *given);
 
 /*
  * What can only be judged when all keys are known: required ones, defaults

@@ -23,6 +23,9 @@
 #define MAGIC   "sockserverd-settings"
 #define VERSION "1"
 
+/* An item is at least this: "text", "form", "file" and "line", each with its NUL and a value's. */
+#define SMALLEST_ITEM 24
+
 static int
 format_number(const struct setting *setting, const char *at, char *buffer)
 {
@@ -105,16 +108,27 @@ put_number(FILE *stream, const char *key, uint64_t value)
 }
 
 static void
+put_given(FILE *stream, const struct given *given, bool places)
+{
+    put(stream, "text", given->text);
+    put_number(stream, "form", given->form);
+    put(stream, "file", !places || given->file == NULL ? "" : given->file);
+    put_number(stream, "line", places ? given->line : 0);
+}
+
+static void
 put_options(FILE *stream, const struct settings *settings, bool places)
 {
     for (size_t i = 0; i < settings->option_count; i++) {
-        const struct option_setting *option = &settings->options[i];
+        const struct given *given = &settings->options[i].given;
 
-        put(stream, "option", option->name);
-        put(stream, "text", option->text);
-        put_number(stream, "form", option->form);
-        put(stream, "file", !places || option->file == NULL ? "" : option->file);
-        put_number(stream, "line", places ? option->line : 0);
+        put(stream, "option", settings->options[i].name);
+        put_given(stream, given, places);
+        if (given->form != VALUE_LIST)
+            continue;
+        put_number(stream, "items", given->item_count);
+        for (size_t j = 0; j < given->item_count; j++)
+            put_given(stream, &given->items[j], places);
     }
 }
 
@@ -247,18 +261,57 @@ read_number(const char *text, uint64_t max, uint64_t *ret)
     return 0;
 }
 
+/* The strings of *ret are the reader's. */
 static int
-read_option(struct reader *reader, const char *name, struct settings *settings)
+read_given(struct reader *reader, struct given *ret)
 {
     const char *text, *form_text, *file, *line_text;
     uint64_t form, line;
 
     if (take_named(reader, "text", &text) < 0 || take_named(reader, "form", &form_text) < 0 ||
         take_named(reader, "file", &file) < 0 || take_named(reader, "line", &line_text) < 0 ||
-        read_number(form_text, VALUE_GROUP, &form) < 0 || read_number(line_text, UINT32_MAX, &line))
+        read_number(form_text, VALUE_LIST, &form) < 0 || read_number(line_text, UINT32_MAX, &line))
         return -EBADMSG;
-    return settings_add_option(settings, name, text, (enum value_form)form,
-                               *file == '\0' ? NULL : file, (unsigned)line);
+    *ret = (struct given){.text = text,
+                          .form = (enum value_form)form,
+                          .file = *file == '\0' ? NULL : file,
+                          .line = (unsigned)line};
+    return 0;
+}
+
+/* As many items as are said to follow, if there are bytes for so many. ret->items is to free. */
+static int
+read_items(struct reader *reader, struct given *ret)
+{
+    const char *count_text;
+    uint64_t count;
+
+    if (take_named(reader, "items", &count_text) < 0 ||
+        read_number(count_text, (uint64_t)(reader->end - reader->at) / SMALLEST_ITEM, &count) < 0)
+        return -EBADMSG;
+    if (count == 0)
+        return 0;
+    ret->items = calloc(count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    for (; ret->item_count < count; ret->item_count++)
+        if (read_given(reader, &ret->items[ret->item_count]) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+static int
+read_option(struct reader *reader, const char *name, struct settings *settings)
+{
+    struct given given = {0};
+    int r = read_given(reader, &given);
+
+    if (r == 0 && given.form == VALUE_LIST)
+        r = read_items(reader, &given);
+    if (r == 0)
+        r = settings_add_option(settings, name, &given);
+    free(given.items); /* their strings are the reader's */
+    return r;
 }
 
 static int
@@ -270,7 +323,7 @@ read_setting(struct settings *settings, const char *key, const char *value)
 
     if (setting == NULL || setting_given(settings, setting))
         return -EBADMSG;
-    settings_set(settings, key, value, VALUE_PLAIN, NULL, 0, &errors);
+    settings_set(settings, key, &(struct given){.text = value}, &errors);
     if (errors_any(&errors))
         r = errors.exhausted ? -ENOMEM : -EBADMSG;
     errors_done(&errors);

@@ -106,13 +106,16 @@ apply_defaults(struct loading *loading, struct settings *settings)
         if (setting_format(defaults, setting, &text) < 0)
             loading->errors->exhausted = true;
         else
-            settings_set(settings, setting->key, text, VALUE_PLAIN, defaults->places[i].file,
-                         defaults->places[i].line, loading->errors);
+            settings_set(settings, setting->key,
+                         &(struct given){.text = text,
+                                         .file = defaults->places[i].file,
+                                         .line = defaults->places[i].line},
+                         loading->errors);
     }
 }
 
 static bool
-same_text(const char *one, const char *other)
+same_ignoring_case(const char *one, const char *other)
 {
     return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
 }
@@ -133,7 +136,7 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_text(a->host, b->host) && same_text(a->port, b->port) &&
+    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
            strspn(a->port, "0") != strlen(a->port);
 }
 

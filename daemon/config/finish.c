@@ -7,8 +7,6 @@
  * Failures: mistakes go to struct errors, as does want of memory.
  */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +14,20 @@
 
 #include "common/cleanup.h"
 #include "common/settings.h"
+#include "config/identity.h"
 
-#define LARGEST_RECORD   (1u << 20) /* of the user database */
 #define MIXINS_TEXT_SIZE 80
 
 static void
 check_required(const struct settings *settings, struct errors *errors)
 {
+    const struct given listener = {.file = settings->file, .line = settings->line};
+
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
 
         if (setting_is_required(setting) && !setting_given(settings, setting))
-            settings_mistake(settings, NULL, settings->file, settings->line, errors,
+            settings_mistake(settings, NULL, &listener, errors,
                              "\"%s\" is missing; every listener needs one, such as: %s = \"%s\";",
                              setting->key, setting->key,
                              setting->type == SETTING_ADDRESS ? "tcp://127.0.0.1:9999" : "echo");
@@ -115,98 +115,44 @@ check_combinations(const struct settings *settings, struct errors *errors)
                             settings->max_connections, mixin_names[settings->mixin]);
 }
 
-/* A user or group given as a number needs no entry in the database. */
-static bool
-read_id(const char *text, uint32_t *ret)
+/* The user or group that the key names, or NULL. */
+static const char *
+name_in(const struct settings *settings, const char *key)
 {
-    int64_t id;
-
-    if (value_integer(text, VALUE_PLAIN, &id) < 0 || id < 0 || id >= UINT32_MAX)
-        return false;
-    *ret = (uint32_t)id;
-    return true;
-}
-
-/* 0, -ENOENT, or another error. *ret_gid is the user's own group, or unchanged for a number. */
-static int
-find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
-{
-    struct passwd record, *found = NULL;
-    bool number = read_id(name, ret_uid);
-    uid_t uid = *ret_uid;
-
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = number ? getpwuid_r(uid, &record, buffer, size, &found)
-                   : getpwnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return number ? 0 : r == 0 ? -ENOENT : -r;
-        *ret_uid = record.pw_uid;
-        *ret_gid = record.pw_gid;
-        return 0;
-    }
-    return -E2BIG;
-}
-
-static int
-find_group(const char *name, gid_t *ret)
-{
-    struct group record, *found = NULL;
-
-    if (read_id(name, ret))
-        return 0;
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = getgrnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return r == 0 ? -ENOENT : -r;
-        *ret = record.gr_gid;
-        return 0;
-    }
-    return -E2BIG;
+    return *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
 }
 
 /* What getpwnam_r(3) answers where there is no such user differs from system to system. */
 static void
-report_unknown(const struct settings *settings, const char *key, const char *kind, const char *name,
-               int error, struct errors *errors)
+report_unknown(const struct settings *settings, const char *key, const char *kind, int error,
+               struct errors *errors)
 {
-    _cleanup_free_ char *shown = value_show(name, VALUE_STRING);
+    const struct setting *setting = setting_find(key);
+    _cleanup_free_ char *shown = value_show(name_in(settings, key), VALUE_STRING);
     bool unknown = error == -ENOENT || error == -ESRCH || error == -EBADF || error == -EPERM;
 
     if (shown == NULL || error == -ENOMEM)
         errors->exhausted = true;
     else if (unknown)
-        settings_mistake_at(settings, setting_find(key), errors,
+        settings_mistake_at(settings, setting, errors,
                             "unknown %s %s; expected one that exists here, or a number", kind,
                             shown);
     else
-        settings_mistake_at(settings, setting_find(key), errors, "cannot look up %s %s: %s", kind,
-                            shown, strerror(-error));
+        settings_mistake_at(settings, setting, errors, "cannot look up %s %s: %s", kind, shown,
+                            strerror(-error));
 }
 
 static void
-resolve_user(const struct settings *settings, const char *key, const char *name, uid_t *ret_uid,
-             gid_t *ret_gid, struct errors *errors)
+resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, gid_t *ret_gid,
+             struct errors *errors)
 {
+    const char *name = name_in(settings, key);
     uid_t uid = (uid_t)-1;
     gid_t gid = (gid_t)-1;
-    int r = name == NULL ? 0 : find_user(name, &uid, &gid);
+    int r = name == NULL ? 0 : identity_find_user(name, &uid, &gid);
 
     if (r < 0) {
-        report_unknown(settings, key, "user", name, r, errors);
+        report_unknown(settings, key, "user", r, errors);
         return;
     }
     *ret_uid = uid;
@@ -215,13 +161,13 @@ resolve_user(const struct settings *settings, const char *key, const char *name,
 }
 
 static void
-resolve_group(const struct settings *settings, const char *key, const char *name, gid_t *ret,
-              struct errors *errors)
+resolve_group(const struct settings *settings, const char *key, gid_t *ret, struct errors *errors)
 {
-    int r = name == NULL ? 0 : find_group(name, ret);
+    const char *name = name_in(settings, key);
+    int r = name == NULL ? 0 : identity_find_group(name, ret);
 
     if (r < 0)
-        report_unknown(settings, key, "group", name, r, errors);
+        report_unknown(settings, key, "group", r, errors);
 }
 
 /* The file a plugin's name means: the first that is there, else where it should have been. */
@@ -262,11 +208,10 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     fill_defaults(settings);
     check_applicable(settings, errors);
     check_combinations(settings, errors);
-    resolve_user(settings, "user", settings->user, &settings->uid, &settings->gid, errors);
-    resolve_group(settings, "group", settings->group, &settings->gid, errors);
-    resolve_user(settings, "socket_user", settings->socket_user, &settings->socket_uid, NULL,
-                 errors);
-    resolve_group(settings, "socket_group", settings->socket_group, &settings->socket_gid, errors);
+    resolve_user(settings, "user", &settings->uid, &settings->gid, errors);
+    resolve_group(settings, "group", &settings->gid, errors);
+    resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
+    resolve_group(settings, "socket_group", &settings->socket_gid, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

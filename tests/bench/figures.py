@@ -5,7 +5,7 @@ A work is a kind of load; a class is a way of serving, with one limit server (th
 server of that class must do) and its peers. A figure says what ratio to the limit server, and to
 which peers, sockserverd shall reach in requests per CPU second (or in what the work counts).
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # name: (what it is, arguments of the load generator, connections at a time)
 WORKS = {
@@ -29,6 +29,7 @@ class Server:
     needs: str = ""          # the program without which it is skipped
     load: str = ""           # more arguments of the load generator
     address: str = ""        # where it serves, if it cannot be told
+    build: str = ""          # of sockserverd: the build folder, if it is another than this tree's
 
 
 LIMIT, PEER = "{build}/limit-", "{build}/peer-"
@@ -127,6 +128,18 @@ FIGURES = [
            {"Go": 1.7, "Python UnixDatagramServer": 3}),
     Figure("window32", "udp", THREADING, DATAGRAMS, 0.6, {"Python ThreadingUDPServer": 8}),
 ]
+
+# Beside another build of sockserverd, the only peer: what a change may cost.
+SAME = 0.98
+
+
+def compare_with(build):
+    """Leaves in every figure one peer: the same server as that build folder has it."""
+    for figure in FIGURES:
+        other = f"{figure.server}, other build"
+        SERVERS[other] = replace(SERVERS[figure.server], build=str(build))
+        figure.peers = {other: SAME}
+
 
 # Latency at half of what the limit server can do: p99.9 at most so many times the limit server's.
 LATENCY_CONNECTIONS, LATENCY_RATIO = 64, 1.2

@@ -40,11 +40,16 @@ def missing(name):
     return needs if needs and shutil.which(needs, path=path) is None else None
 
 
+def build_of(spec):
+    """The build folder of a sockserverd: this tree's, unless it is compared with another."""
+    return spec.build or str(PROJECT / "build")
+
+
 def daemon_configuration(spec, address, room, folder):
     """sockserverd with its ordinary defaults; only the access log is off and the room is made."""
     scheme, rest = address.split(":", 1)
     limit = "" if spec.mixin == "none" else f"max_connections = {room};"
-    return f"""plugin_path = "{PROJECT}/build/plugins";
+    return f"""plugin_path = "{build_of(spec)}/plugins";
 control = {{ path = "{folder}/control"; }};
 log = {{ target = "stderr"; level = "warning"; access = false; }};
 listeners = {{ bench = {{ address = "{scheme}://{rest}"; plugin = "{spec.plugin}";
@@ -81,7 +86,7 @@ class Server:
             room = max(connections + 100, 512)
             path = self.folder / "sockserverd.conf"
             path.write_text(daemon_configuration(self.spec, self.address, room, self.folder))
-            return [str(PROJECT / "build/bin/sockserverd"), "-c", str(path)]
+            return [f"{build_of(self.spec)}/bin/sockserverd", "-c", str(path)]
         room = 32 if connections <= 64 else connections + 8
         return self.spec.command.format(address=self.address, build=BUILD, room=room).split()
 

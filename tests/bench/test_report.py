@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The rows of figures.py fit together, and what report.py says of a made-up run. Measures nothing."""
+import copy
 import os
 import sys
 import unittest
@@ -48,6 +49,20 @@ class Figures(unittest.TestCase):
         for name in (*figures.LATENCIES, *figures.LATENCIES.values(), *figures.PIPELINED,
                      *figures.START_SERVERS):
             self.assertIn(name, figures.SERVERS)
+
+    def test_another_build_is_the_only_peer_of_every_figure(self):
+        kept, servers = copy.deepcopy(figures.FIGURES), dict(figures.SERVERS)
+        try:
+            figures.compare_with(Path("/elsewhere/build"))
+            for figure in figures.FIGURES:
+                (other,) = figure.peers
+                self.assertEqual(figures.SERVERS[other].build, "/elsewhere/build")
+                self.assertEqual(figures.SERVERS[other].mixin, figures.SERVERS[figure.server].mixin)
+                self.assertEqual(figures.SERVERS[figure.server].build, "")
+        finally:
+            figures.FIGURES[:] = kept
+            figures.SERVERS.clear()
+            figures.SERVERS.update(servers)
 
     def test_every_starter_is_there(self):
         for name, server in figures.SERVERS.items():

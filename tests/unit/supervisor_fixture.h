@@ -39,6 +39,7 @@
 #include "names_fixture.h"
 #include "supervisor/change/check.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 60000
@@ -213,9 +214,12 @@ make_settings(const char *name, const char *address)
     struct errors errors = {0};
 
     assert_int_equal(settings_init(&settings, name), 0);
-    settings_set(&settings, "address", address, VALUE_PLAIN, "x.conf", 1, &errors);
-    settings_set(&settings, "plugin", "./upper.so", VALUE_PLAIN, "x.conf", 2, &errors);
-    settings_set(&settings, "mixin", "threading", VALUE_PLAIN, "x.conf", 3, &errors);
+    settings_set(&settings, "address",
+                 &(struct given){.text = address, .file = "x.conf", .line = 1}, &errors);
+    settings_set(&settings, "plugin",
+                 &(struct given){.text = "./upper.so", .file = "x.conf", .line = 2}, &errors);
+    settings_set(&settings, "mixin",
+                 &(struct given){.text = "threading", .file = "x.conf", .line = 3}, &errors);
     settings_finish(&settings, "", &errors);
     assert_false(errors_any(&errors));
     return settings;
@@ -290,7 +294,7 @@ start(struct fixture *fixture)
     if (fixture->pid == 0) {
         if (fixture->withheld >= 0)
             (void)close(fixture->withheld);
-        supervisor_block_signals();
+        signals_block();
         (void)dup2(ends[1], STDERR_FILENO);
         _exit(status_of(supervisor_run(&fixture->config, &fixture->options)));
     }

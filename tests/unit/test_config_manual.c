@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -228,18 +229,49 @@ installed_files_are_good(void **state)
     }
 }
 
+/* What mandoc has against the file: prints it, and returns how many lines it is. */
+static size_t
+count_complaints(const char *file)
+{
+    _cleanup_free_ char *command = NULL, *line = NULL;
+    size_t room = 0, count = 0;
+
+    assert_true(asprintf(&command, "mandoc -T lint -W style %s 2>&1", file) > 0);
+    FILE *said = popen(command, "re");
+    assert_non_null(said);
+    while (getline(&line, &room, said) > 0) {
+        /* The other manuals of the project are found only where it is installed. */
+        if (strstr(line, "referenced manual not found") != NULL ||
+            strstr(line, "outdated mandoc.db") != NULL)
+            continue;
+        print_message("%s", line);
+        count++;
+    }
+    int status = pclose(said);
+    assert_true(WIFEXITED(status));
+    assert_in_range(WEXITSTATUS(status), 0, 4); /* above: it could not do its work */
+    return count;
+}
+
+/* A manual with a mistake shows that the other would be told of one. */
 static void
 manual_passes_lint(void **state)
 {
+    static const char mistake[] = ".Dd January 1, 2026\n.Dt X 5\n.Os\n.Sh NAME\n.Nm x\n.Nd y\n"
+                                  ".Nosuchmacro\n";
+    char path[] = "/tmp/sockserverd-test-XXXXXX";
+
     (void)state;
-    if (access("/usr/bin/mandoc", X_OK) < 0) {
-        print_message("mandoc is missing: the manual is not checked\n");
+    if (system("command -v mandoc > /dev/null") != 0) {
+        print_message("mandoc is not installed: the manual is not checked\n");
         skip();
     }
-    /* The other manuals of the project are found only where it is installed. */
-    assert_int_not_equal(system("/usr/bin/mandoc -T lint -W style " MANUAL " 2>/dev/null"
-                                " | grep -v 'referenced manual not found' >&2"),
-                         0);
+    _cleanup_close_ int fd = mkstemp(path);
+    assert_int_equal(write(fd, mistake, strlen(mistake)), strlen(mistake));
+    size_t found = count_complaints(path);
+    (void)unlink(path);
+    assert_true(found > 0);
+    assert_int_equal(count_complaints(MANUAL), 0);
 }
 
 int

@@ -56,7 +56,7 @@ run(const char *plugin, int input, const char *option, const char *value)
         settings.plugin_file = strdup(plugin);
         settings.max_packet_size = 100;
         if (option != NULL)
-            (void)settings_add_option(&settings, option, value, VALUE_PLAIN, NULL, 0);
+            (void)settings_add_option(&settings, option, &(struct given){.text = value});
         _exit(once_main(&settings));
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -108,6 +108,37 @@ everything_comes_back(void **state)
     upgrade_state_done(&back);
 }
 
+/*
+ * What a listener has counted keeps the places that it had when the struct
+ * itself was written: the header of those bytes is the same, so they are read.
+ */
+static void
+counters_come_back_from_the_places_they_always_had(void **state)
+{
+    struct upgrade_listener listener = {0};
+    struct upgrade_state counted = {.listeners = &listener, .listener_count = 1}, back;
+    struct {
+        uint64_t active, idle, accepted, refused, failed, vanished, cut, truncated, bytes_in,
+            bytes_out, busy_ns;
+        struct histogram handling;
+    } places = {0, 0, 11, 12, 13, 14, 15, 16, 17, 18, 19, {.buckets = {[3] = 7}}};
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+
+    (void)state;
+    fill_settings(&listener.settings, "one");
+    memcpy(&listener.totals, &places, sizeof(places));
+    assert_int_equal(sizeof(places), sizeof(struct counter_sums));
+    assert_int_equal(listener.totals.accepted, 11);
+    assert_int_equal(listener.totals.busy_ns, 19);
+    assert_int_equal(upgrade_state_pack(&counted, &bytes, &size), 0);
+    assert_non_null(memmem(bytes, size, &places, sizeof(places)));
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_memory_equal(&back.listeners[0].totals, &places, sizeof(places));
+    upgrade_state_done(&back);
+    settings_done(&listener.settings);
+}
+
 static void
 an_empty_state_comes_back(void **state)
 {
@@ -215,9 +246,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),       cmocka_unit_test(an_empty_state_comes_back),
-        cmocka_unit_test(a_log_level_comes_back),      cmocka_unit_test(another_version_is_refused),
-        cmocka_unit_test(every_truncation_is_refused), cmocka_unit_test(what_follows_is_refused),
+        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(counters_come_back_from_the_places_they_always_had),
+        cmocka_unit_test(a_log_level_comes_back),
+        cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(what_follows_is_refused),
         cmocka_unit_test(no_changed_byte_does_harm),
     };
 

@@ -30,7 +30,6 @@
 #include "common/memfd.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/store.h"
-#include "supervisor/supervisor_private.h"
 
 /* ---- which program ------------------------------------------------------------------ */
 
@@ -71,22 +70,28 @@ upgrade_arguments(void)
 /* ---- the state -------------------------------------------------------------------------- */
 
 static int
-export_state(struct supervisor *supervisor, struct upgrade_state *ret)
+export_one(struct listener *listener, bool removed, struct upgrade_state *state)
 {
-    size_t count = supervisor->count + supervisor->removed_count;
+    struct upgrade_listener *place = &state->listeners[state->listener_count++];
+
+    place->removed = removed;
+    return listener_export(listener, place);
+}
+
+static int
+export_state(const struct change *change, struct upgrade_state *ret)
+{
+    const struct roster *roster = change->roster;
     int r = 0;
 
-    ret->log_level = supervisor->log_level;
-    ret->listeners = calloc(count + 1, sizeof(*ret->listeners));
+    ret->log_level = change->log->operators_level;
+    ret->listeners = calloc(roster->count + roster->removed_count + 1, sizeof(*ret->listeners));
     if (ret->listeners == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < count && r == 0; i++) {
-        struct upgrade_listener *place = &ret->listeners[ret->listener_count++];
-        place->removed = i >= supervisor->count;
-        r = listener_export(place->removed ? supervisor->removed[i - supervisor->count]
-                                           : supervisor->listeners[i],
-                            place);
-    }
+    for (size_t i = 0; i < roster->count && r == 0; i++)
+        r = export_one(roster->listeners[i], false, ret);
+    for (size_t i = 0; i < roster->removed_count && r == 0; i++)
+        r = export_one(roster->removed[i], true, ret);
     return r;
 }
 
@@ -101,10 +106,10 @@ state_to_fd(const struct upgrade_state *state)
 }
 
 int
-upgrade_describe(struct supervisor *supervisor)
+upgrade_describe(const struct change *change)
 {
     struct upgrade_state state = {0};
-    int r = export_state(supervisor, &state);
+    int r = export_state(change, &state);
 
     if (r == 0)
         r = state_to_fd(&state);
@@ -220,16 +225,16 @@ close_worker(struct upgrade_worker *worker, void *userdata)
 }
 
 static int
-prepare(struct supervisor *supervisor, struct hand_over *hand_over)
+prepare(const struct change *change, struct hand_over *hand_over)
 {
-    int r = export_state(supervisor, &hand_over->state);
+    int r = export_state(change, &hand_over->state);
 
     if (r < 0) {
         upgrade_state_done(&hand_over->state); /* its descriptors are not copies yet */
         return r;
     }
-    for (size_t i = 0; i < supervisor->count; i++)
-        add_listener(hand_over, supervisor->listeners[i]);
+    for (size_t i = 0; i < change->roster->count; i++)
+        add_listener(hand_over, change->roster->listeners[i]);
     adopt_each(add_passed, hand_over);
     for_each_worker(&hand_over->state, lift_worker, hand_over);
     if (hand_over->error != 0)
@@ -327,10 +332,10 @@ take_announcement_back(void)
 }
 
 int
-upgrade_execute(struct supervisor *supervisor)
+upgrade_execute(const struct change *change)
 {
     struct hand_over hand_over = {.state_fd = -1};
-    int r = prepare(supervisor, &hand_over);
+    int r = prepare(change, &hand_over);
 
     if (r == 0)
         r = put_into_place(&hand_over);
@@ -345,8 +350,7 @@ upgrade_execute(struct supervisor *supervisor)
     return r;
 }
 
-/* ---- on the other side -------------------------------------------------------------------------
- */
+/* ---- on the other side ----------------------------------------------------------------------- */
 
 /* The memory file that the environment names, if it is one of ours; -1 if there is none. */
 static int

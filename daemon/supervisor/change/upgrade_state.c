@@ -106,6 +106,16 @@ put_generation(struct writer *writer, const struct upgrade_generation *generatio
 }
 
 static void
+put_totals(struct writer *writer, const struct counter_sums *totals)
+{
+    put_number(writer, totals->active);
+    put_number(writer, totals->idle);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        put_number(writer, counter_of_sums(totals, &counter_table[i]));
+    put(writer, &totals->handling, sizeof(totals->handling));
+}
+
+static void
 put_listener(struct writer *writer, const struct upgrade_listener *listener)
 {
     put_settings(writer, &listener->settings);
@@ -113,7 +123,7 @@ put_listener(struct writer *writer, const struct upgrade_listener *listener)
     put_number(writer, listener->goal);
     put_number(writer, listener->number);
     put_number(writer, listener->restarts);
-    put(writer, &listener->totals, sizeof(listener->totals));
+    put_totals(writer, &listener->totals);
     put_number(writer, listener->generation_count);
     for (size_t i = 0; i < listener->generation_count; i++)
         put_generation(writer, &listener->generations[i]);
@@ -235,6 +245,16 @@ get_generation(struct reader *reader, struct upgrade_generation *ret)
 }
 
 static void
+get_totals(struct reader *reader, struct counter_sums *ret)
+{
+    ret->active = get_number(reader, UINT64_MAX);
+    ret->idle = get_number(reader, UINT64_MAX);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        *counter_in_sums(ret, &counter_table[i]) = get_number(reader, UINT64_MAX);
+    get(reader, &ret->handling, sizeof(ret->handling));
+}
+
+static void
 get_listener(struct reader *reader, struct upgrade_listener *ret)
 {
     get_settings(reader, &ret->settings);
@@ -242,7 +262,7 @@ get_listener(struct reader *reader, struct upgrade_listener *ret)
     ret->goal = (uint32_t)get_number(reader, 2);
     ret->number = (uint32_t)get_number(reader, UINT32_MAX);
     ret->restarts = get_number(reader, UINT64_MAX);
-    get(reader, &ret->totals, sizeof(ret->totals));
+    get_totals(reader, &ret->totals);
     ret->generations = get_array(reader, sizeof(*ret->generations), &ret->generation_count);
     for (size_t i = 0; i < ret->generation_count && reader->error == 0; i++)
         get_generation(reader, &ret->generations[i]);
@@ -282,15 +302,8 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 void
 upgrade_state_done(struct upgrade_state *state)
 {
-    for (size_t i = 0; i < state->listener_count; i++) {
-        struct upgrade_listener *listener = &state->listeners[i];
-        for (size_t j = 0; j < listener->generation_count; j++) {
-            settings_done(&listener->generations[j].settings);
-            free(listener->generations[j].workers);
-        }
-        settings_done(&listener->settings);
-        free(listener->generations);
-    }
+    for (size_t i = 0; i < state->listener_count; i++)
+        upgrade_listener_done(&state->listeners[i]);
     free(state->listeners);
     *state = (struct upgrade_state){0};
 }

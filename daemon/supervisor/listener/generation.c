@@ -107,9 +107,7 @@ generation_start_missing(struct generation *generation, const struct listening_s
         .event = generation->event,
         .settings = &generation->settings,
         .options = &generation->spawn,
-        .socket_fd = socket->fd,
-        .address = socket->address,
-        .stream = socket->stream,
+        .socket = {.fd = socket->fd, .address = socket->address, .stream = socket->stream},
         .handler = on_process,
         .userdata = generation,
     };
@@ -151,11 +149,11 @@ generation_cut(struct generation *generation)
 }
 
 void
-generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd)
+generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd)
 {
     for (size_t i = 0; i < generation->size; i++)
         if (generation->processes[i] != NULL)
-            process_tell(generation->processes[i], order, value, fd);
+            process_tell(generation->processes[i], type, value, fd);
 }
 
 /* ---- beginning and end --------------------------------------------------------------- */

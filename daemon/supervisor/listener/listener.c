@@ -275,8 +275,14 @@ look_up(struct listener *listener)
     if (listener->lookup != NULL)
         return;
     listener_enter(listener, LISTENER_STARTING);
-    int r = lookup_new(listener->host->event, &listener->settings.address, LOOKUP_USEC,
-                       on_looked_up, listener, &listener->lookup);
+    const struct lookup_setup setup = {
+        .event = listener->host->event,
+        .address = &listener->settings.address,
+        .patience_usec = LOOKUP_USEC,
+        .done = on_looked_up,
+        .userdata = listener,
+    };
+    int r = lookup_new(&setup, &listener->lookup);
     if (r == 0)
         return;
     (void)snprintf(text, sizeof(text), "cannot look its address up: %s", spawn_reason(r, reason));
@@ -417,6 +423,14 @@ listener_stop(struct listener *listener, bool answer_queue)
 }
 
 void
+listener_keep_sockets(struct listener *listener)
+{
+    socket_keep(&listener->socket);
+    socket_keep(&listener->former);
+    socket_keep(&listener->next_socket);
+}
+
+void
 listener_cut(struct listener *listener)
 {
     if (listener->state == LISTENER_STOPPED)
@@ -428,14 +442,14 @@ listener_cut(struct listener *listener)
 }
 
 void
-listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd)
+listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd)
 {
     if (listener->present != NULL)
-        generation_tell(listener->present, order, value, fd);
+        generation_tell(listener->present, type, value, fd);
     if (listener->next != NULL)
-        generation_tell(listener->next, order, value, fd);
+        generation_tell(listener->next, type, value, fd);
     for (size_t i = 0; i < listener->leaving_count; i++)
-        generation_tell(listener->leaving[i], order, value, fd);
+        generation_tell(listener->leaving[i], type, value, fd);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */

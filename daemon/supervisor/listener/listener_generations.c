@@ -90,16 +90,16 @@ listener_dismiss(struct listener *listener)
 /* ---- another generation -------------------------------------------------------------------- */
 
 int
-listener_prepare(struct listener *listener, const struct settings *settings,
-                 const struct spawn_options *spawn, struct listening_socket *socket,
-                 listener_prepared prepared, void *userdata)
+listener_prepare(struct listener *listener, const struct listener_preparation *preparation,
+                 struct listening_socket *socket)
 {
     if (listener->next != NULL)
         return -EBUSY;
-    int r = settings_copy(settings, &listener->next_settings);
+    int r = settings_copy(preparation->settings, &listener->next_settings);
     if (r < 0)
         return r;
-    r = listener_new_generation(listener, settings, spawn, &listener->next);
+    r = listener_new_generation(listener, preparation->settings, preparation->spawn,
+                                &listener->next);
     if (r == 0)
         r = generation_start_missing(listener->next, socket == NULL ? &listener->socket : socket);
     if (r < 0) {
@@ -110,8 +110,8 @@ listener_prepare(struct listener *listener, const struct settings *settings,
         listener->next_socket = *socket;
         *socket = LISTENING_SOCKET_NONE;
     }
-    listener->prepared = prepared;
-    listener->prepared_userdata = userdata;
+    listener->prepared = preparation->prepared;
+    listener->prepared_userdata = preparation->userdata;
     return 0;
 }
 

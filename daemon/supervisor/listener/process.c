@@ -101,8 +101,7 @@ process_new(const struct process_setup *setup, struct process **ret)
 
     if (process == NULL)
         return -ENOMEM;
-    int r = spawn_worker(setup->settings, setup->options, setup->socket_fd, setup->address,
-                         setup->stream, &spawned);
+    int r = spawn_worker(setup->settings, setup->options, &setup->socket, &spawned);
     if (r < 0) {
         free(process);
         return r;
@@ -217,11 +216,11 @@ process_free(struct process *process)
 /* ---- orders ------------------------------------------------------------------------------ */
 
 void
-process_tell(struct process *process, enum message_type order, uint64_t value, int fd)
+process_tell(struct process *process, enum message_type type, uint64_t value, int fd)
 {
     /* A dead one is noticed by its end, one that does not read by its pulse. */
     if (process->state != PROCESS_GONE)
-        (void)channel_send(process->channel, order, value, NULL, fd);
+        (void)channel_send(process->channel, type, value, NULL, fd);
 }
 
 void

@@ -223,8 +223,8 @@ worker_program(void)
 }
 
 static int
-fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
-            const char *address, bool stream)
+fork_worker(const struct settings *settings, const struct spawn_options *options,
+            const struct spawn_socket *socket, int *fds)
 {
     _cleanup_free_ char **environment = make_environment();
     _cleanup_free_ char *address_argument = NULL;
@@ -233,7 +233,7 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 
     if (program < 0)
         return program;
-    if (environment == NULL || asprintf(&address_argument, "--address=%s", address) < 0)
+    if (environment == NULL || asprintf(&address_argument, "--address=%s", socket->address) < 0)
         return -ENOMEM;
     (void)snprintf(level, sizeof(level), "--level=%d", log_level());
     const char *arguments[12] = {
@@ -244,7 +244,7 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
         level,
         options->access ? "--access=1" : "--access=0",
         address_argument,
-        stream ? "--stream=1" : "--stream=0",
+        socket->stream ? "--stream=1" : "--stream=0",
     };
     size_t count = 8;
     if (options->check)
@@ -259,8 +259,8 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 }
 
 int
-spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
-             const char *address, bool stream, struct spawned *ret)
+spawn_worker(const struct settings *settings, const struct spawn_options *options,
+             const struct spawn_socket *socket, struct spawned *ret)
 {
     _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
     struct counters *counters = NULL;
@@ -277,8 +277,8 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
-    int fds[] = {settings_fd, theirs, counters_fd, socket_fd};
-    r = fork_worker(settings, options, fds, address, stream);
+    int fds[] = {settings_fd, theirs, counters_fd, socket->fd};
+    r = fork_worker(settings, options, socket, fds);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;
