@@ -134,7 +134,6 @@ begin_worker(struct trial *trial)
         .options = &trial->check->spawn,
         .socket_fd = -1,
         .address = trial->settings->address.text == NULL ? "" : trial->settings->address.text,
-        .stream = address_is_stream(&trial->settings->address),
         .start_usec = START_USEC,
         .handler = on_process,
         .userdata = trial,

@@ -109,7 +109,6 @@ generation_start_missing(struct generation *generation, const struct listening_s
         .options = &generation->spawn,
         .socket_fd = socket->fd,
         .address = socket->address,
-        .stream = socket->stream,
         .handler = on_process,
         .userdata = generation,
     };

@@ -101,8 +101,8 @@ process_new(const struct process_setup *setup, struct process **ret)
 
     if (process == NULL)
         return -ENOMEM;
-    int r = spawn_worker(setup->settings, setup->options, setup->socket_fd, setup->address,
-                         setup->stream, &spawned);
+    int r =
+        spawn_worker(setup->settings, setup->options, setup->socket_fd, setup->address, &spawned);
     if (r < 0) {
         free(process);
         return r;

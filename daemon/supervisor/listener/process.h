@@ -43,7 +43,6 @@ struct process_setup {
     const struct spawn_options *options;
     int socket_fd;
     const char *address;
-    bool stream;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
     process_handler handler;
     void *userdata;

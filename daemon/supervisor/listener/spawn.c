@@ -235,7 +235,7 @@ worker_program(void)
 
 static int
 fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
-            const char *address, bool stream)
+            const char *address)
 {
     _cleanup_free_ char **environment = make_environment();
     _cleanup_free_ char *address_argument = NULL;
@@ -255,9 +255,8 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
         level,
         options->access ? "--access=1" : "--access=0",
         address_argument,
-        stream ? "--stream=1" : "--stream=0",
     };
-    size_t count = 8;
+    size_t count = 7;
     if (options->check)
         arguments[count++] = "--check";
     if (options->once)
@@ -271,7 +270,7 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 
 int
 spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
-             const char *address, bool stream, struct spawned *ret)
+             const char *address, struct spawned *ret)
 {
     _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
     struct counters *counters = NULL;
@@ -289,7 +288,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         return r;
 
     int fds[] = {settings_fd, theirs, counters_fd, socket_fd};
-    r = fork_worker(settings, options, fds, address, stream);
+    r = fork_worker(settings, options, fds, address);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;

@@ -48,6 +48,6 @@ const char *spawn_reason(int error, char *buffer);
  * be executed comes as MESSAGE_FAILED through the channel.
  */
 int spawn_worker(const struct settings *settings, const struct spawn_options *options,
-                 int socket_fd, const char *address, bool stream, struct spawned *ret);
+                 int socket_fd, const char *address, struct spawned *ret);
 
 #endif

@@ -16,6 +16,7 @@
 
 #define RECEIVE_PATIENCE 1.0 /* seconds that an idle connection's buffers are kept */
 
+struct settings;
 struct ss_request;
 struct ss_server;
 
@@ -74,5 +75,11 @@ union ancillary {
 extern const struct transport stream_transport;
 extern const struct transport datagram_transport;
 extern const struct transport stdio_transport;
+
+/*
+ * The one for a listener with these settings and this listening socket (-1: none
+ * yet). NULL: it cannot be known before there is a socket.
+ */
+const struct transport *transport_find(const struct settings *settings, int socket);
 
 #endif
