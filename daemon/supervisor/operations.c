@@ -262,8 +262,7 @@ operations_free(struct operations *operations)
     }
 }
 
-/* ---- beginning --------------------------------------------------------------------------------
- */
+/* ---- beginning ------------------------------------------------------------------------------ */
 
 int
 operations_note(struct operations *operations, enum operation_kind kind, operation_done done,

@@ -122,7 +122,8 @@ roster_sweep(struct roster *roster)
     roster->removed_count = kept;
 }
 
-/* ---- reaching them ------------------------------------------------------------------------- */
+/* ---- asking and telling them
+ * ------------------------------------------------------------------------- */
 
 struct listener *
 roster_find(const struct roster *roster, const char *name)
@@ -131,6 +132,34 @@ roster_find(const struct roster *roster, const char *name)
         if (strcmp(listener_settings(roster->listeners[i])->name, name) == 0)
             return roster->listeners[i];
     return NULL;
+}
+
+bool
+roster_all_tried(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (listener_settings(roster->listeners[i])->enabled &&
+            !listener_was_tried(roster->listeners[i]))
+            return false;
+    return true;
+}
+
+bool
+roster_any_failed(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (listener_state(roster->listeners[i]) == LISTENER_FAILED)
+            return true;
+    return false;
+}
+
+bool
+roster_any_problem(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (listener_problem(roster->listeners[i]) != NULL)
+            return true;
+    return false;
 }
 
 void

@@ -9,6 +9,7 @@
 #ifndef SOCKSERVERD_SUPERVISOR_ROSTER_H
 #define SOCKSERVERD_SUPERVISOR_ROSTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -56,6 +57,12 @@ void roster_sweep(struct roster *roster);
 
 /* The configuration's listener of that name, or NULL. */
 struct listener *roster_find(const struct roster *roster, const char *name);
+
+/* Whether every listener that is to serve has shown whether it starts. */
+bool roster_all_tried(const struct roster *roster);
+bool roster_any_failed(const struct roster *roster);
+/* Whether a listener is failed, or ended badly although no second try was wanted. */
+bool roster_any_problem(const struct roster *roster);
 
 /* Sends every worker a message, also those of retired listeners; fd -1: none. */
 void roster_tell(struct roster *roster, enum message_type type, uint64_t value, int fd);

@@ -64,25 +64,6 @@ static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
-static bool
-all_tried(const struct roster *roster)
-{
-    for (size_t i = 0; i < roster->count; i++)
-        if (listener_settings(roster->listeners[i])->enabled &&
-            !listener_was_tried(roster->listeners[i]))
-            return false;
-    return true;
-}
-
-static bool
-any_failed(const struct roster *roster)
-{
-    for (size_t i = 0; i < roster->count; i++)
-        if (listener_state(roster->listeners[i]) == LISTENER_FAILED)
-            return true;
-    return false;
-}
-
 /* Whether the end must wait for the listener. */
 static bool
 holds_up(const struct supervisor *supervisor, const struct listener *listener)
@@ -107,16 +88,6 @@ all_done(const struct supervisor *supervisor)
     return true;
 }
 
-/* A listener ended badly although no second try was wanted. */
-static bool
-any_problem(const struct roster *roster)
-{
-    for (size_t i = 0; i < roster->count; i++)
-        if (listener_problem(roster->listeners[i]) != NULL)
-            return true;
-    return false;
-}
-
 static void
 stop_because(struct supervisor *supervisor, int result, const char *why)
 {
@@ -136,10 +107,10 @@ conclude_start(struct supervisor *supervisor)
         for (size_t i = 0; i < supervisor->mistakes.count; i++)
             log_error("%s", supervisor->mistakes.texts[i]);
         stop_because(supervisor, -EINVAL, "the configuration has mistakes: not starting");
-    } else if (supervisor->options.strict && any_failed(roster)) {
+    } else if (supervisor->options.strict && roster_any_failed(roster)) {
         stop_because(supervisor, -ECANCELED, "a listener cannot start: not starting");
     } else {
-        if (!any_failed(roster))
+        if (!roster_any_failed(roster))
             adopt_discard(NULL); /* nobody will need the others any more */
         roster->stage = DAEMON_SERVES;
         notify_ready();
@@ -152,7 +123,7 @@ step(struct supervisor *supervisor)
 {
     struct roster *roster = &supervisor->roster;
 
-    if (roster->stage == DAEMON_STARTS && all_tried(roster))
+    if (roster->stage == DAEMON_STARTS && roster_all_tried(roster))
         conclude_start(supervisor);
     const struct config *changed = reload_step(&supervisor->change);
     if (changed != NULL && !supervisor->options.once)
@@ -179,7 +150,7 @@ on_review(sd_event_source *source, void *userdata)
     notify_status(roster->listeners, roster->count);
     bool stopping = roster->stage == DAEMON_STOPS;
     if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
-        if (supervisor->result == 0 && !stopping && any_problem(roster))
+        if (supervisor->result == 0 && !stopping && roster_any_problem(roster))
             supervisor->result = -ECANCELED;
         return sd_event_exit(supervisor->event, 0);
     }
@@ -380,48 +351,15 @@ make_control(struct supervisor *supervisor)
     return r;
 }
 
-static size_t
-count_workers(const struct upgrade_listener *listener)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < listener->generation_count; i++)
-        count += listener->generations[i].worker_count;
-    return count;
-}
-
-static int
-import_listener(struct roster *roster, const struct upgrade_listener *inherited)
-{
-    struct listener *listener;
-    int r = inherited->removed ? listener_new(&roster->host, &inherited->settings, &listener)
-                               : roster_add(roster, &inherited->settings, &listener);
-
-    if (r < 0)
-        return r;
-    if (inherited->removed)
-        roster_retire(roster, listener);
-    listener_import(listener, inherited);
-    return 0;
-}
-
 /* Goes on where this process was as another program. */
 static int
 import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
 {
     struct roster *roster = &supervisor->roster;
-    size_t workers = 0;
+    int r = upgrade_import(&supervisor->change, state);
 
-    supervisor_log_inherit_level(&supervisor->log, state->log_level);
-    for (size_t i = 0; i < state->listener_count; i++) {
-        int r = import_listener(roster, &state->listeners[i]);
-        if (r < 0)
-            return r;
-        workers += count_workers(&state->listeners[i]);
-    }
-    log_notice("upgraded to sockserverd " SOCKSERVERD_VERSION
-               ": %zu listeners and %zu workers go on; reloading",
-               roster->count, workers);
+    if (r < 0)
+        return r;
     roster->host.configuration_errors = NULL;
     roster->stage = DAEMON_SERVES;
     supervisor->reload_again = true; /* every listener gets workers of the new program */

@@ -4,7 +4,7 @@
  *
  * The same process becomes the program that is on disk now: its pid, its
  * children and its sockets stay. upgrade.c asks the new program first whether
- * it would do; upgrade_exec.c hands over.
+ * it would do; upgrade_exec.c hands over; upgrade_receive.c goes on.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_CHANGE_UPGRADE_H
 #define SOCKSERVERD_SUPERVISOR_CHANGE_UPGRADE_H
@@ -42,11 +42,15 @@ int upgrade_describe(const struct change *change);
 /* Becomes the new program. Returns only if that fails: a negative errno, and all is as it was. */
 int upgrade_execute(const struct change *change);
 
+/* ---- upgrade_receive.c ----------------------------------------------------------- */
+
 /*
  * What the program that this process was before left for it: 1 and *ret (for
  * upgrade_state_done()), 0 if there is nothing, or a negative errno. Once.
  */
 int upgrade_receive(struct upgrade_state *ret);
+/* Makes its listeners anew, which go on with their workers. 0 or a negative errno. */
+int upgrade_import(struct change *change, const struct upgrade_state *state);
 
 /* For the program that is only tried: what it says if it could go on. */
 #define UPGRADE_ANSWER "hand-over OK"

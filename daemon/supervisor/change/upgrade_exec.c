@@ -7,8 +7,9 @@
  * nothing can fail any more. The state (upgrade_state.h) goes in a sealed
  * memory file, named in the environment, which refers to workers' descriptors
  * by number. All others are CLOEXEC and gone afterwards.
+ * upgrade_receive.c is the other side.
  *
- * Runs in:  the supervisor, before and after; a program that is tried.
+ * Runs in:  the supervisor.
  * Owns:     nothing beyond a call.
  * Failures: returned, and everything is as it was.
  */
@@ -20,8 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -348,56 +347,4 @@ upgrade_execute(const struct change *change)
     take_announcement_back();
     put_back(&hand_over);
     return r;
-}
-
-/* ---- on the other side ----------------------------------------------------------------------- */
-
-/* The memory file that the environment names, if it is one of ours; -1 if there is none. */
-static int
-find_state(void)
-{
-    const char *text = getenv(UPGRADE_VARIABLE);
-    char *end;
-
-    if (text == NULL)
-        return -1;
-    long fd = strtol(text, &end, 10);
-    (void)unsetenv(UPGRADE_VARIABLE);
-    if (*end != '\0' || fd < SD_LISTEN_FDS_START || fd > INT_MAX ||
-        fcntl((int)fd, F_GET_SEALS) != MEMFD_SEALS || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
-        return -1;
-    return (int)fd;
-}
-
-int
-upgrade_receive(struct upgrade_state *ret)
-{
-    _cleanup_close_ int fd = find_state();
-    struct stat status;
-
-    if (fd < 0)
-        return 0;
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_size <= 0)
-        return -EBADMSG;
-    size_t size = (size_t)status.st_size;
-    char *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (bytes == MAP_FAILED)
-        return -errno;
-    int r = upgrade_state_unpack(bytes, size, ret);
-    (void)munmap(bytes, size);
-    return r < 0 ? r : 1;
-}
-
-int
-upgrade_answer(void)
-{
-    struct upgrade_state state = {0};
-    int r = upgrade_receive(&state);
-
-    if (r > 0)
-        (void)puts(UPGRADE_ANSWER);
-    upgrade_state_done(&state);
-    return r < 0 ? r : 0;
 }

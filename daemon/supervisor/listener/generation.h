@@ -12,8 +12,8 @@
 struct generation;
 
 /*
- * As of process.h. After PROCESS_IS_GONE was told the process is freed; the
- * handler may free the generation then.
+ * The events are process.h's. After PROCESS_IS_GONE was told the process is
+ * freed; the handler may free the generation then.
  */
 typedef void (*generation_handler)(struct generation *generation, struct process *process,
                                    enum process_event event, void *userdata);
