@@ -15,4 +15,12 @@ extern const struct transport datagram_transport;
 extern const struct transport stdio_transport;
 extern const struct transport stdio_packet_transport;
 
+struct settings;
+
+/*
+ * The one for a listener with these settings and this listening socket (-1: there
+ * is none yet). NULL: it cannot be known before there is a socket.
+ */
+const struct transport *transport_find(const struct settings *settings, int socket);
+
 #endif
