@@ -43,7 +43,7 @@
 
 /* What the command line says. */
 struct brief {
-    bool check, once, access, stream;
+    bool check, once, access;
     enum log_sink sink;
     int level;
     const char *address;
@@ -53,15 +53,10 @@ static int
 parse_brief(int argc, char **argv, struct brief *ret)
 {
     static const struct option options[] = {
-        {"worker", required_argument, NULL, 'w'},
-        {"check", no_argument, NULL, 'c'},
-        {"once", no_argument, NULL, 'o'},
-        {"sink", required_argument, NULL, 's'},
-        {"level", required_argument, NULL, 'l'},
-        {"access", required_argument, NULL, 'a'},
-        {"address", required_argument, NULL, 'A'},
-        {"stream", required_argument, NULL, 't'},
-        {0},
+        {"worker", required_argument, NULL, 'w'},  {"check", no_argument, NULL, 'c'},
+        {"once", no_argument, NULL, 'o'},          {"sink", required_argument, NULL, 's'},
+        {"level", required_argument, NULL, 'l'},   {"access", required_argument, NULL, 'a'},
+        {"address", required_argument, NULL, 'A'}, {0},
     };
     int option;
 
@@ -87,9 +82,6 @@ parse_brief(int argc, char **argv, struct brief *ret)
             break;
         case 'A':
             ret->address = optarg;
-            break;
-        case 't':
-            ret->stream = strcmp(optarg, "1") == 0;
             break;
         default:
             return -EINVAL;
@@ -117,12 +109,15 @@ read_settings(struct settings *ret)
 }
 
 int
-worker_load(struct ss_server *server, bool stream, struct errors *errors)
+worker_load(struct ss_server *server, struct errors *errors)
 {
     const struct settings *settings = &server->settings;
 
+    server->transport = transport_find(settings, server->socket);
     if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
         return -ENOEXEC;
+    bool stream = server->transport != NULL ? server->transport->stream
+                                            : (server->plugin.record.transports & SS_STREAM) != 0;
     plugin_check_use(&server->plugin, settings, stream, errors);
     if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
         errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
@@ -285,7 +280,7 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     sandbox_enter(&sandbox);
-    int error = worker_load(server, brief->stream, &errors);
+    int error = worker_load(server, &errors);
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
     if (brief->check) {
@@ -334,6 +329,5 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
     server.once = brief.once;
     server.access = brief.access;
     server.address = (char *)brief.address;
-    server.transport = brief.stream ? &stream_transport : &datagram_transport;
     server_end_process(run(&server, &brief, gates));
 }

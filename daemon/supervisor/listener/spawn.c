@@ -244,9 +244,8 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
         level,
         options->access ? "--access=1" : "--access=0",
         address_argument,
-        socket->stream ? "--stream=1" : "--stream=0",
     };
-    size_t count = 8;
+    size_t count = 7;
     if (options->check)
         arguments[count++] = "--check";
     if (options->once)
