@@ -36,6 +36,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 #include "worker/worker.h"
 
 #define HASTE    0.1
@@ -90,7 +91,7 @@ look_at_first_byte(struct ss_request *request, char *ret)
         if (error < 0)
             return error;
     }
-    *ret = request->packet_size > 0 ? request->input.data[0] : '\0';
+    *ret = request->datagram.size > 0 ? request->input.data[0] : '\0';
     return 0;
 }
 

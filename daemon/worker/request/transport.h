@@ -14,7 +14,6 @@
 
 #define RECEIVE_PATIENCE 1.0 /* seconds that an idle connection's buffers are kept */
 
-struct settings;
 struct ss_request;
 struct ss_server;
 

@@ -34,7 +34,7 @@ const struct transport *
 transport_find(const struct settings *settings, int socket)
 {
     static const struct {
-        int type;
+        int type; /* SOCK_STREAM, SOCK_DGRAM; other properties of a listener may stand beside it */
         const struct transport *transport;
     } transports[] = {
         {SOCK_STREAM, &stream_transport},

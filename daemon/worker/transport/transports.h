@@ -5,6 +5,7 @@
 #ifndef SOCKSERVERD_WORKER_TRANSPORT_TRANSPORTS_H
 #define SOCKSERVERD_WORKER_TRANSPORT_TRANSPORTS_H
 
+#include "common/settings.h"
 #include "worker/request/transport.h"
 
 extern const struct transport stream_transport;
@@ -15,11 +16,9 @@ extern const struct transport datagram_transport;
 extern const struct transport stdio_transport;
 extern const struct transport stdio_packet_transport;
 
-struct settings;
-
 /*
- * The one for a listener with these settings and this listening socket (-1: there
- * is none yet). NULL: it cannot be known before there is a socket.
+ * The one for a listener with these settings and this listening socket (-1: none
+ * yet). NULL: it cannot be known before there is a socket.
  */
 const struct transport *transport_find(const struct settings *settings, int socket);
 
