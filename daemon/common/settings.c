@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * settings.c - one listener's settings: defaults, and giving keys values
+ * settings.c - giving the keys of a listener values, and the words of mistakes
  *
  * Runs in:  the supervisor; a worker through settings_pack.c.
- * Owns:     the strings of struct settings, until settings_done().
+ * Owns:     nothing; struct settings is settings_life.c's.
  * Failures: mistakes go to struct errors, as does want of memory.
  */
 #include "common/settings.h"
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/settings_private.h"
 #include "common/suggest.h"
 
 #define LARGEST_TABLE 64 /* settings.set has as many bits */
@@ -44,12 +45,6 @@ static const struct {
     {"wbufsize", "write_buffer"},
     {"workers", "cpus"},
 };
-
-static void *
-member(const struct settings *settings, const struct setting *setting)
-{
-    return (char *)settings + setting->offset;
-}
 
 /* What a person types to give the key without --set. */
 static const char *
@@ -89,10 +84,10 @@ settings_mistake(const struct settings *settings, const char *key, const struct 
         errors_add(errors, file, line, "listeners.%s%s%s: %s", settings->name, dot, key, message);
 }
 
-static int
-set_text(struct settings *settings, const struct setting *setting, const char *text)
+int
+settings_set_text(struct settings *settings, const struct setting *setting, const char *text)
 {
-    char *copy = strdup(text), **at = member(settings, setting);
+    char *copy = strdup(text), **at = settings_member(settings, setting);
 
     if (copy == NULL)
         return -ENOMEM;
@@ -106,13 +101,13 @@ read_text(struct settings *settings, const struct setting *setting, const struct
 {
     if (!given_is_text(given) || *given->text == '\0')
         return -EINVAL;
-    return set_text(settings, setting, given->text);
+    return settings_set_text(settings, setting, given->text);
 }
 
 static int
 read_boolean(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    return value_boolean(given->text, given->form, member(settings, setting));
+    return value_boolean(given->text, given->form, settings_member(settings, setting));
 }
 
 static int
@@ -125,7 +120,7 @@ read_integer(struct settings *settings, const struct setting *setting, const str
         return r;
     if ((double)value < setting->min || (double)value > setting->max)
         return -ERANGE;
-    *(uint32_t *)member(settings, setting) = (uint32_t)value;
+    *(uint32_t *)settings_member(settings, setting) = (uint32_t)value;
     return 0;
 }
 
@@ -140,7 +135,7 @@ read_size(struct settings *settings, const struct setting *setting, const struct
     if (!(setting->zero && value == 0) &&
         ((double)value < setting->min || (double)value > setting->max))
         return -ERANGE;
-    *(uint64_t *)member(settings, setting) = value;
+    *(uint64_t *)settings_member(settings, setting) = value;
     return 0;
 }
 
@@ -157,7 +152,7 @@ read_duration(struct settings *settings, const struct setting *setting, const st
         return r;
     if (value < setting->min || value > setting->max)
         return -ERANGE;
-    *(double *)member(settings, setting) = value + 0.0; /* no negative zero */
+    *(double *)settings_member(settings, setting) = value + 0.0; /* no negative zero */
     return 0;
 }
 
@@ -171,7 +166,7 @@ read_mode(struct settings *settings, const struct setting *setting, const struct
         return r;
     if (mode > setting->max)
         return -ERANGE;
-    *(uint32_t *)member(settings, setting) = mode;
+    *(uint32_t *)settings_member(settings, setting) = mode;
     return 0;
 }
 
@@ -183,7 +178,7 @@ read_choice(struct settings *settings, const struct setting *setting, const stru
     for (int i = 0; setting->choices[i] != NULL; i++) {
         if (strcmp(setting->choices[i], given->text) != 0)
             continue;
-        memcpy(member(settings, setting), &i, sizeof(i)); /* every enum here is an int */
+        memcpy(settings_member(settings, setting), &i, sizeof(i)); /* every enum here is an int */
         return 0;
     }
     return -EINVAL;
@@ -284,10 +279,9 @@ wrong_value(const struct settings *settings, const struct setting *setting,
                          setting->key, shown, expects);
 }
 
-/* Remembers where the key was given, for what settings_finish() has to say about it. */
-static int
-remember(struct settings *settings, const struct setting *setting, const struct given *given,
-         bool wrong)
+int
+settings_remember(struct settings *settings, const struct setting *setting,
+                  const struct given *given, bool wrong)
 {
     const struct given place = {.file = given->file, .line = given->line};
     const size_t row = (size_t)(setting - settings_table);
@@ -337,7 +331,7 @@ unknown_key(struct settings *settings, const char *key, const struct given *give
                          shown, meant);
     /* A mistyped key is not missing as well. */
     if (setting != NULL && setting_is_required(setting) && !setting_given(settings, setting) &&
-        remember(settings, setting, given, true) < 0)
+        settings_remember(settings, setting, given, true) < 0)
         errors->exhausted = true;
 }
 
@@ -389,7 +383,7 @@ settings_set(struct settings *settings, const char *key, const struct given *giv
     else
         r = -EINVAL;
     /* A key with a wrong value was given all the same: it is not missing as well. */
-    if (remember(settings, setting, given, r < 0) < 0 || r == -ENOMEM)
+    if (settings_remember(settings, setting, given, r < 0) < 0 || r == -ENOMEM)
         errors->exhausted = true;
     else if (problem != NULL)
         settings_mistake(settings, key, given, errors, "%s", problem);
@@ -398,69 +392,9 @@ settings_set(struct settings *settings, const char *key, const struct given *giv
 }
 
 int
-settings_init(struct settings *settings, const char *name)
+settings_set_default(struct settings *settings, const struct setting *setting)
 {
-    *settings = (struct settings){
-        .uid = (uid_t)-1,
-        .gid = (gid_t)-1,
-        .socket_uid = (uid_t)-1,
-        .socket_gid = (gid_t)-1,
-        .umask = UMASK_UNCHANGED,
-    };
-    if (name != NULL && (settings->name = strdup(name)) == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < settings_count; i++) {
-        const struct setting *setting = &settings_table[i];
-        const struct given fallback = {.text = setting->fallback};
+    const struct given fallback = {.text = setting->fallback};
 
-        if (fallback.text != NULL && readers[setting->type](settings, setting, &fallback) < 0) {
-            settings_done(settings);
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
-static void
-option_done(struct option_setting *option)
-{
-    free(option->name);
-    given_done(&option->given);
-}
-
-void
-settings_done(struct settings *settings)
-{
-    for (size_t i = 0; i < settings_count; i++) {
-        if (settings_table[i].type == SETTING_TEXT)
-            free(*(char **)member(settings, &settings_table[i]));
-        if (settings->places != NULL)
-            given_done(&settings->places[i]);
-    }
-    for (size_t i = 0; i < settings->option_count; i++)
-        option_done(&settings->options[i]);
-    address_done(&settings->address);
-    free(settings->options);
-    free(settings->places);
-    free(settings->plugin_file);
-    free(settings->file);
-    free(settings->name);
-    *settings = (struct settings){0};
-}
-
-int
-settings_add_option(struct settings *settings, const char *name, const struct given *given)
-{
-    struct option_setting option = {.name = strdup(name)};
-    struct option_setting *options =
-        reallocarray(settings->options, settings->option_count + 1, sizeof(*options));
-
-    if (options != NULL)
-        settings->options = options;
-    if (options == NULL || option.name == NULL || given_copy(given, &option.given) < 0) {
-        option_done(&option);
-        return -ENOMEM;
-    }
-    settings->options[settings->option_count++] = option;
-    return 0;
+    return fallback.text == NULL ? 0 : readers[setting->type](settings, setting, &fallback);
 }

@@ -63,6 +63,8 @@ struct settings {
     uint64_t wrong; /* bit i: it was given a value that was refused */
 
     struct given *places; /* row i: where it was given, without its text; NULL: nowhere yet */
+
+    unsigned references; /* 0: not shared */
 };
 
 #define UMASK_UNCHANGED UINT32_MAX
@@ -91,7 +93,7 @@ struct setting {
     enum setting_type type;
     size_t offset; /* in struct settings */
     double min, max;
-    const char *fallback; /* default as text; NULL: required, or worked out by settings_finish() */
+    const char *fallback; /* default as text; NULL: none, or settings_finish() works it out */
     const char *const *choices;
     uint32_t applies;
     const char *help; /* one line */
@@ -117,13 +119,26 @@ bool setting_applies(const struct settings *settings, const struct setting *sett
 int setting_format(const struct settings *settings, const struct setting *setting, char **ret);
 
 /*
- * All defaults, nothing required filled in. name is copied; NULL makes it the
- * file's `defaults` group, which messages then speak of. 0 or -ENOMEM.
+ * Settings are built in memory of the caller's: begun, given values, finished.
+ * Then they are shared, and nothing changes them any more.
+ *
+ * settings_init() gives no key a value. name is copied; NULL makes it the
+ * file's `defaults` group, which messages then speak of. settings_fill() gives
+ * every key without a value, or with a refused one, the table's default.
+ * 0 or -ENOMEM.
  */
 int settings_init(struct settings *settings, const char *name);
+int settings_fill(struct settings *settings);
 void settings_done(struct settings *settings);
-/* All but the places of single keys. 0 or -ENOMEM. */
-int settings_copy(const struct settings *settings, struct settings *ret);
+
+/*
+ * Moves settings to where they are immutable and counted, and returns the
+ * first reference; NULL without memory. *settings is empty afterwards in
+ * either case. settings_unref(NULL) is fine.
+ */
+const struct settings *settings_share(struct settings *settings);
+const struct settings *settings_ref(const struct settings *settings);
+void settings_unref(const struct settings *settings);
 
 /*
  * Gives one key a value. A mistake is added to errors
@@ -143,18 +158,22 @@ void settings_mistake_at(const struct settings *settings, const struct setting *
                          struct errors *errors, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Gives one key the value, and the place, that it has in from, where it was given. 0 or -ENOMEM. */
+int settings_inherit(struct settings *settings, const struct setting *setting,
+                     const struct settings *from);
+
 /* Adds one plugin option. name and given are copied. 0 or -ENOMEM. */
 int settings_add_option(struct settings *settings, const char *name, const struct given *given);
 
 /*
  * What can only be judged when all keys are known: required ones, defaults
- * that depend on the mixin, keys that do not apply, users and groups looked
+ * (some depend on the mixin), keys that do not apply, users and groups looked
  * up, the plugin's file found (in plugin_path, a list separated by colons; a
  * missing file is NOT an error here: plugin_file is then its best guess).
  */
 void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
 
-/* Whether the two would run the same: every value but file and line. */
+/* Whether the two would run the same: places are not compared. Both must be finished. */
 bool settings_equal(const struct settings *one, const struct settings *other);
 
 /*

@@ -35,10 +35,12 @@ check_required(const struct settings *settings, struct errors *errors)
 }
 
 static void
-fill_defaults(struct settings *settings)
+fill_defaults(struct settings *settings, struct errors *errors)
 {
     const struct mixin_traits *traits = &mixin_traits[settings->mixin];
 
+    if (settings_fill(settings) < 0)
+        errors->exhausted = true;
     if (!setting_given(settings, setting_find("max_connections")))
         settings->max_connections = traits->max_connections;
     if (!setting_given(settings, setting_find("recycle_after")))
@@ -205,7 +207,7 @@ void
 settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors)
 {
     check_required(settings, errors);
-    fill_defaults(settings);
+    fill_defaults(settings, errors);
     check_applicable(settings, errors);
     check_combinations(settings, errors);
     resolve_user(settings, "user", &settings->uid, &settings->gid, errors);

@@ -231,12 +231,42 @@ is_name(const char *name)
     return length > 0 && length <= LONGEST_NAME && name[length] == '\0';
 }
 
+static const struct settings *
+find_listener(const struct loading *loading, const char *name)
+{
+    for (size_t i = 0; i < loading->listener_count; i++)
+        if (strcmp(loading->listeners[i].name, name) == 0)
+            return &loading->listeners[i];
+    return NULL;
+}
+
+/* Begins another listener; NULL without memory, which is then noted. */
+static struct settings *
+add_listener(struct loading *loading, const char *name, struct given *found)
+{
+    struct settings *listeners = reallocarray(loading->listeners, loading->listener_count + 1,
+                                              sizeof(*listeners)),
+                    *settings;
+
+    if (listeners != NULL)
+        loading->listeners = listeners;
+    if (listeners == NULL || settings_init(&listeners[loading->listener_count], name) < 0) {
+        loading->errors->exhausted = true;
+        return NULL;
+    }
+    settings = &listeners[loading->listener_count++];
+    settings->file = (char *)found->file; /* taken over */
+    settings->line = found->line;
+    found->file = NULL;
+    return settings;
+}
+
 /* Whether a listener can be made of it; otherwise a mistake is added. */
 static bool
 is_listener(struct loading *loading, const config_setting_t *setting, const struct given *found)
 {
     const char *name = config_setting_name(setting);
-    const struct settings *earlier = config_find(loading->config, name);
+    const struct settings *earlier = find_listener(loading, name);
     _cleanup_free_ char *where = NULL, *shown = value_show(name, VALUE_STRING);
 
     if (shown == NULL || asprintf(&where, "listeners.%s", name) < 0) {
@@ -262,26 +292,14 @@ is_listener(struct loading *loading, const config_setting_t *setting, const stru
 static void
 read_listener(struct loading *loading, const struct file *file, const config_setting_t *setting)
 {
-    struct settings settings;
-    struct given found;
+    _cleanup_given_ struct given found;
+    struct settings *settings;
 
-    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found)) {
-        given_done(&found);
+    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found))
         return;
-    }
-    if (settings_init(&settings, config_setting_name(setting)) < 0) {
-        given_done(&found);
-        loading->errors->exhausted = true;
-        return;
-    }
-    settings.file = (char *)found.file; /* taken over */
-    settings.line = found.line;
-    found.file = NULL;
-    given_done(&found);
-    for (int i = 0; i < config_setting_length(setting); i++)
-        read_key(loading, file, child_of(setting, i), &settings);
-    if (config_add_listener(loading->config, &settings) < 0)
-        loading->errors->exhausted = true;
+    settings = add_listener(loading, config_setting_name(setting), &found);
+    for (int i = 0; settings != NULL && i < config_setting_length(setting); i++)
+        read_key(loading, file, child_of(setting, i), settings);
 }
 
 static void
@@ -289,13 +307,13 @@ read_listeners(struct loading *loading, struct file *file, const config_setting_
 {
     _cleanup_given_ struct given found;
 
-    loading->listeners = true;
+    loading->listeners_mentioned = true;
     if (!find(loading, file, group, &found) || !is_group(loading, group, "listeners", &found))
         return;
     for (int i = 0; i < config_setting_length(group); i++)
         read_listener(loading, file, child_of(group, i));
     if (config_setting_length(group) == 0 && !file->drop_in)
-        loading->listeners = false;
+        loading->listeners_mentioned = false;
 }
 
 /* ---- the whole of a file ------------------------------------------------ */

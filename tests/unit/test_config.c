@@ -71,7 +71,7 @@ mistakes_in(const char *file)
 {
     struct errors errors = {0};
     struct config config;
-    int r = config_load(&config, file, &errors);
+    int r = config_load(&config, file, NULL, &errors);
     char *text = errors_join(&errors);
 
     assert_int_equal(r, errors_any(&errors) ? -EINVAL : 0);
@@ -86,7 +86,7 @@ load(const char *file)
     struct errors errors = {0};
     struct config config;
 
-    (void)config_load(&config, file, &errors);
+    (void)config_load(&config, file, NULL, &errors);
     for (size_t i = 0; i < errors.count; i++)
         print_error("%s\n", errors.texts[i]);
     assert_false(errors_any(&errors));
@@ -155,7 +155,7 @@ values_arrive(void **state)
     assert_int_equal(config.listener_count, 4);
 
     tcp = config_find(&config, "tcp");
-    assert_ptr_equal(tcp, &config.listeners[0]);
+    assert_ptr_equal(tcp, config.listeners[0]);
     assert_null(config_find(&config, "nobody"));
     assert_string_equal(tcp->file, "everything.conf");
     assert_int_equal(tcp->line, 7);
@@ -189,9 +189,9 @@ options_arrive_as_written(void **state)
     (void)state;
     enter("good");
     config = load("everything.conf");
-    assert_int_equal(config.listeners[0].option_count, ARRAY_SIZE(rows));
+    assert_int_equal(config.listeners[0]->option_count, ARRAY_SIZE(rows));
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        const struct option_setting *option = &config.listeners[0].options[i];
+        const struct option_setting *option = &config.listeners[0]->options[i];
 
         assert_string_equal(option->name, rows[i].name);
         assert_string_equal(option->given.text, rows[i].text);
@@ -230,9 +230,9 @@ lists_arrive_item_by_item(void **state)
     (void)state;
     enter("good");
     config = load("lists.conf");
-    assert_int_equal(config.listeners[0].option_count, 5);
+    assert_int_equal(config.listeners[0]->option_count, 5);
     for (size_t i = 0; i < 5; i++) {
-        const struct option_setting *option = &config.listeners[0].options[i];
+        const struct option_setting *option = &config.listeners[0]->options[i];
 
         assert_int_equal(option->given.form, i == 4 ? VALUE_STRING : VALUE_LIST);
         for (size_t j = 0; j < option->given.item_count; j++, row++) {
@@ -259,7 +259,7 @@ what_is_not_said_is_the_default(void **state)
     (void)state;
     enter("good");
     config = load("minimal.conf");
-    assert_int_equal(config_init_empty(&empty), 0);
+    assert_int_equal(config_load_nothing(&empty, NULL), 0);
     assert_string_equal(config.plugin_path, empty.plugin_path);
     assert_string_equal(config.control.path, "/run/sockserverd/control");
     assert_int_equal(config.control.mode, 0660);
@@ -320,10 +320,10 @@ drop_ins_come_in_the_order_of_their_names(void **state)
     enter("good");
     config = load("drop_ins.conf");
     assert_int_equal(config.listener_count, 2);
-    assert_string_equal(config.listeners[0].name, "first");
-    assert_string_equal(config.listeners[0].file, "drop_ins.conf.d/10-first.conf");
-    assert_string_equal(config.listeners[1].name, "second");
-    assert_true(config.listeners[1].read_timeout == 7); /* the main file's default */
+    assert_string_equal(config.listeners[0]->name, "first");
+    assert_string_equal(config.listeners[0]->file, "drop_ins.conf.d/10-first.conf");
+    assert_string_equal(config.listeners[1]->name, "second");
+    assert_true(config.listeners[1]->read_timeout == 7); /* the main file's default */
     config_done(&config);
 }
 
@@ -336,9 +336,9 @@ includes_are_relative_to_the_main_file(void **state)
     assert_int_equal(chdir("/"), 0);
     config = load(SOURCE_DIR "/tests/conf/good/include.conf");
     assert_int_equal(config.listener_count, 2);
-    assert_string_equal(config.listeners[0].file, SOURCE_DIR "/tests/conf/good/parts/echo.inc");
-    assert_int_equal(config.listeners[0].line, 1);
-    assert_string_equal(config.listeners[1].file, SOURCE_DIR "/tests/conf/good/parts/daytime.inc");
+    assert_string_equal(config.listeners[0]->file, SOURCE_DIR "/tests/conf/good/parts/echo.inc");
+    assert_int_equal(config.listeners[0]->line, 1);
+    assert_string_equal(config.listeners[1]->file, SOURCE_DIR "/tests/conf/good/parts/daytime.inc");
     config_done(&config);
 }
 

@@ -197,7 +197,7 @@ every_example_is_a_good_file(void **state)
         fd = mkstemp(path);
         assert_int_equal(write(fd, start, (size_t)(end - start)), end - start);
         (void)close(fd);
-        (void)config_load(&config, path, &errors);
+        (void)config_load(&config, path, NULL, &errors);
         (void)unlink(path);
         for (size_t i = 0; i < errors.count; i++)
             print_error("%s\n", errors.texts[i]);
@@ -220,7 +220,7 @@ installed_files_are_good(void **state)
         struct errors errors = {0};
         struct config config;
 
-        (void)config_load(&config, files[i], &errors);
+        (void)config_load(&config, files[i], NULL, &errors);
         for (size_t j = 0; j < errors.count; j++)
             print_error("%s\n", errors.texts[j]);
         assert_false(errors_any(&errors));

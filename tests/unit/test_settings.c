@@ -32,7 +32,9 @@ begin(void **state)
     struct fixture *fixture = calloc(1, sizeof(*fixture));
 
     *state = fixture;
-    return fixture == NULL ? -1 : settings_init(&fixture->settings, "upper");
+    if (fixture == NULL || settings_init(&fixture->settings, "upper") < 0)
+        return -1;
+    return settings_fill(&fixture->settings);
 }
 
 static int
@@ -50,6 +52,17 @@ static void
 set(struct fixture *fixture, const char *key, const char *text)
 {
     settings_set(&fixture->settings, key, &(struct given){.text = text}, &fixture->errors);
+}
+
+/* Through bytes, as a worker gets them. */
+static int
+copy_of(const struct settings *settings, struct settings *ret)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+    int r = settings_pack(settings, &bytes, &size);
+
+    return r < 0 ? r : settings_unpack(bytes, size, ret);
 }
 
 static void
@@ -169,7 +182,7 @@ refused_value_leaves_the_old_one(void **state)
 
     set(fixture, "address", "tcp://127.0.0.1:1");
     set(fixture, "plugin", "echo");
-    assert_int_equal(settings_copy(&fixture->settings, &before), 0);
+    assert_int_equal(copy_of(&fixture->settings, &before), 0);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         print_message("%s = %s\n", rows[i][0], rows[i][1]);
         set(fixture, rows[i][0], rows[i][1]);
@@ -410,7 +423,7 @@ equal_sees_every_value_but_no_place(void **state)
     struct settings other;
 
     fill(fixture);
-    assert_int_equal(settings_copy(&fixture->settings, &other), 0);
+    assert_int_equal(copy_of(&fixture->settings, &other), 0);
     free(other.file);
     other.file = strdup("/elsewhere");
     other.line = 99;
@@ -447,6 +460,85 @@ equal_sees_every_value_but_no_place(void **state)
         assert_true(settings_equal(&fixture->settings, &other));
     }
     settings_done(&other);
+}
+
+/* A listener that is replaced, with workers that still hold on to what it was. */
+static void
+shared_settings_live_until_the_last_lets_go(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct settings *first, *second;
+
+    fill(fixture);
+    first = settings_share(&fixture->settings);
+    assert_non_null(first);
+    assert_null(fixture->settings.name); /* moved */
+    second = settings_ref(first);
+    assert_ptr_equal(first, second);
+    assert_int_equal(first->references, 2);
+    settings_unref(first);
+    assert_int_equal(second->references, 1);
+    assert_string_equal(second->plugin_file, "/plugins/echo.so");
+    settings_unref(second); /* leaks and double frees are the sanitizer's to find */
+    settings_unref(NULL);
+}
+
+/* A value that is nobody's default. */
+static const char *
+some_value(const struct setting *setting)
+{
+    static const struct {
+        enum setting_type type;
+        const char *key; /* NULL: every other of that type */
+        const char *text;
+    } rows[] = {
+        {SETTING_CHOICE, "mixin", "forking"},
+        {SETTING_CHOICE, NULL, "always"},
+        {SETTING_SIZE, "stack_size", "128K"},
+        {SETTING_SIZE, NULL, "32K"},
+        {SETTING_TEXT, NULL, "0"},
+        {SETTING_ADDRESS, NULL, "tcp://127.0.0.1:9"},
+        {SETTING_BOOLEAN, NULL, "true"},
+        {SETTING_INTEGER, NULL, "2"},
+        {SETTING_DURATION, NULL, "3s"},
+        {SETTING_MODE, NULL, "0640"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].type == setting->type &&
+            (rows[i].key == NULL || strcmp(rows[i].key, setting->key) == 0))
+            return rows[i].text;
+    fail_msg("no value for %s", setting->key);
+    return NULL;
+}
+
+/* Each row's value goes over, whatever its type is, with its place. */
+static void
+inherited_values_are_those_that_were_given(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings heir;
+
+    assert_int_equal(settings_init(&heir, "heir"), 0);
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
+        const struct given given = {
+            .text = some_value(setting), .file = "x.conf", .line = 7 + (unsigned)i};
+        _cleanup_free_ char *before = NULL, *after = NULL;
+
+        print_message("%s\n", setting->key);
+        settings_set(&fixture->settings, setting->key, &given, &fixture->errors);
+        assert_int_equal(fixture->errors.count, 0);
+        assert_int_equal(settings_inherit(&heir, setting, &fixture->settings), 0);
+        assert_true(setting_given(&heir, setting));
+        assert_int_equal(setting_format(&fixture->settings, setting, &before), 0);
+        assert_int_equal(setting_format(&heir, setting, &after), 0);
+        assert_string_equal(before, after);
+        assert_string_equal(heir.places[i].file, "x.conf");
+        assert_int_equal(heir.places[i].line, 7 + i);
+    }
+    assert_string_equal(heir.address.host, "127.0.0.1");
+    settings_done(&heir);
 }
 
 /* Every shorter message, every byte replaced: refused or understood, never a crash. */
@@ -548,6 +640,8 @@ main(void)
         TEST(plugin_is_looked_for_in_the_path),
         TEST(pack_and_unpack_change_nothing),
         TEST(equal_sees_every_value_but_no_place),
+        TEST(shared_settings_live_until_the_last_lets_go),
+        TEST(inherited_values_are_those_that_were_given),
         TEST(hostile_bytes_are_refused),
         TEST(foreign_records_are_refused),
     };

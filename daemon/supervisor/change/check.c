@@ -251,7 +251,7 @@ check_listeners(const struct config *config, bool names, struct errors *errors)
     int r = items == NULL ? -ENOMEM : sd_event_new(&whole.event);
 
     for (size_t i = 0; r >= 0 && i < config->listener_count; i++) {
-        const struct settings *settings = &config->listeners[i];
+        const struct settings *settings = config->listeners[i];
         bool name = names && settings->enabled && address_is_name(&settings->address);
         items[i] = (struct check_item){.settings = settings, .plugin = true, .name = name};
     }

@@ -106,7 +106,7 @@ process_new(const struct process_setup *setup, struct process **ret)
         free(process);
         return r;
     }
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = spawned.pid;
@@ -142,7 +142,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
 
     if (process == NULL)
         return -ENOMEM;
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = worker->pid;
@@ -209,6 +209,7 @@ process_free(struct process *process)
     (void)close(process->channel);
     (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
+    settings_unref(process->settings);
     free(process->failure_text);
     free(process);
 }

@@ -39,7 +39,7 @@ typedef void (*process_handler)(struct process *process, enum process_event even
 
 struct process_setup {
     sd_event *event;
-    const struct settings *settings; /* of the listener; must outlive the process */
+    const struct settings *settings; /* of the listener; the process takes a reference */
     const struct spawn_options *options;
     struct spawn_socket socket;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
