@@ -18,10 +18,43 @@
 
 #include "common/cleanup.h"
 
+/* How long the place at the beginning of a text is: "FILE:LINE: ", "FILE: " or nothing. */
+static size_t
+place_size(const char *text)
+{
+    const char *colon = strstr(text, ": ");
+
+    return colon == NULL ? 0 : (size_t)(colon + 2 - text);
+}
+
+/* The last text tells how many mistakes are not told, and keeps the place of their first. */
+static void
+count_more(struct errors *errors, size_t count)
+{
+    char **last = &errors->texts[ERRORS_TOLD], *text;
+    size_t size = place_size(*last);
+
+    errors->more += count;
+    if (errors->more == 1)
+        return; /* it tells that one itself */
+    if (asprintf(&text, "%.*sthere are %zu more mistakes, from here on", (int)size, *last,
+                 errors->more) < 0) {
+        errors->exhausted = true;
+        return;
+    }
+    free(*last);
+    *last = text;
+}
+
 /* Takes over text. */
 static void
 append(struct errors *errors, char *text)
 {
+    if (errors_full(errors)) {
+        free(text);
+        count_more(errors, 1);
+        return;
+    }
     char **texts = reallocarray(errors->texts, errors->count + 1, sizeof(char *));
 
     if (texts == NULL) {
@@ -31,6 +64,8 @@ append(struct errors *errors, char *text)
     }
     errors->texts = texts;
     errors->texts[errors->count++] = text;
+    if (errors_full(errors))
+        count_more(errors, 1);
 }
 
 static char *
@@ -65,6 +100,10 @@ errors_add(struct errors *errors, const char *file, unsigned line, const char *f
     va_list arguments;
     char *text;
 
+    if (errors_full(errors)) {
+        count_more(errors, 1);
+        return;
+    }
     va_start(arguments, format);
     _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
@@ -82,9 +121,17 @@ errors_move(struct errors *errors, struct errors *other)
 {
     for (size_t i = 0; i < other->count; i++)
         append(errors, other->texts[i]);
+    if (other->more > 1) /* its last text counted as one */
+        count_more(errors, other->more - 1);
     errors->exhausted |= other->exhausted;
     free(other->texts);
     *other = (struct errors){0};
+}
+
+bool
+errors_full(const struct errors *errors)
+{
+    return errors->count > ERRORS_TOLD;
 }
 
 bool
