@@ -113,8 +113,8 @@ find(struct loading *loading, const struct file *file, const config_setting_t *s
      struct found *ret)
 {
     ret->text = text_of(&file->source, setting, &ret->form);
-    ret->file = source_file(&file->source, config_setting_source_file(setting));
-    ret->line = (unsigned)config_setting_source_line(setting);
+    ret->file = strdup(
+        source_place(&file->source, (unsigned)config_setting_source_line(setting), &ret->line));
     if (ret->text != NULL && ret->file != NULL)
         return true;
     loading->errors->exhausted = true;
@@ -272,8 +272,10 @@ read_listeners(struct loading *loading, struct file *file, const config_setting_
         return;
     for (int i = 0; i < config_setting_length(group); i++)
         read_listener(loading, file, child_of(group, i));
-    if (config_setting_length(group) == 0 && !file->drop_in)
+    if (config_setting_length(group) == 0 && !file->drop_in) {
         loading->listeners = false;
+        loading->no_listeners = found.line;
+    }
 }
 
 /* ---- the whole of a file ------------------------------------------------ */
@@ -371,21 +373,16 @@ static bool
 parse(struct loading *loading, struct file *file)
 {
     _cleanup_fclose_ FILE *stream = open_text(&file->source);
-    _cleanup_free_ char *name = NULL;
 
     if (stream == NULL) {
         loading->errors->exhausted = true;
         return false;
     }
-    config_set_include_dir(&file->parsed, *file->source.folder == '\0' ? "." : file->source.folder);
+    config_set_include_dir(&file->parsed, "/dev/null"); /* it has nothing to open by itself */
     if (config_read(&file->parsed, stream) == CONFIG_TRUE)
         return true;
-    name = source_file(&file->source, config_error_file(&file->parsed));
-    if (name == NULL)
-        loading->errors->exhausted = true;
-    else
-        source_explain(&file->source, name, (unsigned)config_error_line(&file->parsed),
-                       config_error_text(&file->parsed), loading->errors);
+    source_explain(&file->source, (unsigned)config_error_line(&file->parsed),
+                   config_error_text(&file->parsed), loading->errors);
     return false;
 }
 

@@ -16,6 +16,7 @@ struct loading {
     struct settings defaults; /* the group of that name */
     bool unparsed;            /* a file could not be read: what seems missing may be there */
     bool listeners;           /* something was said about listeners, be it wrong */
+    unsigned no_listeners;    /* the line of a group without any; 0: there is no group */
 };
 
 /*
