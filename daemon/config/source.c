@@ -69,7 +69,7 @@ path_of(const struct source *source, const char *name)
     if (source->depth >= SOURCE_DEPTH)
         return NULL;
     for (size_t i = 0; i < source->depth; i++)
-        if (!source->brackets[i + 1].named)
+        if (!source->brackets[i].named)
             return NULL;
     size += source->depth * SOURCE_NAME;
     path = end = malloc(size);
@@ -118,7 +118,6 @@ add_entry(struct cursor *cursor, const char *number)
     }
     *place = entry;
     source->entry_count++;
-    source->number_count += number != NULL;
     return 0;
 }
 
@@ -255,7 +254,7 @@ open_bracket(struct cursor *cursor, char bracket)
     }
     if (named && source->depth < SOURCE_DEPTH)
         strcpy(source->names[source->depth], cursor->name);
-    source->brackets[++source->depth] =
+    source->brackets[source->depth++] =
         (struct source_bracket){.line = cursor->line, .bracket = bracket, .named = named};
     forget_name(cursor);
     return r;
@@ -280,7 +279,10 @@ count_setting(struct cursor *cursor)
 {
     struct source *source = cursor->source;
 
-    if (++source->brackets[source->depth].settings > MOST_IN_GROUP) {
+    unsigned *in_group =
+        source->depth == 0 ? &source->outside : &source->brackets[source->depth - 1].settings;
+
+    if (++*in_group > MOST_IN_GROUP) {
         errors_add(cursor->errors, cursor->file, cursor->line,
                    "more than %u settings in one group; nothing behind this was read",
                    MOST_IN_GROUP);
@@ -505,7 +507,7 @@ folder_of(const char *file)
 }
 
 static int
-by_path(const void *one, const void *other)
+compare_paths(const void *one, const void *other)
 {
     const struct source_entry *const *a = one, *const *b = other;
 
@@ -513,17 +515,16 @@ by_path(const void *one, const void *other)
 }
 
 static int
-sort_numbers(struct source *source)
+sort_entries(struct source *source)
 {
-    size_t count = 0;
-
-    source->numbers = calloc(source->number_count + 1, sizeof(*source->numbers));
-    if (source->numbers == NULL)
+    if (source->entry_count == 0)
+        return 0;
+    source->by_path = calloc(source->entry_count, sizeof(*source->by_path));
+    if (source->by_path == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < source->entry_count; i++)
-        if (source->entries[i].number != NULL)
-            source->numbers[count++] = &source->entries[i];
-    qsort(source->numbers, count, sizeof(*source->numbers), by_path);
+        source->by_path[i] = &source->entries[i];
+    qsort(source->by_path, source->entry_count, sizeof(*source->by_path), compare_paths);
     return 0;
 }
 
@@ -532,7 +533,6 @@ read_everything(struct source *source, struct errors *errors)
 {
     _cleanup_free_ char *text = NULL;
     const char *name = source_keep_name(source, source->name);
-    const struct source_bracket *last;
     size_t size;
     int r = name == NULL ? -ENOMEM : source_read(name, &text, &size);
 
@@ -544,17 +544,17 @@ read_everything(struct source *source, struct errors *errors)
         r = check_text(name, text, size, errors);
     if (r == 0)
         r = look_through(source, NULL, name, text, errors);
-    last = &source->brackets[source->depth];
     if (r == 0 && source->depth > 0)
-        note_place(&source->open_bracket, name, last->line, last->bracket);
-    return r == 0 ? sort_numbers(source) : r;
+        note_place(&source->open_bracket, name, source->brackets[source->depth - 1].line,
+                   source->brackets[source->depth - 1].bracket);
+    return r == 0 ? sort_entries(source) : r;
 }
 
 int
 source_open(struct source *source, const char *name, struct errors *errors)
 {
     *source = (struct source){.name = strdup(name), .folder = folder_of(name), .lines = 1};
-    source->brackets = calloc(DEEPEST_BRACKETS + 1, sizeof(*source->brackets));
+    source->brackets = calloc(DEEPEST_BRACKETS, sizeof(*source->brackets));
     if (source->name == NULL || source->folder == NULL || source->brackets == NULL)
         return -ENOMEM;
     return read_everything(source, errors);
@@ -570,7 +570,7 @@ source_done(struct source *source)
     for (size_t i = 0; i < source->file_count; i++)
         free(source->files[i]);
     free(source->entries);
-    free(source->numbers);
+    free(source->by_path);
     free(source->files);
     free(source->pieces);
     free(source->brackets);
@@ -580,12 +580,21 @@ source_done(struct source *source)
     *source = (struct source){0};
 }
 
+const struct source_entry *
+source_find(const struct source *source, const char *path)
+{
+    const struct source_entry wanted = {.path = (char *)(uintptr_t)path}, *key = &wanted, **found;
+
+    if (source->entry_count == 0)
+        return NULL;
+    found = bsearch(&key, source->by_path, source->entry_count, sizeof(*found), compare_paths);
+    return found == NULL ? NULL : *found;
+}
+
 const char *
 source_number(const struct source *source, const char *path)
 {
-    const struct source_entry key = {.path = (char *)(uintptr_t)path}, *wanted = &key;
-    const struct source_entry **found =
-        bsearch(&wanted, source->numbers, source->number_count, sizeof(*source->numbers), by_path);
+    const struct source_entry *entry = source_find(source, path);
 
-    return found == NULL ? NULL : (*found)->number;
+    return entry == NULL ? NULL : entry->number;
 }

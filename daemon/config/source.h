@@ -39,8 +39,7 @@ struct source {
     size_t piece_count;
     struct source_entry *entries;
     size_t entry_count, entry_room;
-    const struct source_entry **numbers; /* those with a number, sorted by path */
-    size_t number_count;
+    const struct source_entry **by_path; /* the same, sorted */
 
     /* Suspicious places, for the words about a syntax error; line 0: none. */
     struct source_place {
@@ -56,9 +55,10 @@ struct source {
         unsigned settings; /* inside */
         char bracket;
         bool named;
-    } * brackets; /* the first one stands for the whole text */
+    } * brackets;
     size_t depth;
-    unsigned include_depth, include_count, settings;
+    unsigned include_depth, include_count;
+    unsigned settings, outside; /* in the whole text; of these, in no bracket */
 };
 
 /* From line `first` of the text on, the lines are those of file from `line` on. */
@@ -78,6 +78,9 @@ void source_done(struct source *source);
 
 /* Which file and line a line of the text was. The name lives as long as source. */
 const char *source_place(const struct source *source, unsigned line, unsigned *ret_line);
+
+/* What stands at path, or NULL. */
+const struct source_entry *source_find(const struct source *source, const char *path);
 
 /* The number as written at path, if libconfig's is not to be trusted, else NULL. */
 const char *source_number(const struct source *source, const char *path);
