@@ -12,11 +12,15 @@
 #include "common/errors.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/printable.h"
+
+#define LONGEST_MESSAGE 1000 /* bytes; a log line holds it, with its place */
 
 /* How long the place at the beginning of a text is: "FILE:LINE: ", "FILE: " or nothing. */
 static size_t
@@ -68,18 +72,23 @@ append(struct errors *errors, char *text)
         count_more(errors, 1);
 }
 
+/* Names and values come from files: none of their bytes reaches a terminal that should not. */
 static char *
 join_place(const char *file, unsigned line, const char *message)
 {
+    _cleanup_free_ char *shown = printable_text(message, LONGEST_MESSAGE), *name = NULL;
     char *text;
     int length;
 
-    if (file == NULL)
-        return strdup(message);
+    if (file == NULL || shown == NULL)
+        return take_pointer(shown);
+    name = printable_text(file, SIZE_MAX - 1);
+    if (name == NULL)
+        return NULL;
     if (line == 0)
-        length = asprintf(&text, "%s: %s", file, message);
+        length = asprintf(&text, "%s: %s", name, shown);
     else
-        length = asprintf(&text, "%s:%u: %s", file, line, message);
+        length = asprintf(&text, "%s:%u: %s", name, line, shown);
     return length < 0 ? NULL : text;
 }
 

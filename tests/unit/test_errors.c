@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "common/errors.h"
 
 static void
@@ -73,6 +75,25 @@ the_place_may_be_missing(void **state)
     errors_done(&errors);
 }
 
+static void
+nothing_that_deceives_a_terminal_is_told(void **state)
+{
+    struct errors errors = {0};
+    char longer[3000];
+
+    (void)state;
+    memset(longer, 'x', sizeof(longer));
+    longer[sizeof(longer) - 1] = '\0';
+    errors_add(&errors, "a\033[2J.conf", 1, "unknown key \"%s\"", "b\u202e\xff\n");
+    errors_add(&errors, "a.conf", 2, "%s", longer);
+    errors_add(&errors, NULL, 0, "\u00e4\u4eb2 stay");
+    assert_string_equal(errors.texts[0],
+                        "a\\x1b[2J.conf:1: unknown key \"b\\xe2\\x80\\xae\\xff\\x0a\"");
+    assert_int_equal(strlen(errors.texts[1]), strlen("a.conf:2: ") + 1000 + strlen("..."));
+    assert_string_equal(errors.texts[2], "\u00e4\u4eb2 stay");
+    errors_done(&errors);
+}
+
 int
 main(void)
 {
@@ -80,6 +101,7 @@ main(void)
         cmocka_unit_test(the_first_hundred_are_told_and_the_others_counted),
         cmocka_unit_test(moved_ones_are_counted_together),
         cmocka_unit_test(the_place_may_be_missing),
+        cmocka_unit_test(nothing_that_deceives_a_terminal_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
