@@ -119,9 +119,14 @@ int
 worker_load(struct ss_server *server, bool stream, struct errors *errors)
 {
     const struct settings *settings = &server->settings;
+    /* Nobody knows what kind of socket a service manager will pass before it has. */
+    bool unknown =
+        settings->address.scheme == ADDRESS_SYSTEMD && fcntl(server->socket, F_GETFD) < 0;
 
     if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
         return -ENOEXEC;
+    if (unknown)
+        stream = (server->plugin.record.transports & SS_STREAM) != 0;
     plugin_check_use(&server->plugin, settings, stream, errors);
     if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
         errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
