@@ -27,7 +27,8 @@
 #define MOST_INCLUDES    1000u
 #define DEEPEST_BRACKETS 1000u
 
-/* libconfig compares each name of a group with all before it: without bounds, minutes. */
+/* libconfig compares each name of a group with all before it, which takes minutes without bounds.
+ */
 #define MOST_IN_GROUP 2000u
 #define MOST_SETTINGS 20000u
 
@@ -278,7 +279,6 @@ static int
 count_setting(struct cursor *cursor)
 {
     struct source *source = cursor->source;
-
     unsigned *in_group =
         source->depth == 0 ? &source->outside : &source->brackets[source->depth - 1].settings;
 
