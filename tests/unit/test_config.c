@@ -383,12 +383,12 @@ absolute_and_nested_includes_are_read(void **state)
     free(write_file(folder, "inner.inc", "a = { address = \"unix:@a\"; plugin = \"echo\"; };"));
     config = load(main_file);
     assert_int_equal(config.listener_count, 3);
-    assert_string_equal(config.listeners[0].file, inner);
-    assert_int_equal(config.listeners[0].line, 1);
-    assert_string_equal(config.listeners[1].file, outer);
-    assert_int_equal(config.listeners[1].line, 4);
-    assert_string_equal(config.listeners[2].file, main_file);
-    assert_int_equal(config.listeners[2].line, 3);
+    assert_string_equal(config.listeners[0]->file, inner);
+    assert_int_equal(config.listeners[0]->line, 1);
+    assert_string_equal(config.listeners[1]->file, outer);
+    assert_int_equal(config.listeners[1]->line, 4);
+    assert_string_equal(config.listeners[2]->file, main_file);
+    assert_int_equal(config.listeners[2]->line, 3);
     config_done(&config);
     assert_int_equal(unlink(inner) + unlink(outer) + unlink(main_file) + rmdir(folder), 0);
 }
