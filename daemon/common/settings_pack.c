@@ -24,6 +24,9 @@
 #define MAGIC   "sockserverd-settings"
 #define VERSION "1"
 
+/* An item is at least this: "text", "form", "file" and "line", each with its NUL and a value's. */
+#define SMALLEST_ITEM 24
+
 static int
 format_number(const struct setting *setting, const char *at, char *buffer)
 {
@@ -90,17 +93,27 @@ setting_format(const struct settings *settings, const struct setting *setting, c
 /* ---- pack ------------------------------------------------------------- */
 
 static void
+put_given(FILE *stream, const struct given *given)
+{
+    record_put(stream, "text", given->text);
+    record_put_number(stream, "form", given->form);
+    record_put(stream, "file", given->file == NULL ? "" : given->file);
+    record_put_number(stream, "line", given->line);
+}
+
+static void
 put_options(FILE *stream, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->option_count; i++) {
-        const struct option_setting *option = &settings->options[i];
-        const struct given *given = &option->given;
+        const struct given *given = &settings->options[i].given;
 
-        record_put(stream, "option", option->name);
-        record_put(stream, "text", given->text);
-        record_put_number(stream, "form", given->form);
-        record_put(stream, "file", given->file == NULL ? "" : given->file);
-        record_put_number(stream, "line", given->line);
+        record_put(stream, "option", settings->options[i].name);
+        put_given(stream, given);
+        if (given->form != VALUE_LIST)
+            continue;
+        record_put_number(stream, "items", given->item_count);
+        for (size_t j = 0; j < given->item_count; j++)
+            put_given(stream, &given->items[j]);
     }
 }
 
@@ -163,24 +176,60 @@ settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_siz
 
 /* ---- unpack ----------------------------------------------------------- */
 
+/* The strings of *ret are the reader's. */
 static int
-read_option(struct record_reader *reader, const char *name, struct settings *settings)
+read_given(struct record_reader *reader, struct given *ret)
 {
-    const char *form_text, *file, *line_text;
-    struct given given;
+    const char *text, *form_text, *file, *line_text;
     uint64_t form, line;
 
-    if (record_take_named(reader, "text", &given.text) < 0 ||
+    if (record_take_named(reader, "text", &text) < 0 ||
         record_take_named(reader, "form", &form_text) < 0 ||
         record_take_named(reader, "file", &file) < 0 ||
         record_take_named(reader, "line", &line_text) < 0 ||
-        record_number(form_text, VALUE_GROUP, &form) < 0 ||
+        record_number(form_text, VALUE_LIST, &form) < 0 ||
         record_number(line_text, UINT32_MAX, &line))
         return -EBADMSG;
-    given.form = (enum value_form)form;
-    given.file = *file == '\0' ? NULL : file;
-    given.line = (unsigned)line;
-    return settings_add_option(settings, name, &given);
+    *ret = (struct given){.text = text,
+                          .form = (enum value_form)form,
+                          .file = *file == '\0' ? NULL : file,
+                          .line = (unsigned)line};
+    return 0;
+}
+
+/* Takes as many items as are said to follow, if there are bytes for them. ret->items is to free. */
+static int
+read_items(struct record_reader *reader, struct given *ret)
+{
+    const char *count_text;
+    uint64_t count;
+
+    if (record_take_named(reader, "items", &count_text) < 0 ||
+        record_number(count_text, (uint64_t)(reader->end - reader->at) / SMALLEST_ITEM, &count) < 0)
+        return -EBADMSG;
+    if (count == 0)
+        return 0;
+    ret->items = calloc(count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    for (; ret->item_count < count; ret->item_count++)
+        if (read_given(reader, &ret->items[ret->item_count]) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+static int
+read_option(struct record_reader *reader, const char *name, struct settings *settings)
+{
+    struct given given = {0};
+    int r = read_given(reader, &given);
+
+    if (r == 0 && given.form == VALUE_LIST)
+        r = read_items(reader, &given);
+    if (r == 0)
+        r = settings_add_option(settings, name, &given);
+    free(given.items); /* their strings are the reader's */
+    return r;
 }
 
 static int

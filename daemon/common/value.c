@@ -23,6 +23,23 @@
 
 #define LONGEST_NUMBER 64
 
+static int
+copy_items(const struct given *given, struct given *ret)
+{
+    if (given->item_count == 0)
+        return 0;
+    ret->items = calloc(given->item_count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    for (; ret->item_count < given->item_count; ret->item_count++) {
+        int r = given_copy(&given->items[ret->item_count], &ret->items[ret->item_count]);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int
 given_copy(const struct given *given, struct given *ret)
 {
@@ -30,7 +47,8 @@ given_copy(const struct given *given, struct given *ret)
 
     copy.text = given->text == NULL ? NULL : strdup(given->text);
     copy.file = given->file == NULL ? NULL : strdup(given->file);
-    if ((given->text != NULL && copy.text == NULL) || (given->file != NULL && copy.file == NULL)) {
+    if ((given->text != NULL && copy.text == NULL) || (given->file != NULL && copy.file == NULL) ||
+        copy_items(given, &copy) < 0) {
         given_done(&copy);
         return -ENOMEM;
     }
@@ -41,6 +59,9 @@ given_copy(const struct given *given, struct given *ret)
 void
 given_done(struct given *given)
 {
+    for (size_t i = 0; i < given->item_count; i++)
+        given_done(&given->items[i]);
+    free(given->items);
     free((char *)given->text);
     free((char *)given->file);
     *given = (struct given){0};
@@ -50,6 +71,12 @@ static bool
 is_text(enum value_form form)
 {
     return form == VALUE_STRING || form == VALUE_PLAIN;
+}
+
+static bool
+is_scalar(enum value_form form)
+{
+    return form != VALUE_GROUP && form != VALUE_LIST;
 }
 
 bool
@@ -80,7 +107,7 @@ value_integer(const char *text, enum value_form form, int64_t *ret)
     intmax_t value;
     char *end;
 
-    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (!isdigit((unsigned char)digits[0]) || (hex && !isxdigit((unsigned char)digits[2])))
         return -EINVAL;
@@ -137,7 +164,7 @@ value_number(const char *text, enum value_form form, double *ret)
     double value;
     int r;
 
-    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (form == VALUE_INTEGER && value_integer(text, form, &integer) == 0) {
         *ret = (double)integer; /* may be hexadecimal */
@@ -162,7 +189,7 @@ value_size(const char *text, enum value_form form, uint64_t *ret)
     int64_t integer;
     char *end;
 
-    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (!isdigit((unsigned char)*text))
         return -EINVAL;
@@ -214,7 +241,7 @@ value_duration(const char *text, enum value_form form, double *ret)
 
     if (form == VALUE_INTEGER)
         return value_number(text, form, ret);
-    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     r = read_number(text, &value, &rest);
     if (r < 0)
@@ -321,7 +348,9 @@ char *
 value_show(const char *text, enum value_form form)
 {
     if (form == VALUE_GROUP)
-        return strdup("a group or list");
+        return strdup("a group");
+    if (form == VALUE_LIST)
+        return strdup("a list");
     if (is_text(form))
         return show_string(text);
     return strdup(text);

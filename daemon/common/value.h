@@ -11,6 +11,7 @@
 #define SOCKSERVERD_COMMON_VALUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* How the value was written. */
@@ -20,18 +21,22 @@ enum value_form {
     VALUE_INTEGER, /* 12 */
     VALUE_FLOAT,   /* 1.5 */
     VALUE_BOOLEAN, /* true */
-    VALUE_GROUP    /* { }, [ ] or ( ): never a right value here */
+    VALUE_GROUP,   /* { }: the keys in it are the values */
+    VALUE_LIST     /* [ ] or ( ) */
 };
 
 /*
  * A value as somebody wrote it, and where it stands. The strings are
- * borrowed, except in what given_copy() has made.
+ * borrowed, except in what given_copy() has made. A list or group inside a list
+ * is there as an item without any of its own.
  */
 struct given {
     const char *text;
     enum value_form form;
-    const char *file; /* NULL: the command line */
-    unsigned line;    /* without a file: 0, or GIVEN_BY_OPTION */
+    const char *file;    /* NULL: the command line */
+    unsigned line;       /* without a file: 0, or GIVEN_BY_OPTION */
+    struct given *items; /* of VALUE_LIST, each with its own place */
+    size_t item_count;
 };
 
 #define GIVEN_BY_OPTION                                                                            \

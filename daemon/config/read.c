@@ -53,15 +53,11 @@ path_of(const config_setting_t *setting)
 
 /* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
 static char *
-number_text(const struct source *source, const config_setting_t *setting)
+number_text(const struct source *source, const char *path, const config_setting_t *setting)
 {
-    _cleanup_free_ char *path = path_of(setting);
-    const char *number;
+    const char *number = source_number(source, path);
     char *text;
 
-    if (path == NULL)
-        return NULL;
-    number = source_number(source, path);
     if (number != NULL)
         return strdup(number);
     if (config_setting_type(setting) == CONFIG_TYPE_FLOAT)
@@ -70,7 +66,8 @@ number_text(const struct source *source, const config_setting_t *setting)
 }
 
 static char *
-text_of(const struct source *source, const config_setting_t *setting, enum value_form *ret_form)
+text_of(const struct source *source, const char *path, const config_setting_t *setting,
+        enum value_form *ret_form)
 {
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_STRING:
@@ -82,34 +79,78 @@ text_of(const struct source *source, const config_setting_t *setting, enum value
     case CONFIG_TYPE_INT:
     case CONFIG_TYPE_INT64:
         *ret_form = VALUE_INTEGER;
-        return number_text(source, setting);
+        return number_text(source, path, setting);
     case CONFIG_TYPE_FLOAT:
         *ret_form = VALUE_FLOAT;
-        return number_text(source, setting);
-    default:
+        return number_text(source, path, setting);
+    case CONFIG_TYPE_GROUP:
         *ret_form = VALUE_GROUP;
         return strdup("");
+    default:
+        *ret_form = VALUE_LIST;
+        return strdup("");
     }
-}
-
-/* False without memory, which is then noted. */
-static bool
-find(struct loading *loading, const struct file *file, const config_setting_t *setting,
-     struct given *ret)
-{
-    ret->text = text_of(&file->source, setting, &ret->form);
-    ret->file = source_file(&file->source, config_setting_source_file(setting));
-    ret->line = (unsigned)config_setting_source_line(setting);
-    if (ret->text != NULL && ret->file != NULL)
-        return true;
-    loading->errors->exhausted = true;
-    return false;
 }
 
 static config_setting_t *
 child_of(const config_setting_t *setting, int i)
 {
     return config_setting_get_elem(setting, (unsigned)i);
+}
+
+/* libconfig puts an item where the next one begins, so its place is the source's. */
+static int
+find_item(const struct file *file, const char *list, int i, const config_setting_t *item,
+          struct given *ret)
+{
+    _cleanup_free_ char *path = NULL;
+    const struct source_entry *entry;
+
+    if (asprintf(&path, "%s.[%d]", list, i) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    entry = source_find(&file->source, path);
+    ret->text = text_of(&file->source, path, item, &ret->form);
+    ret->file = entry != NULL ? strdup(entry->file)
+                              : source_file(&file->source, config_setting_source_file(item));
+    ret->line = entry != NULL ? entry->line : (unsigned)config_setting_source_line(item);
+    return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
+}
+
+static int
+find_items(const struct file *file, const char *path, const config_setting_t *list,
+           struct given *ret)
+{
+    int count = config_setting_length(list);
+
+    if (count == 0)
+        return 0;
+    ret->items = calloc((size_t)count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    ret->item_count = (size_t)count;
+    for (int i = 0; i < count; i++)
+        if (find_item(file, path, i, child_of(list, i), &ret->items[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* False without memory, which is then noted. *ret ends with given_done() in both cases. */
+static bool
+find(struct loading *loading, const struct file *file, const config_setting_t *setting,
+     struct given *ret)
+{
+    _cleanup_free_ char *path = path_of(setting);
+
+    *ret = (struct given){.line = (unsigned)config_setting_source_line(setting)};
+    ret->file = source_file(&file->source, config_setting_source_file(setting));
+    ret->text = path == NULL ? NULL : text_of(&file->source, path, setting, &ret->form);
+    if (ret->text != NULL && ret->file != NULL &&
+        (ret->form != VALUE_LIST || find_items(file, path, setting, ret) == 0))
+        return true;
+    loading->errors->exhausted = true;
+    return false;
 }
 
 /* Whether it is a group; if not, a mistake is added in the name of where. */
@@ -124,9 +165,6 @@ is_group(struct loading *loading, const config_setting_t *setting, const char *w
     shown = value_show(found->text, found->form);
     if (shown == NULL)
         loading->errors->exhausted = true;
-    else if (config_setting_is_aggregate(setting))
-        errors_add(loading->errors, found->file, found->line,
-                   "%s: found a list; expected a group, in braces: { ... }", where);
     else
         errors_add(loading->errors, found->file, found->line,
                    "%s: found %s; expected a group, in braces: { ... }", where, shown);

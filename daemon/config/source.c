@@ -29,6 +29,7 @@
 #define DEEPEST_INCLUDE  10u /* libconfig's own limit */
 #define MOST_INCLUDES    1000u
 #define DEEPEST_BRACKETS 1000u
+#define MOST_ITEMS       100000u /* of a list; the places of later ones are libconfig's guess */
 
 /* One file being looked through. */
 struct cursor {
@@ -37,7 +38,7 @@ struct cursor {
     const char *file;
     const char *at;
     unsigned line;
-    char name[SOURCE_NAME]; /* the last name, until its value has come */
+    char name[SOURCE_NAME]; /* the last name, until its value has come; an item's is "[0]" */
     unsigned name_line;
     bool value; /* "=" was seen behind the name */
     bool fresh; /* nothing but blanks yet in this line */
@@ -163,12 +164,39 @@ forget_name(struct cursor *cursor)
     cursor->value = false;
 }
 
+/* A value that begins in a list is the list's next item: its number stands for a name. */
+static void
+name_item(struct cursor *cursor)
+{
+    struct source *source = cursor->source;
+    struct source_bracket *list = source->depth == 0 ? NULL : &source->brackets[source->depth - 1];
+
+    if (list == NULL || list->bracket == '{' || list->begun || list->item >= MOST_ITEMS)
+        return;
+    list->begun = true;
+    (void)snprintf(cursor->name, sizeof(cursor->name), "[%u]", list->item);
+    cursor->name_line = cursor->line;
+    cursor->value = true;
+}
+
+static void
+end_item(struct source *source)
+{
+    struct source_bracket *list = source->depth == 0 ? NULL : &source->brackets[source->depth - 1];
+
+    if (list == NULL || list->bracket == '{' || !list->begun)
+        return;
+    list->begun = false;
+    list->item++;
+}
+
 static int
 take_string(struct cursor *cursor)
 {
     unsigned first = cursor->line;
     int r = 0;
 
+    name_item(cursor);
     for (cursor->at++; *cursor->at != '\0' && *cursor->at != '"'; cursor->at++) {
         if (*cursor->at == '\\' && cursor->at[1] != '\0')
             cursor->at++;
@@ -212,6 +240,7 @@ take_name(struct cursor *cursor)
     while (is_name(*cursor->at))
         cursor->at++;
     length = (size_t)(cursor->at - start);
+    name_item(cursor);
     if (cursor->value) { /* true, false, or a mistake */
         r = add_entry(cursor, NULL);
         forget_name(cursor);
@@ -245,6 +274,7 @@ take_number(struct cursor *cursor)
     size_t length;
     int r;
 
+    name_item(cursor);
     cursor->at += *cursor->at == '-' || *cursor->at == '+';
     while (isalnum((unsigned char)*cursor->at) || *cursor->at == '.' ||
            ((*cursor->at == '-' || *cursor->at == '+') && strchr("eE", cursor->at[-1]) != NULL))
@@ -266,7 +296,9 @@ static int
 open_bracket(struct cursor *cursor, char bracket)
 {
     struct source *source = cursor->source;
-    bool named = bracket == '{' && cursor->value && *cursor->name != '\0';
+
+    name_item(cursor);
+    bool named = cursor->value && *cursor->name != '\0';
     int r = cursor->value ? add_entry(cursor, NULL) : 0;
 
     if (source->depth >= DEEPEST_BRACKETS) {
@@ -371,6 +403,8 @@ take_other(struct cursor *cursor)
         return open_bracket(cursor, c);
     else if (c == '}' || c == ')' || c == ']')
         return close_bracket(cursor, c);
+    else if (c == ',')
+        end_item(cursor->source);
     else if (!isspace((unsigned char)c))
         forget_name(cursor);
     cursor->line += c == '\n';
@@ -441,6 +475,28 @@ check_text(const struct source *source, struct errors *errors)
     return 0;
 }
 
+static int
+compare_paths(const void *one, const void *other)
+{
+    const struct source_entry *const *a = one, *const *b = other;
+
+    return strcmp((*a)->path, (*b)->path);
+}
+
+static int
+sort_entries(struct source *source)
+{
+    if (source->entry_count == 0)
+        return 0;
+    source->by_path = calloc(source->entry_count, sizeof(*source->by_path));
+    if (source->by_path == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < source->entry_count; i++)
+        source->by_path[i] = &source->entries[i];
+    qsort(source->by_path, source->entry_count, sizeof(*source->by_path), compare_paths);
+    return 0;
+}
+
 int
 source_open(struct source *source, const char *name, struct errors *errors)
 {
@@ -461,7 +517,7 @@ source_open(struct source *source, const char *name, struct errors *errors)
     if (r == 0 && source->depth > 0)
         r = note_place(&source->open_bracket, name, source->brackets[source->depth - 1].line,
                        source->brackets[source->depth - 1].bracket);
-    return r;
+    return r == 0 ? sort_entries(source) : r;
 }
 
 void
@@ -473,6 +529,7 @@ source_done(struct source *source)
         free(source->entries[i].number);
     }
     free(source->entries);
+    free(source->by_path);
     free(source->open_bracket.file);
     free(source->stray_bracket.file);
     free(source->long_string.file);
@@ -495,11 +552,21 @@ source_file(const struct source *source, const char *included)
     return asprintf(&file, "%s%s", source->folder, included) < 0 ? NULL : file;
 }
 
+const struct source_entry *
+source_find(const struct source *source, const char *path)
+{
+    const struct source_entry wanted = {.path = (char *)path}, *key = &wanted, **found;
+
+    if (source->entry_count == 0)
+        return NULL;
+    found = bsearch(&key, source->by_path, source->entry_count, sizeof(*found), compare_paths);
+    return found == NULL ? NULL : *found;
+}
+
 const char *
 source_number(const struct source *source, const char *path)
 {
-    for (size_t i = 0; i < source->entry_count; i++)
-        if (source->entries[i].number != NULL && strcmp(source->entries[i].path, path) == 0)
-            return source->entries[i].number;
-    return NULL;
+    const struct source_entry *entry = source_find(source, path);
+
+    return entry == NULL ? NULL : entry->number;
 }

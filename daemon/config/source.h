@@ -17,9 +17,9 @@
 #define SOURCE_DEPTH 8  /* settings nested deeper mean nothing to the daemon */
 #define SOURCE_NAME  64 /* and longer names are none of its own */
 
-/* One `name = ...` of the file or of those it includes. */
+/* One `name = ...` of the file or of those it includes, or one item of a list. */
 struct source_entry {
-    char *path; /* "listeners.upper.spare" */
+    char *path; /* "listeners.upper.spare", "listeners.upper.groups.[0]" */
     char *file;
     unsigned line;
     char *number; /* what was written, where libconfig's number is not that; or NULL */
@@ -32,6 +32,7 @@ struct source {
     size_t size;
     struct source_entry *entries;
     size_t entry_count;
+    const struct source_entry **by_path; /* the same, sorted */
 
     /* Suspicious places, for the words about a syntax error; line 0: none. */
     struct source_place {
@@ -45,7 +46,9 @@ struct source {
     struct source_bracket {
         unsigned line;
         char bracket;
-        bool named;
+        bool named;    /* what stands in it has a path */
+        unsigned item; /* of a list: the number of the present item */
+        bool begun;    /* of a list: its value was seen */
     } * brackets;
     size_t depth;
     unsigned include_depth, include_count;
@@ -61,6 +64,9 @@ void source_done(struct source *source);
 
 /* Where libconfig says it is: an included file's name as written becomes a path. To free. */
 char *source_file(const struct source *source, const char *included);
+
+/* What stands at path, or NULL: the place of a list's item is known nowhere else. */
+const struct source_entry *source_find(const struct source *source, const char *path);
 
 /* The number as written at path, if libconfig's is not to be trusted, else NULL. */
 const char *source_number(const struct source *source, const char *path);

@@ -40,6 +40,7 @@ static const struct refusal malformed[] = {
     {"bad_options", "tcp", "none", "bad_options|twice|pause|size"},
     {"bad_options_duplicate", "tcp", "none", "\"twice\""},
     {"bad_options_fallback", "tcp", "none", "\"pause\"|\"soon\"|duration"},
+    {"bad_options_list", "tcp", "none", "\"names\"|a list of strings|from 0 to 2"},
     {"bad_options_outside", "tcp", "none", "\"count\"|\"11\"|from 1 to 10"},
     {"bad_options_range", "tcp", "none", "\"size\"|min above max"},
     {"bad_options_type", "tcp", "none", "\"colour\"|99"},

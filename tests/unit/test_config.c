@@ -182,7 +182,7 @@ options_arrive_as_written(void **state)
         {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
         {"fraction", "0.1", VALUE_FLOAT, 36},
         {"truth", "true", VALUE_BOOLEAN, 37},
-        {"list", "", VALUE_GROUP, 38},
+        {"list", "", VALUE_LIST, 38},
     };
     struct config config;
 
@@ -199,6 +199,55 @@ options_arrive_as_written(void **state)
         assert_string_equal(option->given.file, "everything.conf");
         assert_int_equal(option->given.line, rows[i].line);
     }
+    config_done(&config);
+}
+
+static void
+lists_arrive_item_by_item(void **state)
+{
+    static const struct item {
+        const char *list, *text;
+        enum value_form form;
+        unsigned line;
+    } rows[] = {
+        {"array", "first", VALUE_STRING, 8},
+        {"array", "second", VALUE_STRING, 9}, /* not 10, where libconfig sees its end */
+        {"array", "a, ] b", VALUE_STRING, 12},
+        {"mixed", "text", VALUE_STRING, 15},
+        {"mixed", "5000000000", VALUE_INTEGER, 16},
+        {"mixed", "-1", VALUE_INTEGER, 16},
+        {"mixed", "0.10", VALUE_FLOAT, 16},
+        {"mixed", "true", VALUE_BOOLEAN, 17},
+        {"mixed", "", VALUE_LIST, 17},
+        {"mixed", "", VALUE_LIST, 18},
+        {"mixed", "", VALUE_GROUP, 19},
+        {"mixed", "included", VALUE_STRING, 2},
+        {"mixed", "last", VALUE_STRING, 22},
+    };
+    const struct item *row = rows;
+    struct config config;
+
+    (void)state;
+    enter("good");
+    config = load("lists.conf");
+    assert_int_equal(config.listeners[0].option_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct option_setting *option = &config.listeners[0].options[i];
+
+        assert_int_equal(option->given.form, i == 4 ? VALUE_STRING : VALUE_LIST);
+        for (size_t j = 0; j < option->given.item_count; j++, row++) {
+            const struct given *item = &option->given.items[j];
+
+            print_message("%s[%zu]\n", option->name, j);
+            assert_true(row < rows + ARRAY_SIZE(rows));
+            assert_string_equal(option->name, row->list);
+            assert_string_equal(item->text, row->text);
+            assert_int_equal(item->form, row->form);
+            assert_string_equal(item->file, row->line == 2 ? "parts/item.inc" : "lists.conf");
+            assert_int_equal(item->line, row->line);
+        }
+    }
+    assert_ptr_equal(row, rows + ARRAY_SIZE(rows));
     config_done(&config);
 }
 
@@ -444,6 +493,7 @@ main(void)
         cmocka_unit_test(good_files_give_none),
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(options_arrive_as_written),
+        cmocka_unit_test(lists_arrive_item_by_item),
         cmocka_unit_test(what_is_not_said_is_the_default),
         cmocka_unit_test(defaults_are_for_whom_they_fit),
         cmocka_unit_test(drop_ins_come_in_the_order_of_their_names),

@@ -353,6 +353,18 @@ fill(struct fixture *fixture)
     settings_add_option(settings, "limit",
                         &(struct given){.text = "5000000000", .form = VALUE_INTEGER});
     settings_add_option(settings, "empty", &(struct given){.text = ""});
+    settings_add_option(
+        settings, "names",
+        &(struct given){
+            .text = "",
+            .form = VALUE_LIST,
+            .file = "x.conf",
+            .line = 4,
+            .items =
+                (struct given[]){{.text = "a", .form = VALUE_STRING, .file = "x.conf", .line = 5},
+                                 {.text = "7", .form = VALUE_INTEGER, .file = "y.inc", .line = 6}},
+            .item_count = 2});
+    settings_add_option(settings, "none", &(struct given){.text = "", .form = VALUE_LIST});
     settings_finish(settings, "/plugins", &fixture->errors);
     assert_int_equal(fixture->errors.count, 0);
 }
@@ -386,12 +398,21 @@ pack_and_unpack_change_nothing(void **state)
     assert_int_equal(back.uid, 0);
     assert_true(back.socket_uid == (uid_t)-1);
     assert_true(back.set == fixture->settings.set);
-    assert_int_equal(back.option_count, 3);
+    assert_int_equal(back.option_count, 5);
     assert_string_equal(back.options[0].given.text, "a \"b\"\n");
     assert_int_equal(back.options[0].given.form, VALUE_STRING);
     assert_string_equal(back.options[0].given.file, "x.conf");
     assert_int_equal(back.options[0].given.line, 3);
     assert_null(back.options[1].given.file);
+    assert_int_equal(back.options[3].given.form, VALUE_LIST);
+    assert_int_equal(back.options[3].given.item_count, 2);
+    assert_string_equal(back.options[3].given.items[0].text, "a");
+    assert_string_equal(back.options[3].given.items[1].text, "7");
+    assert_int_equal(back.options[3].given.items[1].form, VALUE_INTEGER);
+    assert_string_equal(back.options[3].given.items[1].file, "y.inc");
+    assert_int_equal(back.options[3].given.items[1].line, 6);
+    assert_int_equal(back.options[4].given.form, VALUE_LIST);
+    assert_int_equal(back.options[4].given.item_count, 0);
     settings_done(&back);
 }
 
@@ -411,6 +432,14 @@ equal_sees_every_value_but_no_place(void **state)
     ((char *)other.options[0].given.text)[0] = 'x';
     assert_false(settings_equal(&fixture->settings, &other));
     ((char *)other.options[0].given.text)[0] = 'a';
+    other.options[3].given.items[1].line = 88;
+    assert_true(settings_equal(&fixture->settings, &other));
+    ((char *)other.options[3].given.items[1].text)[0] = '8';
+    assert_false(settings_equal(&fixture->settings, &other));
+    ((char *)other.options[3].given.items[1].text)[0] = '7';
+    other.options[3].given.item_count--;
+    assert_false(settings_equal(&fixture->settings, &other));
+    other.options[3].given.item_count++;
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
         char *field = (char *)&other + setting->offset, *saved;
@@ -550,6 +579,8 @@ foreign_records_are_refused(void **state)
 #define MAGIC "sockserverd-settings\0001\0"
 #define NAME  "name\0x\0"
 #define END   "end\0"
+#define LIST  "option\0x\0text\0\0form\0006\0file\0\0line\0000\0"
+#define ITEM  "text\0y\0form\0001\0file\0\0line\0000\0"
     static const struct {
         const char *bytes;
         size_t size;
@@ -568,6 +599,13 @@ foreign_records_are_refused(void **state)
         ROW(MAGIC NAME "uid\0004294967296\0" END, -EBADMSG),
         ROW(MAGIC NAME "option\0x\0" END, -EBADMSG), /* half an option */
         ROW(MAGIC NAME "option\0x\0text\0y\0form\0009\0file\0\0line\0000\0" END, -EBADMSG),
+        ROW(MAGIC NAME LIST "items\0000\0" END, 0),
+        ROW(MAGIC NAME LIST "items\0001\0" ITEM END, 0),
+        ROW(MAGIC NAME LIST END, -EBADMSG), /* no number of items */
+        ROW(MAGIC NAME LIST "items\0001\0" END, -EBADMSG),
+        ROW(MAGIC NAME LIST "items\0002\0" ITEM END, -EBADMSG),
+        ROW(MAGIC NAME LIST "items\0000\0" ITEM END, -EBADMSG),
+        ROW(MAGIC NAME LIST "items\00018446744073709551615\0" ITEM END, -EBADMSG),
         ROW(MAGIC NAME "set\00018446744073709551615\0" END, -EBADMSG),
         ROW(MAGIC NAME END "\0", -EBADMSG), /* behind the end */
 #undef ROW

@@ -56,6 +56,7 @@ integer_takes_whole_numbers_of_64_bits(void **state)
         {"-9223372036854775809", ANY, -ERANGE, 0},
         {"12", VALUE_FLOAT, -EINVAL, 0},
         {"12", VALUE_GROUP, -EINVAL, 0},
+        {"12", VALUE_LIST, -EINVAL, 0},
         {"true", VALUE_BOOLEAN, -EINVAL, 0},
         {"", ANY, -EINVAL, 0},
         {"-", ANY, -EINVAL, 0},
@@ -269,6 +270,29 @@ a_copy_of_given_owns_its_strings(void **state)
     given_done(&place_copy);
 }
 
+static void
+a_copy_of_a_list_owns_its_items(void **state)
+{
+    char first[] = "adm", file[] = "x.conf";
+    struct given items[] = {{.text = first, .form = VALUE_STRING, .file = file, .line = 8},
+                            {.text = "4", .form = VALUE_INTEGER, .file = file, .line = 9}};
+    struct given list = {.form = VALUE_LIST, .line = 7, .items = items, .item_count = 2}, copy;
+
+    (void)state;
+    assert_int_equal(given_copy(&list, &copy), 0);
+    first[0] = file[0] = '?';
+    assert_false(given_is_text(&copy));
+    assert_int_equal(copy.item_count, 2);
+    assert_string_equal(copy.items[0].text, "adm");
+    assert_string_equal(copy.items[0].file, "x.conf");
+    assert_int_equal(copy.items[0].line, 8);
+    assert_string_equal(copy.items[1].text, "4");
+    assert_int_equal(copy.items[1].form, VALUE_INTEGER);
+    given_done(&copy);
+    assert_null(copy.items);
+    assert_int_equal(copy.item_count, 0);
+}
+
 /* Whatever is shown must read back as the very same value: workers are told so. */
 static void
 what_is_shown_reads_back_exactly(void **state)
@@ -301,7 +325,8 @@ values_are_shown_on_one_line(void **state)
         {"", VALUE_STRING, "\"\""},
         {"12", VALUE_INTEGER, "12"},
         {"true", VALUE_BOOLEAN, "true"},
-        {"", VALUE_GROUP, "a group or list"},
+        {"", VALUE_GROUP, "a group"},
+        {"", VALUE_LIST, "a list"},
         {"a\"b\\c\nd\x1b", VALUE_STRING, "\"a\\\"b\\\\c\\nd\\x1b\""},
         {"gr\xc3\xbc\xc3\x9f", VALUE_STRING, "\"gr\xc3\xbc\xc3\x9f\""},
     };
@@ -332,6 +357,7 @@ main(void)
         cmocka_unit_test(duration_knows_its_units),
         cmocka_unit_test(mode_takes_octal_digits_in_quotes),
         cmocka_unit_test(a_copy_of_given_owns_its_strings),
+        cmocka_unit_test(a_copy_of_a_list_owns_its_items),
         cmocka_unit_test(sizes_are_shown_in_their_largest_unit),
         cmocka_unit_test(durations_are_shown_as_a_person_writes_them),
         cmocka_unit_test(what_is_shown_reads_back_exactly),

@@ -49,6 +49,27 @@ format_bound(enum ss_type type, double bound, char *buffer)
         (void)snprintf(buffer, 32, "%.15g", bound);
 }
 
+/* As in the file: "hello", or [ "a", "b" ]. */
+static void
+print_default(const struct ss_option *option)
+{
+    struct given given = {0};
+
+    if (option->type != SS_LIST) {
+        (void)printf(", default \"%s\")\n", option_fallback(option));
+        return;
+    }
+    (void)printf(", default [ ");
+    if (option_fallback_given(option, &given) == 0)
+        for (size_t i = 0; i < given.item_count; i++) {
+            _cleanup_free_ char *shown = value_show(given.items[i].text, VALUE_STRING);
+
+            (void)printf("%s%s ", shown != NULL ? shown : "", i + 1 < given.item_count ? "," : "");
+        }
+    (void)printf("])\n");
+    given_done(&given);
+}
+
 static void
 print_option(const struct ss_option *option)
 {
@@ -58,12 +79,12 @@ print_option(const struct ss_option *option)
     if (option->min != 0 || option->max != 0) {
         format_bound(option->type, option->min, min);
         format_bound(option->type, option->max, max);
-        (void)printf(", %s to %s", min, max);
+        (void)printf(", %s to %s%s", min, max, option->type == SS_LIST ? " items" : "");
     }
     if (option->required)
         (void)printf(", required)\n");
     else
-        (void)printf(", default \"%s\")\n", option_fallback(option));
+        print_default(option);
     if (option->help != NULL)
         (void)printf("      %s\n", option->help);
 }
@@ -95,6 +116,23 @@ flags_json(uint32_t bits, const struct flag *flags, size_t count)
     return array;
 }
 
+/* A list's is an array of strings, any other is the text that the plugin has. */
+static json_t *
+default_json(const struct ss_option *option)
+{
+    struct given given = {0};
+    json_t *array;
+
+    if (option->type != SS_LIST)
+        return json_string(option_fallback(option));
+    array = json_array();
+    if (option_fallback_given(option, &given) == 0)
+        for (size_t i = 0; i < given.item_count; i++)
+            (void)json_array_append_new(array, json_string(given.items[i].text));
+    given_done(&given);
+    return array;
+}
+
 static json_t *
 option_json(const struct ss_option *option)
 {
@@ -103,7 +141,7 @@ option_json(const struct ss_option *option)
                                option->help != NULL ? option->help : "");
 
     if (!option->required)
-        (void)json_object_set_new(object, "default", json_string(option_fallback(option)));
+        (void)json_object_set_new(object, "default", default_json(option));
     if (option->min != 0 || option->max != 0) {
         (void)json_object_set_new(object, "min", json_real(option->min));
         (void)json_object_set_new(object, "max", json_real(option->max));

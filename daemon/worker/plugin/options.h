@@ -16,7 +16,9 @@ struct plugin;
 struct option_value {
     const struct ss_option *option;
     char *string;
+    char **list; /* of `count` strings, and NULL */
     union {
+        size_t count;
         bool boolean;
         int64_t integer;
         double number; /* also durations, seconds */
@@ -38,6 +40,9 @@ void options_free(struct option_value *values, size_t count);
 
 /* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL. */
 const char *option_fallback(const struct ss_option *option);
+
+/* The same as a value; a list has its items. *ret ends with given_done(). 0 or -ENOMEM. */
+int option_fallback_given(const struct ss_option *option, struct given *ret);
 
 /* "string", "boolean", ...: the word for --describe and messages. */
 const char *option_type_name(enum ss_type type);

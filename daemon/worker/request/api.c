@@ -289,6 +289,16 @@ ss_option_duration(struct ss_server *server, const char *name)
     return value == NULL ? 0 : value->number;
 }
 
+const char *const *
+ss_option_list(struct ss_server *server, const char *name, size_t *count)
+{
+    const struct option_value *value = find_option(server, name, SS_LIST);
+
+    if (count != NULL)
+        *count = value == NULL ? 0 : value->count;
+    return value == NULL ? NULL : (const char *const *)value->list;
+}
+
 /* ---- logging ------------------------------------------------------------------------ */
 
 void
