@@ -178,11 +178,11 @@ options_arrive_as_written(void **state)
         enum value_form form;
         unsigned line;
     } rows[] = {
-        {"text", "a \"quoted\" word", VALUE_STRING, 34},
-        {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
-        {"fraction", "0.1", VALUE_FLOAT, 36},
-        {"truth", "true", VALUE_BOOLEAN, 37},
-        {"list", "", VALUE_LIST, 38},
+        {"text", "a \"quoted\" word", VALUE_STRING, 43},
+        {"whole", "5000000000", VALUE_INTEGER, 44}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 45},
+        {"truth", "true", VALUE_BOOLEAN, 46},
+        {"list", "", VALUE_LIST, 47},
     };
     struct config config;
 
@@ -230,9 +230,9 @@ lists_arrive_item_by_item(void **state)
     (void)state;
     enter("good");
     config = load("lists.conf");
-    assert_int_equal(config.listeners[0].option_count, 5);
+    assert_int_equal(config.listeners[0]->option_count, 5);
     for (size_t i = 0; i < 5; i++) {
-        const struct option_setting *option = &config.listeners[0].options[i];
+        const struct option_setting *option = &config.listeners[0]->options[i];
 
         assert_int_equal(option->given.form, i == 4 ? VALUE_STRING : VALUE_LIST);
         for (size_t j = 0; j < option->given.item_count; j++, row++) {
