@@ -178,11 +178,11 @@ options_arrive_as_written(void **state)
         enum value_form form;
         unsigned line;
     } rows[] = {
-        {"text", "a \"quoted\" word", VALUE_STRING, 34},
-        {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
-        {"fraction", "0.1", VALUE_FLOAT, 36},
-        {"truth", "true", VALUE_BOOLEAN, 37},
-        {"list", "", VALUE_LIST, 38},
+        {"text", "a \"quoted\" word", VALUE_STRING, 43},
+        {"whole", "5000000000", VALUE_INTEGER, 44}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 45},
+        {"truth", "true", VALUE_BOOLEAN, 46},
+        {"list", "", VALUE_LIST, 47},
     };
     struct config config;
 
