@@ -382,8 +382,10 @@ expect_range(const struct setting *setting)
                      value_format_size((uint64_t)setting->max, high));
         break;
     case SETTING_LIST:
-        length = asprintf(&text, "a list of %.0f to %.0f items, such as %s", setting->min,
-                          setting->max, setting->example);
+        length = setting->min > 0 ? asprintf(&text, "a list of %.0f to %.0f items, such as %s",
+                                             setting->min, setting->max, setting->example)
+                                  : asprintf(&text, "a list of at most %.0f items, such as %s",
+                                             setting->max, setting->example);
         break;
     default:
         length = asprintf(&text, "a duration such as \"250ms\", \"30s\" or \"5m\", from %s to %s",
@@ -451,19 +453,23 @@ name_keys(const struct setting *group)
 }
 
 static char *
-expect_group(const struct setting *group)
+expect_group(const struct setting *group, const struct given *given)
 {
     _cleanup_free_ char *keys = name_keys(group);
     char *text;
+    int length = -1;
 
-    if (keys == NULL || asprintf(&text, "a group, in braces, with any of: %s", keys) < 0)
-        return NULL;
-    return text;
+    if (keys != NULL && given->file == NULL)
+        length = asprintf(&text, "a group; give its keys, such as %s.%.*s", group->key,
+                          (int)strcspn(keys, ","), keys);
+    else if (keys != NULL)
+        length = asprintf(&text, "a group, in braces, with any of: %s", keys);
+    return length < 0 ? NULL : text;
 }
 
 /* What the key takes, as it stands behind "expected". To free. */
 static char *
-expected(const struct setting *setting)
+expected(const struct setting *setting, const struct given *given)
 {
     switch (setting->type) {
     case SETTING_TEXT:
@@ -481,7 +487,7 @@ expected(const struct setting *setting)
     case SETTING_TIME_LIMIT:
         return expect_limit(setting);
     case SETTING_GROUP:
-        return expect_group(setting);
+        return expect_group(setting, given);
     default:
         return expect_range(setting);
     }
@@ -530,7 +536,7 @@ wrong_value(const struct settings *settings, const struct setting *setting,
     if (wrong_items(settings, setting, given, errors))
         return;
     _cleanup_free_ char *shown = show_given(setting, given);
-    _cleanup_free_ char *expects = expected(setting);
+    _cleanup_free_ char *expects = expected(setting, given);
     _cleanup_free_ char *phrase = NULL;
 
     if (setting->choices != NULL)
@@ -575,12 +581,14 @@ settings_remember(struct settings *settings, const struct setting *setting,
 static const char *
 suggest_key(const char *key)
 {
-    const char *keys[LARGEST_TABLE + 2], *near;
+    const char *keys[LARGEST_TABLE + 2] = {0}, *near;
 
     for (size_t i = 0; i < ARRAY_SIZE(other_names); i++)
         if (strcasecmp(key, other_names[i].word) == 0)
             return other_names[i].key;
     list_keys(NULL, keys);
+    for (size_t i = 0; strchr(key, '.') != NULL && i < settings_count; i++)
+        keys[i] = settings_table[i].key; /* on a command line the groups' keys have dots */
     near = suggest(key, keys);
     for (size_t i = 0; near == NULL && i < settings_count; i++) {
         const struct setting *group = setting_group_of(settings_table[i].key);

@@ -131,7 +131,10 @@ describe_type(const struct setting *setting, char *text, size_t size)
                        value_format_duration(setting->max, high));
         break;
     case SETTING_LIST:
-        (void)snprintf(text, size, "List of %.0f to %.0f items", setting->min, setting->max);
+        if (setting->min > 0)
+            (void)snprintf(text, size, "List of %.0f to %.0f items", setting->min, setting->max);
+        else
+            (void)snprintf(text, size, "List of at most %.0f items", setting->max);
         break;
     case SETTING_GROUP:
         (void)snprintf(text, size, "Group");
