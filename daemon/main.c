@@ -21,6 +21,7 @@
 #include "supervisor/change/check.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
 #include "worker/once.h"
 #include "worker/plugin/describe.h"
@@ -184,7 +185,7 @@ stdio(const struct commandline *commandline)
         status = print_errors(&errors);
     if (status == STATUS_FINE) {
         log_set_level(config.log.level);
-        supervisor_unblock_signals();
+        signals_unblock();
         status = once_main(&settings);
     }
     settings_done(&settings);
@@ -203,7 +204,7 @@ describe(const struct commandline *commandline)
 
     /* Only the plugin's file is of interest, not what else a listener needs. */
     if (load_plugin(&config, commandline, &settings, &errors) == 0) {
-        supervisor_unblock_signals();
+        signals_unblock();
         status = describe_main(settings.plugin_file, commandline->json);
     }
     settings_done(&settings);
@@ -267,7 +268,7 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
-    supervisor_block_signals();
+    signals_block();
     if (open_standard_fds() < 0)
         return STATUS_FAILED;
     return run(argc, argv);

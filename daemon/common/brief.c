@@ -41,7 +41,6 @@ pack(const struct brief *brief, const struct settings *settings, char **ret_byte
     record_put_number(stream, "check", brief->check);
     record_put_number(stream, "once", brief->once);
     record_put_number(stream, "access", brief->access);
-    record_put_number(stream, "stream", brief->stream);
     record_put_number(stream, "sink", brief->sink);
     record_put_number(stream, "level", (uint64_t)brief->level);
     (void)fwrite(rest, rest_size, 1, stream);
@@ -75,20 +74,18 @@ take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_
 static int
 take_brief(struct record_reader *reader, struct brief *ret)
 {
-    uint64_t check, once, access, stream, sink, level;
+    uint64_t check, once, access, sink, level;
     const char *address;
 
     if (record_take_named(reader, MAGIC, &address) < 0 ||
         take_number(reader, "check", 1, &check) < 0 || take_number(reader, "once", 1, &once) < 0 ||
         take_number(reader, "access", 1, &access) < 0 ||
-        take_number(reader, "stream", 1, &stream) < 0 ||
         take_number(reader, "sink", LOG_TO_JOURNAL, &sink) < 0 ||
         take_number(reader, "level", LOG_DEBUG, &level) < 0)
         return -EBADMSG;
     *ret = (struct brief){.check = check != 0,
                           .once = once != 0,
                           .access = access != 0,
-                          .stream = stream != 0,
                           .sink = (enum log_sink)sink,
                           .level = (int)level,
                           .address = strdup(address)};

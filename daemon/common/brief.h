@@ -15,7 +15,6 @@ struct brief {
     bool check;  /* stop after loading */
     bool once;   /* end after one request */
     bool access; /* log one line for each request */
-    bool stream; /* what the socket is, or would be */
     enum log_sink sink;
     int level;     /* from which on lines are logged */
     char *address; /* the socket's real one; "" at most, never NULL */

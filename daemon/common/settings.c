@@ -623,7 +623,7 @@ static void
 unknown_key(struct settings *settings, const char *key, const struct given *given,
             struct errors *errors)
 {
-    const char *meant = suggest_key(key);
+    const char *meant = errors_full(errors) ? NULL : suggest_key(key);
     const struct setting *setting = meant == NULL ? NULL : setting_find(meant);
     _cleanup_free_ char *shown = value_show(key, VALUE_STRING);
 

@@ -109,7 +109,7 @@ apply_defaults(struct loading *loading, struct settings *settings)
 
 /* The same host or port, as far as can be told from how they are written. */
 static bool
-same_name(const char *one, const char *other)
+same_ignoring_case(const char *one, const char *other)
 {
     return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
 }
@@ -130,7 +130,7 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_name(a->host, b->host) && same_name(a->port, b->port) &&
+    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
            strspn(a->port, "0") != strlen(a->port);
 }
 
@@ -180,7 +180,8 @@ judge(struct loading *loading)
     }
     check_collisions(loading);
     if (!loading->listeners_mentioned && !loading->unparsed)
-        errors_add(loading->errors, config->file, 0,
+        errors_add(loading->errors, config->file,
+                   loading->no_listeners == 0 ? 1 : loading->no_listeners,
                    "no listeners; add one here or in %s.d/*.conf, such as: listeners = { echo = { "
                    "address = \"tcp://127.0.0.1:9999\"; plugin = \"echo\"; }; };",
                    config->file);

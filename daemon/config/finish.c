@@ -7,8 +7,6 @@
  * Failures: mistakes go to struct errors, as does want of memory.
  */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +16,8 @@
 #include "common/limits.h"
 #include "common/settings.h"
 #include "common/texts.h"
+#include "config/identity.h"
 
-#define LARGEST_RECORD   (1u << 20) /* of the user database */
 #define MIXINS_TEXT_SIZE 80
 
 static void
@@ -121,69 +119,6 @@ check_combinations(const struct settings *settings, struct errors *errors)
                             settings->max_connections, mixin_names[settings->mixin]);
 }
 
-/* A user or group given as a number needs no entry in the database. */
-static bool
-read_id(const char *text, uint32_t *ret)
-{
-    int64_t id;
-
-    if (value_integer(text, VALUE_PLAIN, &id) < 0 || id < 0 || id >= UINT32_MAX)
-        return false;
-    *ret = (uint32_t)id;
-    return true;
-}
-
-/* 0, -ENOENT, or another error. *ret_gid is the user's own group, or unchanged for a number. */
-static int
-find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
-{
-    struct passwd record, *found = NULL;
-    bool number = read_id(name, ret_uid);
-    uid_t uid = *ret_uid;
-
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = number ? getpwuid_r(uid, &record, buffer, size, &found)
-                   : getpwnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return number ? 0 : r == 0 ? -ENOENT : -r;
-        *ret_uid = record.pw_uid;
-        *ret_gid = record.pw_gid;
-        return 0;
-    }
-    return -E2BIG;
-}
-
-static int
-find_group(const char *name, gid_t *ret)
-{
-    struct group record, *found = NULL;
-
-    if (read_id(name, ret))
-        return 0;
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = getgrnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return r == 0 ? -ENOENT : -r;
-        *ret = record.gr_gid;
-        return 0;
-    }
-    return -E2BIG;
-}
-
 /* Where the key was given. */
 static const struct given *
 place_of(const struct settings *settings, const char *key)
@@ -230,7 +165,7 @@ resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, g
     const struct given name = name_in(settings, key);
     uid_t uid = (uid_t)-1;
     gid_t gid = (gid_t)-1;
-    int r = name.text == NULL ? 0 : find_user(name.text, &uid, &gid);
+    int r = name.text == NULL ? 0 : identity_find_user(name.text, &uid, &gid);
 
     if (r < 0) {
         report_unknown(settings, key, &name, r, errors);
@@ -245,7 +180,7 @@ static void
 resolve_group(const struct settings *settings, const char *key, gid_t *ret, struct errors *errors)
 {
     const struct given name = name_in(settings, key);
-    int r = name.text == NULL ? 0 : find_group(name.text, ret);
+    int r = name.text == NULL ? 0 : identity_find_group(name.text, ret);
 
     if (r < 0)
         report_unknown(settings, key, &name, r, errors);
@@ -278,7 +213,7 @@ resolve_groups(struct settings *settings, struct errors *errors)
         /* One text instead of a list has no items. */
         struct given name = list->item_count > 0 ? list->items[i] : *list;
         gid_t gid;
-        int r = find_group(settings->groups[i], &gid);
+        int r = identity_find_group(settings->groups[i], &gid);
 
         name.text = settings->groups[i];
         if (r < 0)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/control_interface.h"
 #include "common/counters.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
@@ -157,8 +158,8 @@ ctl_status(const struct ctl_arguments *arguments)
 
     if (arguments->operand != NULL)
         parameters = json_pack("{s:s}", "listener", arguments->operand);
-    enum ctl_result result = call_once(arguments, "org.sockserver.Control.GetStatus", parameters,
-                                       CONNECTION_QUICK, &status);
+    enum ctl_result result =
+        call_once(arguments, CONTROL_INTERFACE ".GetStatus", parameters, CONNECTION_QUICK, &status);
     if (status != NULL)
         result = print_status(status, arguments);
     json_decref(status);

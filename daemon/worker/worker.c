@@ -42,12 +42,15 @@
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
 int
-worker_load(struct ss_server *server, bool stream, struct errors *errors)
+worker_load(struct ss_server *server, struct errors *errors)
 {
     const struct settings *settings = &server->settings;
 
+    server->transport = transport_find(settings, server->socket);
     if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
         return -ENOEXEC;
+    bool stream = server->transport != NULL ? server->transport->stream
+                                            : (server->plugin.record.transports & SS_STREAM) != 0;
     plugin_check_use(&server->plugin, settings, stream, errors);
     if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
         errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
@@ -113,7 +116,7 @@ raise_descriptor_limit(const struct ss_server *server)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Everything but the plugin: what inherited descriptors are, signals. */
+/* Gets everything ready except the plugin: inherited descriptors, and signals. */
 static int
 prepare(struct ss_server *server, struct housekeeping *housekeeping, struct errors *errors)
 {
@@ -146,7 +149,8 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
     return error;
 }
 
-/* Python's server_activate, and what forking asks of it. */
+/* Python's server_activate. A plugin must not have started a thread in it where children are
+ * forked. */
 static int
 activate(struct ss_server *server, struct errors *errors)
 {
@@ -213,7 +217,7 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     sandbox_enter(&sandbox);
-    int error = worker_load(server, brief->stream, &errors);
+    int error = worker_load(server, &errors);
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
     if (brief->check) {
@@ -264,6 +268,5 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
     server.once = brief.once;
     server.access = brief.access;
     server.address = brief.address;
-    server.transport = brief.stream ? &stream_transport : &datagram_transport;
     server_end_process(run(&server, &brief, gates));
 }

@@ -22,6 +22,6 @@ int worker_main(int argc, char **argv, const struct gate *const *gates);
  * its transports, its options. 0, or negative with every mistake in errors:
  * -ENOEXEC if it could not be loaded, -EINVAL if the configuration is wrong.
  */
-int worker_load(struct ss_server *server, bool stream, struct errors *errors);
+int worker_load(struct ss_server *server, struct errors *errors);
 
 #endif

@@ -40,6 +40,7 @@
 #include "names_fixture.h"
 #include "supervisor/change/check.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 60000
@@ -296,7 +297,7 @@ start(struct fixture *fixture)
     if (fixture->pid == 0) {
         if (fixture->withheld >= 0)
             (void)close(fixture->withheld);
-        supervisor_block_signals();
+        signals_block();
         (void)dup2(ends[1], STDERR_FILENO);
         _exit(status_of(supervisor_run(&fixture->config, &fixture->options)));
     }

@@ -126,7 +126,6 @@ everything_in_a_brief_comes_back(void **state)
         {.check = true, .level = LOG_DEBUG, .address = (char *)"tcp://[::1]:80"},
         {.once = true, .level = LOG_INFO, .address = (char *)"unix:@a=b c"},
         {.access = true, .sink = LOG_TO_JOURNAL, .level = LOG_ERR, .address = (char *)"x"},
-        {.stream = true, .level = LOG_NOTICE, .address = (char *)"x"},
     };
     struct settings settings;
 
@@ -142,7 +141,6 @@ everything_in_a_brief_comes_back(void **state)
         assert_int_equal(back.check, rows[i].check);
         assert_int_equal(back.once, rows[i].once);
         assert_int_equal(back.access, rows[i].access);
-        assert_int_equal(back.stream, rows[i].stream);
         assert_int_equal(back.sink, rows[i].sink);
         assert_int_equal(back.level, rows[i].level);
         assert_string_equal(back.address, rows[i].address);

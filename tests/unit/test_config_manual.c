@@ -33,7 +33,7 @@ read_manual(void **state)
     size_t size;
 
     (void)state;
-    return source_read(MANUAL, true, &manual, &size);
+    return source_read(MANUAL, &manual, &size);
 }
 
 static int

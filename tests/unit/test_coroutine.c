@@ -129,7 +129,7 @@ a_hundred_thousand_begin_and_end(void **state)
         run_loop();
         for (int i = 0; i < crowd; i++)
             ended += works[i].done && works[i].result == 0;
-        loop_trim(&loop, (uint32_t)(round % 2 ? 0 : crowd), NULL);
+        coroutines_trim(&loop, (uint32_t)(round % 2 ? 0 : crowd), NULL);
         assert_int_equal(loop.count, round % 2 ? 0 : crowd);
     }
     assert_int_equal(ended, rounds * crowd);
@@ -176,7 +176,7 @@ the_limit_is_told(void **state)
     (void)state;
     start_loop(1);
     start(&work);
-    assert_null(loop_take(&loop, &error));
+    assert_null(coroutine_take(&loop, &error));
     assert_int_equal(error, -EAGAIN);
     run_loop();
     start(&work);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/socket/socket.h"
+#include "supervisor/socket/socket_name.h"
 
 static void
 make_settings(struct settings *settings, const char *address)

@@ -299,7 +299,7 @@ check_reports_in_the_order_of_the_listeners(void **state)
     struct errors errors = {0};
     char name[32];
 
-    supervisor_block_signals();
+    signals_block();
     (void)add(fixture, "exits", "tcp://127.0.0.1:0");
     (void)add(fixture, "misconfigured", "tcp://127.0.0.1:0");
     for (int i = 0; i < 20; i++) {

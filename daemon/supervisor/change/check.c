@@ -24,6 +24,7 @@
 
 #define AT_ONCE    8
 #define START_USEC UINT64_C(10000000)
+#define END_USEC   UINT64_C(5000000) /* from being ready to the end of its process */
 
 struct check {
     struct check_setup setup;
@@ -68,7 +69,9 @@ note_failure(struct trial *trial, const struct process *process)
 static void
 note_end(struct trial *trial, const struct process *process)
 {
-    if (!trial->passed && !errors_any(&trial->errors))
+    bool fine = trial->passed && process_ended_well(process);
+
+    if (!fine && !errors_any(&trial->errors))
         errors_add(&trial->errors, trial->settings->file, trial->settings->line,
                    "listeners.%s: the process that checks plugin \"%s\" %s", trial->settings->name,
                    trial->settings->plugin, process_fate(process));
@@ -82,6 +85,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
     switch (event) {
     case PROCESS_IS_READY:
         trial->passed = true;
+        process_expect_end(process, END_USEC);
         break;
     case PROCESS_HAS_FAILED:
         note_failure(trial, process);
@@ -136,9 +140,7 @@ begin_worker(struct trial *trial)
         .event = trial->check->setup.event,
         .settings = trial->settings,
         .options = &trial->check->spawn,
-        .socket = {.fd = -1,
-                   .address = address->text == NULL ? "" : address->text,
-                   .stream = address_is_stream(address)},
+        .socket = {.fd = -1, .address = address->text == NULL ? "" : address->text},
         .start_usec = START_USEC,
         .handler = on_process,
         .userdata = trial,

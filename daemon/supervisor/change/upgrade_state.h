@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-#include "supervisor/listener/listener_upgrade.h"
+#include "supervisor/listener/hand_over.h"
 
-/* Raised whenever the meaning of anything below, or in listener_upgrade.h, changes. What is only
+/* Raised whenever the meaning of anything below, or in hand_over.h, changes. What is only
  * added goes to the end, is written only if it says something, and may be missing. */
 #define UPGRADE_VERSION 1
 

@@ -14,7 +14,6 @@
 #include "supervisor/control/control.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,8 +24,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "config/identity.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 
 #define ACCEPT_AT_ONCE 16
 #define BACKLOG        1024
@@ -203,19 +202,18 @@ open_socket(struct control *control)
     }
 }
 
+/* (gid_t)-1: there is none, or no name. */
 static gid_t
 find_group(const char *name)
 {
-    if (name == NULL)
-        return (gid_t)-1;
-    if (name[strspn(name, "0123456789")] == '\0')
-        return (gid_t)strtoul(name, NULL, 10);
-    const struct group *group = getgrnam(name);
-    return group == NULL ? (gid_t)-1 : group->gr_gid;
+    gid_t group;
+
+    return name != NULL && identity_find_group(name, &group) == 0 ? group : (gid_t)-1;
 }
 
+/* Whether both are the same, or both are missing. */
 static bool
-same_text(const char *one, const char *other)
+same_or_none(const char *one, const char *other)
 {
     return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
 }
@@ -235,7 +233,7 @@ control_configure(struct control *control, const struct config *config)
 {
     const char *path = config->file == NULL ? NULL : config->control.path;
     gid_t group = find_group(config->control.group);
-    bool same = control->fd >= 0 && same_text(control->configured, path) &&
+    bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 
     (void)replace_text(&control->file, config->file);
@@ -258,9 +256,9 @@ on_sampler(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)when;
     samples_begin(&control->samples);
-    for (size_t i = 0; i < supervisor_listener_count(control->supervisor); i++) {
+    for (size_t i = 0; i < control->host.roster->count; i++) {
         struct listener_status status;
-        listener_status(supervisor_listener(control->supervisor, i), &status);
+        listener_status(control->host.roster->listeners[i], &status);
         samples_add(&control->samples, &status, now);
     }
     samples_end(&control->samples);
@@ -271,15 +269,16 @@ on_sampler(sd_event_source *source, uint64_t when, void *userdata)
 }
 
 int
-control_new(sd_event *event, struct supervisor *supervisor, struct control **ret)
+control_new(const struct control_host *host, struct control **ret)
 {
+    sd_event *event = host->roster->host.event;
     struct control *control = calloc(1, sizeof(*control));
 
     if (control == NULL)
         return -ENOMEM;
     *control = (struct control){
         .event = event,
-        .supervisor = supervisor,
+        .host = *host,
         .instance = realtime_usec(),
         .started = monotonic_usec(),
         .fd = -1,

@@ -14,7 +14,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 #include "supervisor/socket/queue.h"
 
 /* What a worker counted may be anything; JSON's integers have a sign. */
@@ -136,11 +135,11 @@ describe_listener(const struct control *control, const struct listener *source)
 json_t *
 control_status(const struct control *control, const char *name)
 {
-    const struct supervisor *supervisor = control->supervisor;
+    const struct roster *roster = control->host.roster;
     json_t *status = json_object(), *listeners = json_array();
 
-    for (size_t i = 0; i < supervisor_listener_count(supervisor); i++) {
-        const struct listener *listener = supervisor_listener(supervisor, i);
+    for (size_t i = 0; i < roster->count; i++) {
+        const struct listener *listener = roster->listeners[i];
         if (name == NULL || strcmp(listener_settings(listener)->name, name) == 0)
             (void)json_array_append_new(listeners, describe_listener(control, listener));
     }

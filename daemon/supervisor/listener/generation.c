@@ -107,7 +107,7 @@ generation_start_missing(struct generation *generation, const struct listening_s
         .event = generation->event,
         .settings = generation->settings,
         .options = &generation->spawn,
-        .socket = {.fd = socket->fd, .address = socket->address, .stream = socket->stream},
+        .socket = {.fd = socket->fd, .address = socket->address},
         .handler = on_process,
         .userdata = generation,
     };

@@ -5,15 +5,15 @@
 #ifndef SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 #define SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 
-#include "supervisor/listener/listener.h"
-#include "supervisor/listener/listener_upgrade.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/process.h"
+#include "supervisor/socket/socket.h"
 
 struct generation;
 
 /*
- * As of process.h. After PROCESS_IS_GONE was told the process is freed; the
- * handler may free the generation then.
+ * The events are process.h's. After PROCESS_IS_GONE was told the process is
+ * freed; the handler may free the generation then.
  */
 typedef void (*generation_handler)(struct generation *generation, struct process *process,
                                    enum process_event event, void *userdata);

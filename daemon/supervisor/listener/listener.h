@@ -12,7 +12,7 @@
 #include "common/counters.h"
 #include "common/errors.h"
 #include "common/settings.h"
-#include "supervisor/listener/listener_upgrade.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/socket/socket.h"
 

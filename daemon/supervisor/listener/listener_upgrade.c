@@ -10,8 +10,6 @@
  * Owns:     nothing; the listener is listener.c's.
  * Failures: returned, or logged: what cannot go on is started like any other.
  */
-#include "supervisor/listener/listener_upgrade.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,17 +47,6 @@ listener_export(const struct listener *listener, struct upgrade_listener *ret)
         r = generation_export(listener->present, present);
     }
     return r;
-}
-
-void
-upgrade_listener_done(struct upgrade_listener *listener)
-{
-    for (size_t i = 0; i < listener->generation_count; i++) {
-        settings_unref(listener->generations[i].settings);
-        free(listener->generations[i].workers);
-    }
-    settings_unref(listener->settings);
-    free(listener->generations);
 }
 
 /* ---- after ------------------------------------------------------------------------ */

@@ -236,7 +236,6 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         .check = options->check,
         .once = options->once,
         .access = options->access,
-        .stream = socket->stream,
         .sink = options->sink,
         .level = log_level(),
         .address = (char *)socket->address,

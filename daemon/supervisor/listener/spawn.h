@@ -45,7 +45,6 @@ const char *spawn_reason(int error, char *buffer);
 struct spawn_socket {
     int fd;              /* -1: none, for a check */
     const char *address; /* the real one */
-    bool stream;
 };
 
 /*

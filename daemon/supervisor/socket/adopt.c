@@ -33,6 +33,7 @@
 #include "common/log.h"
 #include "supervisor/socket/adopt_private.h"
 #include "supervisor/socket/store.h"
+#include "supervisor/socket/unix_path.h"
 
 #define OWN_MARK (SIGRTMIN + 7)
 

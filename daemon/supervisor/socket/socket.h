@@ -9,10 +9,8 @@
 
 #include "common/address.h"
 #include "common/settings.h"
+#include "supervisor/socket/socket_name.h"
 #include "supervisor/socket/unix_path.h"
-
-/* With the NUL; what a service manager takes as the name of a descriptor. */
-#define SOCKET_NAME_SIZE 240
 
 struct listening_socket {
     int fd;
@@ -26,17 +24,6 @@ struct listening_socket {
 };
 
 #define LISTENING_SOCKET_NONE ((struct listening_socket){.fd = -1, .path = UNIX_PATH_NONE})
-
-/*
- * The socket's stable name, made of scheme and address: "tcp-127.0.0.1-9999",
- * "udp-[--1]-53", "unix-/run/x.sock", "unixgram-@x"; where several listeners
- * may share the address (port 0, reuse_port), with the listener's name behind
- * it. Other characters than printable ASCII, '%' and a path's ':' are %XX.
- * buffer of at least SOCKET_NAME_SIZE; returns it.
- */
-char *socket_name(const struct settings *settings, char *buffer);
-/* Whether other listeners may have the same address. */
-bool socket_shares_address(const struct settings *settings);
 
 /*
  * Opens, binds and listens as the settings say, or takes the socket that was

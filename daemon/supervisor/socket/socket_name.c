@@ -11,11 +11,11 @@
  * Owns:     nothing.
  * Failures: none.
  */
+#include "supervisor/socket/socket_name.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "supervisor/socket/socket.h"
 
 /* FNV-1a. */
 static uint64_t

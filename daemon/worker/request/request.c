@@ -5,8 +5,8 @@
  * Python's pipeline, in Python's order: get_request, the gates, verify_request,
  * process_request (that is the mixin, which brought us here), finish_request
  * (setup, handle, finish), handle_error if something failed, shutdown_request,
- * close_request. While serving, no other file calls plugin code, but for the
- * hooks of the server as a whole (server.c, worker.c).
+ * close_request. While serving, no other file calls plugin code, except
+ * for the hooks of the server as a whole (server.c, worker.c).
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the context's request and its buffers; the connection, from

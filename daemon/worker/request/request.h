@@ -70,7 +70,7 @@ struct ss_request {
     uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
-    ino_t inode;            /* 0, or that of fd, once the plugin has asked for it */
+    ino_t inode;            /* of fd, once the plugin has asked for fd; else 0 */
     dev_t device;           /* the same */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
 

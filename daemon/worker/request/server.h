@@ -26,7 +26,7 @@ enum server_phase {
     PHASE_CUT       /* the drain's time is up: requests must end now */
 };
 
-/* What the housekeeping found due; run between requests or beside them, as the mixin wants. */
+/* What the housekeeping found due. It runs between requests or beside them, as the mixin wants. */
 #define DUE_SERVICE 1u /* service_actions */
 #define DUE_TIMEOUT 2u /* handle_timeout */
 

@@ -41,7 +41,7 @@ wait_limit(const struct ss_request *request, double setting)
     return setting > 0 && setting < left ? setting : left;
 }
 
-/* Of a long wait a little later, and for less: see monotonic_roughly(). */
+/* The end of a long wait is found a little too late, but costs less: see monotonic_roughly(). */
 static int64_t
 end_of_wait(double seconds)
 {

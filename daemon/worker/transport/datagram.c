@@ -258,7 +258,7 @@ wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
     return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
 }
 
-/* One without a source of its own goes by the cheaper call. */
+/* A message without a source of its own goes by the cheaper call. */
 static ssize_t
 send_message(int socket, const struct msghdr *message, int flags)
 {

@@ -3,9 +3,9 @@
  * stream.c - requests that are connections: TCP and Unix stream sockets
  *
  * A blocking context waits in the kernel with SO_RCVTIMEO, set once per
- * connection: one recv() and one send() a turn, and nothing else. Only a long
- * wait, which holds no buffers, is poll()'s. Where waits are the mixin's, sockets
- * are non-blocking and it is asked for them.
+ * connection: a turn is one recv() and one send(), and nothing else. Only a long
+ * wait, which holds no buffers, is done by poll(). Where the mixin waits, sockets
+ * are non-blocking and it is asked to.
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the connection, from get_request until close_request.
@@ -66,8 +66,8 @@ stream_get_request(struct ss_request *request)
     return 0;
 }
 
-/* Tells the kernel how long recv() may wait, unless it knows; and what it means when that is over.
- */
+/* Tells the kernel how long recv() may wait, unless it knows. *ret_over: what it means when that
+ * time is over. */
 static int
 limit_receive(struct ss_request *request, int *ret_over)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener_upgrade.h - what a listener tells the next process of the daemon
+ * hand_over.h - what a listener tells the next process of the daemon
  *
  * Each layer exports its own part: the listener, its generations, their
  * workers. change/upgrade_state.h makes bytes of it. Descriptors are told by
  * their numbers.
  */
-#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_LISTENER_UPGRADE_H
-#define SOCKSERVERD_SUPERVISOR_LISTENER_LISTENER_UPGRADE_H
+#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_HAND_OVER_H
+#define SOCKSERVERD_SUPERVISOR_LISTENER_HAND_OVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
