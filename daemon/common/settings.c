@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/settings_private.h"
 #include "common/suggest.h"
+#include "common/texts.h"
 
 #define LARGEST_TABLE 64 /* settings.set has as many bits */
 
@@ -44,6 +45,19 @@ static const struct {
     {"rbufsize", "read_buffer"},
     {"wbufsize", "write_buffer"},
     {"workers", "cpus"},
+    {"supplementary_groups", "groups"},
+    {"SupplementaryGroups", "groups"},
+    {"LimitNOFILE", "limits.nofile"},
+    {"LimitNPROC", "limits.nproc"},
+    {"LimitAS", "limits.as"},
+    {"LimitCPU", "limits.cpu"},
+    {"LimitCORE", "limits.core"},
+    {"LimitSTACK", "limits.stack"},
+    {"rlimit_files", "limits.nofile"},
+    {"rlimit_as", "limits.as"},
+    {"rlimit_cpu", "limits.cpu"},
+    {"rlimit_core", "limits.core"},
+    {"rlimit_stack", "limits.stack"},
 };
 
 /* What a person types to give the key without --set. */
@@ -184,12 +198,151 @@ read_choice(struct settings *settings, const struct setting *setting, const stru
     return -EINVAL;
 }
 
+/* An item is told from the next one by the end of its line, in a default and on the way to a
+ * worker. */
+static bool
+is_item(const struct setting *setting, const struct given *given)
+{
+    bool number = setting->numbers && given->form == VALUE_INTEGER;
+
+    return (number || given_is_text(given)) && *given->text != '\0' &&
+           strchr(given->text, '\n') == NULL;
+}
+
+/* 0, -EINVAL or -ENOMEM; *ret is for texts_free() if it is 0. */
+static int
+read_items(const struct setting *setting, const struct given *items, size_t count, char ***ret)
+{
+    char **texts = calloc(count + 1, sizeof(*texts));
+    int r = texts == NULL ? -ENOMEM : 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (!is_item(setting, &items[i]))
+            r = -EINVAL;
+        else if ((texts[i] = strdup(items[i].text)) == NULL)
+            r = -ENOMEM;
+    }
+    if (r < 0)
+        texts_free(texts);
+    else
+        *ret = texts;
+    return r;
+}
+
+/* Plain text has an item in each line; they come behind those that the key was given before. */
+static int
+add_lines(char *const *before, const char *lines, char ***ret)
+{
+    _cleanup_free_ char *joined = texts_join(before), *all = NULL;
+    bool both = texts_count(before) > 0 && *lines != '\0';
+    char **texts;
+
+    if (joined == NULL || asprintf(&all, "%s%s%s", joined, both ? "\n" : "", lines) < 0) {
+        all = NULL;
+        return -ENOMEM;
+    }
+    texts = texts_split(all);
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+        if (*texts[i] == '\0') {
+            texts_free(texts);
+            return -EINVAL;
+        }
+    *ret = texts;
+    return texts == NULL ? -ENOMEM : 0;
+}
+
+static int
+read_list(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    char ***at = settings_member(settings, setting), **texts = NULL;
+    size_t count;
+    int r;
+
+    if (given->form == VALUE_PLAIN)
+        r = add_lines(setting_given(settings, setting) ? *at : NULL, given->text, &texts);
+    else if (given->form == VALUE_LIST)
+        r = read_items(setting, given->items, given->item_count, &texts);
+    else
+        r = read_items(setting, given, 1, &texts);
+    if (r < 0)
+        return r;
+    count = texts_count(texts);
+    if ((double)count < setting->min || (double)count > setting->max) {
+        texts_free(texts);
+        return -ERANGE;
+    }
+    texts_free(*at);
+    *at = texts;
+    return 0;
+}
+
+/* The least number that is not below it: part of a second cannot be a limit. */
+static uint64_t
+round_up(double number)
+{
+    uint64_t whole = (uint64_t)number;
+
+    return whole + ((double)whole < number);
+}
+
+static int
+read_number(const struct setting *setting, const struct given *given, double *ret)
+{
+    int64_t integer;
+    uint64_t size;
+    int r;
+
+    switch (setting->type) {
+    case SETTING_NUMBER_LIMIT:
+        r = value_integer(given->text, given->form, &integer);
+        *ret = r < 0 ? 0 : (double)integer;
+        return r;
+    case SETTING_SIZE_LIMIT:
+        r = value_size(given->text, given->form, &size);
+        *ret = r < 0 ? 0 : (double)size;
+        return r;
+    default:
+        return value_duration(given->text, given->form, ret);
+    }
+}
+
+static int
+read_limit(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    uint64_t *at = settings_member(settings, setting);
+    double number;
+    int r;
+
+    if (given_is_text(given) && strcmp(given->text, "unlimited") == 0) {
+        *at = LIMIT_NONE;
+        return 0;
+    }
+    r = read_number(setting, given, &number);
+    if (r < 0)
+        return r;
+    if (number < setting->min || number > setting->max)
+        return -ERANGE;
+    *at = round_up(number);
+    return 0;
+}
+
+/* Its keys follow, each on its own. */
+static int
+read_group(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    (void)settings;
+    (void)setting;
+    return given->form == VALUE_GROUP ? 0 : -EINVAL;
+}
+
 /* By enum setting_type; an address tells its own mistakes. */
 static int (*const readers[])(struct settings *, const struct setting *, const struct given *) = {
-    [SETTING_TEXT] = read_text,         [SETTING_BOOLEAN] = read_boolean,
-    [SETTING_INTEGER] = read_integer,   [SETTING_SIZE] = read_size,
-    [SETTING_DURATION] = read_duration, [SETTING_MODE] = read_mode,
-    [SETTING_CHOICE] = read_choice,
+    [SETTING_TEXT] = read_text,          [SETTING_BOOLEAN] = read_boolean,
+    [SETTING_INTEGER] = read_integer,    [SETTING_SIZE] = read_size,
+    [SETTING_DURATION] = read_duration,  [SETTING_MODE] = read_mode,
+    [SETTING_CHOICE] = read_choice,      [SETTING_LIST] = read_list,
+    [SETTING_NUMBER_LIMIT] = read_limit, [SETTING_SIZE_LIMIT] = read_limit,
+    [SETTING_TIME_LIMIT] = read_limit,   [SETTING_GROUP] = read_group,
 };
 
 /* "none, threading or forking" */
@@ -228,6 +381,12 @@ expect_range(const struct setting *setting)
                      setting->zero ? "0 or " : "", value_format_size((uint64_t)setting->min, low),
                      value_format_size((uint64_t)setting->max, high));
         break;
+    case SETTING_LIST:
+        length = setting->min > 0 ? asprintf(&text, "a list of %.0f to %.0f items, such as %s",
+                                             setting->min, setting->max, setting->example)
+                                  : asprintf(&text, "a list of at most %.0f items, such as %s",
+                                             setting->max, setting->example);
+        break;
     default:
         length = asprintf(&text, "a duration such as \"250ms\", \"30s\" or \"5m\", from %s to %s",
                           value_format_duration(setting->min, low),
@@ -236,9 +395,81 @@ expect_range(const struct setting *setting)
     return length < 0 ? NULL : text;
 }
 
+static char *
+expect_limit(const struct setting *setting)
+{
+    char low[32], high[32], *text = NULL;
+    int length = -1;
+
+    switch (setting->type) {
+    case SETTING_NUMBER_LIMIT:
+        length = asprintf(&text, "\"unlimited\" or a whole number from %.0f to %.0f", setting->min,
+                          setting->max);
+        break;
+    case SETTING_SIZE_LIMIT:
+        length = asprintf(&text, "\"unlimited\" or a size such as \"64K\" or \"1M\", from %s to %s",
+                          value_format_size((uint64_t)setting->min, low),
+                          value_format_size((uint64_t)setting->max, high));
+        break;
+    default:
+        length = asprintf(
+            &text, "\"unlimited\" or a duration such as \"30s\" or \"5m\", from %s to %s",
+            value_format_duration(setting->min, low), value_format_duration(setting->max, high));
+    }
+    return length < 0 ? NULL : text;
+}
+
+/* The keys of a group, or the others, without the group's name; ends with NULL. */
+static void
+list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < settings_count; i++)
+        if (setting_group_of(settings_table[i].key) == group)
+            ret[count++] = settings_table[i].key + (group == NULL ? 0 : strlen(group->key) + 1);
+    if (group == NULL)
+        ret[count++] = "options";
+    ret[count] = NULL;
+}
+
+/* "nofile, nproc, as": to free. */
+static char *
+name_keys(const struct setting *group)
+{
+    const char *keys[LARGEST_TABLE + 2];
+    char *text = strdup("");
+
+    list_keys(group, keys);
+    for (size_t i = 0; text != NULL && keys[i] != NULL; i++) {
+        char *longer;
+
+        if (asprintf(&longer, "%s%s%s", text, i == 0 ? "" : ", ", keys[i]) < 0)
+            longer = NULL;
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static char *
+expect_group(const struct setting *group, const struct given *given)
+{
+    _cleanup_free_ char *keys = name_keys(group);
+    char *text;
+    int length = -1;
+
+    if (keys != NULL && given->file == NULL)
+        length = asprintf(&text, "a group; give its keys, such as %s.%.*s", group->key,
+                          (int)strcspn(keys, ","), keys);
+    else if (keys != NULL)
+        length = asprintf(&text, "a group, in braces, with any of: %s", keys);
+    return length < 0 ? NULL : text;
+}
+
 /* What the key takes, as it stands behind "expected". To free. */
 static char *
-expected(const struct setting *setting)
+expected(const struct setting *setting, const struct given *given)
 {
     switch (setting->type) {
     case SETTING_TEXT:
@@ -251,17 +482,61 @@ expected(const struct setting *setting)
         return strdup("an octal mode in quotes, such as \"0660\", up to \"0777\"");
     case SETTING_CHOICE:
         return list_choices(setting->choices);
+    case SETTING_NUMBER_LIMIT:
+    case SETTING_SIZE_LIMIT:
+    case SETTING_TIME_LIMIT:
+        return expect_limit(setting);
+    case SETTING_GROUP:
+        return expect_group(setting, given);
     default:
         return expect_range(setting);
     }
+}
+
+/* Each item that is none, where it stands. Whether there was one. */
+static bool
+wrong_items(const struct settings *settings, const struct setting *setting,
+            const struct given *given, struct errors *errors)
+{
+    bool found = false;
+
+    for (size_t i = 0; setting->type == SETTING_LIST && i < given->item_count; i++) {
+        const struct given *item = &given->items[i];
+        _cleanup_free_ char *shown = NULL;
+
+        if (is_item(setting, item))
+            continue;
+        found = true;
+        shown = value_show(item->text, item->form);
+        if (shown == NULL)
+            errors->exhausted = true;
+        else
+            settings_mistake(settings, setting->key, item, errors,
+                             "found %s in the list; expected text in quotes%s, such as %s", shown,
+                             setting->numbers ? ", or a whole number" : "", setting->example);
+    }
+    return found;
+}
+
+/* A list of items that are right has too many of them, or too few. */
+static char *
+show_given(const struct setting *setting, const struct given *given)
+{
+    char *shown;
+
+    if (setting->type != SETTING_LIST || given->form != VALUE_LIST)
+        return value_show(given->text, given->form);
+    return asprintf(&shown, "%zu items", given->item_count) < 0 ? NULL : shown;
 }
 
 static void
 wrong_value(const struct settings *settings, const struct setting *setting,
             const struct given *given, struct errors *errors)
 {
-    _cleanup_free_ char *shown = value_show(given->text, given->form);
-    _cleanup_free_ char *expects = expected(setting);
+    if (wrong_items(settings, setting, given, errors))
+        return;
+    _cleanup_free_ char *shown = show_given(setting, given);
+    _cleanup_free_ char *expects = expected(setting, given);
     _cleanup_free_ char *phrase = NULL;
 
     if (setting->choices != NULL)
@@ -283,7 +558,10 @@ int
 settings_remember(struct settings *settings, const struct setting *setting,
                   const struct given *given, bool wrong)
 {
-    const struct given place = {.file = given->file, .line = given->line};
+    const struct given place = {.file = given->file,
+                                .line = given->line,
+                                .items = given->items,
+                                .item_count = given->item_count};
     const size_t row = (size_t)(setting - settings_table);
     struct given copy;
 
@@ -303,14 +581,42 @@ settings_remember(struct settings *settings, const struct setting *setting,
 static const char *
 suggest_key(const char *key)
 {
-    const char *keys[LARGEST_TABLE + 2] = {"options"};
+    const char *keys[LARGEST_TABLE + 2] = {0}, *near;
 
     for (size_t i = 0; i < ARRAY_SIZE(other_names); i++)
         if (strcasecmp(key, other_names[i].word) == 0)
             return other_names[i].key;
-    for (size_t i = 0; i < settings_count; i++)
-        keys[i + 1] = settings_table[i].key;
-    return suggest(key, keys);
+    list_keys(NULL, keys);
+    for (size_t i = 0; strchr(key, '.') != NULL && i < settings_count; i++)
+        keys[i] = settings_table[i].key; /* on a command line the groups' keys have dots */
+    near = suggest(key, keys);
+    for (size_t i = 0; near == NULL && i < settings_count; i++) {
+        const struct setting *group = setting_group_of(settings_table[i].key);
+
+        if (group != NULL && strcasecmp(key, settings_table[i].key + strlen(group->key) + 1) == 0)
+            near = settings_table[i].key;
+    }
+    return near;
+}
+
+/* The names of a group are known, so they are all told where none is near. */
+static void
+unknown_key_in_group(const struct settings *settings, const struct setting *group, const char *key,
+                     const struct given *given, struct errors *errors)
+{
+    const char *keys[LARGEST_TABLE + 2], *name = key + strlen(group->key) + 1;
+    _cleanup_free_ char *shown = value_show(name, VALUE_STRING), *known = name_keys(group);
+    _cleanup_free_ char *phrase = NULL;
+
+    list_keys(group, keys);
+    phrase = suggest_phrase(name, keys);
+    if (shown == NULL || known == NULL || phrase == NULL)
+        errors->exhausted = true;
+    else if (*phrase != '\0')
+        settings_mistake(settings, group->key, given, errors, "unknown key %s%s", shown, phrase);
+    else
+        settings_mistake(settings, group->key, given, errors, "unknown key %s; expected one of: %s",
+                         shown, known);
 }
 
 static void
@@ -368,20 +674,27 @@ void
 settings_set(struct settings *settings, const char *key, const struct given *given,
              struct errors *errors)
 {
-    const struct setting *setting = setting_find(key);
+    const struct setting *setting = setting_find(key), *group;
     _cleanup_free_ char *problem = NULL;
     int r;
 
-    if (setting == NULL) {
+    if (setting == NULL && setting_group_of(key) != NULL)
+        unknown_key_in_group(settings, setting_group_of(key), key, given, errors);
+    else if (setting == NULL)
         unknown_key(settings, key, given, errors);
+    if (setting == NULL)
         return;
-    }
     if (setting->type != SETTING_ADDRESS)
         r = readers[setting->type](settings, setting, given);
     else if (given_is_text(given))
         r = set_address(settings, given->text, &problem);
     else
         r = -EINVAL;
+    /* Whoever gives a key of a group gives the group. */
+    group = setting_group_of(key);
+    if (group != NULL && !setting_given(settings, group) &&
+        settings_remember(settings, group, given, false) < 0)
+        errors->exhausted = true;
     /* A key with a wrong value was given all the same: it is not missing as well. */
     if (settings_remember(settings, setting, given, r < 0) < 0 || r == -ENOMEM)
         errors->exhausted = true;
@@ -396,5 +709,9 @@ settings_set_default(struct settings *settings, const struct setting *setting)
 {
     const struct given fallback = {.text = setting->fallback};
 
+    if (setting->type == SETTING_LIST) { /* it would be added to what was refused */
+        texts_free(*(char ***)settings_member(settings, setting));
+        *(char ***)settings_member(settings, setting) = NULL;
+    }
     return fallback.text == NULL ? 0 : readers[setting->type](settings, setting, &fallback);
 }

@@ -194,6 +194,35 @@ read_options(struct loading *loading, const struct file *file, const config_sett
     }
 }
 
+/* Each key in it is one of the listener's, with the group's name in front. */
+static void
+read_group(struct loading *loading, const struct file *file, const config_setting_t *group,
+           struct settings *settings)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *setting = child_of(group, i);
+        _cleanup_free_ char *key = NULL;
+        _cleanup_given_ struct given found;
+
+        if (!find(loading, file, setting, &found))
+            continue;
+        if (asprintf(&key, "%s.%s", config_setting_name(group), config_setting_name(setting)) < 0) {
+            key = NULL;
+            loading->errors->exhausted = true;
+            continue;
+        }
+        settings_set(settings, key, &found, loading->errors);
+    }
+}
+
+static bool
+is_key_group(const char *key)
+{
+    const struct setting *setting = setting_find(key);
+
+    return setting != NULL && setting->type == SETTING_GROUP;
+}
+
 static void
 read_key(struct loading *loading, const struct file *file, const config_setting_t *setting,
          struct settings *settings)
@@ -206,6 +235,8 @@ read_key(struct loading *loading, const struct file *file, const config_setting_
         return;
     if (strcmp(key, "options") != 0) {
         settings_set(settings, key, &found, loading->errors);
+        if (is_key_group(key) && found.form == VALUE_GROUP)
+            read_group(loading, file, setting, settings);
     } else if (settings->name == NULL) {
         settings_mistake(settings, key, &found, loading->errors,
                          "options belong to one plugin; give them in each listener");

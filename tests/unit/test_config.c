@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/texts.h"
 #include "config/config.h"
 #include "config/source.h"
 
@@ -178,11 +179,11 @@ options_arrive_as_written(void **state)
         enum value_form form;
         unsigned line;
     } rows[] = {
-        {"text", "a \"quoted\" word", VALUE_STRING, 34},
-        {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
-        {"fraction", "0.1", VALUE_FLOAT, 36},
-        {"truth", "true", VALUE_BOOLEAN, 37},
-        {"list", "", VALUE_LIST, 38},
+        {"text", "a \"quoted\" word", VALUE_STRING, 43},
+        {"whole", "5000000000", VALUE_INTEGER, 44}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 45},
+        {"truth", "true", VALUE_BOOLEAN, 46},
+        {"list", "", VALUE_LIST, 47},
     };
     struct config config;
 
@@ -298,13 +299,25 @@ defaults_are_for_whom_they_fit(void **state)
     assert_false(threading->nodelay);
     assert_true(threading->daemon_threads);
     assert_int_equal(threading->recycle_after, 0);
-    assert_true(threading->read_timeout == 0); /* its own word wins */
+    assert_true(threading->read_timeout == 0);           /* its own word wins */
+    assert_int_equal(texts_count(threading->groups), 1); /* a list is replaced */
+    assert_string_equal(threading->groups[0], "27");
+    assert_int_equal(threading->limits.nofile, 100); /* a group is not: key by key */
+    assert_int_equal(threading->limits.core, 0);
+    assert_true(threading->limits.cpu == LIMIT_UNCHANGED);
 
     assert_int_equal(forking->mixin, MIXIN_FORKING);
     assert_int_equal(forking->socket_mode, 0666);
     assert_int_equal(forking->recycle_after, 10);
     assert_false(forking->reuse_port);
     assert_true(forking->read_timeout == 5);
+    assert_int_equal(texts_count(forking->groups), 2);
+    assert_int_equal(forking->gid_count, 2);
+    assert_int_equal(forking->limits.nofile, 64);
+    assert_int_equal(forking->limits.core, 0);
+    assert_int_equal(texts_count(abstract->groups), 0);
+    assert_int_equal(abstract->limits.nofile, 64);
+    assert_int_equal(abstract->limits.core, 1 << 20);
 
     assert_int_equal(abstract->socket_mode, 0600);
     assert_int_equal(abstract->max_connections, 3);
