@@ -20,6 +20,7 @@
 
 #include "common/cleanup.h"
 #include "common/settings_private.h"
+#include "common/texts.h"
 
 /* By enum setting_type: the size of the field; 0: it owns memory. */
 static const size_t field_sizes[] = {
@@ -31,6 +32,11 @@ static const size_t field_sizes[] = {
     [SETTING_CHOICE] = sizeof(int),
     [SETTING_TEXT] = 0,
     [SETTING_ADDRESS] = 0,
+    [SETTING_LIST] = 0,
+    [SETTING_NUMBER_LIMIT] = sizeof(uint64_t),
+    [SETTING_SIZE_LIMIT] = sizeof(uint64_t),
+    [SETTING_TIME_LIMIT] = sizeof(uint64_t),
+    [SETTING_GROUP] = 0,
 };
 
 /* ---- beginning and end ---------------------------------------------------- */
@@ -44,6 +50,8 @@ settings_init(struct settings *settings, const char *name)
         .socket_uid = (uid_t)-1,
         .socket_gid = (gid_t)-1,
         .umask = UMASK_UNCHANGED,
+        .limits = {LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED,
+                   LIMIT_UNCHANGED, LIMIT_UNCHANGED},
     };
     if (name != NULL && (settings->name = strdup(name)) == NULL)
         return -ENOMEM;
@@ -77,6 +85,8 @@ settings_done(struct settings *settings)
     for (size_t i = 0; i < settings_count; i++) {
         if (settings_table[i].type == SETTING_TEXT)
             free(*(char **)settings_member(settings, &settings_table[i]));
+        if (settings_table[i].type == SETTING_LIST)
+            texts_free(*(char ***)settings_member(settings, &settings_table[i]));
         if (settings->places != NULL)
             given_done(&settings->places[i]);
     }
@@ -85,6 +95,7 @@ settings_done(struct settings *settings)
     address_done(&settings->address);
     free(settings->options);
     free(settings->places);
+    free(settings->gids);
     free(settings->plugin_file);
     free(settings->file);
     free(settings->name);
@@ -147,6 +158,18 @@ settings_add_option(struct settings *settings, const char *name, const struct gi
 }
 
 static int
+copy_texts(struct settings *settings, const struct setting *setting, char *const *from)
+{
+    char ***at = settings_member(settings, setting), **copy = texts_copy(from);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    texts_free(*at);
+    *at = copy;
+    return 0;
+}
+
+static int
 copy_address(struct settings *settings, const struct address *from)
 {
     struct address copy;
@@ -171,6 +194,8 @@ settings_inherit(struct settings *settings, const struct setting *setting,
         r = settings_set_text(settings, setting, *(char *const *)value);
     else if (setting->type == SETTING_ADDRESS)
         r = copy_address(settings, value);
+    else if (setting->type == SETTING_LIST)
+        r = copy_texts(settings, setting, *(char **const *)value);
     else
         memcpy(settings_member(settings, setting), value, field_sizes[setting->type]);
     if (r < 0)
@@ -195,6 +220,8 @@ same_value(const struct settings *one, const struct settings *other, const struc
         return same_text(*(char *const *)a, *(char *const *)b);
     if (setting->type == SETTING_ADDRESS)
         return same_text(one->address.text, other->address.text);
+    if (setting->type == SETTING_LIST)
+        return texts_equal(*(char **const *)a, *(char **const *)b);
     return memcmp(a, b, field_sizes[setting->type]) == 0;
 }
 
@@ -212,6 +239,14 @@ same_options(const struct settings *one, const struct settings *other)
     return true;
 }
 
+static bool
+same_groups(const struct settings *one, const struct settings *other)
+{
+    return one->gid_count == other->gid_count &&
+           (one->gid_count == 0 ||
+            memcmp(one->gids, other->gids, one->gid_count * sizeof(*one->gids)) == 0);
+}
+
 bool
 settings_equal(const struct settings *one, const struct settings *other)
 {
@@ -221,5 +256,5 @@ settings_equal(const struct settings *one, const struct settings *other)
     return same_text(one->name, other->name) && same_text(one->plugin_file, other->plugin_file) &&
            one->uid == other->uid && one->gid == other->gid &&
            one->socket_uid == other->socket_uid && one->socket_gid == other->socket_gid &&
-           same_options(one, other);
+           same_groups(one, other) && same_options(one, other);
 }

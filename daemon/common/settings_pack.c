@@ -20,12 +20,31 @@
 #include "common/cleanup.h"
 #include "common/records.h"
 #include "common/settings.h"
+#include "common/texts.h"
 
 #define MAGIC   "sockserverd-settings"
 #define VERSION "1"
 
 /* An item is at least this: "text", "form", "file" and "line", each with its NUL and a value's. */
 #define SMALLEST_ITEM 24
+
+#define MOST_GIDS 65536 /* the kernel's own NGROUPS_MAX */
+
+static int
+format_limit(const struct setting *setting, uint64_t value, char *buffer)
+{
+    if (value == LIMIT_UNCHANGED)
+        return -ENODATA;
+    if (value == LIMIT_NONE)
+        (void)strcpy(buffer, "unlimited");
+    else if (setting->type == SETTING_SIZE_LIMIT)
+        (void)value_format_size(value, buffer);
+    else if (setting->type == SETTING_TIME_LIMIT)
+        (void)value_format_duration((double)value, buffer);
+    else
+        (void)snprintf(buffer, 32, "%" PRIu64, value);
+    return 0;
+}
 
 static int
 format_number(const struct setting *setting, const char *at, char *buffer)
@@ -35,6 +54,11 @@ format_number(const struct setting *setting, const char *at, char *buffer)
     double seconds;
 
     switch (setting->type) {
+    case SETTING_NUMBER_LIMIT:
+    case SETTING_SIZE_LIMIT:
+    case SETTING_TIME_LIMIT:
+        memcpy(&size, at, sizeof(size));
+        return format_limit(setting, size, buffer);
     case SETTING_SIZE:
         memcpy(&size, at, sizeof(size));
         value_format_size(size, buffer);
@@ -54,6 +78,15 @@ format_number(const struct setting *setting, const char *at, char *buffer)
     }
 }
 
+static int
+format_list(char *const *texts, char **ret)
+{
+    if (texts == NULL)
+        return -ENODATA;
+    *ret = texts_join(texts);
+    return *ret == NULL ? -ENOMEM : 0;
+}
+
 int
 setting_format(const struct settings *settings, const struct setting *setting, char **ret)
 {
@@ -62,6 +95,10 @@ setting_format(const struct settings *settings, const struct setting *setting, c
     int choice, r;
 
     switch (setting->type) {
+    case SETTING_GROUP:
+        return -ENODATA;
+    case SETTING_LIST:
+        return format_list(*(char **const *)(const void *)at, ret);
     case SETTING_TEXT:
         text = *(char *const *)(const void *)at;
         break;
@@ -145,6 +182,8 @@ put_all(FILE *stream, const struct settings *settings)
     record_put_number(stream, "gid", settings->gid);
     record_put_number(stream, "socket_uid", settings->socket_uid);
     record_put_number(stream, "socket_gid", settings->socket_gid);
+    for (uint32_t i = 0; i < settings->gid_count; i++)
+        record_put_number(stream, "supplementary_gid", settings->gids[i]);
     r = put_table(stream, settings);
     put_options(stream, settings);
     record_put(stream, "file", settings->file == NULL ? "" : settings->file);
@@ -197,7 +236,7 @@ read_given(struct record_reader *reader, struct given *ret)
     return 0;
 }
 
-/* As many items as are said to follow, if there are bytes for so many. ret->items is to free. */
+/* Takes as many items as are said to follow, if there are bytes for them. ret->items is to free. */
 static int
 read_items(struct record_reader *reader, struct given *ret)
 {
@@ -246,6 +285,22 @@ read_setting(struct settings *settings, const char *key, const char *value)
         r = errors.exhausted ? -ENOMEM : -EBADMSG;
     errors_done(&errors);
     return r;
+}
+
+static int
+read_gid(struct settings *settings, const char *value)
+{
+    uint64_t gid;
+    gid_t *gids;
+
+    if (record_number(value, UINT32_MAX - 1, &gid) < 0 || settings->gid_count >= MOST_GIDS)
+        return -EBADMSG;
+    gids = reallocarray(settings->gids, settings->gid_count + 1, sizeof(*gids));
+    if (gids == NULL)
+        return -ENOMEM;
+    settings->gids = gids;
+    gids[settings->gid_count++] = (gid_t)gid;
+    return 0;
 }
 
 static int
@@ -310,6 +365,8 @@ read_records(struct record_reader *reader, struct settings *settings, uint64_t *
             return *value == '\0' && reader->at == reader->end ? 0 : -EBADMSG;
         if (strcmp(key, "option") == 0)
             r = read_option(reader, value, settings);
+        else if (strcmp(key, "supplementary_gid") == 0)
+            r = read_gid(settings, value);
         else if (strcmp(key, "set") == 0)
             r = record_number(value, UINT64_MAX, ret_set);
         else
@@ -323,7 +380,9 @@ read_records(struct record_reader *reader, struct settings *settings, uint64_t *
 static void
 forget_places(struct settings *settings)
 {
-    free(settings->places); /* their files are all NULL */
+    for (size_t i = 0; settings->places != NULL && i < settings_count; i++)
+        given_done(&settings->places[i]);
+    free(settings->places);
     settings->places = NULL;
 }
 

@@ -180,7 +180,8 @@ judge(struct loading *loading)
     }
     check_collisions(loading);
     if (!loading->listeners_mentioned && !loading->unparsed)
-        errors_add(loading->errors, config->file, 0,
+        errors_add(loading->errors, config->file,
+                   loading->no_listeners == 0 ? 1 : loading->no_listeners,
                    "no listeners; add one here or in %s.d/*.conf, such as: listeners = { echo = { "
                    "address = \"tcp://127.0.0.1:9999\"; plugin = \"echo\"; }; };",
                    config->file);

@@ -18,6 +18,7 @@ struct loading {
     size_t listener_count;
     bool unparsed;            /* a file could not be read: what seems missing may be there */
     bool listeners_mentioned; /* something was said about listeners, even if it was wrong */
+    unsigned no_listeners;    /* the line of a group without any; 0: there is no group */
 };
 
 /*

@@ -31,6 +31,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
+#include "worker/limits.h"
 #include "worker/mixin/mixins.h"
 #include "worker/privileges.h"
 #include "worker/request/request.h"
@@ -102,8 +103,10 @@ raise_descriptor_limit(const struct ss_server *server)
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (limit.rlim_cur < wanted)
         log_warning("max_connections = %u needs %lu descriptors, but only %lu are allowed; raise "
-                    "LimitNOFILE= or lower max_connections",
-                    server->settings.max_connections, wanted, limit.rlim_cur);
+                    "%s or lower max_connections",
+                    server->settings.max_connections, wanted, limit.rlim_cur,
+                    server->settings.limits.nofile == LIMIT_UNCHANGED ? "LimitNOFILE="
+                                                                      : "limits.nofile");
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
@@ -203,6 +206,8 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
     struct sandbox sandbox;
 
+    if (limits_set(&server->settings, &errors) < 0) /* raising one takes privileges */
+        return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     sandbox_enter(&sandbox);

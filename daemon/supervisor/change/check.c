@@ -24,6 +24,7 @@
 
 #define AT_ONCE    8
 #define START_USEC UINT64_C(10000000)
+#define END_USEC   UINT64_C(5000000) /* from being ready to the end of its process */
 
 struct check {
     struct check_setup setup;
@@ -49,7 +50,9 @@ static void begin_next(struct check *check);
 static void
 note_end(struct trial *trial, const struct process *process)
 {
-    if (!trial->passed && !errors_any(&trial->errors))
+    bool fine = trial->passed && process_ended_well(process);
+
+    if (!fine && !errors_any(&trial->errors))
         errors_add(&trial->errors, trial->settings->file, trial->settings->line,
                    "listeners.%s: the process that checks plugin \"%s\" %s", trial->settings->name,
                    trial->settings->plugin, process_fate(process));
@@ -63,6 +66,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
     switch (event) {
     case PROCESS_IS_READY:
         trial->passed = true;
+        process_expect_end(process, END_USEC);
         break;
     case PROCESS_HAS_FAILED:
         process_add_mistakes(process, &trial->errors);

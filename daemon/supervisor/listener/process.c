@@ -259,6 +259,14 @@ process_cut(struct process *process)
     process_enter(process, PROCESS_ENDING, CUT_USEC);
 }
 
+void
+process_expect_end(struct process *process, uint64_t allowed_usec)
+{
+    process->asked_to_end = true;
+    if (process->state != PROCESS_GONE && process->state != PROCESS_ENDING)
+        process_enter(process, PROCESS_ENDING, allowed_usec);
+}
+
 /* ---- what others ask ---------------------------------------------------------------------- */
 
 pid_t
