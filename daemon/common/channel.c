@@ -74,29 +74,15 @@ send_patiently(int channel, enum message_type type, uint64_t value, const char *
     return r;
 }
 
-static int
-send_mistake(int channel, const char *text)
-{
-    int r = 0;
-    bool more;
-
-    do {
-        more = strlen(text) >= MESSAGE_TEXT_SIZE;
-        r = send_patiently(channel, MESSAGE_MISTAKE, more, text);
-        text += more ? MESSAGE_TEXT_SIZE - 1 : 0;
-    } while (r == 0 && more);
-    return r;
-}
-
 int
 channel_send_failure(int channel, enum failure kind, const struct errors *mistakes)
 {
     int r = 0;
 
     for (size_t i = 0; i < mistakes->count && r == 0; i++)
-        r = send_mistake(channel, mistakes->texts[i]);
+        r = send_patiently(channel, MESSAGE_MISTAKE, 0, mistakes->texts[i]);
     if (r == 0 && mistakes->exhausted)
-        r = send_mistake(channel, "out of memory");
+        r = send_patiently(channel, MESSAGE_MISTAKE, 0, "out of memory");
     return r < 0 ? r : send_patiently(channel, MESSAGE_FAILED, kind, NULL);
 }
 

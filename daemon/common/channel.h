@@ -21,7 +21,7 @@ enum message_type {
     MESSAGE_STOPPED,   /* accepts no more (answer to MESSAGE_DRAIN) */
     MESSAGE_PONG,      /* value: the ping's */
     MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
-    MESSAGE_MISTAKE,   /* text: why it cannot start; value 1: the next message has the rest of it */
+    MESSAGE_MISTAKE,   /* text: one of the reasons why it cannot start */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
@@ -55,8 +55,8 @@ int channel_create(int ret_ends[2]);
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
 
 /*
- * Says why a worker cannot start: every mistake, however long, and then
- * MESSAGE_FAILED. It waits for a channel that is full. 0 or a negative errno.
+ * Says why a worker cannot start: every mistake in a message of its own, and
+ * then MESSAGE_FAILED. It waits for a channel that is full. 0 or a negative errno.
  */
 int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 

@@ -154,29 +154,11 @@ errors_add_lines(struct errors *errors, const char *text)
 {
     while (*text != '\0') {
         size_t size = strcspn(text, "\n");
-        char *line = size == 0 ? NULL : strndup(text, size);
 
-        if (line != NULL)
-            append(errors, line);
-        else if (size > 0)
-            errors->exhausted = true;
+        if (size > 0)
+            errors_add(errors, NULL, 0, "%.*s", (int)size, text);
         text += size;
         text += *text == '\n';
-    }
-}
-
-void
-errors_continue(struct errors *errors, const char *text)
-{
-    char *longer;
-
-    if (errors->count == 0) {
-        errors_add(errors, NULL, 0, "%s", text);
-    } else if (asprintf(&longer, "%s%s", errors->texts[errors->count - 1], text) < 0) {
-        errors->exhausted = true;
-    } else {
-        free(errors->texts[errors->count - 1]);
-        errors->texts[errors->count - 1] = longer;
     }
 }
 

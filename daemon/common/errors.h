@@ -34,9 +34,6 @@ char *errors_format(struct errors *errors, const char *format, va_list arguments
 /* Adds each line of what another program has said, with nothing before it. */
 void errors_add_lines(struct errors *errors, const char *text);
 
-/* The last text goes on like this; without one, it is the first. */
-void errors_continue(struct errors *errors, const char *text);
-
 /* Adds every text of other behind those of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);
 

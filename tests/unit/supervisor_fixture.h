@@ -45,8 +45,7 @@
 
 #define WAIT_MS 60000
 
-#define TALK_SIZE     20000
-#define TALK_MISTAKES 2000
+#define TALK_SIZE 900 /* of each mistake */
 
 /* ---- the scripted worker ------------------------------------------------------------- */
 
@@ -169,18 +168,17 @@ fail_with(enum failure kind, const char *lines)
     errors_done(&mistakes);
 }
 
-/* A mistake longer than a message, more mistakes than the channel holds; or more than are kept. */
+/* As many mistakes as are told, or more; each is as long as it may be. */
 static inline void
 fail_at_length(void)
 {
     struct errors mistakes = {0};
-    static char text[TALK_SIZE + 1];
+    char text[TALK_SIZE + 1];
 
     memset(text, 'x', TALK_SIZE);
-    for (int i = 0; i < TALK_MISTAKES; i++)
-        errors_add(&mistakes, NULL, 0, "%d.", i);
-    for (int i = 0; i < (is("talks-forever") ? 100 : 1); i++)
-        errors_add(&mistakes, "x.conf", 9, "%s.", text);
+    text[TALK_SIZE] = '\0';
+    for (int i = 0; i < (is("talks-on") ? ERRORS_TOLD + 50 : ERRORS_TOLD); i++)
+        errors_add(&mistakes, "x.conf", (unsigned)i + 1, "%s.", text);
     if (channel_send_failure(INHERITED_CHANNEL, FAILURE_CONFIGURATION, &mistakes) < 0)
         _exit(98);
     errors_done(&mistakes);

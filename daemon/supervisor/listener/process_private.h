@@ -41,8 +41,6 @@ struct process {
 
     enum failure failure;
     struct errors mistakes; /* why it cannot start, as it says */
-    size_t mistakes_size;
-    bool mistake_goes_on; /* the next message has the rest of the last one */
     char fate[FATE_SIZE];
     bool ended_well;
 };

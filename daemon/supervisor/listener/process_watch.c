@@ -22,8 +22,7 @@
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
 
-#define MESSAGES_AT_ONCE   32         /* then the other event sources have a turn */
-#define MISTAKES_SIZE_MOST (1u << 20) /* bytes of one worker's mistakes */
+#define MESSAGES_AT_ONCE 32 /* then the other event sources have a turn */
 
 /* ---- the clock ---------------------------------------------------------------- */
 
@@ -160,20 +159,11 @@ on_ready(struct process *process, const struct message *message)
     process->handler(process, PROCESS_IS_READY, process->userdata);
 }
 
+/* However many there are: struct errors keeps a hundred, and says so. */
 static void
 on_mistake(struct process *process, const struct message *message)
 {
-    size_t size = strlen(message->text) + 1;
-    bool fits = process->mistakes_size <= MISTAKES_SIZE_MOST;
-
-    process->mistakes_size += fits ? size : 0;
-    if (process->mistakes_size > MISTAKES_SIZE_MOST && fits)
-        errors_add(&process->mistakes, NULL, 0, "and more mistakes than are kept");
-    else if (fits && process->mistake_goes_on)
-        errors_continue(&process->mistakes, message->text);
-    else if (fits)
-        errors_add(&process->mistakes, NULL, 0, "%s", message->text);
-    process->mistake_goes_on = message->value == 1;
+    errors_add(&process->mistakes, NULL, 0, "%s", message->text);
 }
 
 static void
