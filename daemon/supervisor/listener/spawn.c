@@ -26,6 +26,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/memfd.h"
