@@ -43,7 +43,8 @@ struct resolved {
     bool any;
 };
 
-/* Whether its host or port is a name, which others must be asked about. */
+/* Whether its host or port is a name, which others must be asked about. An address that was never
+ * given has none. */
 bool address_is_name(const struct address *address);
 
 /*

@@ -67,6 +67,18 @@ given_done(struct given *given)
     *given = (struct given){0};
 }
 
+bool
+given_equal(const struct given *one, const struct given *other)
+{
+    if (strcmp(one->text, other->text) != 0 || one->form != other->form ||
+        one->item_count != other->item_count)
+        return false;
+    for (size_t i = 0; i < one->item_count; i++)
+        if (!given_equal(&one->items[i], &other->items[i]))
+            return false;
+    return true;
+}
+
 static bool
 is_text(enum value_form form)
 {

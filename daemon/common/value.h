@@ -34,18 +34,19 @@ struct given {
     const char *text;
     enum value_form form;
     const char *file;    /* NULL: the command line */
-    unsigned line;       /* without a file: 0, or GIVEN_BY_OPTION */
+    unsigned line;       /* without a file: how it was given */
     struct given *items; /* of VALUE_LIST, each with its own place */
     size_t item_count;
 };
 
-#define GIVEN_BY_OPTION                                                                            \
-    1 /* it was given by an option of its own, such as --mixin, not by --set                       \
-       */
+#define GIVEN_BY_OPTION 1 /* by an option of its own, such as --mixin; 0: by --set or -o */
 
 /* A copy that owns its strings and ends with given_done(). text may be NULL. 0 or -ENOMEM. */
 int given_copy(const struct given *given, struct given *ret);
 void given_done(struct given *given);
+
+/* Whether they are the same value, wherever they stand: as written, and every item. */
+bool given_equal(const struct given *one, const struct given *other);
 
 /* Whether it is text: in quotes, or from a command line, where everything is. */
 bool given_is_text(const struct given *given);

@@ -14,7 +14,9 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/limits.h"
 #include "common/settings.h"
+#include "common/texts.h"
 #include "config/identity.h"
 
 #define MIXINS_TEXT_SIZE 80
@@ -36,10 +38,12 @@ check_required(const struct settings *settings, struct errors *errors)
 }
 
 static void
-fill_defaults(struct settings *settings)
+fill_defaults(struct settings *settings, struct errors *errors)
 {
     const struct mixin_traits *traits = &mixin_traits[settings->mixin];
 
+    if (settings_fill(settings) < 0)
+        errors->exhausted = true;
     if (!setting_given(settings, setting_find("max_connections")))
         settings->max_connections = traits->max_connections;
     if (!setting_given(settings, setting_find("recycle_after")))
@@ -116,44 +120,56 @@ check_combinations(const struct settings *settings, struct errors *errors)
                             settings->max_connections, mixin_names[settings->mixin]);
 }
 
-/* The user or group that the key names, or NULL. */
-static const char *
+/* Where the key was given. */
+static const struct given *
+place_of(const struct settings *settings, const char *key)
+{
+    static const struct given nowhere = {0};
+
+    return settings->places == NULL ? &nowhere
+                                    : &settings->places[setting_find(key) - settings_table];
+}
+
+/* The user or group that the key names, with its place; its text is NULL if there is none. */
+static struct given
 name_in(const struct settings *settings, const char *key)
 {
-    return *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
+    struct given name = *place_of(settings, key);
+
+    name.text = *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
+    return name;
 }
 
 /* What getpwnam_r(3) answers where there is no such user differs from system to system. */
 static void
-report_unknown(const struct settings *settings, const char *key, const char *kind, int error,
-               struct errors *errors)
+report_unknown(const struct settings *settings, const char *key, const struct given *name,
+               int error, struct errors *errors)
 {
-    const struct setting *setting = setting_find(key);
-    _cleanup_free_ char *shown = value_show(name_in(settings, key), VALUE_STRING);
+    const char *kind = strstr(key, "user") != NULL ? "user" : "group";
+    _cleanup_free_ char *shown = value_show(name->text, VALUE_STRING);
     bool unknown = error == -ENOENT || error == -ESRCH || error == -EBADF || error == -EPERM;
 
     if (shown == NULL || error == -ENOMEM)
         errors->exhausted = true;
     else if (unknown)
-        settings_mistake_at(settings, setting, errors,
-                            "unknown %s %s; expected one that exists here, or a number", kind,
-                            shown);
+        settings_mistake(settings, key, name, errors,
+                         "unknown %s %s; expected one that exists here, or a number", kind, shown);
     else
-        settings_mistake_at(settings, setting, errors, "cannot look up %s %s: %s", kind, shown,
-                            strerror(-error));
+        settings_mistake(settings, key, name, errors, "cannot look up %s %s: %s", kind, shown,
+                         strerror(-error));
 }
 
 static void
 resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, gid_t *ret_gid,
              struct errors *errors)
 {
-    const char *name = name_in(settings, key);
+    const struct given name = name_in(settings, key);
     uid_t uid = (uid_t)-1;
     gid_t gid = (gid_t)-1;
-    int r = name == NULL ? 0 : identity_find_user(name, &uid, &gid);
+    int r = name.text == NULL ? 0 : identity_find_user(name.text, &uid, &gid);
 
     if (r < 0) {
-        report_unknown(settings, key, "user", r, errors);
+        report_unknown(settings, key, &name, r, errors);
         return;
     }
     *ret_uid = uid;
@@ -164,11 +180,67 @@ resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, g
 static void
 resolve_group(const struct settings *settings, const char *key, gid_t *ret, struct errors *errors)
 {
-    const char *name = name_in(settings, key);
-    int r = name == NULL ? 0 : identity_find_group(name, ret);
+    const struct given name = name_in(settings, key);
+    int r = name.text == NULL ? 0 : identity_find_group(name.text, ret);
 
     if (r < 0)
-        report_unknown(settings, key, "group", r, errors);
+        report_unknown(settings, key, &name, r, errors);
+}
+
+static bool
+has_group(const struct settings *settings, gid_t gid)
+{
+    for (uint32_t i = 0; i < settings->gid_count; i++)
+        if (settings->gids[i] == gid)
+            return true;
+    return false;
+}
+
+/* An item that is no group is reported in its own line. */
+static void
+resolve_groups(struct settings *settings, struct errors *errors)
+{
+    const struct given *list = place_of(settings, "groups");
+    size_t count = texts_count(settings->groups);
+
+    free(settings->gids);
+    settings->gid_count = 0;
+    settings->gids = calloc(count + 1, sizeof(*settings->gids));
+    if (settings->gids == NULL) {
+        errors->exhausted = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        /* One text instead of a list has no items. */
+        struct given name = list->item_count > 0 ? list->items[i] : *list;
+        gid_t gid;
+        int r = identity_find_group(settings->groups[i], &gid);
+
+        name.text = settings->groups[i];
+        if (r < 0)
+            report_unknown(settings, "groups", &name, r, errors);
+        else if (!has_group(settings, gid))
+            settings->gids[settings->gid_count++] = gid;
+    }
+}
+
+/* What its worker could not give itself is told here, in the line of the limit. */
+static void
+check_limits(const struct settings *settings, struct errors *errors)
+{
+    for (size_t i = 0; i < limits_count; i++) {
+        const struct limit *limit = &limits_table[i];
+        char shown[32], most[32];
+        rlim_t value;
+
+        if (!limit_wanted(settings, limit, &value) || value <= limit_ceiling(limit))
+            continue;
+        settings_mistake_at(settings, setting_find(limit->key), errors,
+                            "found %s, but this daemon may give %s at most; lower it, or raise the "
+                            "daemon's own limit (%s in its unit)",
+                            limit_format(limit, value, shown),
+                            limit_format(limit, limit_ceiling(limit), most), limit->directive);
+    }
 }
 
 /* The file a plugin's name means: the first that is there, else where it should have been. */
@@ -206,13 +278,15 @@ void
 settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors)
 {
     check_required(settings, errors);
-    fill_defaults(settings);
+    fill_defaults(settings, errors);
     check_applicable(settings, errors);
     check_combinations(settings, errors);
     resolve_user(settings, "user", &settings->uid, &settings->gid, errors);
     resolve_group(settings, "group", &settings->gid, errors);
     resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
     resolve_group(settings, "socket_group", &settings->socket_gid, errors);
+    resolve_groups(settings, errors);
+    check_limits(settings, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

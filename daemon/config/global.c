@@ -122,17 +122,14 @@ const struct global globals_table[] = {
 const size_t globals_count = ARRAY_SIZE(globals_table);
 
 int
-config_init_empty(struct config *config)
+globals_fill(struct config *config)
 {
-    *config = (struct config){0};
     for (size_t i = 0; i < globals_count; i++) {
         const struct global *global = &globals_table[i];
         const struct given fallback = {.text = global->fallback};
 
-        if (fallback.text != NULL && global->set(config, &fallback) < 0) {
-            config_done(config);
+        if (fallback.text != NULL && global->set(config, &fallback) < 0)
             return -ENOMEM;
-        }
     }
     return 0;
 }

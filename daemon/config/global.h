@@ -20,6 +20,9 @@ struct global {
 extern const struct global globals_table[];
 extern const size_t globals_count;
 
+/* Gives every key its default. 0 or -ENOMEM. */
+int globals_fill(struct config *config);
+
 bool global_is_group(const char *name);
 
 /* Gives one key a value, or adds a mistake to errors. */

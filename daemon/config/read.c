@@ -99,6 +99,14 @@ child_of(const config_setting_t *setting, int i)
     return config_setting_get_elem(setting, (unsigned)i);
 }
 
+/* Where libconfig found it; the name is the caller's to free. NULL without memory. */
+static char *
+place_of(const struct file *file, const config_setting_t *setting, unsigned *ret_line)
+{
+    return strdup(
+        source_place(&file->source, (unsigned)config_setting_source_line(setting), ret_line));
+}
+
 /* libconfig puts an item where the next one begins, so its place is the source's. */
 static int
 find_item(const struct file *file, const char *list, int i, const config_setting_t *item,
@@ -113,9 +121,8 @@ find_item(const struct file *file, const char *list, int i, const config_setting
     }
     entry = source_find(&file->source, path);
     ret->text = text_of(&file->source, path, item, &ret->form);
-    ret->file = entry != NULL ? strdup(entry->file)
-                              : source_file(&file->source, config_setting_source_file(item));
-    ret->line = entry != NULL ? entry->line : (unsigned)config_setting_source_line(item);
+    ret->file = entry != NULL ? strdup(entry->file) : place_of(file, item, &ret->line);
+    ret->line = entry != NULL ? entry->line : ret->line;
     return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
 }
 
@@ -144,8 +151,8 @@ find(struct loading *loading, const struct file *file, const config_setting_t *s
 {
     _cleanup_free_ char *path = path_of(setting);
 
-    *ret = (struct given){.line = (unsigned)config_setting_source_line(setting)};
-    ret->file = source_file(&file->source, config_setting_source_file(setting));
+    *ret = (struct given){0};
+    ret->file = place_of(file, setting, &ret->line);
     ret->text = path == NULL ? NULL : text_of(&file->source, path, setting, &ret->form);
     if (ret->text != NULL && ret->file != NULL &&
         (ret->form != VALUE_LIST || find_items(file, path, setting, ret) == 0))
@@ -188,6 +195,35 @@ read_options(struct loading *loading, const struct file *file, const config_sett
     }
 }
 
+/* Each key in it is one of the listener's, with the group's name in front. */
+static void
+read_group(struct loading *loading, const struct file *file, const config_setting_t *group,
+           struct settings *settings)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *setting = child_of(group, i);
+        _cleanup_free_ char *key = NULL;
+        _cleanup_given_ struct given found;
+
+        if (!find(loading, file, setting, &found))
+            continue;
+        if (asprintf(&key, "%s.%s", config_setting_name(group), config_setting_name(setting)) < 0) {
+            key = NULL;
+            loading->errors->exhausted = true;
+            continue;
+        }
+        settings_set(settings, key, &found, loading->errors);
+    }
+}
+
+static bool
+is_key_group(const char *key)
+{
+    const struct setting *setting = setting_find(key);
+
+    return setting != NULL && setting->type == SETTING_GROUP;
+}
+
 static void
 read_key(struct loading *loading, const struct file *file, const config_setting_t *setting,
          struct settings *settings)
@@ -200,6 +236,8 @@ read_key(struct loading *loading, const struct file *file, const config_setting_
         return;
     if (strcmp(key, "options") != 0) {
         settings_set(settings, key, &found, loading->errors);
+        if (is_key_group(key) && found.form == VALUE_GROUP)
+            read_group(loading, file, setting, settings);
     } else if (settings->name == NULL) {
         settings_mistake(settings, key, &found, loading->errors,
                          "options belong to one plugin; give them in each listener");
@@ -232,12 +270,42 @@ is_name(const char *name)
     return length > 0 && length <= LONGEST_NAME && name[length] == '\0';
 }
 
+static const struct settings *
+find_listener(const struct loading *loading, const char *name)
+{
+    for (size_t i = 0; i < loading->listener_count; i++)
+        if (strcmp(loading->listeners[i].name, name) == 0)
+            return &loading->listeners[i];
+    return NULL;
+}
+
+/* Begins another listener; NULL without memory, which is then noted. */
+static struct settings *
+add_listener(struct loading *loading, const char *name, struct given *found)
+{
+    struct settings *listeners = reallocarray(loading->listeners, loading->listener_count + 1,
+                                              sizeof(*listeners)),
+                    *settings;
+
+    if (listeners != NULL)
+        loading->listeners = listeners;
+    if (listeners == NULL || settings_init(&listeners[loading->listener_count], name) < 0) {
+        loading->errors->exhausted = true;
+        return NULL;
+    }
+    settings = &listeners[loading->listener_count++];
+    settings->file = (char *)found->file; /* taken over */
+    settings->line = found->line;
+    found->file = NULL;
+    return settings;
+}
+
 /* Whether a listener can be made of it; otherwise a mistake is added. */
 static bool
 is_listener(struct loading *loading, const config_setting_t *setting, const struct given *found)
 {
     const char *name = config_setting_name(setting);
-    const struct settings *earlier = config_find(loading->config, name);
+    const struct settings *earlier = find_listener(loading, name);
     _cleanup_free_ char *where = NULL, *shown = value_show(name, VALUE_STRING);
 
     if (shown == NULL || asprintf(&where, "listeners.%s", name) < 0) {
@@ -263,26 +331,14 @@ is_listener(struct loading *loading, const config_setting_t *setting, const stru
 static void
 read_listener(struct loading *loading, const struct file *file, const config_setting_t *setting)
 {
-    struct settings settings;
-    struct given found;
+    _cleanup_given_ struct given found;
+    struct settings *settings;
 
-    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found)) {
-        given_done(&found);
+    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found))
         return;
-    }
-    if (settings_init(&settings, config_setting_name(setting)) < 0) {
-        given_done(&found);
-        loading->errors->exhausted = true;
-        return;
-    }
-    settings.file = (char *)found.file; /* taken over */
-    settings.line = found.line;
-    found.file = NULL;
-    given_done(&found);
-    for (int i = 0; i < config_setting_length(setting); i++)
-        read_key(loading, file, child_of(setting, i), &settings);
-    if (config_add_listener(loading->config, &settings) < 0)
-        loading->errors->exhausted = true;
+    settings = add_listener(loading, config_setting_name(setting), &found);
+    for (int i = 0; settings != NULL && i < config_setting_length(setting); i++)
+        read_key(loading, file, child_of(setting, i), settings);
 }
 
 static void
@@ -290,13 +346,15 @@ read_listeners(struct loading *loading, struct file *file, const config_setting_
 {
     _cleanup_given_ struct given found;
 
-    loading->listeners = true;
+    loading->listeners_mentioned = true;
     if (!find(loading, file, group, &found) || !is_group(loading, group, "listeners", &found))
         return;
     for (int i = 0; i < config_setting_length(group); i++)
         read_listener(loading, file, child_of(group, i));
-    if (config_setting_length(group) == 0 && !file->drop_in)
-        loading->listeners = false;
+    if (config_setting_length(group) == 0 && !file->drop_in) {
+        loading->listeners_mentioned = false;
+        loading->no_listeners = found.line;
+    }
 }
 
 /* ---- the whole of a file ------------------------------------------------ */
@@ -392,21 +450,16 @@ static bool
 parse(struct loading *loading, struct file *file)
 {
     _cleanup_fclose_ FILE *stream = open_text(&file->source);
-    _cleanup_free_ char *name = NULL;
 
     if (stream == NULL) {
         loading->errors->exhausted = true;
         return false;
     }
-    config_set_include_dir(&file->parsed, *file->source.folder == '\0' ? "." : file->source.folder);
+    config_set_include_dir(&file->parsed, "/dev/null"); /* it has nothing to open by itself */
     if (config_read(&file->parsed, stream) == CONFIG_TRUE)
         return true;
-    name = source_file(&file->source, config_error_file(&file->parsed));
-    if (name == NULL)
-        loading->errors->exhausted = true;
-    else
-        source_explain(&file->source, name, (unsigned)config_error_line(&file->parsed),
-                       config_error_text(&file->parsed), loading->errors);
+    source_explain(&file->source, (unsigned)config_error_line(&file->parsed),
+                   config_error_text(&file->parsed), loading->errors);
     return false;
 }
 

@@ -375,7 +375,7 @@ make_listeners(struct supervisor *supervisor)
     struct listener *listener;
 
     for (size_t i = 0; i < config->listener_count; i++) {
-        int r = roster_add(&supervisor->roster, &config->listeners[i], &listener);
+        int r = roster_add(&supervisor->roster, config->listeners[i], &listener);
         if (r < 0)
             return r;
     }

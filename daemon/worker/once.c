@@ -78,7 +78,7 @@ load_and_serve(struct ss_server *server, struct errors *errors)
 }
 
 int
-once_main(struct settings *settings)
+once_main(const struct settings *settings)
 {
     static struct ss_server server = {.socket = -1, .channel = -1, .wakeup = -1};
     struct errors errors = {0};
@@ -86,8 +86,8 @@ once_main(struct settings *settings)
 
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_listener(settings->name);
-    if (settings_copy(settings, &server.settings) < 0 ||
-        counters_create(1, &server.counters, &memory) < 0)
+    server.settings = *settings; /* the strings stay the caller's, who waits for us */
+    if (counters_create(1, &server.counters, &memory) < 0)
         return 1;
     (void)close(memory);
     server.slot_count = 1;
@@ -98,7 +98,6 @@ once_main(struct settings *settings)
     int status = load_and_serve(&server, &errors);
     options_free(server.options, server.plugin.option_count);
     plugin_done(&server.plugin);
-    settings_done(&server.settings);
     counters_detach(server.counters, 1);
     errors_done(&errors);
     return status;

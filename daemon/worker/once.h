@@ -13,6 +13,6 @@
  * the exit status: 0, 1 if the request failed or the plugin does not load, 78
  * if its options are wrong.
  */
-int once_main(struct settings *settings);
+int once_main(const struct settings *settings);
 
 #endif

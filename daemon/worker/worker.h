@@ -10,8 +10,9 @@
 #include "worker/request/server.h"
 
 /*
- * The role `sockserverd --worker NAME ...`, executed by the supervisor with
- * the descriptors of enum inherited_fd. Requests pass these gates; see gate.h.
+ * The role `sockserverd --worker NAME`, executed by the supervisor with the
+ * descriptors of enum inherited_fd: everything else stands in the brief.
+ * Requests pass these gates; see gate.h.
  * Returns the exit status.
  */
 int worker_main(int argc, char **argv, const struct gate *const *gates);

@@ -47,6 +47,11 @@ static const struct refusal malformed[] = {
     {"no_such_plugin", "tcp", "none", "no_such_plugin.so|No such file or directory|plugin_path"},
 };
 
+/* One that calls itself ready is not believed before its process has ended. */
+static const struct refusal early = {
+    "bad_early_ready", "tcp", "none",
+    "listeners.test: the process that checks|bad_early_ready|was killed by signal 9"};
+
 static void
 assert_contains_all(const char *text, const char *words)
 {
@@ -237,6 +242,7 @@ main(void)
         add(malformed[i].plugin, "check refuses it", check_refuses_it, &malformed[i]);
         add(malformed[i].plugin, "the others serve", the_others_serve_beside_it, &malformed[i]);
     }
+    add(early.plugin, "check refuses it", check_refuses_it, &early);
     for (size_t i = 0; i < ARRAY_SIZE(failures); i++)
         add(failures[i].plugin, "only its listener fails", only_its_listener_fails, &failures[i]);
     failed = _cmocka_run_group_tests("bad plugins", tests, test_count, NULL, NULL);

@@ -34,7 +34,7 @@ read_manual(void **state)
     size_t size;
 
     (void)state;
-    return source_read(MANUAL, true, &manual, &size);
+    return source_read(MANUAL, &manual, &size);
 }
 
 static int
@@ -117,11 +117,43 @@ describe_type(const struct setting *setting, char *text, size_t size)
     case SETTING_MODE:
         (void)snprintf(text, size, "Mode up to %04o", (unsigned)setting->max);
         break;
+    case SETTING_NUMBER_LIMIT:
+        (void)snprintf(text, size, "Integer from %.0f to %.0f, or unlimited", setting->min,
+                       setting->max);
+        break;
+    case SETTING_SIZE_LIMIT:
+        (void)snprintf(text, size, "Size from %s to %s, or unlimited",
+                       value_format_size((uint64_t)setting->min, low),
+                       value_format_size((uint64_t)setting->max, high));
+        break;
+    case SETTING_TIME_LIMIT:
+        (void)snprintf(text, size, "Duration from %s to %s, or unlimited",
+                       value_format_duration(setting->min, low),
+                       value_format_duration(setting->max, high));
+        break;
+    case SETTING_LIST:
+        if (setting->min > 0)
+            (void)snprintf(text, size, "List of %.0f to %.0f items", setting->min, setting->max);
+        else
+            (void)snprintf(text, size, "List of at most %.0f items", setting->max);
+        break;
+    case SETTING_GROUP:
+        (void)snprintf(text, size, "Group");
+        break;
     case SETTING_CHOICE:
         used = (size_t)snprintf(text, size, "One of %s", setting->choices[0]);
         for (size_t i = 1; setting->choices[i] != NULL; i++)
             used += (size_t)snprintf(text + used, size - used, ", %s", setting->choices[i]);
     }
+}
+
+/* A list or group that is not given is empty; of other keys the text below says more. */
+static const char *
+describe_default(const struct setting *setting)
+{
+    if (setting->fallback != NULL)
+        return setting->fallback;
+    return setting->type == SETTING_LIST || setting->type == SETTING_GROUP ? "none" : "see below";
 }
 
 static void
@@ -140,7 +172,7 @@ every_listener_key_is_described_as_it_is(void **state)
             (void)snprintf(expected, sizeof(expected), "%s, required.", type);
         else
             (void)snprintf(expected, sizeof(expected), "%s; default %s.", type,
-                           setting->fallback == NULL ? "see below" : setting->fallback);
+                           describe_default(setting));
         print_message("%s\n", setting->key);
         assert_non_null(found);
         assert_string_equal(found, expected);
@@ -198,7 +230,7 @@ every_example_is_a_good_file(void **state)
         fd = mkstemp(path);
         assert_int_equal(write(fd, start, (size_t)(end - start)), end - start);
         (void)close(fd);
-        (void)config_load(&config, path, &errors);
+        (void)config_load(&config, path, NULL, &errors);
         (void)unlink(path);
         for (size_t i = 0; i < errors.count; i++)
             print_error("%s\n", errors.texts[i]);
@@ -221,7 +253,7 @@ installed_files_are_good(void **state)
         struct errors errors = {0};
         struct config config;
 
-        (void)config_load(&config, files[i], &errors);
+        (void)config_load(&config, files[i], NULL, &errors);
         for (size_t j = 0; j < errors.count; j++)
             print_error("%s\n", errors.texts[j]);
         assert_false(errors_any(&errors));

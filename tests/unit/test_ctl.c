@@ -104,7 +104,7 @@ read_text(const char *file, char **ret)
 {
     size_t size;
 
-    assert_int_equal(source_read(file, true, ret, &size), 0);
+    assert_int_equal(source_read(file, ret, &size), 0);
 }
 
 static char *

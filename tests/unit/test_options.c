@@ -243,39 +243,6 @@ number_of_items_is_in_range(void **state)
 }
 
 static void
-fallback_of_a_list_has_an_item_in_each_line(void **state)
-{
-    static const struct {
-        const char *fallback;
-        const char *items[4];
-    } rows[] = {
-        {NULL, {NULL}},
-        {"", {NULL}},
-        {"a", {"a"}},
-        {"a\n", {"a"}},
-        {"a\nb", {"a", "b"}},
-        {"\n", {""}},
-        {"a\n\nb", {"a", "", "b"}},
-        {" a, b ", {" a, b "}},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct ss_option option = {
-            .name = "x", .type = SS_LIST, .fallback = rows[i].fallback};
-        struct given given = {0};
-        size_t count = 0;
-
-        assert_int_equal(option_fallback_given(&option, &given), 0);
-        for (; rows[i].items[count] != NULL; count++)
-            assert_string_equal(given.items[count].text, rows[i].items[count]);
-        assert_int_equal(given.form, VALUE_LIST);
-        assert_int_equal(given.item_count, count);
-        given_done(&given);
-    }
-}
-
-static void
 given_values_are_taken_with_their_type(void **state)
 {
     (void)state;
@@ -512,7 +479,6 @@ main(void)
         TEST(too_long_a_list_on_the_command_line_is_one_mistake),
         TEST(items_of_a_wrong_type_are_refused_where_they_stand),
         TEST(number_of_items_is_in_range),
-        TEST(fallback_of_a_list_has_an_item_in_each_line),
         TEST(given_values_are_taken_with_their_type),
         TEST(values_of_a_command_line_are_plain_text),
         TEST(last_of_two_values_counts),

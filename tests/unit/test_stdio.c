@@ -51,7 +51,7 @@ run(const char *plugin, int input, const char *option, const char *value)
         (void)dup2(input, STDIN_FILENO);
         (void)dup2(output, STDOUT_FILENO);
         (void)dup2(errors, STDERR_FILENO);
-        if (settings_init(&settings, "test") < 0)
+        if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             _exit(99);
         settings.plugin_file = strdup(plugin);
         settings.max_packet_size = 100;
@@ -182,7 +182,7 @@ connected_socket_is_answered_and_half_closed(void **state)
         (void)alarm(DEADLINE);
         (void)dup2(pair[0], STDIN_FILENO);
         (void)dup2(pair[0], STDOUT_FILENO);
-        if (settings_init(&settings, "test") < 0)
+        if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             _exit(99);
         settings.plugin_file = strdup(FIXTURE("good_command"));
         _exit(once_main(&settings));

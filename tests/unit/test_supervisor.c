@@ -266,7 +266,7 @@ load_a_silent_name(struct config *config, struct errors *errors, const void *use
 
     (void)errors;
     (void)userdata;
-    assert_int_equal(config_init_empty(config), 0);
+    assert_int_equal(config_load_nothing(config, NULL), 0);
     config->log.level = LOG_DEBUG;
     assert_int_equal(config_add_listener(config, &good), 0);
     return config_add_listener(config, &waits);

@@ -16,16 +16,18 @@
 #include "common/log.h"
 #include "supervisor/change/upgrade_state.h"
 
-static void
-fill_settings(struct settings *settings, const char *name)
+static const struct settings *
+make_settings(const char *name)
 {
+    struct settings settings;
     char *problem = NULL;
 
-    assert_int_equal(settings_init(settings, name), 0);
-    address_done(&settings->address);
-    assert_int_equal(address_parse("tcp://127.0.0.1:9999", &settings->address, &problem), 0);
-    settings->plugin = strdup("echo");
-    settings->plugin_file = strdup("/plugins/echo.so");
+    assert_int_equal(settings_init(&settings, name), 0);
+    assert_int_equal(settings_fill(&settings), 0);
+    assert_int_equal(address_parse("tcp://127.0.0.1:9999", &settings.address, &problem), 0);
+    settings.plugin = strdup("echo");
+    settings.plugin_file = strdup("/plugins/echo.so");
+    return settings_share(&settings);
 }
 
 /* Two listeners: one with two generations of two workers, one with nothing. */
@@ -35,8 +37,8 @@ fill(struct upgrade_state *state)
     *state = (struct upgrade_state){.listeners = calloc(2, sizeof(*state->listeners)),
                                     .listener_count = 2};
     struct upgrade_listener *listener = &state->listeners[0];
-    fill_settings(&listener->settings, "one");
-    fill_settings(&state->listeners[1].settings, "two");
+    listener->settings = make_settings("one");
+    state->listeners[1].settings = make_settings("two");
     state->listeners[1].removed = true;
     listener->goal = 2;
     listener->number = 7;
@@ -48,7 +50,7 @@ fill(struct upgrade_state *state)
         struct upgrade_generation *generation = &listener->generations[i];
         generation->number = 6 + (uint32_t)i;
         generation->present = i == 1;
-        fill_settings(&generation->settings, "one");
+        generation->settings = settings_ref(listener->settings);
         generation->workers = calloc(2, sizeof(*generation->workers));
         generation->worker_count = 2;
         for (size_t j = 0; j < 2; j++)
@@ -88,8 +90,8 @@ everything_comes_back(void **state)
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
     assert_int_equal(back.listener_count, 2);
     const struct upgrade_listener *listener = &back.listeners[0];
-    assert_string_equal(listener->settings.name, "one");
-    assert_string_equal(listener->settings.address.text, "tcp://127.0.0.1:9999");
+    assert_string_equal(listener->settings->name, "one");
+    assert_string_equal(listener->settings->address.text, "tcp://127.0.0.1:9999");
     assert_int_equal(listener->goal, 2);
     assert_int_equal(listener->number, 7);
     assert_int_equal(listener->restarts, 3);
@@ -126,7 +128,7 @@ counters_come_back_from_the_places_they_always_had(void **state)
     size_t size;
 
     (void)state;
-    fill_settings(&listener.settings, "one");
+    listener.settings = make_settings("one");
     memcpy(&listener.totals, &places, sizeof(places));
     assert_int_equal(sizeof(places), sizeof(struct counter_sums));
     assert_int_equal(listener.totals.accepted, 11);
@@ -136,7 +138,7 @@ counters_come_back_from_the_places_they_always_had(void **state)
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
     assert_memory_equal(&back.listeners[0].totals, &places, sizeof(places));
     upgrade_state_done(&back);
-    settings_done(&listener.settings);
+    settings_unref(listener.settings);
 }
 
 static void

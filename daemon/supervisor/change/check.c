@@ -24,6 +24,7 @@
 
 #define AT_ONCE    8
 #define START_USEC UINT64_C(10000000)
+#define END_USEC   UINT64_C(5000000) /* from being ready to the end of its process */
 
 struct check {
     struct check_setup setup;
@@ -68,7 +69,9 @@ note_failure(struct trial *trial, const struct process *process)
 static void
 note_end(struct trial *trial, const struct process *process)
 {
-    if (!trial->passed && !errors_any(&trial->errors))
+    bool fine = trial->passed && process_ended_well(process);
+
+    if (!fine && !errors_any(&trial->errors))
         errors_add(&trial->errors, trial->settings->file, trial->settings->line,
                    "listeners.%s: the process that checks plugin \"%s\" %s", trial->settings->name,
                    trial->settings->plugin, process_fate(process));
@@ -82,6 +85,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
     switch (event) {
     case PROCESS_IS_READY:
         trial->passed = true;
+        process_expect_end(process, END_USEC);
         break;
     case PROCESS_HAS_FAILED:
         note_failure(trial, process);
@@ -251,7 +255,7 @@ check_listeners(const struct config *config, bool names, struct errors *errors)
     int r = items == NULL ? -ENOMEM : sd_event_new(&whole.event);
 
     for (size_t i = 0; r >= 0 && i < config->listener_count; i++) {
-        const struct settings *settings = &config->listeners[i];
+        const struct settings *settings = config->listeners[i];
         bool name = names && settings->enabled && address_is_name(&settings->address);
         items[i] = (struct check_item){.settings = settings, .plugin = true, .name = name};
     }

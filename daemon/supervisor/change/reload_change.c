@@ -39,33 +39,26 @@ remove_missing(struct reload *reload)
 }
 
 static void
-change_settings(const struct plan *plan)
-{
-    if (listener_adopt_settings(plan->listener, plan->settings) < 0)
-        log_listener(plan->settings->name, LOG_ERR, "out of memory: it keeps its old settings");
-}
-
-static void
 change_one(struct plan *plan)
 {
     struct listener *listener = plan->listener;
 
     switch (plan->change) {
     case CHANGE_NOTHING:
-        change_settings(plan);
+        listener_adopt_settings(listener, plan->settings);
         listener_heal(listener);
         break;
     case CHANGE_SETTINGS:
-        change_settings(plan);
+        listener_adopt_settings(listener, plan->settings);
         break;
     case CHANGE_START:
-        change_settings(plan);
+        listener_adopt_settings(listener, plan->settings);
         listener_start(listener);
         break;
     case CHANGE_STOP:
         log_listener(plan->settings->name, LOG_NOTICE, "disabled by the configuration");
         listener_stop(listener, true);
-        change_settings(plan);
+        listener_adopt_settings(listener, plan->settings);
         break;
     case CHANGE_GENERATION:
         listener_commit(listener);

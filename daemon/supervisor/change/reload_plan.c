@@ -60,7 +60,7 @@ reload_make_plans(struct reload *reload)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
         reload->plans[i] = (struct plan){
-            .reload = reload, .settings = &config->listeners[i], .item = &reload->items[i]};
+            .reload = reload, .settings = config->listeners[i], .item = &reload->items[i]};
         reload->count++;
         plan_change(&reload->plans[i]);
     }

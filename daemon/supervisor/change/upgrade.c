@@ -29,7 +29,7 @@
 #include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
-#define OUTPUT_SIZE 8192
+#define OUTPUT_SIZE 65536              /* a hundred mistakes, and more than enough for each */
 #define STATE_FD    3
 
 struct upgrade {

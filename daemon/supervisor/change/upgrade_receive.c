@@ -89,8 +89,8 @@ static int
 import_listener(struct roster *roster, const struct upgrade_listener *inherited)
 {
     struct listener *listener;
-    int r = inherited->removed ? listener_new(&roster->host, &inherited->settings, &listener)
-                               : roster_add(roster, &inherited->settings, &listener);
+    int r = inherited->removed ? listener_new(&roster->host, inherited->settings, &listener)
+                               : roster_add(roster, inherited->settings, &listener);
 
     if (r < 0)
         return r;

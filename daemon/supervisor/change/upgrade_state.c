@@ -99,7 +99,7 @@ put_generation(struct writer *writer, const struct upgrade_generation *generatio
 {
     put_number(writer, generation->number);
     put_number(writer, generation->present);
-    put_settings(writer, &generation->settings);
+    put_settings(writer, generation->settings);
     put_number(writer, generation->worker_count);
     for (size_t i = 0; i < generation->worker_count; i++)
         put_worker(writer, &generation->workers[i]);
@@ -118,7 +118,7 @@ put_totals(struct writer *writer, const struct counter_sums *totals)
 static void
 put_listener(struct writer *writer, const struct upgrade_listener *listener)
 {
-    put_settings(writer, &listener->settings);
+    put_settings(writer, listener->settings);
     put_number(writer, listener->removed);
     put_number(writer, listener->goal);
     put_number(writer, listener->number);
@@ -200,18 +200,22 @@ get_array(struct reader *reader, size_t item_size, size_t *ret_count)
 }
 
 static void
-get_settings(struct reader *reader, struct settings *ret)
+get_settings(struct reader *reader, const struct settings **ret)
 {
     size_t size = get_number(reader, reader->left);
+    struct settings settings;
 
-    *ret = (struct settings){0};
+    *ret = NULL;
     if (reader->error == 0 && size > reader->left)
         reader->error = -EBADMSG;
     if (reader->error != 0)
         return;
-    reader->error = settings_unpack(reader->bytes, size, ret);
+    reader->error = settings_unpack(reader->bytes, size, &settings);
     if (reader->error != 0)
-        *ret = (struct settings){0};
+        return;
+    *ret = settings_share(&settings);
+    if (*ret == NULL)
+        reader->error = -ENOMEM;
     reader->bytes += size;
     reader->left -= size;
 }

@@ -263,8 +263,8 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
     }
 
 static const struct method methods[] = {
-    {"org.varlink.service.GetInfo", .run = get_info},
-    {"org.varlink.service.GetInterfaceDescription",
+    {SERVICE_INTERFACE ".GetInfo", .run = get_info},
+    {SERVICE_INTERFACE ".GetInterfaceDescription",
      .parameters = {{"interface", JSON_STRING, false}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
     {CONTROL_INTERFACE ".GetRequests", .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true}},

@@ -20,7 +20,7 @@ typedef void (*generation_handler)(struct generation *generation, struct process
 
 struct generation_setup {
     sd_event *event;
-    const struct settings *settings; /* copied */
+    const struct settings *settings; /* it takes a reference */
     const struct spawn_options *spawn;
     unsigned number;
     struct counter_sums *totals; /* what dead workers have counted is added here */
@@ -51,8 +51,8 @@ void generation_serve(struct generation *generation);
 void generation_drain(struct generation *generation, bool answer_queue);
 void generation_cut(struct generation *generation);
 void generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd);
-/* settings that run the same take the place of its own. 0 or -ENOMEM. */
-int generation_adopt_settings(struct generation *generation, const struct settings *settings);
+/* Settings that run the same take the place of its own. */
+void generation_adopt_settings(struct generation *generation, const struct settings *settings);
 
 unsigned generation_number(const struct generation *generation);
 size_t generation_size(const struct generation *generation); /* workers it should have */

@@ -14,9 +14,9 @@ void
 upgrade_listener_done(struct upgrade_listener *listener)
 {
     for (size_t i = 0; i < listener->generation_count; i++) {
-        settings_done(&listener->generations[i].settings);
+        settings_unref(listener->generations[i].settings);
         free(listener->generations[i].workers);
     }
-    settings_done(&listener->settings);
+    settings_unref(listener->settings);
     free(listener->generations);
 }

@@ -30,13 +30,13 @@ struct upgrade_worker {
 struct upgrade_generation {
     uint32_t number;
     bool present; /* false: it drains */
-    struct settings settings;
+    const struct settings *settings;
     struct upgrade_worker *workers;
     size_t worker_count;
 };
 
 struct upgrade_listener {
-    struct settings settings;
+    const struct settings *settings;
     bool removed;  /* from the configuration; it drains */
     uint32_t goal; /* enum listener_goal */
     uint32_t number;

@@ -40,7 +40,7 @@ struct listener_host {
     void *userdata;
 };
 
-/* A stopped listener with settings of its own (copied). 0 or -ENOMEM. */
+/* A stopped listener, which holds a reference to settings. 0 or -ENOMEM. */
 int listener_new(const struct listener_host *host, const struct settings *settings,
                  struct listener **ret);
 /* Lets go of what still runs: it drains and ends by itself. */
@@ -102,7 +102,7 @@ struct listening_socket *listener_leaving_socket(struct listener *listener, cons
 void listener_leave_queues(struct listener *listener);
 
 /* Settings that run the same, but stand elsewhere in the file; or any, for one that is stopped. */
-int listener_adopt_settings(struct listener *listener, const struct settings *settings);
+void listener_adopt_settings(struct listener *listener, const struct settings *settings);
 /* Whether its plugin's file is another than the one its workers were started with. */
 bool listener_plugin_changed(const struct listener *listener);
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -105,7 +106,7 @@ process_new(const struct process_setup *setup, struct process **ret)
         free(process);
         return r;
     }
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = spawned.pid;
@@ -141,7 +142,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
 
     if (process == NULL)
         return -ENOMEM;
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = worker->pid;
@@ -208,6 +209,7 @@ process_free(struct process *process)
     (void)close(process->channel);
     (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
+    settings_unref(process->settings);
     free(process->failure_text);
     free(process);
 }
@@ -255,6 +257,14 @@ process_cut(struct process *process)
         return;
     process_tell(process, MESSAGE_CUT, 0, -1);
     process_enter(process, PROCESS_ENDING, CUT_USEC);
+}
+
+void
+process_expect_end(struct process *process, uint64_t allowed_usec)
+{
+    process->asked_to_end = true;
+    if (process->state != PROCESS_GONE && process->state != PROCESS_ENDING)
+        process_enter(process, PROCESS_ENDING, allowed_usec);
 }
 
 /* ---- what others ask ---------------------------------------------------------------------- */

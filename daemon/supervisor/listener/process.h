@@ -39,7 +39,7 @@ typedef void (*process_handler)(struct process *process, enum process_event even
 
 struct process_setup {
     sd_event *event;
-    const struct settings *settings; /* of the listener; must outlive the process */
+    const struct settings *settings; /* of the listener; the process takes a reference */
     const struct spawn_options *options;
     struct spawn_socket socket;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
@@ -71,6 +71,8 @@ void process_serve(struct process *process);
 void process_drain(struct process *process, uint64_t milliseconds, bool answer_queue);
 /* End at once; killed if it has not after a second. */
 void process_cut(struct process *process);
+/* It is about to end by itself; killed if it has not within so many microseconds. */
+void process_expect_end(struct process *process, uint64_t allowed_usec);
 /* Sends another message; fd is attached, -1: none. */
 void process_tell(struct process *process, enum message_type type, uint64_t value, int fd);
 

@@ -223,7 +223,7 @@ static bool
 is_wanted(const struct passed *item, const struct config *config, bool enabled_only)
 {
     for (size_t i = 0; i < config->listener_count; i++) {
-        const struct settings *settings = &config->listeners[i];
+        const struct settings *settings = config->listeners[i];
         if ((settings->enabled || !enabled_only) &&
             (passed_belongs_to(item, settings, NULL) || passed_may_belong_to(item, settings)))
             return true;

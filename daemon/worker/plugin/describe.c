@@ -15,6 +15,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/mixins.h"
+#include "common/texts.h"
 #include "common/value.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
@@ -83,21 +84,21 @@ format_bound(enum ss_type type, double bound, char *buffer)
 static void
 print_default(const struct ss_option *option)
 {
-    struct given given = {0};
+    char **items = NULL;
 
     if (option->type != SS_LIST) {
         (void)printf(", default \"%s\")\n", option_fallback(option));
         return;
     }
+    items = texts_split(option_fallback(option));
     (void)printf(", default [ ");
-    if (option_fallback_given(option, &given) == 0)
-        for (size_t i = 0; i < given.item_count; i++) {
-            _cleanup_free_ char *shown = value_show(given.items[i].text, VALUE_STRING);
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++) {
+        _cleanup_free_ char *shown = value_show(items[i], VALUE_STRING);
 
-            (void)printf("%s%s ", shown != NULL ? shown : "", i + 1 < given.item_count ? "," : "");
-        }
+        (void)printf("%s%s ", shown != NULL ? shown : "", items[i + 1] != NULL ? "," : "");
+    }
     (void)printf("])\n");
-    given_done(&given);
+    texts_free(items);
 }
 
 static void
@@ -149,16 +150,16 @@ names_json(struct names names)
 static json_t *
 default_json(const struct ss_option *option)
 {
-    struct given given = {0};
+    char **items = NULL;
     json_t *array;
 
     if (option->type != SS_LIST)
         return json_string(option_fallback(option));
     array = json_array();
-    if (option_fallback_given(option, &given) == 0)
-        for (size_t i = 0; i < given.item_count; i++)
-            (void)json_array_append_new(array, json_string(given.items[i].text));
-    given_done(&given);
+    items = texts_split(option_fallback(option));
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++)
+        (void)json_array_append_new(array, json_string(items[i]));
+    texts_free(items);
     return array;
 }
 

@@ -15,6 +15,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/suggest.h"
+#include "common/texts.h"
 #include "common/value.h"
 #include "worker/plugin/plugin.h"
 
@@ -202,10 +203,21 @@ value_release(struct option_value *value)
 {
     free(value->string);
     value->string = NULL;
-    for (size_t i = 0; value->list != NULL && value->list[i] != NULL; i++)
-        free(value->list[i]);
-    free(value->list);
+    texts_free(value->list);
     value->list = NULL;
+}
+
+static int
+finish_value(const struct ss_option *option, int error, struct option_value *value,
+             struct option_value *ret)
+{
+    if (error == 0 && !in_range(option, value))
+        error = -ERANGE;
+    if (error < 0)
+        value_release(value);
+    else
+        *ret = *value;
+    return error;
 }
 
 /* Reads it as the row's type. 0, -EINVAL, -ERANGE or -ENOMEM; *ret is empty on failure. */
@@ -215,14 +227,7 @@ read_value(const struct ss_option *option, const struct given *given, struct opt
     struct option_value value = {.option = option};
     int error = types[option->type].read(given, &value);
 
-    if (error == 0 && !in_range(option, &value))
-        error = -ERANGE;
-    if (error < 0) {
-        value_release(&value);
-        return error;
-    }
-    *ret = value;
-    return 0;
+    return finish_value(option, error, &value, ret);
 }
 
 const char *
@@ -233,42 +238,15 @@ option_fallback(const struct ss_option *option)
 
 /* A list's fallback has an item in each line. */
 static int
-split_lines(const char *text, struct given *ret)
-{
-    *ret = (struct given){.form = VALUE_LIST};
-    for (const char *line = text, *next; *line != '\0'; line = next) {
-        size_t size = strcspn(line, "\n");
-        struct given *items = reallocarray(ret->items, ret->item_count + 1, sizeof(*items));
-
-        if (items == NULL)
-            return -ENOMEM;
-        ret->items = items;
-        items[ret->item_count] = (struct given){.text = strndup(line, size)};
-        if (items[ret->item_count++].text == NULL)
-            return -ENOMEM;
-        next = line + size + (line[size] == '\n');
-    }
-    return 0;
-}
-
-int
-option_fallback_given(const struct ss_option *option, struct given *ret)
-{
-    const struct given text = {.text = option_fallback(option)};
-
-    return option->type == SS_LIST ? split_lines(text.text, ret) : given_copy(&text, ret);
-}
-
-static int
 read_fallback(const struct ss_option *option, struct option_value *ret)
 {
-    struct given given = {0};
-    int error = option_fallback_given(option, &given);
+    struct option_value value = {.option = option};
 
-    if (error == 0)
-        error = read_value(option, &given, ret);
-    given_done(&given);
-    return error;
+    if (option->type != SS_LIST)
+        return read_value(option, &(struct given){.text = option_fallback(option)}, ret);
+    value.list = texts_split(option_fallback(option));
+    value.count = texts_count(value.list);
+    return finish_value(option, value.list == NULL ? -ENOMEM : 0, &value, ret);
 }
 
 static void

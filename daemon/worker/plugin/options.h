@@ -38,11 +38,9 @@ int options_resolve(const struct plugin *plugin, const struct settings *settings
                     struct option_value **ret, struct errors *errors);
 void options_free(struct option_value *values, size_t count);
 
-/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL. */
+/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL.
+ * A list's has one item in each line. */
 const char *option_fallback(const struct ss_option *option);
-
-/* The same as a value; a list has its items. *ret ends with given_done(). 0 or -ENOMEM. */
-int option_fallback_given(const struct ss_option *option, struct given *ret);
 
 /* "string", "boolean", ...: the word for --describe and messages. */
 const char *option_type_name(enum ss_type type);

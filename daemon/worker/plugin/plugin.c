@@ -242,7 +242,8 @@ plugin_check_use(const struct plugin *plugin, const struct settings *settings, b
                    "\"forking\" or \"none\", or add %s to its .mixins if it is",
                    settings->name, plugin->record.name, mixin_names[settings->mixin],
                    mixin->flag_name);
-    if ((plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
+    if (settings->address.text != NULL && /* else that was said, and nobody knows what was meant */
+        (plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.address: plugin %s serves %s only, not %s", settings->name,
                    plugin->record.name, stream ? "datagrams" : "streams", settings->address.text);
