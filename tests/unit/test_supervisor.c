@@ -4,6 +4,8 @@
  */
 #include "supervisor_fixture.h"
 
+#include "common/array.h"
+
 /* ---- serving and stopping -------------------------------------------------------------------- */
 
 static void

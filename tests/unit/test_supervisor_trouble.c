@@ -4,6 +4,8 @@
  */
 #include "supervisor_fixture.h"
 
+#include "common/array.h"
+
 static void
 crashed_worker_is_replaced_at_once(void **state)
 {

@@ -23,6 +23,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "supervisor/signals.h"

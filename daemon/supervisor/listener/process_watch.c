@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"

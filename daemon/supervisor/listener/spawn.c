@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
