@@ -10,6 +10,7 @@
 #include "common/channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define MESSAGE_HEAD_SIZE offsetof(struct message, text)
+#define PATIENCE_MS       5000 /* with a supervisor that does not read */
 
 union attached_fd {
     struct cmsghdr head;
@@ -57,6 +59,45 @@ channel_send(int channel, enum message_type type, uint64_t value, const char *te
         if (errno != EINTR)
             return -errno;
     return 0;
+}
+
+/* Whoever cannot start has nothing else to do than to wait until it is heard. */
+static int
+send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
+{
+    struct pollfd room = {.fd = channel, .events = POLLOUT};
+    int r;
+
+    while ((r = channel_send(channel, type, value, text, -1)) == -EAGAIN)
+        if (poll(&room, 1, PATIENCE_MS) <= 0)
+            return r;
+    return r;
+}
+
+static int
+send_mistake(int channel, const char *text)
+{
+    int r = 0;
+    bool more;
+
+    do {
+        more = strlen(text) >= MESSAGE_TEXT_SIZE;
+        r = send_patiently(channel, MESSAGE_MISTAKE, more, text);
+        text += more ? MESSAGE_TEXT_SIZE - 1 : 0;
+    } while (r == 0 && more);
+    return r;
+}
+
+int
+channel_send_failure(int channel, enum failure kind, const struct errors *mistakes)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < mistakes->count && r == 0; i++)
+        r = send_mistake(channel, mistakes->texts[i]);
+    if (r == 0 && mistakes->exhausted)
+        r = send_mistake(channel, "out of memory");
+    return r < 0 ? r : send_patiently(channel, MESSAGE_FAILED, kind, NULL);
 }
 
 /* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not

@@ -12,13 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/errors.h"
+
 enum message_type {
     /* worker -> supervisor */
     MESSAGE_READY = 1, /* plugin loaded and activated; text: plugin's file name */
-    MESSAGE_FAILED,    /* cannot start; value: enum failure; text: why, one mistake a line */
+    MESSAGE_FAILED,    /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
     MESSAGE_STOPPED,   /* accepts no more (answer to MESSAGE_DRAIN) */
     MESSAGE_PONG,      /* value: the ping's */
     MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
+    MESSAGE_MISTAKE,   /* text: why it cannot start; value 1: the next message has the rest of it */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
@@ -32,7 +35,7 @@ enum message_type {
 /* Why a worker could not start, in MESSAGE_FAILED. */
 enum failure {
     FAILURE_RUNTIME,       /* may go away: retried with back-off */
-    FAILURE_CONFIGURATION, /* the file is wrong: options, mixin, transport */
+    FAILURE_CONFIGURATION, /* the file is wrong, and each mistake says where */
 };
 
 #define MESSAGE_TEXT_SIZE 8000
@@ -50,6 +53,12 @@ int channel_create(int ret_ends[2]);
 /* text may be NULL (and is cut if too long), fd -1. 0 or a negative errno (-EAGAIN: full, -EPIPE:
  * dead). */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
+
+/*
+ * Says why a worker cannot start: every mistake, however long, and then
+ * MESSAGE_FAILED. It waits for a channel that is full. 0 or a negative errno.
+ */
+int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 
 /*
  * 1 and *ret (and *ret_fd, -1 if none came, else the caller's), 0 at end of

@@ -4,6 +4,8 @@
  */
 #include "supervisor_fixture.h"
 
+#include "common/array.h"
+
 /* ---- serving and stopping -------------------------------------------------------------------- */
 
 static void
@@ -327,6 +329,36 @@ check_reports_in_the_order_of_the_listeners(void **state)
     errors_done(&errors);
 }
 
+static void
+check_tells_every_mistake_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct errors errors = {0};
+
+    signals_block();
+    (void)add(fixture, "talks", "tcp://127.0.0.1:0");
+    assert_int_equal(check_listeners(&fixture->config, true, &errors), 0);
+    assert_int_equal(errors.count, TALK_MISTAKES + 1);
+    assert_string_equal(errors.texts[0], "0.");
+    assert_string_equal(errors.texts[TALK_MISTAKES - 1], "1999.");
+    assert_int_equal(strlen(errors.texts[TALK_MISTAKES]), strlen("x.conf:9: ") + TALK_SIZE + 1);
+    errors_done(&errors);
+}
+
+static void
+check_says_when_there_are_too_many(void **state)
+{
+    struct fixture *fixture = *state;
+    struct errors errors = {0};
+
+    signals_block();
+    (void)add(fixture, "talks-forever", "tcp://127.0.0.1:0");
+    assert_int_equal(check_listeners(&fixture->config, true, &errors), 0);
+    assert_in_range(errors.count, TALK_MISTAKES + 20, TALK_MISTAKES + 80);
+    assert_string_equal(errors.texts[errors.count - 1], "and more mistakes than are kept");
+    errors_done(&errors);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -347,6 +379,8 @@ main(int argc, char **argv)
         with_fixture(a_name_that_nobody_knows_fails_its_listener_until_it_is_known),
         with_fixture(a_reload_that_waits_for_a_name_holds_nobody_up),
         with_fixture(check_reports_in_the_order_of_the_listeners),
+        with_fixture(check_tells_every_mistake_whole),
+        with_fixture(check_says_when_there_are_too_many),
     };
 
     return run_tests_or_play(argc, argv, tests, ARRAY_SIZE(tests));

@@ -40,7 +40,9 @@ struct process {
     bool killed_last; /* by SIGKILL: nothing more can be done */
 
     enum failure failure;
-    char *failure_text;
+    struct errors mistakes; /* why it cannot start, as it says */
+    size_t mistakes_size;
+    bool mistake_goes_on; /* the next message has the rest of the last one */
     char fate[FATE_SIZE];
     bool ended_well;
 };

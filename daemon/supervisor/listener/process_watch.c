@@ -17,12 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
 
-#define MESSAGES_AT_ONCE 32 /* then the other event sources have a turn */
+#define MESSAGES_AT_ONCE   32         /* then the other event sources have a turn */
+#define MISTAKES_SIZE_MOST (1u << 20) /* bytes of one worker's mistakes */
 
 /* ---- the clock ---------------------------------------------------------------- */
 
@@ -160,6 +161,22 @@ on_ready(struct process *process, const struct message *message)
 }
 
 static void
+on_mistake(struct process *process, const struct message *message)
+{
+    size_t size = strlen(message->text) + 1;
+    bool fits = process->mistakes_size <= MISTAKES_SIZE_MOST;
+
+    process->mistakes_size += fits ? size : 0;
+    if (process->mistakes_size > MISTAKES_SIZE_MOST && fits)
+        errors_add(&process->mistakes, NULL, 0, "and more mistakes than are kept");
+    else if (fits && process->mistake_goes_on)
+        errors_continue(&process->mistakes, message->text);
+    else if (fits)
+        errors_add(&process->mistakes, NULL, 0, "%s", message->text);
+    process->mistake_goes_on = message->value == 1;
+}
+
+static void
 on_failed(struct process *process, const struct message *message)
 {
     if (process->failed)
@@ -167,7 +184,8 @@ on_failed(struct process *process, const struct message *message)
     process->failed = true;
     process->failure =
         message->value == FAILURE_CONFIGURATION ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
-    process->failure_text = strdup(message->text);
+    if (!errors_any(&process->mistakes))
+        errors_add(&process->mistakes, NULL, 0, "no reason given");
     process->asked_to_end = true; /* it ends by itself, and that is no surprise */
     process_enter(process, PROCESS_ENDING, CUT_USEC);
     process->handler(process, PROCESS_HAS_FAILED, process->userdata);
@@ -213,6 +231,7 @@ static const struct {
     void (*take)(struct process *process, const struct message *message);
 } messages[] = {
     {MESSAGE_READY, IN(PROCESS_STARTING), on_ready},
+    {MESSAGE_MISTAKE, IN(PROCESS_STARTING), on_mistake},
     {MESSAGE_FAILED, IN(PROCESS_STARTING), on_failed},
     {MESSAGE_STOPPED, ~IN(PROCESS_GONE), on_stopped},
     {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},
