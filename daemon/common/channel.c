@@ -10,10 +10,10 @@
 #include "common/channel.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_HEAD_SIZE offsetof(struct message, text)
@@ -57,6 +57,26 @@ channel_send(int channel, enum message_type type, uint64_t value, const char *te
         if (errno != EINTR)
             return -errno;
     return 0;
+}
+
+bool
+channel_is_short(int error)
+{
+    return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
+}
+
+int
+channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
+{
+    int r = -EAGAIN;
+
+    for (int tries = 0; tries < 100; tries++) {
+        r = channel_send(channel, type, value, text, -1);
+        if (!channel_is_short(r))
+            break;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return r;
 }
 
 /* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not

@@ -142,8 +142,8 @@ fail(struct ss_server *server, enum failure kind, struct errors *errors)
 
     if (size > 0 && text[size - 1] == '\n')
         text[size - 1] = '\0';
-    int error = channel_send(server->channel, MESSAGE_FAILED, kind,
-                             text != NULL ? text : "out of memory", -1);
+    int error = channel_send_patiently(server->channel, MESSAGE_FAILED, kind,
+                                       text != NULL ? text : "out of memory");
     if (error < 0)
         log_error("cannot start: %s", text != NULL ? text : "out of memory");
     errors_done(errors);
@@ -251,12 +251,25 @@ log_confinement(const struct sandbox *sandbox)
              getgid(), sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
 }
 
+/* Unheard, it would be waited for until it is killed. */
+static int
+say_ready(const struct ss_server *server)
+{
+    int error = channel_send_patiently(server->channel, MESSAGE_READY, 0,
+                                       plugin_base_name(&server->plugin));
+
+    if (error < 0)
+        log_error("cannot tell the supervisor that the worker is ready: %s", strerror(-error));
+    return error;
+}
+
 static int
 serve(struct ss_server *server, struct control *control)
 {
-    int error = 0;
+    int error = say_ready(server);
 
-    (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
+    if (error < 0)
+        return 1;
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
     if (control_wait_serve(control) && (error = server->transport->prepare(server)) == 0)
         error = server->mixin->run(server, control);
@@ -280,11 +293,8 @@ run(struct ss_server *server, const struct brief *brief)
     int error = worker_load(server, brief->stream, &errors);
     if (error < 0)
         return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
-    if (brief->check) {
-        (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin),
-                           -1);
-        return 0;
-    }
+    if (brief->check)
+        return say_ready(server) < 0 ? 1 : 0;
     if (prepare(server, &control, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     raise_descriptor_limit(server);

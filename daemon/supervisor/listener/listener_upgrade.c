@@ -64,8 +64,10 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
         .handler = listener_on_process,
         .userdata = listener,
     };
-    int r = generation_import(&setup, inherited, &listener->present);
+    int r = listener_make_room(listener);
 
+    if (r == 0)
+        r = generation_import(&setup, inherited, &listener->present);
     if (r < 0) {
         log_here(listener, LOG_ERR, "cannot take over generation %u: %s", inherited->number,
                  strerror(-r));

@@ -110,6 +110,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->settings = setup->settings;
     process->handler = setup->handler;
     process->userdata = setup->userdata;
+    process->retry_at = UINT64_MAX;
     process->pid = spawned.pid;
     process->channel = spawned.channel;
     process->counters = spawned.counters;
@@ -155,6 +156,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->stopped = worker->stopped;
     process->asked_to_end = worker->asked_to_end;
     process->next_ping = now + PING_USEC;
+    process->retry_at = UINT64_MAX;
     int r = can_be_imported(worker) ? 0 : -EBADMSG;
     if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
                    fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0))
@@ -216,12 +218,23 @@ process_free(struct process *process)
 
 /* ---- orders ------------------------------------------------------------------------------ */
 
+/* Such an order makes the one before it void, and must arrive. */
+static bool
+changes_phase(enum message_type order)
+{
+    return order == MESSAGE_SERVE || order == MESSAGE_DRAIN || order == MESSAGE_EMPTY ||
+           order == MESSAGE_CUT;
+}
+
 void
 process_tell(struct process *process, enum message_type order, uint64_t value, int fd)
 {
     /* A dead one is noticed by its end, one that does not read by its pulse. */
-    if (process->state != PROCESS_GONE)
-        (void)channel_send(process->channel, order, value, NULL, fd);
+    if (process->state == PROCESS_GONE)
+        return;
+    int r = channel_send(process->channel, order, value, NULL, fd);
+    if (changes_phase(order))
+        process_owe(process, channel_is_short(r) ? order : 0, value);
 }
 
 void

@@ -40,6 +40,8 @@ arm_timer(struct process *process)
 
     if (has_pulse(process) && process->next_ping < when)
         when = process->next_ping;
+    if (process->retry_at < when)
+        when = process->retry_at;
     if (when == UINT64_MAX) {
         (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
         return;
@@ -54,6 +56,37 @@ process_enter(struct process *process, enum process_state state, uint64_t allowe
     process->state = state;
     process->deadline = allowed_usec == UINT64_MAX ? UINT64_MAX : monotonic_usec() + allowed_usec;
     arm_timer(process);
+}
+
+static void
+retry_soon(struct process *process)
+{
+    process->retry_at = monotonic_usec() + RETRY_USEC;
+    arm_timer(process);
+}
+
+void
+process_owe(struct process *process, unsigned order, uint64_t value)
+{
+    process->owed = order;
+    process->owed_value = value;
+    if (order != 0)
+        retry_soon(process);
+}
+
+/* After a shortage of memory: what is owed is sent, and the channel is read again. */
+static void
+retry(struct process *process)
+{
+    process->retry_at = UINT64_MAX;
+    if (process->owed != 0)
+        process_tell(process, (enum message_type)process->owed, process->owed_value, -1);
+    if (process->deaf)
+        process->deaf = sd_event_source_set_enabled(process->channel_source, SD_EVENT_ON) < 0;
+    if (process->deaf)
+        retry_soon(process);
+    else
+        arm_timer(process);
 }
 
 /* The pid cannot have been reused: the child is reaped only by its event source. */
@@ -128,6 +161,8 @@ process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
     (void)when;
     if (now >= process->deadline)
         deadline_passed(process);
+    else if (now >= process->retry_at)
+        retry(process);
     else if (has_pulse(process) && now >= process->next_ping)
         check_pulse(process, now);
     else
@@ -255,6 +290,10 @@ receive_one(struct process *process)
         take_message(process, &message);
     else if (r != -EAGAIN) /* end of file or broken: its exit tells the rest */
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+    if (r != -EAGAIN && channel_is_short(r)) { /* not at once: others shall have a turn */
+        process->deaf = true;
+        retry_soon(process);
+    }
     return r > 0;
 }
 

@@ -194,7 +194,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     }
     (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
                    spawn_reason(r, reason));
-    (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text, -1);
+    (void)channel_send_patiently(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text);
     _exit(EXIT_NOT_EXECUTED);
 }
 
