@@ -42,8 +42,8 @@ struct process {
     unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
     uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;
-    bool deaf;        /* its channel is not watched until retry_at */
-    bool killed_last; /* by SIGKILL: nothing more can be done */
+    bool deaf;    /* its channel is not watched until retry_at */
+    bool hung_up; /* the worker's end of the channel is closed: it ends, or has ended */
 
     enum failure failure;
     char *failure_text;
@@ -56,6 +56,9 @@ void process_enter(struct process *process, enum process_state state, uint64_t a
 
 /* The order is sent again soon; 0: there is none any more. */
 void process_owe(struct process *process, unsigned order, uint64_t value);
+
+/* It has ended, and is reaped or about to be. The process may be freed afterwards. */
+void process_end(struct process *process, const siginfo_t *info);
 
 /* Callbacks of the event loop, and reading what the worker has sent so far. */
 int process_on_timer(sd_event_source *source, uint64_t when, void *userdata);

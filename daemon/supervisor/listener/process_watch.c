@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -78,7 +79,7 @@ process_owe(struct process *process, unsigned order, uint64_t value)
 static void
 retry(struct process *process)
 {
-    process->retry_at = UINT64_MAX;
+    process->retry_at = process->hung_up ? monotonic_usec() + SECOND : UINT64_MAX;
     if (process->owed != 0)
         process_tell(process, (enum message_type)process->owed, process->owed_value, -1);
     if (process->deaf)
@@ -101,8 +102,7 @@ static void
 kill_for_good(struct process *process)
 {
     send_signal(process, SIGKILL);
-    process->killed_last = true;
-    process_enter(process, PROCESS_ENDING, UINT64_MAX);
+    process_enter(process, PROCESS_ENDING, CUT_USEC); /* to look whether it is gone */
 }
 
 /* With a core that shows where it hangs. */
@@ -159,7 +159,10 @@ process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)source;
     (void)when;
-    if (now >= process->deadline)
+    siginfo_t info;
+    if (child_has_ended(process->pid, &info)) /* the loop was told, and has missed it */
+        process_end(process, &info);
+    else if (now >= process->deadline)
         deadline_passed(process);
     else if (now >= process->retry_at)
         retry(process);
@@ -288,8 +291,11 @@ receive_one(struct process *process)
         misbehave(process, "junk");
     if (r > 0)
         take_message(process, &message);
-    else if (r != -EAGAIN) /* end of file or broken: its exit tells the rest */
+    else if (r != -EAGAIN) { /* end of file or broken: its exit tells the rest */
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+        process->hung_up = true;
+        retry_soon(process);
+    }
     if (r != -EAGAIN && channel_is_short(r)) { /* not at once: others shall have a turn */
         process->deaf = true;
         retry_soon(process);
