@@ -327,3 +327,9 @@ supervisor_find_listener(const struct supervisor *supervisor, const char *name)
             return supervisor->listeners[i];
     return NULL;
 }
+
+const struct config *
+supervisor_configuration(const struct supervisor *supervisor)
+{
+    return supervisor->config;
+}

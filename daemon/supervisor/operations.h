@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct config;
 struct listener;
 struct supervisor;
 
@@ -62,5 +63,8 @@ size_t supervisor_listener_count(const struct supervisor *supervisor);
 /* NULL from the count on. Valid until the loop goes on: a reload may remove it. */
 struct listener *supervisor_listener(const struct supervisor *supervisor, size_t index);
 struct listener *supervisor_find_listener(const struct supervisor *supervisor, const char *name);
+
+/* The present one. */
+const struct config *supervisor_configuration(const struct supervisor *supervisor);
 
 #endif

@@ -42,7 +42,9 @@ struct control {
 
     struct control_client *clients[CONTROL_CLIENTS]; /* NULL: a free place */
     uint64_t arrivals;
-    bool starved; /* accepting failed the last time */
+    int problem;            /* why the socket could not be made; 0: none */
+    bool starved;           /* accepting failed the last time */
+    sd_event_source *retry; /* accepts again, or makes the socket that could not be made */
     struct control_samples samples;
     sd_event_source *sampler;
 };
