@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "common/patience.h"
 #include "supervisor/control/control.h"
 #include "supervisor/notify.h"
 #include "supervisor/socket/adopt.h"
@@ -338,7 +339,7 @@ supervisor_unblock_signals(void)
 /* ---- beginning and end --------------------------------------------------------------------- */
 
 static int
-make_loop(struct supervisor *supervisor)
+try_to_make_loop(struct supervisor *supervisor)
 {
     int r = sd_event_new(&supervisor->event);
 
@@ -348,6 +349,21 @@ make_loop(struct supervisor *supervisor)
         r = sd_event_add_defer(supervisor->event, &supervisor->review, on_review, supervisor);
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
         r = sd_event_add_signal(supervisor->event, NULL, signals[i].number, on_signal, supervisor);
+    if (r < 0) {
+        supervisor->review = sd_event_source_disable_unref(supervisor->review);
+        supervisor->event = sd_event_unref(supervisor->event);
+    }
+    return r;
+}
+
+static int
+make_loop(struct supervisor *supervisor)
+{
+    int r;
+
+    do
+        r = try_to_make_loop(supervisor);
+    while (patience_allows(r));
     return r;
 }
 
@@ -370,13 +386,18 @@ import_listeners(struct supervisor *supervisor, const struct upgrade_state *stat
     supervisor->log_level = state->log_level;
     if (state->log_level != 0)
         log_set_level((int)state->log_level - 1); /* its workers have it */
-    supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
+    do
+        supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
+    while (supervisor->listeners == NULL && patience_allows(-ENOMEM));
     if (supervisor->listeners == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < state->listener_count; i++) {
         const struct upgrade_listener *inherited = &state->listeners[i];
         struct listener *listener;
-        int r = listener_new(&supervisor->host, &inherited->settings, &listener);
+        int r;
+        do
+            r = listener_new(&supervisor->host, &inherited->settings, &listener);
+        while (patience_allows(r));
         if (r < 0)
             return r;
         if (inherited->removed)
@@ -456,7 +477,10 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
         adopt_discard(supervisor->config);
     if (supervisor->count == 0)
         log_warning("no listeners are defined: nothing to serve");
-    if ((r = control_new(supervisor->event, supervisor, &supervisor->control)) < 0)
+    do
+        r = control_new(supervisor->event, supervisor, &supervisor->control);
+    while (patience_allows(r));
+    if (r < 0)
         return r;
     if (!supervisor->options.once)
         control_configure(supervisor->control, supervisor->config);
@@ -464,6 +488,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
         notify_starting(START_USEC);
         start_listeners(supervisor);
     }
+    patience_end();
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
     return 0;
@@ -498,8 +523,11 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
     char reason[SPAWN_REASON_SIZE];
-    int r = supervisor_log_open(config);
+    int r;
 
+    do
+        r = supervisor_log_open(config);
+    while (patience_allows(r));
     if (r < 0)
         return r;
     int upgraded = upgrade_receive(&inherited);

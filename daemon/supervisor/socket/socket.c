@@ -23,6 +23,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/patience.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/store.h"
 
@@ -311,7 +312,11 @@ adopt_path(const struct settings *settings, int path_fd, struct listening_socket
         return 0;
     if (path_fd < 0)
         return -ESTALE;
-    return unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
+    int r;
+    do
+        r = unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
+    while (patience_allows(r));
+    return r;
 }
 
 static int
