@@ -64,7 +64,7 @@ ERRORS = {
     "ftruncate": ["ENOMEM", "EFBIG"],
     "getaddrinfo": ["ENOMEM"],  # EAI_MEMORY, whatever stands here
     "getrlimit": ["EPERM"], "setrlimit": ["EPERM"],
-    "getsockname": ["ENOBUFS"], "getsockopt": ["ENOBUFS"], "setsockopt": ["ENOBUFS", "EPERM"],
+    "getsockname": ["ENOBUFS"], "setsockopt": ["ENOBUFS", "EPERM"],
     "kill": ["EPERM"],
     "listen": ["EADDRINUSE", "EACCES"],
     "memfd_create": ["EMFILE", "ENFILE", "ENOMEM"],

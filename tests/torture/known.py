@@ -2,17 +2,22 @@
 """What is known to go wrong and is not this program's to mend now. Each entry goes when its reason does."""
 
 KNOWN = [
-    # (phases, roles, a name on the failed call's stack, why)
+    # (phases, roles, calls or None for all, a name on the failed call's stack or in the finding, why)
     (("start", "reload_good", "reload_bad", "upgrade", "steady"), ("supervisor", "trial"),
-     "libconfig.so",
+     None, "libconfig.so",
      "libconfig's parser does not look at what malloc() returns, and it still runs in the "
      "supervisor's own process"),
+    (("steady",), ("supervisor",),
+     ("socket",), "the watchdog was not told",
+     "sd_notify() makes a socket for each message, so nothing is told while there is none to be "
+     "had; a socket of the daemon's own would do"),
 ]
 
 
-def known(point, where):
+def known(point, what, where):
     """Why a finding at this place is expected, or None."""
-    for phases, roles, name, why in KNOWN:
-        if point.phase in phases and point.role in roles and name in where:
+    for phases, roles, calls, text, why in KNOWN:
+        here = point.phase in phases and point.role in roles
+        if here and (calls is None or point.call in calls) and (text in where or text in what):
             return why
     return None

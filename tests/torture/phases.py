@@ -208,7 +208,7 @@ def steady(daemon, point):
     expect_served(daemon, clients, point)
     told = [when for when in daemon.manager.watchdog if began <= when <= ended]
     gaps = [b - a for a, b in zip([began] + told, told + [ended])]
-    if max(gaps) > 1.1:
+    if max(gaps) > 1.1 and point.call != "sendmsg":  # which is how it is told
         raise Broken(f"the watchdog was not told for {max(gaps):.1f} s")
     daemon.configure("A")
     daemon.call_well("Reload")
