@@ -317,10 +317,12 @@ listeners = {{
                 last, since = now, time.monotonic()
         return last
 
-    def expect_descriptors(self, before):
-        """Those of before, once drained generations are gone."""
+    def expect_descriptors(self, before, fewer=False):
+        """Those of before, once drained generations are gone; maybe fewer, if something is done
+        without."""
         def same():
-            return descriptors(self.process.pid) == before
+            now = descriptors(self.process.pid)
+            return not now - before and (fewer or not before - now)
         def difference():
             now = descriptors(self.process.pid)
             more, fewer = dict(now - before), dict(before - now)

@@ -56,15 +56,16 @@
     X(accept4)                                                                                     \
     X(bind)                                                                                        \
     X(chmod)                                                                                       \
-    X(chown) X(close_range) X(connect) X(dup2) X(dup3) X(epoll_create1) X(epoll_ctl) X(eventfd)    \
-        X(execv) X(execveat) X(fcntl) X(flock) X(fopen) X(fork) X(fstat) X(ftruncate)              \
-            X(getaddrinfo) X(getrlimit) X(getsockname) X(getsockopt) X(kill) X(listen)             \
-                X(memfd_create) X(mkdir) X(mmap) X(mprotect) X(open) X(opendir) X(pipe2) X(poll)   \
-                    X(prctl) X(pthread_create) X(read) X(readlink) X(recv) X(recvmmsg) X(recvmsg)  \
-                        X(rename) X(send) X(sendmmsg) X(sendmsg) X(setgroups) X(setresgid)         \
-                            X(setresuid) X(setrlimit) X(setsid) X(setsockopt) X(shutdown)          \
-                                X(signalfd) X(socket) X(socketpair) X(stat) X(timer_create)        \
-                                    X(timerfd_create) X(unlink) X(waitid) X(write)
+    X(chown)                                                                                       \
+    X(close_range) X(connect) X(dup2) X(dup3) X(epoll_create1) X(epoll_ctl) X(eventfd) X(execv)    \
+        X(execveat) X(fcntl) X(flock) X(fopen) X(fork) X(fstat) X(ftruncate) X(getaddrinfo)        \
+            X(getrlimit) X(getsockname) X(getsockopt) X(kill) X(listen) X(memfd_create) X(mkdir)   \
+                X(mmap) X(mprotect) X(open) X(opendir) X(pipe2) X(poll) X(prctl) X(pthread_create) \
+                    X(read) X(readlink) X(recv) X(recvmmsg) X(recvmsg) X(rename) X(send)           \
+                        X(sendmmsg) X(sendmsg) X(setgroups) X(setresgid) X(setresuid) X(setrlimit) \
+                            X(setsid) X(setsockopt) X(shutdown) X(signalfd) X(socket)              \
+                                X(socketpair) X(stat) X(timer_create) X(timerfd_create) X(unlink)  \
+                                    X(waitid) X(write)
 
 #define NUMBER(name) CALL_##name,
 enum call { CALLS(NUMBER) CALL_COUNT };
@@ -240,8 +241,6 @@ WRAP(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd
 WRAP(int, dup2, (int fd, int place), (fd, place))
 WRAP(int, dup3, (int fd, int place, int flags), (fd, place, flags))
 WRAP(int, epoll_create1, (int flags), (flags))
-WRAP(int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event),
-     (epoll, operation, fd, event))
 WRAP(int, eventfd, (unsigned count, int flags), (count, flags))
 WRAP(int, execv, (const char *path, char *const *arguments), (path, arguments))
 WRAP(int, flock, (int fd, int operation), (fd, operation))
@@ -308,7 +307,7 @@ WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type,
 WRAP_AS(waitid, pid_t, waitpid, -1, (pid_t pid, int *status, int options), (pid, status, options))
 WRAP(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size))
 
-/* These name a parameter's type otherwise than we can. */
+/* These are not like the others: a parameter's type, or when they may fail. */
 PUBLIC int
 accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict size, int flags)
 {
@@ -319,6 +318,19 @@ accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict size, int flags)
     if (real == NULL)
         real = (__typeof__(real))next_function("accept4");
     return real(fd, address, size, flags);
+}
+
+/* The kernel never refuses to take one out. */
+PUBLIC int
+epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    static int (*real)(int, int, int, struct epoll_event *);
+
+    if (operation != EPOLL_CTL_DEL && fails(CALL_epoll_ctl))
+        return -1;
+    if (real == NULL)
+        real = (__typeof__(real))next_function("epoll_ctl");
+    return real(epoll, operation, fd, event);
 }
 
 PUBLIC int

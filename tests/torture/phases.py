@@ -21,9 +21,9 @@ def serving(daemon):
     return daemon.settled_descriptors()
 
 
-def ends_well(daemon, before):
+def ends_well(daemon, before, fewer=False):
     daemon.settle()
-    daemon.expect_descriptors(before)
+    daemon.expect_descriptors(before, fewer)
     daemon.expect_no_zombies()
     daemon.stop()
 
@@ -57,7 +57,7 @@ def start(daemon, point):
         daemon.settle()
         if daemon.setup.descriptors is None:
             daemon.setup.descriptors = daemon.settled_descriptors()
-        ends_well(daemon, daemon.setup.descriptors)
+        ends_well(daemon, daemon.setup.descriptors, fewer=True)
         return
     if daemon.status() <= 0:
         raise Broken(daemon.describe_end())

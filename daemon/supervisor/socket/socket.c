@@ -312,11 +312,7 @@ adopt_path(const struct settings *settings, int path_fd, struct listening_socket
         return 0;
     if (path_fd < 0)
         return -ESTALE;
-    int r;
-    do
-        r = unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
-    while (patience_allows(r));
-    return r;
+    return unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
 }
 
 static int
@@ -330,9 +326,9 @@ make_ready(const struct settings *settings, const struct adopted *adopted,
     if (fcntl(made->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
         (made->stream && !made->passed && listen(made->fd, backlog_of(settings)) < 0))
         return -errno;
-    if ((r = adopt_path(settings, adopted->path_fd, made)) < 0)
+    if ((r = real_address(made->fd, settings, made->stream, made->address)) < 0)
         return r;
-    return real_address(made->fd, settings, made->stream, made->address);
+    return adopt_path(settings, adopted->path_fd, made);
 }
 
 /* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
@@ -351,7 +347,9 @@ take_passed(const struct settings *settings, const struct resolved *found,
     made.passed = !adopted.own;
     if (adopted.own && store_exists())
         (void)strcpy(made.stored, adopted.stored);
-    r = make_ready(settings, &adopted, &made);
+    do
+        r = make_ready(settings, &adopted, &made);
+    while (patience_allows(r));
     if (adopted.path_fd >= 0)
         (void)close(adopted.path_fd);
     if (r < 0) {
