@@ -22,9 +22,11 @@
 #include "supervisor/change/check.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
+#include "worker/once.h"
 #include "worker/plugin/describe.h"
-#include "worker/transport/stdio.h"
+#include "worker/request/gate.h"
 #include "worker/worker.h"
 
 enum status {
@@ -62,56 +64,44 @@ report_failure(const char *what, int error)
 }
 
 /* What the command line says about everything goes over what the file says. */
-static int
+static void
 override(struct config *config, const struct commandline *commandline)
 {
     if (commandline->log_level >= 0)
         config->log.level = commandline->log_level;
     if (commandline->no_access_log)
         config->log.access = false;
-    if (commandline->plugin_path == NULL)
-        return 0;
-    free(config->plugin_path);
-    config->plugin_path = strdup(commandline->plugin_path);
-    return config->plugin_path == NULL ? -ENOMEM : 0;
-}
-
-/* They were looked for in the file's path; what else is wrong with them is already known. */
-static void
-find_plugins_again(struct config *config)
-{
-    struct errors known = {0};
-
-    for (size_t i = 0; i < config->listener_count; i++)
-        settings_finish(&config->listeners[i], config->plugin_path, &known);
-    errors_done(&known);
 }
 
 static int
 load_file(struct config *config, const struct commandline *commandline, struct errors *errors)
 {
-    int r = config_load(config, commandline->config_file, errors);
+    int r = config_load(config, commandline->config_file, commandline->plugin_path, errors);
 
-    if (r < 0 && r != -EINVAL)
-        return r;
-    int overridden = override(config, commandline);
-    if (overridden < 0)
-        return overridden;
-    if (commandline->plugin_path != NULL)
-        find_plugins_again(config);
+    override(config, commandline);
     return r;
+}
+
+/* The one listener of a command line, and the rest of what there is to know. */
+static int
+load_plugin(struct config *config, const struct commandline *commandline,
+            struct settings *ret_settings, struct errors *errors)
+{
+    int r = config_load_nothing(config, commandline->plugin_path);
+
+    if (r < 0)
+        return r;
+    override(config, commandline);
+    return commandline_settings(commandline, config->plugin_path, ret_settings, errors);
 }
 
 static int
 load_commandline(struct config *config, const struct commandline *commandline,
                  struct errors *errors)
 {
-    struct settings settings;
-    int r = config_init_empty(config);
+    struct settings settings = {0};
+    int r = load_plugin(config, commandline, &settings, errors);
 
-    if (r < 0 || (r = override(config, commandline)) < 0)
-        return r;
-    r = commandline_settings(commandline, config->plugin_path, &settings, errors);
     if (r < 0 || errors_any(errors)) {
         settings_done(&settings);
         return r < 0 ? r : -EINVAL;
@@ -213,13 +203,12 @@ stdio(const struct commandline *commandline)
     struct settings settings = {0};
     int status = STATUS_FAILED;
 
-    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
-        commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0)
+    if (load_plugin(&config, commandline, &settings, &errors) == 0)
         status = print_errors(&errors);
     if (status == STATUS_FINE) {
         log_set_level(config.log.level);
-        supervisor_unblock_signals();
-        status = stdio_main(&settings);
+        signals_unblock();
+        status = once_main(&settings);
     }
     settings_done(&settings);
     config_done(&config);
@@ -236,9 +225,8 @@ describe(const struct commandline *commandline)
     int status = STATUS_FAILED;
 
     /* Only the plugin's file is of interest, not what else a listener needs. */
-    if (config_init_empty(&config) == 0 && override(&config, commandline) == 0 &&
-        commandline_settings(commandline, config.plugin_path, &settings, &errors) == 0) {
-        supervisor_unblock_signals();
+    if (load_plugin(&config, commandline, &settings, &errors) == 0) {
+        signals_unblock();
         status = describe_main(settings.plugin_file, commandline->json);
     }
     settings_done(&settings);
@@ -300,9 +288,9 @@ int
 main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
-        return worker_main(argc, argv);
+        return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
-    supervisor_block_signals();
+    signals_block();
     if (open_standard_fds() < 0)
         return STATUS_FAILED;
     return run(argc, argv);

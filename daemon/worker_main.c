@@ -9,10 +9,11 @@
  *
  * Runs in:  a worker.
  */
+#include "worker/request/gate.h"
 #include "worker/worker.h"
 
 int
 main(int argc, char **argv)
 {
-    return worker_main(argc, argv);
+    return worker_main(argc, argv, all_gates);
 }

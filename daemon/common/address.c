@@ -32,6 +32,12 @@
 /* By enum address_scheme. */
 static const char *const scheme_names[] = {"tcp", "udp", "unix", "unixgram", "systemd", NULL};
 
+const char *
+address_scheme_name(enum address_scheme scheme)
+{
+    return scheme_names[scheme];
+}
+
 #define EXPECTED                                                                                   \
     "expected an address such as \"tcp://127.0.0.1:9999\", \"udp://[::]:53\", "                    \
     "\"unix:///run/name.sock\", \"unix:@name\" or \"systemd:NAME\""

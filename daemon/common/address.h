@@ -11,6 +11,9 @@
 
 enum address_scheme { ADDRESS_TCP, ADDRESS_UDP, ADDRESS_UNIX, ADDRESS_UNIXGRAM, ADDRESS_SYSTEMD };
 
+/* "tcp", "unixgram", ... */
+const char *address_scheme_name(enum address_scheme scheme);
+
 struct address {
     enum address_scheme scheme;
     char *text; /* as written */
@@ -40,7 +43,8 @@ struct resolved {
     bool any;
 };
 
-/* Whether its host or port is a name, which others must be asked about. */
+/* Whether its host or port is a name, which others must be asked about. An address that was never
+ * given has none. */
 bool address_is_name(const struct address *address);
 
 /*

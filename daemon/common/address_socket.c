@@ -80,7 +80,7 @@ address_is_name(const struct address *address)
 {
     struct addrinfo *list = NULL;
 
-    if (address->scheme != ADDRESS_TCP && address->scheme != ADDRESS_UDP)
+    if (address->text == NULL || (address->scheme != ADDRESS_TCP && address->scheme != ADDRESS_UDP))
         return false;
     if (get_info(address, AI_NUMERICHOST | AI_NUMERICSERV, &list) != 0)
         return true;

@@ -67,7 +67,7 @@ int channel_receive(int channel, struct message *ret, int *ret_fd);
 
 /* Where a worker finds what it inherits. */
 enum inherited_fd {
-    INHERITED_SETTINGS = 3, /* memfd, settings_pack() */
+    INHERITED_BRIEF = 3, /* memfd, brief_pack() */
     INHERITED_CHANNEL,
     INHERITED_COUNTERS,
     INHERITED_SOCKET, /* the listening socket; absent for a check */

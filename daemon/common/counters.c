@@ -18,6 +18,24 @@
 
 #define SLOTS_MAX 2000000u
 
+#define COUNTER(field) offsetof(struct slot, field), offsetof(struct counter_sums, field)
+const struct counter counter_table[COUNTER_COUNT] = {
+    {"accepted", COUNTER_REQUESTS, COUNTER(accepted), "connections accepted, datagrams received"},
+    {"refused", COUNTER_REQUESTS, COUNTER(refused),
+     "requests that a gate or verify_request refused"},
+    {"failed", COUNTER_REQUESTS, COUNTER(failed),
+     "requests whose setup or handle failed, or whose handler ended its thread or process"},
+    {"vanished", COUNTER_REQUESTS, COUNTER(vanished), "requests whose client went away"},
+    {"cut", COUNTER_REQUESTS, COUNTER(cut),
+     "requests cut by a drain's deadline or by request_timeout"},
+    {"truncated", COUNTER_REQUESTS, COUNTER(truncated), "datagrams longer than max_packet_size"},
+    {"bytes_in", COUNTER_BYTES, COUNTER(bytes_in), "bytes received from clients"},
+    {"bytes_out", COUNTER_BYTES, COUNTER(bytes_out), "bytes sent to clients"},
+    {"busy_us", COUNTER_NANOSECONDS, COUNTER(busy_ns),
+     "microseconds from accept to close, over all requests"},
+};
+#undef COUNTER
+
 static size_t
 counters_size(uint32_t slots)
 {
@@ -89,6 +107,14 @@ counters_detach(struct counters *counters, uint32_t slots)
         (void)munmap(counters, counters_size(slots));
 }
 
+static uint64_t
+counter_in_slot(const struct slot *slot, const struct counter *counter)
+{
+    const void *field = (const char *)slot + counter->in_slot;
+
+    return counter_get(*(const _Atomic uint64_t *)field);
+}
+
 void
 counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret)
 {
@@ -101,15 +127,8 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
 
         sums.active += state == SLOT_BUSY;
         sums.idle += state == SLOT_IDLE;
-        sums.accepted += counter_get(slot->accepted);
-        sums.refused += counter_get(slot->refused);
-        sums.failed += counter_get(slot->failed);
-        sums.vanished += counter_get(slot->vanished);
-        sums.cut += counter_get(slot->cut);
-        sums.truncated += counter_get(slot->truncated);
-        sums.bytes_in += counter_get(slot->bytes_in);
-        sums.bytes_out += counter_get(slot->bytes_out);
-        sums.busy_ns += counter_get(slot->busy_ns);
+        for (size_t j = 0; j < COUNTER_COUNT; j++)
+            *counter_in_sums(&sums, &counter_table[j]) += counter_in_slot(slot, &counter_table[j]);
     }
     for (size_t i = 0; i < COUNTERS_HISTOGRAMS && i < used; i++)
         for (size_t j = 0; j < HISTOGRAM_BUCKETS; j++)
@@ -120,15 +139,8 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
 void
 counter_sums_add_past(struct counter_sums *sums, const struct counter_sums *more)
 {
-    sums->accepted += more->accepted;
-    sums->refused += more->refused;
-    sums->failed += more->failed;
-    sums->vanished += more->vanished;
-    sums->cut += more->cut;
-    sums->truncated += more->truncated;
-    sums->bytes_in += more->bytes_in;
-    sums->bytes_out += more->bytes_out;
-    sums->busy_ns += more->busy_ns;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        *counter_in_sums(sums, &counter_table[i]) += counter_of_sums(more, &counter_table[i]);
     histogram_add(&sums->handling, &more->handling);
 }
 

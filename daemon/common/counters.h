@@ -37,16 +37,17 @@ struct slot {
     _Atomic int32_t context;    /* thread id or child pid; 0: none */
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
-    _Atomic uint64_t cancelled; /* set by the control loop: the time of this request is up */
+    _Atomic uint64_t cancelled; /* set by the housekeeping: the time of this request is up */
     _Atomic int64_t ended;      /* when the last one ended */
     _Atomic uint32_t log;       /* a child: the log that it was born with, see below */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
-    /* sums since the worker started */
-    _Atomic uint64_t accepted; /* connections accepted, datagrams received */
-    _Atomic uint64_t refused;  /* by verify_request */
-    _Atomic uint64_t failed;   /* setup or handle did, or the handler ended its thread or process */
-    _Atomic uint64_t vanished; /* the client went away */
-    _Atomic uint64_t cut;      /* by a drain's deadline or request_timeout */
+    /* sums since the worker started; each has its row in counter_table, which says what it counts
+     */
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t refused;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t vanished;
+    _Atomic uint64_t cut;
     _Atomic uint64_t truncated;
     _Atomic uint64_t bytes_in, bytes_out;
     _Atomic uint64_t busy_ns;
@@ -76,16 +77,54 @@ struct counters {
 int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd);
 /* Maps an inherited one. Checks its size against its slot_count. */
 int counters_attach(int fd, struct counters **ret_counters);
-/* slots: the creator's own count, not the mapped one. NULL is fine. */
 /* Maps one that we made ourselves, with so many slots; looks at its size only. */
 int counters_attach_own(int fd, uint32_t slots, struct counters **ret_counters);
+/* slots: the creator's own count, not the mapped one. NULL is fine. */
 void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {
-    uint64_t active, idle;
+    uint64_t active, idle; /* slots that run a request now, and that wait for one */
     uint64_t accepted, refused, failed, vanished, cut, truncated, bytes_in, bytes_out, busy_ns;
     struct histogram handling; /* times of the requests that have ended */
 };
+
+enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
+
+/*
+ * One sum of a slot. Whoever adds, hands over or shows sums goes by the table, so
+ * that a new counter is a field in both structs, a row, and its line in the
+ * control socket's interface, which a test compares with the row.
+ */
+struct counter {
+    const char *name; /* as it is shown: in microseconds what is counted in nanoseconds */
+    enum counter_unit unit;
+    size_t in_slot, in_sums; /* offsets of its field */
+    const char *help;        /* what it counts */
+};
+
+#define COUNTER_COUNT 9
+/* The order is that of an upgrade's bytes: new rows go to the end. */
+extern const struct counter counter_table[COUNTER_COUNT];
+
+static inline uint64_t *
+counter_in_sums(struct counter_sums *sums, const struct counter *counter)
+{
+    return (uint64_t *)(void *)((char *)sums + counter->in_sums);
+}
+
+static inline uint64_t
+counter_of_sums(const struct counter_sums *sums, const struct counter *counter)
+{
+    return *(const uint64_t *)(const void *)((const char *)sums + counter->in_sums);
+}
+
+/* The figure that belongs to the counter's name. */
+static inline uint64_t
+counter_shown(const struct counter_sums *sums, const struct counter *counter)
+{
+    return counter_of_sums(sums, counter) / (counter->unit == COUNTER_NANOSECONDS ? 1000 : 1);
+}
+
 /* Adds everything up; slots is the creator's own count, not the mapped one. */
 void counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret);
 /* Adds one worker's sums to those of others. */
@@ -138,7 +177,7 @@ counters_note_time(struct counters *counters, const struct slot *slot, uint64_t 
     counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
 }
 
-/* Whether the control loop found that the slot's request went on after request_timeout. */
+/* Whether the housekeeping found that the slot's request went on after request_timeout. */
 static inline bool
 slot_is_cancelled(const struct slot *slot)
 {

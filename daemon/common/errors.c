@@ -12,16 +12,53 @@
 #include "common/errors.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/printable.h"
+
+#define LONGEST_MESSAGE 1000 /* bytes; a log line holds it, with its place */
+
+/* How long the place at the beginning of a text is: "FILE:LINE: ", "FILE: " or nothing. */
+static size_t
+place_size(const char *text)
+{
+    const char *colon = strstr(text, ": ");
+
+    return colon == NULL ? 0 : (size_t)(colon + 2 - text);
+}
+
+/* The last text tells how many mistakes are not told, and keeps the place of their first. */
+static void
+count_more(struct errors *errors, size_t count)
+{
+    char **last = &errors->texts[ERRORS_TOLD], *text;
+    size_t size = place_size(*last);
+
+    errors->more += count;
+    if (errors->more == 1)
+        return; /* it tells that one itself */
+    if (asprintf(&text, "%.*sthere are %zu more mistakes, from here on", (int)size, *last,
+                 errors->more) < 0) {
+        errors->exhausted = true;
+        return;
+    }
+    free(*last);
+    *last = text;
+}
 
 /* Takes over text. */
 static void
 append(struct errors *errors, char *text)
 {
+    if (errors_full(errors)) {
+        free(text);
+        count_more(errors, 1);
+        return;
+    }
     char **texts = reallocarray(errors->texts, errors->count + 1, sizeof(char *));
 
     if (texts == NULL) {
@@ -31,20 +68,27 @@ append(struct errors *errors, char *text)
     }
     errors->texts = texts;
     errors->texts[errors->count++] = text;
+    if (errors_full(errors))
+        count_more(errors, 1);
 }
 
+/* Names and values come from files: none of their bytes reaches a terminal that should not. */
 static char *
 join_place(const char *file, unsigned line, const char *message)
 {
+    _cleanup_free_ char *shown = printable_text(message, LONGEST_MESSAGE), *name = NULL;
     char *text;
     int length;
 
-    if (file == NULL)
-        return strdup(message);
+    if (file == NULL || shown == NULL)
+        return take_pointer(shown);
+    name = printable_text(file, SIZE_MAX - 1);
+    if (name == NULL)
+        return NULL;
     if (line == 0)
-        length = asprintf(&text, "%s: %s", file, message);
+        length = asprintf(&text, "%s: %s", name, shown);
     else
-        length = asprintf(&text, "%s:%u: %s", file, line, message);
+        length = asprintf(&text, "%s:%u: %s", name, line, shown);
     return length < 0 ? NULL : text;
 }
 
@@ -65,6 +109,10 @@ errors_add(struct errors *errors, const char *file, unsigned line, const char *f
     va_list arguments;
     char *text;
 
+    if (errors_full(errors)) {
+        count_more(errors, 1);
+        return;
+    }
     va_start(arguments, format);
     _cleanup_free_ char *message = errors_format(errors, format, arguments);
     va_end(arguments);
@@ -82,9 +130,17 @@ errors_move(struct errors *errors, struct errors *other)
 {
     for (size_t i = 0; i < other->count; i++)
         append(errors, other->texts[i]);
+    if (other->more > 1) /* its last text counted as one */
+        count_more(errors, other->more - 1);
     errors->exhausted |= other->exhausted;
     free(other->texts);
     *other = (struct errors){0};
+}
+
+bool
+errors_full(const struct errors *errors)
+{
+    return errors->count > ERRORS_TOLD;
 }
 
 bool

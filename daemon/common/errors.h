@@ -16,8 +16,12 @@
 struct errors {
     char **texts; /* whole lines without newline, "FILE:LINE: ..." where there is a place */
     size_t count;
+    size_t more;    /* of the last text, if there are too many to be told one by one */
     bool exhausted; /* memory ran out: texts are missing */
 };
+
+/* So many mistakes are told, then one more text says how many others there are. */
+#define ERRORS_TOLD 100
 
 /* Adds one mistake. file may be NULL (no place), line 0 (no line). Never fails visibly. */
 void errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
@@ -29,6 +33,9 @@ char *errors_format(struct errors *errors, const char *format, va_list arguments
 
 /* Adds every text of other behind those of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);
+
+/* Whether what is added from now on is only counted: whoever knows need not find fine words. */
+bool errors_full(const struct errors *errors);
 
 bool errors_any(const struct errors *errors);
 

@@ -25,6 +25,7 @@
 
 #include "common/cleanup.h"
 #include "common/log_sinks.h"
+#include "common/printable.h"
 
 const char *const log_level_names[] = {"emerg",  "alert", "crit",  "err", "warning",
                                        "notice", "info",  "debug", NULL};
@@ -174,27 +175,6 @@ log_dropped(void)
 }
 
 /* ---- making a line printable --------------------------------------------------- */
-
-/* Bytes of the printable UTF-8 character at text; 0 if there is none such. */
-static size_t
-printable_size(const char *text)
-{
-    static const uint32_t lowest[] = {0, 0, 0xa0, 0x800, 0x10000}; /* 0x80 to 0x9f control, too */
-    unsigned char first = (unsigned char)text[0];
-    size_t size = first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
-    uint32_t point = size > 0 ? first & (0xffu >> (size + 1)) : 0;
-
-    if (first < 0x80)
-        return first >= ' ' && first != 0x7f;
-    for (size_t i = 1; i < size; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | ((unsigned char)text[i] & 0x3f);
-    }
-    if (point < lowest[size] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return 0;
-    return size;
-}
 
 /*
  * Copies text with everything else as \xNN. What is longer than room is cut

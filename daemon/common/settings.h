@@ -16,18 +16,15 @@
 
 #include "common/address.h"
 #include "common/errors.h"
+#include "common/mixins.h"
 #include "common/value.h"
 
-enum mixin_kind { MIXIN_NONE, MIXIN_THREADING, MIXIN_FORKING, MIXIN_COROUTINE };
 enum reply_mode { REPLY_IF_WRITTEN, REPLY_ALWAYS, REPLY_NEVER };
 
 /* One entry of the listener's `options` group, not yet checked against the plugin. */
 struct option_setting {
     char *name;
-    char *text;
-    enum value_form form;
-    char *file; /* where it stands; NULL: command line */
-    unsigned line;
+    struct given given; /* owned */
 };
 
 struct settings {
@@ -61,30 +58,39 @@ struct settings {
     uid_t socket_uid;
     gid_t socket_gid;
     uint32_t umask; /* UMASK_UNCHANGED: the supervisor's */
+    char **groups;  /* supplementary ones, NULL at the end; NULL: not given */
+    gid_t *gids;    /* resolved by settings_finish(), each once */
+    uint32_t gid_count;
+    struct {
+        uint64_t nofile, nproc, as, cpu, core, stack; /* LIMIT_UNCHANGED: the supervisor's */
+    } limits;
 
     uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
     uint64_t wrong; /* bit i: it was given a value that was refused */
 
-    struct setting_place
-        *places; /* row i: where it was given; NULL before the first, and unpacked */
-};
+    struct given *places; /* row i: where it was given, without its text; NULL: nowhere yet */
 
-struct setting_place {
-    char *file; /* NULL: command line */
-    unsigned line;
+    unsigned references; /* 0: not shared */
 };
 
 #define UMASK_UNCHANGED UINT32_MAX
+#define LIMIT_UNCHANGED (UINT64_MAX - 1)
+#define LIMIT_NONE      UINT64_MAX /* "unlimited" */
 
 enum setting_type {
     SETTING_TEXT,
     SETTING_ADDRESS,
     SETTING_BOOLEAN,
-    SETTING_INTEGER,  /* uint32_t */
-    SETTING_SIZE,     /* uint64_t bytes */
-    SETTING_DURATION, /* double seconds; see `zero` */
-    SETTING_MODE,     /* uint32_t, octal text such as "0660" */
-    SETTING_CHOICE    /* enum, one of choices */
+    SETTING_INTEGER,      /* uint32_t */
+    SETTING_SIZE,         /* uint64_t bytes */
+    SETTING_DURATION,     /* double seconds; see `zero` */
+    SETTING_MODE,         /* uint32_t, octal text such as "0660" */
+    SETTING_CHOICE,       /* enum, one of choices */
+    SETTING_LIST,         /* char **, see texts.h: texts, none of them empty or of two lines */
+    SETTING_NUMBER_LIMIT, /* uint64_t, as are the next two: a whole number, or "unlimited" */
+    SETTING_SIZE_LIMIT,   /* bytes */
+    SETTING_TIME_LIMIT,   /* whole seconds */
+    SETTING_GROUP         /* no value of its own: its keys are rows of the table, "GROUP.KEY" */
 };
 
 /* Bits of setting.applies: where the key means something. Given elsewhere it is a mistake. */
@@ -98,20 +104,24 @@ enum setting_type {
 struct setting {
     const char *key;
     enum setting_type type;
-    size_t offset; /* in struct settings */
-    double min, max;
-    const char *fallback; /* default as text; NULL: required, or worked out by settings_finish() */
+    size_t offset;        /* in struct settings */
+    double min, max;      /* of a list, the number of its items */
+    const char *fallback; /* default as text; NULL: none, or settings_finish() works it out */
     const char *const *choices;
     uint32_t applies;
-    const char *help; /* one line */
-    bool zero;        /* sizes: 0 is allowed below min; durations: 0 is none, and "none" is 0 */
+    const char *help;    /* one line */
+    bool zero;           /* sizes: 0 is allowed below min; durations: 0 is none, and "none" is 0 */
+    bool numbers;        /* lists: an item may be a whole number without quotes */
+    const char *example; /* lists: such a list, as it stands in the file */
 };
 
 extern const struct setting settings_table[];
 extern const size_t settings_count;
-extern const char *const mixin_names[]; /* by enum mixin_kind, NULL at the end */
 
 const struct setting *setting_find(const char *key);
+
+/* The group that the key is in by its name, "limits" of "limits.nofile", or NULL. */
+const struct setting *setting_group_of(const char *key);
 
 /*
  * Whether the listener was given the key; whether its value was refused;
@@ -123,51 +133,69 @@ bool setting_refused(const struct settings *settings, const struct setting *sett
 bool setting_is_required(const struct setting *setting);
 bool setting_applies(const struct settings *settings, const struct setting *setting);
 
-/* The value as text that settings_set() reads back, to free. 0, -ENODATA if unset, or -ENOMEM. */
+/*
+ * The value as text that settings_set() reads back, to free; a list has one
+ * item in each line. 0, -ENODATA if unset, or -ENOMEM.
+ */
 int setting_format(const struct settings *settings, const struct setting *setting, char **ret);
 
 /*
- * All defaults, nothing required filled in. name is copied; NULL makes it the
- * file's `defaults` group, which messages then speak of. 0 or -ENOMEM.
+ * Settings are built in memory of the caller's: begun, given values, finished.
+ * Then they are shared, and nothing changes them any more.
+ *
+ * settings_init() gives no key a value. name is copied; NULL makes it the
+ * file's `defaults` group, which messages then speak of. settings_fill() gives
+ * every key without a value, or with a refused one, the table's default.
+ * 0 or -ENOMEM.
  */
 int settings_init(struct settings *settings, const char *name);
+int settings_fill(struct settings *settings);
 void settings_done(struct settings *settings);
-/* All but the places of single keys. 0 or -ENOMEM. */
-int settings_copy(const struct settings *settings, struct settings *ret);
 
 /*
- * Gives one key a value. file and line are where the value stands. A mistake
- * is added to errors (`FILE:LINE: listeners.NAME.KEY: ...`; without a file,
- * `--set KEY: ...`, or what the line says) and the setting keeps its old
- * value.
+ * Moves settings to where they are immutable and counted, and returns the
+ * first reference; NULL without memory. *settings is empty afterwards in
+ * either case. settings_unref(NULL) is fine.
  */
-#define GIVEN_BY_OPTION 1 /* without a file: by an option of its own, such as --mixin */
-void settings_set(struct settings *settings, const char *key, const char *text,
-                  enum value_form form, const char *file, unsigned line, struct errors *errors);
+const struct settings *settings_share(struct settings *settings);
+const struct settings *settings_ref(const struct settings *settings);
+void settings_unref(const struct settings *settings);
 
-/* Adds a mistake in one key, in the words above. */
-void settings_mistake(const struct settings *settings, const char *key, const char *file,
-                      unsigned line, struct errors *errors, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+/*
+ * Gives one key a value. A mistake is added to errors
+ * (`FILE:LINE: listeners.NAME.KEY: ...`; without a file, `--set KEY: ...`, or
+ * the name of the option that gave it) and the setting keeps its old value.
+ * What is given as plain text is added to a list; "" gives it without adding.
+ */
+void settings_set(struct settings *settings, const char *key, const struct given *given,
+                  struct errors *errors);
 
-/* The same, where the key was given. */
+/* Adds a mistake in one key, in the words above, at the place of given. */
+void settings_mistake(const struct settings *settings, const char *key, const struct given *given,
+                      struct errors *errors, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* The same, at the place where the key was given. */
 void settings_mistake_at(const struct settings *settings, const struct setting *setting,
                          struct errors *errors, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Adds one plugin option. 0 or -ENOMEM. */
-int settings_add_option(struct settings *settings, const char *name, const char *text,
-                        enum value_form form, const char *file, unsigned line);
+/* Gives one key the value, and the place, that it has in from, where it was given. 0 or -ENOMEM. */
+int settings_inherit(struct settings *settings, const struct setting *setting,
+                     const struct settings *from);
+
+/* Adds one plugin option. name and given are copied. 0 or -ENOMEM. */
+int settings_add_option(struct settings *settings, const char *name, const struct given *given);
 
 /*
  * What can only be judged when all keys are known: required ones, defaults
- * that depend on the mixin, keys that do not apply, users and groups looked
+ * (some depend on the mixin), keys that do not apply, users and groups looked
  * up, the plugin's file found (in plugin_path, a list separated by colons; a
  * missing file is NOT an error here: plugin_file is then its best guess).
  */
 void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
 
-/* Whether the two would run the same: every value but file and line. */
+/* Whether the two would run the same: places are not compared. Both must be finished. */
 bool settings_equal(const struct settings *one, const struct settings *other);
 
 /*

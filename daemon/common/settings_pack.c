@@ -18,10 +18,33 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/records.h"
 #include "common/settings.h"
+#include "common/texts.h"
 
 #define MAGIC   "sockserverd-settings"
 #define VERSION "1"
+
+/* An item is at least this: "text", "form", "file" and "line", each with its NUL and a value's. */
+#define SMALLEST_ITEM 24
+
+#define MOST_GIDS 65536 /* the kernel's own NGROUPS_MAX */
+
+static int
+format_limit(const struct setting *setting, uint64_t value, char *buffer)
+{
+    if (value == LIMIT_UNCHANGED)
+        return -ENODATA;
+    if (value == LIMIT_NONE)
+        (void)strcpy(buffer, "unlimited");
+    else if (setting->type == SETTING_SIZE_LIMIT)
+        (void)value_format_size(value, buffer);
+    else if (setting->type == SETTING_TIME_LIMIT)
+        (void)value_format_duration((double)value, buffer);
+    else
+        (void)snprintf(buffer, 32, "%" PRIu64, value);
+    return 0;
+}
 
 static int
 format_number(const struct setting *setting, const char *at, char *buffer)
@@ -31,6 +54,11 @@ format_number(const struct setting *setting, const char *at, char *buffer)
     double seconds;
 
     switch (setting->type) {
+    case SETTING_NUMBER_LIMIT:
+    case SETTING_SIZE_LIMIT:
+    case SETTING_TIME_LIMIT:
+        memcpy(&size, at, sizeof(size));
+        return format_limit(setting, size, buffer);
     case SETTING_SIZE:
         memcpy(&size, at, sizeof(size));
         value_format_size(size, buffer);
@@ -50,6 +78,15 @@ format_number(const struct setting *setting, const char *at, char *buffer)
     }
 }
 
+static int
+format_list(char *const *texts, char **ret)
+{
+    if (texts == NULL)
+        return -ENODATA;
+    *ret = texts_join(texts);
+    return *ret == NULL ? -ENOMEM : 0;
+}
+
 int
 setting_format(const struct settings *settings, const struct setting *setting, char **ret)
 {
@@ -58,6 +95,10 @@ setting_format(const struct settings *settings, const struct setting *setting, c
     int choice, r;
 
     switch (setting->type) {
+    case SETTING_GROUP:
+        return -ENODATA;
+    case SETTING_LIST:
+        return format_list(*(char **const *)(const void *)at, ret);
     case SETTING_TEXT:
         text = *(char *const *)(const void *)at;
         break;
@@ -89,32 +130,27 @@ setting_format(const struct settings *settings, const struct setting *setting, c
 /* ---- pack ------------------------------------------------------------- */
 
 static void
-put(FILE *stream, const char *key, const char *value)
+put_given(FILE *stream, const struct given *given)
 {
-    (void)fwrite(key, strlen(key) + 1, 1, stream);
-    (void)fwrite(value, strlen(value) + 1, 1, stream);
+    record_put(stream, "text", given->text);
+    record_put_number(stream, "form", given->form);
+    record_put(stream, "file", given->file == NULL ? "" : given->file);
+    record_put_number(stream, "line", given->line);
 }
 
 static void
-put_number(FILE *stream, const char *key, uint64_t value)
-{
-    char buffer[32];
-
-    (void)snprintf(buffer, sizeof(buffer), "%" PRIu64, value);
-    put(stream, key, buffer);
-}
-
-static void
-put_options(FILE *stream, const struct settings *settings, bool places)
+put_options(FILE *stream, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->option_count; i++) {
-        const struct option_setting *option = &settings->options[i];
+        const struct given *given = &settings->options[i].given;
 
-        put(stream, "option", option->name);
-        put(stream, "text", option->text);
-        put_number(stream, "form", option->form);
-        put(stream, "file", !places || option->file == NULL ? "" : option->file);
-        put_number(stream, "line", places ? option->line : 0);
+        record_put(stream, "option", settings->options[i].name);
+        put_given(stream, given);
+        if (given->form != VALUE_LIST)
+            continue;
+        record_put_number(stream, "items", given->item_count);
+        for (size_t j = 0; j < given->item_count; j++)
+            put_given(stream, &given->items[j]);
     }
 }
 
@@ -128,37 +164,37 @@ put_table(FILE *stream, const struct settings *settings)
         if (r == -ENOMEM)
             return r;
         if (r == 0)
-            put(stream, settings_table[i].key, text);
+            record_put(stream, settings_table[i].key, text);
     }
     return 0;
 }
 
 static int
-put_all(FILE *stream, const struct settings *settings, bool places)
+put_all(FILE *stream, const struct settings *settings)
 {
     int r;
 
-    put(stream, MAGIC, VERSION);
-    put(stream, "name", settings->name == NULL ? "" : settings->name);
+    record_put(stream, MAGIC, VERSION);
+    record_put(stream, "name", settings->name == NULL ? "" : settings->name);
     if (settings->plugin_file != NULL)
-        put(stream, "plugin_file", settings->plugin_file);
-    put_number(stream, "uid", settings->uid);
-    put_number(stream, "gid", settings->gid);
-    put_number(stream, "socket_uid", settings->socket_uid);
-    put_number(stream, "socket_gid", settings->socket_gid);
+        record_put(stream, "plugin_file", settings->plugin_file);
+    record_put_number(stream, "uid", settings->uid);
+    record_put_number(stream, "gid", settings->gid);
+    record_put_number(stream, "socket_uid", settings->socket_uid);
+    record_put_number(stream, "socket_gid", settings->socket_gid);
+    for (uint32_t i = 0; i < settings->gid_count; i++)
+        record_put_number(stream, "supplementary_gid", settings->gids[i]);
     r = put_table(stream, settings);
-    put_options(stream, settings, places);
-    if (places) {
-        put(stream, "file", settings->file == NULL ? "" : settings->file);
-        put_number(stream, "line", settings->line);
-        put_number(stream, "set", settings->set);
-    }
-    put(stream, "end", "");
+    put_options(stream, settings);
+    record_put(stream, "file", settings->file == NULL ? "" : settings->file);
+    record_put_number(stream, "line", settings->line);
+    record_put_number(stream, "set", settings->set);
+    record_put(stream, "end", "");
     return r;
 }
 
-static int
-pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret_size)
+int
+settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size)
 {
     _cleanup_free_ char *bytes = NULL;
     size_t size = 0;
@@ -168,7 +204,7 @@ pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret
 
     if (stream == NULL)
         return -ENOMEM;
-    r = put_all(stream, settings, places);
+    r = put_all(stream, settings);
     failed = ferror(stream) != 0;
     if (fclose(stream) != 0 || failed || r < 0)
         return -ENOMEM;
@@ -177,88 +213,62 @@ pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret
     return 0;
 }
 
-int
-settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size)
-{
-    return pack(settings, true, ret_bytes, ret_size);
-}
-
-bool
-settings_equal(const struct settings *one, const struct settings *other)
-{
-    _cleanup_free_ char *one_bytes = NULL, *other_bytes = NULL;
-    size_t one_size, other_size;
-
-    /* Without memory they differ: a listener is then replaced for nothing, but never kept wrongly.
-     */
-    return pack(one, false, &one_bytes, &one_size) == 0 &&
-           pack(other, false, &other_bytes, &other_size) == 0 && one_size == other_size &&
-           memcmp(one_bytes, other_bytes, one_size) == 0;
-}
-
 /* ---- unpack ----------------------------------------------------------- */
 
-struct reader {
-    const char *at, *end;
-};
-
+/* The strings of *ret are the reader's. */
 static int
-take_string(struct reader *reader, const char **ret)
-{
-    const char *nul = memchr(reader->at, '\0', (size_t)(reader->end - reader->at));
-
-    if (nul == NULL)
-        return -EBADMSG;
-    *ret = reader->at;
-    reader->at = nul + 1;
-    return 0;
-}
-
-static int
-take_record(struct reader *reader, const char **ret_key, const char **ret_value)
-{
-    int r = take_string(reader, ret_key);
-
-    return r < 0 ? r : take_string(reader, ret_value);
-}
-
-static int
-take_named(struct reader *reader, const char *key, const char **ret_value)
-{
-    const char *found;
-    int r = take_record(reader, &found, ret_value);
-
-    return r < 0 ? r : strcmp(found, key) == 0 ? 0 : -EBADMSG;
-}
-
-static int
-read_number(const char *text, uint64_t max, uint64_t *ret)
-{
-    uintmax_t value;
-    char *end;
-
-    if (*text < '0' || *text > '9')
-        return -EBADMSG;
-    errno = 0;
-    value = strtoumax(text, &end, 10);
-    if (*end != '\0' || errno == ERANGE || value > max)
-        return -EBADMSG;
-    *ret = value;
-    return 0;
-}
-
-static int
-read_option(struct reader *reader, const char *name, struct settings *settings)
+read_given(struct record_reader *reader, struct given *ret)
 {
     const char *text, *form_text, *file, *line_text;
     uint64_t form, line;
 
-    if (take_named(reader, "text", &text) < 0 || take_named(reader, "form", &form_text) < 0 ||
-        take_named(reader, "file", &file) < 0 || take_named(reader, "line", &line_text) < 0 ||
-        read_number(form_text, VALUE_GROUP, &form) < 0 || read_number(line_text, UINT32_MAX, &line))
+    if (record_take_named(reader, "text", &text) < 0 ||
+        record_take_named(reader, "form", &form_text) < 0 ||
+        record_take_named(reader, "file", &file) < 0 ||
+        record_take_named(reader, "line", &line_text) < 0 ||
+        record_number(form_text, VALUE_LIST, &form) < 0 ||
+        record_number(line_text, UINT32_MAX, &line))
         return -EBADMSG;
-    return settings_add_option(settings, name, text, (enum value_form)form,
-                               *file == '\0' ? NULL : file, (unsigned)line);
+    *ret = (struct given){.text = text,
+                          .form = (enum value_form)form,
+                          .file = *file == '\0' ? NULL : file,
+                          .line = (unsigned)line};
+    return 0;
+}
+
+/* Takes as many items as are said to follow, if there are bytes for them. ret->items is to free. */
+static int
+read_items(struct record_reader *reader, struct given *ret)
+{
+    const char *count_text;
+    uint64_t count;
+
+    if (record_take_named(reader, "items", &count_text) < 0 ||
+        record_number(count_text, (uint64_t)(reader->end - reader->at) / SMALLEST_ITEM, &count) < 0)
+        return -EBADMSG;
+    if (count == 0)
+        return 0;
+    ret->items = calloc(count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    for (; ret->item_count < count; ret->item_count++)
+        if (read_given(reader, &ret->items[ret->item_count]) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+static int
+read_option(struct record_reader *reader, const char *name, struct settings *settings)
+{
+    struct given given = {0};
+    int r = read_given(reader, &given);
+
+    if (r == 0 && given.form == VALUE_LIST)
+        r = read_items(reader, &given);
+    if (r == 0)
+        r = settings_add_option(settings, name, &given);
+    free(given.items); /* their strings are the reader's */
+    return r;
 }
 
 static int
@@ -270,11 +280,27 @@ read_setting(struct settings *settings, const char *key, const char *value)
 
     if (setting == NULL || setting_given(settings, setting))
         return -EBADMSG;
-    settings_set(settings, key, value, VALUE_PLAIN, NULL, 0, &errors);
+    settings_set(settings, key, &(struct given){.text = value}, &errors);
     if (errors_any(&errors))
         r = errors.exhausted ? -ENOMEM : -EBADMSG;
     errors_done(&errors);
     return r;
+}
+
+static int
+read_gid(struct settings *settings, const char *value)
+{
+    uint64_t gid;
+    gid_t *gids;
+
+    if (record_number(value, UINT32_MAX - 1, &gid) < 0 || settings->gid_count >= MOST_GIDS)
+        return -EBADMSG;
+    gids = reallocarray(settings->gids, settings->gid_count + 1, sizeof(*gids));
+    if (gids == NULL)
+        return -ENOMEM;
+    settings->gids = gids;
+    gids[settings->gid_count++] = (gid_t)gid;
+    return 0;
 }
 
 static int
@@ -314,7 +340,7 @@ read_other(struct settings *settings, const char *key, const char *value)
             continue;
         if (others[i].text != NULL)
             return read_string(value, others[i].text);
-        r = read_number(value, UINT32_MAX, &number);
+        r = record_number(value, UINT32_MAX, &number);
         if (r == 0)
             *others[i].number = (uint32_t)number;
         return r;
@@ -323,24 +349,26 @@ read_other(struct settings *settings, const char *key, const char *value)
 }
 
 static int
-read_records(struct reader *reader, struct settings *settings, uint64_t *ret_set)
+read_records(struct record_reader *reader, struct settings *settings, uint64_t *ret_set)
 {
     const char *key, *value;
     int r;
 
-    r = take_named(reader, MAGIC, &value);
+    r = record_take_named(reader, MAGIC, &value);
     if (r < 0 || strcmp(value, VERSION) != 0)
         return -EBADMSG;
     for (;;) {
-        r = take_record(reader, &key, &value);
+        r = record_take(reader, &key, &value);
         if (r < 0)
             return r;
         if (strcmp(key, "end") == 0)
             return *value == '\0' && reader->at == reader->end ? 0 : -EBADMSG;
         if (strcmp(key, "option") == 0)
             r = read_option(reader, value, settings);
+        else if (strcmp(key, "supplementary_gid") == 0)
+            r = read_gid(settings, value);
         else if (strcmp(key, "set") == 0)
-            r = read_number(value, UINT64_MAX, ret_set);
+            r = record_number(value, UINT64_MAX, ret_set);
         else
             r = read_other(settings, key, value);
         if (r < 0)
@@ -352,14 +380,16 @@ read_records(struct reader *reader, struct settings *settings, uint64_t *ret_set
 static void
 forget_places(struct settings *settings)
 {
-    free(settings->places); /* their files are all NULL */
+    for (size_t i = 0; settings->places != NULL && i < settings_count; i++)
+        given_done(&settings->places[i]);
+    free(settings->places);
     settings->places = NULL;
 }
 
 int
 settings_unpack(const char *bytes, size_t size, struct settings *ret)
 {
-    struct reader reader = {bytes, bytes + size};
+    struct record_reader reader = {bytes, bytes + size};
     struct settings settings;
     uint64_t set = 0;
     int r = settings_init(&settings, NULL);
@@ -369,6 +399,8 @@ settings_unpack(const char *bytes, size_t size, struct settings *ret)
     r = read_records(&reader, &settings, &set);
     if (r == 0 && (settings.name == NULL || (settings_count < 64 && set >> settings_count != 0)))
         r = -EBADMSG;
+    if (r == 0)
+        r = settings_fill(&settings); /* a program that does not know a key does not write it */
     forget_places(&settings);
     if (r < 0) {
         settings_done(&settings);
@@ -377,14 +409,4 @@ settings_unpack(const char *bytes, size_t size, struct settings *ret)
     settings.set = set;
     *ret = settings;
     return 0;
-}
-
-int
-settings_copy(const struct settings *settings, struct settings *ret)
-{
-    _cleanup_free_ char *bytes = NULL;
-    size_t size;
-    int r = settings_pack(settings, &bytes, &size);
-
-    return r < 0 ? r : settings_unpack(bytes, size, ret);
 }

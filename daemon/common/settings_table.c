@@ -14,13 +14,13 @@
 #include "common/cleanup.h"
 #include "common/settings.h"
 
-const char *const mixin_names[] = {"none", "threading", "forking", "coroutine", NULL};
 static const char *const reply_names[] = {"if-written", "always", "never", NULL};
 
 #define AT(member) .offset = offsetof(struct settings, member)
 #define DAY        (24 * 3600.0)
 #define YEAR       (365 * DAY)
 #define MIB        (1024 * 1024.0)
+#define TIB        (1024 * 1024 * MIB)
 
 /* Order is the manual's. A row's number is its bit in settings.set: append, or rebuild everything.
  */
@@ -95,6 +95,22 @@ const struct setting settings_table[] = {
     {"user", SETTING_TEXT, AT(user), .help = "the worker's user"},
     {"group", SETTING_TEXT, AT(group), .help = "the worker's group"},
     {"umask", SETTING_MODE, AT(umask), .max = 0777, .help = "the worker's file mode mask"},
+    {"groups", SETTING_LIST, AT(groups), .max = 65536, .numbers = true,
+     .example = "[ \"adm\", \"ssl-cert\" ]", .help = "the worker's supplementary groups"},
+
+    {"limits", SETTING_GROUP, .help = "the worker's resource limits"},
+    {"limits.nofile", SETTING_NUMBER_LIMIT, AT(limits.nofile), .min = 16, .max = 1e9,
+     .help = "descriptors of a process"},
+    {"limits.nproc", SETTING_NUMBER_LIMIT, AT(limits.nproc), .min = 1, .max = 1e9,
+     .help = "processes and threads of the worker's user"},
+    {"limits.as", SETTING_SIZE_LIMIT, AT(limits.as), .min = MIB, .max = 1024 * TIB,
+     .help = "address space of a process"},
+    {"limits.cpu", SETTING_TIME_LIMIT, AT(limits.cpu), .min = 1, .max = YEAR,
+     .help = "processor time of a process"},
+    {"limits.core", SETTING_SIZE_LIMIT, AT(limits.core), .max = 1024 * TIB,
+     .help = "size of a core dump"},
+    {"limits.stack", SETTING_SIZE_LIMIT, AT(limits.stack), .min = 64 * 1024.0, .max = 1024 * TIB,
+     .help = "stack of a process's first thread"},
 };
 
 const size_t settings_count = ARRAY_SIZE(settings_table);
@@ -106,6 +122,18 @@ setting_find(const char *key)
 {
     for (size_t i = 0; i < settings_count; i++)
         if (strcmp(settings_table[i].key, key) == 0)
+            return &settings_table[i];
+    return NULL;
+}
+
+const struct setting *
+setting_group_of(const char *key)
+{
+    size_t size = strcspn(key, ".");
+
+    for (size_t i = 0; key[size] == '.' && i < settings_count; i++)
+        if (settings_table[i].type == SETTING_GROUP && strlen(settings_table[i].key) == size &&
+            strncmp(settings_table[i].key, key, size) == 0)
             return &settings_table[i];
     return NULL;
 }

@@ -23,6 +23,80 @@
 
 #define LONGEST_NUMBER 64
 
+static int
+copy_items(const struct given *given, struct given *ret)
+{
+    if (given->item_count == 0)
+        return 0;
+    ret->items = calloc(given->item_count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    for (; ret->item_count < given->item_count; ret->item_count++) {
+        int r = given_copy(&given->items[ret->item_count], &ret->items[ret->item_count]);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int
+given_copy(const struct given *given, struct given *ret)
+{
+    struct given copy = {.form = given->form, .line = given->line};
+
+    copy.text = given->text == NULL ? NULL : strdup(given->text);
+    copy.file = given->file == NULL ? NULL : strdup(given->file);
+    if ((given->text != NULL && copy.text == NULL) || (given->file != NULL && copy.file == NULL) ||
+        copy_items(given, &copy) < 0) {
+        given_done(&copy);
+        return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}
+
+void
+given_done(struct given *given)
+{
+    for (size_t i = 0; i < given->item_count; i++)
+        given_done(&given->items[i]);
+    free(given->items);
+    free((char *)given->text);
+    free((char *)given->file);
+    *given = (struct given){0};
+}
+
+bool
+given_equal(const struct given *one, const struct given *other)
+{
+    if (strcmp(one->text, other->text) != 0 || one->form != other->form ||
+        one->item_count != other->item_count)
+        return false;
+    for (size_t i = 0; i < one->item_count; i++)
+        if (!given_equal(&one->items[i], &other->items[i]))
+            return false;
+    return true;
+}
+
+static bool
+is_text(enum value_form form)
+{
+    return form == VALUE_STRING || form == VALUE_PLAIN;
+}
+
+static bool
+is_scalar(enum value_form form)
+{
+    return form != VALUE_GROUP && form != VALUE_LIST;
+}
+
+bool
+given_is_text(const struct given *given)
+{
+    return is_text(given->form);
+}
+
 int
 value_boolean(const char *text, enum value_form form, bool *ret)
 {
@@ -45,7 +119,7 @@ value_integer(const char *text, enum value_form form, int64_t *ret)
     intmax_t value;
     char *end;
 
-    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (!isdigit((unsigned char)digits[0]) || (hex && !isxdigit((unsigned char)digits[2])))
         return -EINVAL;
@@ -102,7 +176,7 @@ value_number(const char *text, enum value_form form, double *ret)
     double value;
     int r;
 
-    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (form == VALUE_INTEGER && value_integer(text, form, &integer) == 0) {
         *ret = (double)integer; /* may be hexadecimal */
@@ -127,7 +201,7 @@ value_size(const char *text, enum value_form form, uint64_t *ret)
     int64_t integer;
     char *end;
 
-    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_FLOAT || form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     if (!isdigit((unsigned char)*text))
         return -EINVAL;
@@ -179,7 +253,7 @@ value_duration(const char *text, enum value_form form, double *ret)
 
     if (form == VALUE_INTEGER)
         return value_number(text, form, ret);
-    if (form == VALUE_BOOLEAN || form == VALUE_GROUP)
+    if (form == VALUE_BOOLEAN || !is_scalar(form))
         return -EINVAL;
     r = read_number(text, &value, &rest);
     if (r < 0)
@@ -196,6 +270,22 @@ value_duration(const char *text, enum value_form form, double *ret)
     if (!isfinite(value))
         return -ERANGE;
     *ret = value;
+    return 0;
+}
+
+int
+value_mode(const char *text, enum value_form form, uint32_t *ret)
+{
+    size_t digits = strspn(text, "01234567");
+    unsigned long mode;
+
+    /* A number in the file is decimal to libconfig: 0660 would be 660. */
+    if (!is_text(form) || digits == 0 || digits > 5 || text[digits] != '\0')
+        return -EINVAL;
+    mode = strtoul(text, NULL, 8);
+    if (mode > 0777)
+        return -ERANGE;
+    *ret = (uint32_t)mode;
     return 0;
 }
 
@@ -270,8 +360,10 @@ char *
 value_show(const char *text, enum value_form form)
 {
     if (form == VALUE_GROUP)
-        return strdup("a group or list");
-    if (form == VALUE_STRING || form == VALUE_PLAIN)
+        return strdup("a group");
+    if (form == VALUE_LIST)
+        return strdup("a list");
+    if (is_text(form))
         return show_string(text);
     return strdup(text);
 }

@@ -387,7 +387,7 @@ listener_name(const char *plugin)
 static void
 set_by_option(struct settings *settings, const char *key, const char *text, struct errors *errors)
 {
-    settings_set(settings, key, text, VALUE_PLAIN, NULL, GIVEN_BY_OPTION, errors);
+    settings_set(settings, key, &(struct given){.text = text, .line = GIVEN_BY_OPTION}, errors);
 }
 
 static int
@@ -401,12 +401,13 @@ set_all(const struct commandline *commandline, struct settings *settings, struct
     if (commandline->mixin != NULL)
         set_by_option(settings, "mixin", commandline->mixin, errors);
     for (size_t i = 0; i < commandline->assignment_count; i++) {
-        const struct assignment *given = &commandline->assignments[i];
+        const struct assignment *assignment = &commandline->assignments[i];
+        const struct given given = {.text = assignment->value};
         int r = 0;
-        if (given->setting)
-            settings_set(settings, given->name, given->value, VALUE_PLAIN, NULL, 0, errors);
+        if (assignment->setting)
+            settings_set(settings, assignment->name, &given, errors);
         else
-            r = settings_add_option(settings, given->name, given->value, VALUE_PLAIN, NULL, 0);
+            r = settings_add_option(settings, assignment->name, &given);
         if (r < 0)
             return r;
     }

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "config/global.h"
 #include "config/read.h"
 
 /* ---- drop-ins ----------------------------------------------------------- */
@@ -86,7 +87,8 @@ takes_default(const struct settings *settings, const struct setting *setting)
 {
     if (setting_given(settings, setting) || !setting_applies(settings, setting))
         return false;
-    return strcmp(setting->key, "max_connections") != 0 || settings->mixin != MIXIN_NONE;
+    return strcmp(setting->key, "max_connections") != 0 ||
+           !mixin_traits[settings->mixin].one_at_a_time;
 }
 
 static void
@@ -97,21 +99,17 @@ apply_defaults(struct loading *loading, struct settings *settings)
     /* The table begins with address and mixin, which decide what the rest means. */
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
-        _cleanup_free_ char *text = NULL;
+        bool good = setting_given(defaults, setting) && !setting_refused(defaults, setting);
 
-        if (!setting_given(defaults, setting) || setting_refused(defaults, setting) ||
-            !takes_default(settings, setting))
-            continue;
-        if (setting_format(defaults, setting, &text) < 0)
+        if (good && takes_default(settings, setting) &&
+            settings_inherit(settings, setting, defaults) < 0)
             loading->errors->exhausted = true;
-        else
-            settings_set(settings, setting->key, text, VALUE_PLAIN, defaults->places[i].file,
-                         defaults->places[i].line, loading->errors);
     }
 }
 
+/* The same host or port, as far as can be told from how they are written. */
 static bool
-same_text(const char *one, const char *other)
+same_ignoring_case(const char *one, const char *other)
 {
     return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
 }
@@ -132,16 +130,16 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_text(a->host, b->host) && same_text(a->port, b->port) &&
+    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
            strspn(a->port, "0") != strlen(a->port);
 }
 
 static void
 check_collisions(struct loading *loading)
 {
-    const struct settings *listeners = loading->config->listeners;
+    const struct settings *listeners = loading->listeners;
 
-    for (size_t i = 1; i < loading->config->listener_count; i++)
+    for (size_t i = 1; i < loading->listener_count; i++)
         for (size_t j = 0; j < i; j++) {
             if (!collide(&listeners[i], &listeners[j]))
                 continue;
@@ -155,40 +153,69 @@ check_collisions(struct loading *loading)
         }
 }
 
+/* Instead of what the file says, unless it is NULL. */
+static int
+use_plugin_path(struct config *config, const char *plugin_path)
+{
+    char *copy;
+
+    if (plugin_path == NULL)
+        return 0;
+    copy = strdup(plugin_path);
+    if (copy == NULL)
+        return -ENOMEM;
+    free(config->plugin_path);
+    config->plugin_path = copy;
+    return 0;
+}
+
 static void
-finish(struct loading *loading)
+judge(struct loading *loading)
 {
     struct config *config = loading->config;
 
-    for (size_t i = 0; i < config->listener_count; i++) {
-        apply_defaults(loading, &config->listeners[i]);
-        settings_finish(&config->listeners[i], config->plugin_path, loading->errors);
+    for (size_t i = 0; i < loading->listener_count; i++) {
+        apply_defaults(loading, &loading->listeners[i]);
+        settings_finish(&loading->listeners[i], config->plugin_path, loading->errors);
     }
     check_collisions(loading);
-    if (!loading->listeners && !loading->unparsed)
-        errors_add(loading->errors, config->file, 0,
+    if (!loading->listeners_mentioned && !loading->unparsed)
+        errors_add(loading->errors, config->file,
+                   loading->no_listeners == 0 ? 1 : loading->no_listeners,
                    "no listeners; add one here or in %s.d/*.conf, such as: listeners = { echo = { "
                    "address = \"tcp://127.0.0.1:9999\"; plugin = \"echo\"; }; };",
                    config->file);
 }
 
-int
-config_load(struct config *config, const char *file, struct errors *errors)
+/* Nothing of them changes from here on. */
+static void
+share_listeners(struct loading *loading)
 {
-    struct loading loading = {.config = config};
+    for (size_t i = 0; i < loading->listener_count; i++)
+        if (config_add_listener(loading->config, &loading->listeners[i]) < 0)
+            loading->errors->exhausted = true;
+}
+
+int
+config_load(struct config *config, const char *file, const char *plugin_path, struct errors *errors)
+{
     struct errors found = {0};
-    int r = config_init_empty(config);
+    struct loading loading = {.config = config, .errors = &found};
+    int r = config_load_nothing(config, NULL);
 
     if (r < 0)
         return r;
-    loading.errors = &found;
     config->file = strdup(file);
     if (config->file == NULL || settings_init(&loading.defaults, NULL) < 0)
         return -ENOMEM;
     config_read_one(&loading, file, false);
     load_drop_ins(&loading);
-    finish(&loading);
+    if (use_plugin_path(config, plugin_path) < 0)
+        found.exhausted = true;
+    judge(&loading);
+    share_listeners(&loading);
     settings_done(&loading.defaults);
+    free(loading.listeners);
     r = errors_any(&found) ? -EINVAL : 0;
     errors_move(errors, &found);
     if (errors->exhausted)
@@ -197,18 +224,29 @@ config_load(struct config *config, const char *file, struct errors *errors)
 }
 
 int
+config_load_nothing(struct config *config, const char *plugin_path)
+{
+    int r;
+
+    *config = (struct config){0};
+    r = globals_fill(config);
+    return r < 0 ? r : use_plugin_path(config, plugin_path);
+}
+
+int
 config_add_listener(struct config *config, struct settings *settings)
 {
-    struct settings *listeners =
-        reallocarray(config->listeners, config->listener_count + 1, sizeof(*listeners));
+    const struct settings *shared = settings_share(settings), **listeners;
 
+    if (shared == NULL)
+        return -ENOMEM;
+    listeners = reallocarray(config->listeners, config->listener_count + 1, sizeof(*listeners));
     if (listeners == NULL) {
-        settings_done(settings);
+        settings_unref(shared);
         return -ENOMEM;
     }
     config->listeners = listeners;
-    listeners[config->listener_count++] = *settings;
-    *settings = (struct settings){0};
+    listeners[config->listener_count++] = shared;
     return 0;
 }
 
@@ -216,7 +254,7 @@ void
 config_done(struct config *config)
 {
     for (size_t i = 0; i < config->listener_count; i++)
-        settings_done(&config->listeners[i]);
+        settings_unref(config->listeners[i]);
     free(config->listeners);
     free(config->file);
     free(config->plugin_path);
@@ -230,7 +268,7 @@ const struct settings *
 config_find(const struct config *config, const char *listener)
 {
     for (size_t i = 0; i < config->listener_count; i++)
-        if (strcmp(config->listeners[i].name, listener) == 0)
-            return &config->listeners[i];
+        if (strcmp(config->listeners[i]->name, listener) == 0)
+            return config->listeners[i];
     return NULL;
 }

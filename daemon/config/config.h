@@ -22,21 +22,26 @@ struct config {
         uint32_t mode;
         char *group; /* may also change things; NULL: nobody more */
     } control;
-    struct settings *listeners; /* in the order of the files */
+    const struct settings **listeners; /* in the order of the files; a reference each */
     size_t listener_count;
 };
 
 /*
  * Reads file and its drop-in directory (FILE.d, every *.conf in order), checks
  * everything that can be checked without loading plugins and binding sockets,
- * and adds all mistakes to errors. Returns 0 if there were none, -EINVAL, or
+ * and adds all mistakes to errors. plugin_path, unless NULL, is used instead
+ * of what the file says. Returns 0 if there were no mistakes, -EINVAL, or
  * -ENOMEM. *config is overwritten, and for config_done() in every case.
  */
-int config_load(struct config *config, const char *file, struct errors *errors);
+int config_load(struct config *config, const char *file, const char *plugin_path,
+                struct errors *errors);
 
-/* A configuration without a file: defaults, no listeners. 0 or -ENOMEM. */
-int config_init_empty(struct config *config); /* libconfig has a config_init() of its own */
-/* Takes over *settings (moved, even on failure). 0 or -ENOMEM. */
+/*
+ * A configuration without a file: defaults, no listeners. plugin_path NULL:
+ * the default. 0 or -ENOMEM; *config is for config_done() in every case.
+ */
+int config_load_nothing(struct config *config, const char *plugin_path);
+/* Shares *settings, which are finished and empty afterwards, also on failure. 0 or -ENOMEM. */
 int config_add_listener(struct config *config, struct settings *settings);
 void config_done(struct config *config);
 

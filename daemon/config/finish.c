@@ -7,29 +7,29 @@
  * Failures: mistakes go to struct errors, as does want of memory.
  */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/limits.h"
 #include "common/settings.h"
+#include "common/texts.h"
+#include "config/identity.h"
 
-#define LARGEST_RECORD (1u << 20) /* of the user database */
-
-static const uint32_t max_connections_defaults[] = {
-    [MIXIN_NONE] = 1, [MIXIN_THREADING] = 512, [MIXIN_FORKING] = 40, [MIXIN_COROUTINE] = 10000};
+#define MIXINS_TEXT_SIZE 80
 
 static void
 check_required(const struct settings *settings, struct errors *errors)
 {
+    const struct given listener = {.file = settings->file, .line = settings->line};
+
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
 
         if (setting_is_required(setting) && !setting_given(settings, setting))
-            settings_mistake(settings, NULL, settings->file, settings->line, errors,
+            settings_mistake(settings, NULL, &listener, errors,
                              "\"%s\" is missing; every listener needs one, such as: %s = \"%s\";",
                              setting->key, setting->key,
                              setting->type == SETTING_ADDRESS ? "tcp://127.0.0.1:9999" : "echo");
@@ -37,17 +37,36 @@ check_required(const struct settings *settings, struct errors *errors)
 }
 
 static void
-fill_defaults(struct settings *settings)
+fill_defaults(struct settings *settings, struct errors *errors)
 {
+    const struct mixin_traits *traits = &mixin_traits[settings->mixin];
+
+    if (settings_fill(settings) < 0)
+        errors->exhausted = true;
     if (!setting_given(settings, setting_find("max_connections")))
-        settings->max_connections = max_connections_defaults[settings->mixin];
+        settings->max_connections = traits->max_connections;
     if (!setting_given(settings, setting_find("recycle_after")))
-        settings->recycle_after = settings->mixin == MIXIN_FORKING ? 1 : 0;
+        settings->recycle_after = traits->recycle_after;
 }
 
-/* "tcp listeners", "mixin \"forking\"": where the key means something. */
+/* "mixins \"threading\" and \"forking\"" */
 static const char *
-applies_to(uint32_t applies)
+list_mixins(uint32_t applies, char buffer[MIXINS_TEXT_SIZE])
+{
+    uint32_t first = applies & -applies;
+    size_t used =
+        (size_t)snprintf(buffer, MIXINS_TEXT_SIZE, "mixin%s", applies == first ? "" : "s");
+
+    for (size_t i = 0; i < mixin_count && used < MIXINS_TEXT_SIZE; i++)
+        if ((applies & APPLIES_MIXIN(i)) != 0)
+            used += (size_t)snprintf(buffer + used, MIXINS_TEXT_SIZE - used, "%s\"%s\"",
+                                     APPLIES_MIXIN(i) == first ? " " : " and ", mixin_names[i]);
+    return buffer;
+}
+
+/* "tcp addresses" */
+static const char *
+list_addresses(uint32_t applies)
 {
     static const struct {
         uint32_t applies;
@@ -58,26 +77,19 @@ applies_to(uint32_t applies)
         {APPLIES_UNIX, "unix and unixgram paths"},
         {APPLIES_STREAM, "tcp and unix addresses"},
         {APPLIES_DATAGRAM, "udp and unixgram addresses"},
-        {APPLIES_MIXIN(MIXIN_FORKING), "mixin \"forking\""},
-        {APPLIES_MIXIN(MIXIN_THREADING), "mixin \"threading\""},
-        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING),
-         "mixins \"threading\" and \"forking\""},
-        {APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_COROUTINE),
-         "mixins \"threading\" and \"coroutine\""},
-        {APPLIES_MIXIN(MIXIN_NONE) | APPLIES_MIXIN(MIXIN_COROUTINE),
-         "mixins \"none\" and \"coroutine\""},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (names[i].applies == applies)
             return names[i].where;
-    return "other listeners";
+    return "other addresses";
 }
 
 static void
 check_applicable(const struct settings *settings, struct errors *errors)
 {
     const uint32_t transports = APPLIES_INET | APPLIES_UNIX | APPLIES_STREAM | APPLIES_DATAGRAM;
+    char text[MIXINS_TEXT_SIZE];
 
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
@@ -87,118 +99,76 @@ check_applicable(const struct settings *settings, struct errors *errors)
         if ((setting->applies & transports) != 0)
             settings_mistake_at(settings, setting, errors,
                                 "has no meaning for %s; it is for %s only: remove it",
-                                settings->address.text, applies_to(setting->applies));
+                                settings->address.text, list_addresses(setting->applies));
         else
             settings_mistake_at(settings, setting, errors,
                                 "has no meaning under mixin \"%s\"; it is for %s only: remove it",
-                                mixin_names[settings->mixin], applies_to(setting->applies));
+                                mixin_names[settings->mixin], list_mixins(setting->applies, text));
     }
 }
 
-/* Where a single key's bits in the table do not say it all. */
+/* Checks what a single key's bits in the table cannot say. */
 static void
 check_combinations(const struct settings *settings, struct errors *errors)
 {
-    if (settings->mixin == MIXIN_NONE && !setting_refused(settings, setting_find("mixin")) &&
-        settings->max_connections > 1)
+    if (mixin_traits[settings->mixin].one_at_a_time && settings->max_connections > 1 &&
+        !setting_refused(settings, setting_find("mixin")))
         settings_mistake_at(settings, setting_find("max_connections"), errors,
-                            "found %u; mixin \"none\" runs one request at a time: remove it, or "
+                            "found %u; mixin \"%s\" runs one request at a time: remove it, or "
                             "choose another mixin",
-                            settings->max_connections);
+                            settings->max_connections, mixin_names[settings->mixin]);
 }
 
-/* A user or group given as a number needs no entry in the database. */
-static bool
-read_id(const char *text, uint32_t *ret)
+/* Where the key was given. */
+static const struct given *
+place_of(const struct settings *settings, const char *key)
 {
-    int64_t id;
+    static const struct given nowhere = {0};
 
-    if (value_integer(text, VALUE_PLAIN, &id) < 0 || id < 0 || id >= UINT32_MAX)
-        return false;
-    *ret = (uint32_t)id;
-    return true;
+    return settings->places == NULL ? &nowhere
+                                    : &settings->places[setting_find(key) - settings_table];
 }
 
-/* 0, -ENOENT, or another error. *ret_gid is the user's own group, or unchanged for a number. */
-static int
-find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+/* The user or group that the key names, with its place; its text is NULL if there is none. */
+static struct given
+name_in(const struct settings *settings, const char *key)
 {
-    struct passwd record, *found = NULL;
-    bool number = read_id(name, ret_uid);
-    uid_t uid = *ret_uid;
+    struct given name = *place_of(settings, key);
 
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = number ? getpwuid_r(uid, &record, buffer, size, &found)
-                   : getpwnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return number ? 0 : r == 0 ? -ENOENT : -r;
-        *ret_uid = record.pw_uid;
-        *ret_gid = record.pw_gid;
-        return 0;
-    }
-    return -E2BIG;
-}
-
-static int
-find_group(const char *name, gid_t *ret)
-{
-    struct group record, *found = NULL;
-
-    if (read_id(name, ret))
-        return 0;
-    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
-        _cleanup_free_ char *buffer = malloc(size);
-        int r;
-
-        if (buffer == NULL)
-            return -ENOMEM;
-        r = getgrnam_r(name, &record, buffer, size, &found);
-        if (r == ERANGE)
-            continue;
-        if (found == NULL)
-            return r == 0 ? -ENOENT : -r;
-        *ret = record.gr_gid;
-        return 0;
-    }
-    return -E2BIG;
+    name.text = *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
+    return name;
 }
 
 /* What getpwnam_r(3) answers where there is no such user differs from system to system. */
 static void
-report_unknown(const struct settings *settings, const char *key, const char *kind, const char *name,
+report_unknown(const struct settings *settings, const char *key, const struct given *name,
                int error, struct errors *errors)
 {
-    _cleanup_free_ char *shown = value_show(name, VALUE_STRING);
+    const char *kind = strstr(key, "user") != NULL ? "user" : "group";
+    _cleanup_free_ char *shown = value_show(name->text, VALUE_STRING);
     bool unknown = error == -ENOENT || error == -ESRCH || error == -EBADF || error == -EPERM;
 
     if (shown == NULL || error == -ENOMEM)
         errors->exhausted = true;
     else if (unknown)
-        settings_mistake_at(settings, setting_find(key), errors,
-                            "unknown %s %s; expected one that exists here, or a number", kind,
-                            shown);
+        settings_mistake(settings, key, name, errors,
+                         "unknown %s %s; expected one that exists here, or a number", kind, shown);
     else
-        settings_mistake_at(settings, setting_find(key), errors, "cannot look up %s %s: %s", kind,
-                            shown, strerror(-error));
+        settings_mistake(settings, key, name, errors, "cannot look up %s %s: %s", kind, shown,
+                         strerror(-error));
 }
 
 static void
-resolve_user(const struct settings *settings, const char *key, const char *name, uid_t *ret_uid,
-             gid_t *ret_gid, struct errors *errors)
+resolve_user(const struct settings *settings, const char *key, uid_t *ret_uid, gid_t *ret_gid,
+             struct errors *errors)
 {
+    const struct given name = name_in(settings, key);
     uid_t uid = (uid_t)-1;
     gid_t gid = (gid_t)-1;
-    int r = name == NULL ? 0 : find_user(name, &uid, &gid);
+    int r = name.text == NULL ? 0 : identity_find_user(name.text, &uid, &gid);
 
     if (r < 0) {
-        report_unknown(settings, key, "user", name, r, errors);
+        report_unknown(settings, key, &name, r, errors);
         return;
     }
     *ret_uid = uid;
@@ -207,13 +177,69 @@ resolve_user(const struct settings *settings, const char *key, const char *name,
 }
 
 static void
-resolve_group(const struct settings *settings, const char *key, const char *name, gid_t *ret,
-              struct errors *errors)
+resolve_group(const struct settings *settings, const char *key, gid_t *ret, struct errors *errors)
 {
-    int r = name == NULL ? 0 : find_group(name, ret);
+    const struct given name = name_in(settings, key);
+    int r = name.text == NULL ? 0 : identity_find_group(name.text, ret);
 
     if (r < 0)
-        report_unknown(settings, key, "group", name, r, errors);
+        report_unknown(settings, key, &name, r, errors);
+}
+
+static bool
+has_group(const struct settings *settings, gid_t gid)
+{
+    for (uint32_t i = 0; i < settings->gid_count; i++)
+        if (settings->gids[i] == gid)
+            return true;
+    return false;
+}
+
+/* An item that is no group is reported in its own line. */
+static void
+resolve_groups(struct settings *settings, struct errors *errors)
+{
+    const struct given *list = place_of(settings, "groups");
+    size_t count = texts_count(settings->groups);
+
+    free(settings->gids);
+    settings->gid_count = 0;
+    settings->gids = calloc(count + 1, sizeof(*settings->gids));
+    if (settings->gids == NULL) {
+        errors->exhausted = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        /* One text instead of a list has no items. */
+        struct given name = list->item_count > 0 ? list->items[i] : *list;
+        gid_t gid;
+        int r = identity_find_group(settings->groups[i], &gid);
+
+        name.text = settings->groups[i];
+        if (r < 0)
+            report_unknown(settings, "groups", &name, r, errors);
+        else if (!has_group(settings, gid))
+            settings->gids[settings->gid_count++] = gid;
+    }
+}
+
+/* What its worker could not give itself is told here, in the line of the limit. */
+static void
+check_limits(const struct settings *settings, struct errors *errors)
+{
+    for (size_t i = 0; i < limits_count; i++) {
+        const struct limit *limit = &limits_table[i];
+        char shown[32], most[32];
+        rlim_t value;
+
+        if (!limit_wanted(settings, limit, &value) || value <= limit_ceiling(limit))
+            continue;
+        settings_mistake_at(settings, setting_find(limit->key), errors,
+                            "found %s, but this daemon may give %s at most; lower it, or raise the "
+                            "daemon's own limit (%s in its unit)",
+                            limit_format(limit, value, shown),
+                            limit_format(limit, limit_ceiling(limit), most), limit->directive);
+    }
 }
 
 /* The file a plugin's name means: the first that is there, else where it should have been. */
@@ -251,14 +277,15 @@ void
 settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors)
 {
     check_required(settings, errors);
-    fill_defaults(settings);
+    fill_defaults(settings, errors);
     check_applicable(settings, errors);
     check_combinations(settings, errors);
-    resolve_user(settings, "user", settings->user, &settings->uid, &settings->gid, errors);
-    resolve_group(settings, "group", settings->group, &settings->gid, errors);
-    resolve_user(settings, "socket_user", settings->socket_user, &settings->socket_uid, NULL,
-                 errors);
-    resolve_group(settings, "socket_group", settings->socket_group, &settings->socket_gid, errors);
+    resolve_user(settings, "user", &settings->uid, &settings->gid, errors);
+    resolve_group(settings, "group", &settings->gid, errors);
+    resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
+    resolve_group(settings, "socket_group", &settings->socket_gid, errors);
+    resolve_groups(settings, errors);
+    check_limits(settings, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

@@ -23,12 +23,6 @@
 
 #define LONGEST_SOCKET (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
-static bool
-is_text(enum value_form form)
-{
-    return form == VALUE_STRING || form == VALUE_PLAIN;
-}
-
 static int
 replace(char **at, const char *text)
 {
@@ -42,63 +36,64 @@ replace(char **at, const char *text)
 }
 
 static int
-set_plugin_path(struct config *config, const char *text, enum value_form form)
+set_plugin_path(struct config *config, const struct given *given)
 {
-    if (!is_text(form) || text[strspn(text, ":")] == '\0')
+    const char *text = given->text;
+    if (!given_is_text(given) || text[strspn(text, ":")] == '\0')
         return -EINVAL;
     return replace(&config->plugin_path, text);
 }
 
 static int
-set_log_target(struct config *config, const char *text, enum value_form form)
+set_log_target(struct config *config, const struct given *given)
 {
+    const char *text = given->text;
     bool word =
         strcmp(text, "auto") == 0 || strcmp(text, "journal") == 0 || strcmp(text, "stderr") == 0;
 
-    if (!is_text(form) || (!word && *text != '/'))
+    if (!given_is_text(given) || (!word && *text != '/'))
         return -EINVAL;
     return replace(&config->log.target, text);
 }
 
 static int
-set_log_level(struct config *config, const char *text, enum value_form form)
+set_log_level(struct config *config, const struct given *given)
 {
+    const char *text = given->text;
     int level = log_level_from_name(text);
 
-    if (!is_text(form) || level < 0)
+    if (!given_is_text(given) || level < 0)
         return -EINVAL;
     config->log.level = level;
     return 0;
 }
 
 static int
-set_log_access(struct config *config, const char *text, enum value_form form)
+set_log_access(struct config *config, const struct given *given)
 {
-    return value_boolean(text, form, &config->log.access);
+    return value_boolean(given->text, given->form, &config->log.access);
 }
 
 static int
-set_control_path(struct config *config, const char *text, enum value_form form)
+set_control_path(struct config *config, const struct given *given)
 {
-    if (!is_text(form) || *text != '/' || strlen(text) > LONGEST_SOCKET)
+    const char *text = given->text;
+    if (!given_is_text(given) || *text != '/' || strlen(text) > LONGEST_SOCKET)
         return -EINVAL;
     return replace(&config->control.path, text);
 }
 
 static int
-set_control_mode(struct config *config, const char *text, enum value_form form)
+set_control_mode(struct config *config, const struct given *given)
 {
-    if (!is_text(form) || *text == '\0' || strlen(text) > 4 ||
-        text[strspn(text, "01234567")] != '\0' || strtoul(text, NULL, 8) > 0777)
-        return -EINVAL;
-    config->control.mode = (uint32_t)strtoul(text, NULL, 8);
-    return 0;
+    return value_mode(given->text, given->form, &config->control.mode);
 }
 
 static int
-set_control_group(struct config *config, const char *text, enum value_form form)
+set_control_group(struct config *config, const struct given *given)
 {
-    if (!is_text(form) || *text == '\0')
+    const char *text = given->text;
+    if (!given_is_text(given) || *text == '\0')
         return -EINVAL;
     if (text[strspn(text, "0123456789")] != '\0' && getgrnam(text) == NULL)
         return -EINVAL;
@@ -126,16 +121,14 @@ const struct global globals_table[] = {
 const size_t globals_count = ARRAY_SIZE(globals_table);
 
 int
-config_init_empty(struct config *config)
+globals_fill(struct config *config)
 {
-    *config = (struct config){0};
     for (size_t i = 0; i < globals_count; i++) {
         const struct global *global = &globals_table[i];
+        const struct given fallback = {.text = global->fallback};
 
-        if (global->fallback != NULL && global->set(config, global->fallback, VALUE_PLAIN) < 0) {
-            config_done(config);
+        if (fallback.text != NULL && global->set(config, &fallback) < 0)
             return -ENOMEM;
-        }
     }
     return 0;
 }
@@ -157,8 +150,7 @@ global_is_group(const char *name)
 }
 
 static void
-unknown_key(const char *group, const char *key, const char *file, unsigned line,
-            struct errors *errors)
+unknown_key(const char *group, const char *key, const struct given *given, struct errors *errors)
 {
     const char *names[ARRAY_SIZE(globals_table) + 1] = {0};
     char known[128] = "";
@@ -174,33 +166,32 @@ unknown_key(const char *group, const char *key, const char *file, unsigned line,
     }
     meant = suggest(key, names);
     if (meant != NULL)
-        errors_add(errors, file, line, "%s: unknown key \"%s\"; did you mean \"%s\"?", group, key,
-                   meant);
+        errors_add(errors, given->file, given->line, "%s: unknown key \"%s\"; did you mean \"%s\"?",
+                   group, key, meant);
     else
-        errors_add(errors, file, line, "%s: unknown key \"%s\"; expected one of: %s", group, key,
-                   known);
+        errors_add(errors, given->file, given->line, "%s: unknown key \"%s\"; expected one of: %s",
+                   group, key, known);
 }
 
 static void
-wrong_value(const struct global *global, const char *text, enum value_form form, const char *file,
-            unsigned line, struct errors *errors)
+wrong_value(const struct global *global, const struct given *given, struct errors *errors)
 {
     static const char *const no_names[] = {NULL};
     const char *group = global->group == NULL ? "" : global->group;
-    _cleanup_free_ char *shown = value_show(text, form), *phrase = NULL;
+    _cleanup_free_ char *shown = value_show(given->text, given->form), *phrase = NULL;
+    bool named = global->names != NULL && given_is_text(given);
 
-    phrase =
-        suggest_phrase(text, global->names != NULL && is_text(form) ? global->names : no_names);
+    phrase = suggest_phrase(given->text, named ? global->names : no_names);
     if (shown == NULL || phrase == NULL)
         errors->exhausted = true;
     else
-        errors_add(errors, file, line, "%s%s%s: found %s; expected %s%s", group,
+        errors_add(errors, given->file, given->line, "%s%s%s: found %s; expected %s%s", group,
                    *group == '\0' ? "" : ".", global->key, shown, global->expected, phrase);
 }
 
 void
-global_set(struct config *config, const char *group, const char *key, const char *text,
-           enum value_form form, const char *file, unsigned line, struct errors *errors)
+global_set(struct config *config, const char *group, const char *key, const struct given *given,
+           struct errors *errors)
 {
     for (size_t i = 0; i < globals_count; i++) {
         const struct global *global = &globals_table[i];
@@ -208,12 +199,12 @@ global_set(struct config *config, const char *group, const char *key, const char
 
         if (!in_group(global, group) || strcmp(global->key, key) != 0)
             continue;
-        r = global->set(config, text, form);
+        r = global->set(config, given);
         if (r == -ENOMEM)
             errors->exhausted = true;
         else if (r < 0)
-            wrong_value(global, text, form, file, line, errors);
+            wrong_value(global, given, errors);
         return;
     }
-    unknown_key(group, key, file, line, errors);
+    unknown_key(group, key, given, errors);
 }

@@ -12,7 +12,7 @@ struct global {
     const char *group; /* NULL: at top level */
     const char *key;
     const char *fallback; /* NULL: none */
-    int (*set)(struct config *config, const char *text, enum value_form form);
+    int (*set)(struct config *config, const struct given *given);
     const char *expected;
     const char *const *names; /* what it can be, for "did you mean"; or NULL */
 };
@@ -20,10 +20,13 @@ struct global {
 extern const struct global globals_table[];
 extern const size_t globals_count;
 
+/* Gives every key its default. 0 or -ENOMEM. */
+int globals_fill(struct config *config);
+
 bool global_is_group(const char *name);
 
 /* Gives one key a value, or adds a mistake to errors. */
-void global_set(struct config *config, const char *group, const char *key, const char *text,
-                enum value_form form, const char *file, unsigned line, struct errors *errors);
+void global_set(struct config *config, const char *group, const char *key,
+                const struct given *given, struct errors *errors);
 
 #endif

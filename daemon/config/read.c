@@ -31,22 +31,7 @@ struct file {
     bool drop_in;
 };
 
-/* A setting as the rest of the daemon wants it: text, form and place. */
-struct found {
-    char *text;
-    enum value_form form;
-    char *file;
-    unsigned line;
-};
-
-static void
-found_done(struct found *found)
-{
-    free(found->text);
-    free(found->file);
-}
-
-#define _cleanup_found_ __attribute__((cleanup(found_done)))
+#define _cleanup_given_ __attribute__((cleanup(given_done)))
 
 /* ---- from libconfig's tree to text -------------------------------------- */
 
@@ -68,15 +53,11 @@ path_of(const config_setting_t *setting)
 
 /* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
 static char *
-number_text(const struct source *source, const config_setting_t *setting)
+number_text(const struct source *source, const char *path, const config_setting_t *setting)
 {
-    _cleanup_free_ char *path = path_of(setting);
-    const char *number;
+    const char *number = source_number(source, path);
     char *text;
 
-    if (path == NULL)
-        return NULL;
-    number = source_number(source, path);
     if (number != NULL)
         return strdup(number);
     if (config_setting_type(setting) == CONFIG_TYPE_FLOAT)
@@ -85,7 +66,8 @@ number_text(const struct source *source, const config_setting_t *setting)
 }
 
 static char *
-text_of(const struct source *source, const config_setting_t *setting, enum value_form *ret_form)
+text_of(const struct source *source, const char *path, const config_setting_t *setting,
+        enum value_form *ret_form)
 {
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_STRING:
@@ -97,28 +79,17 @@ text_of(const struct source *source, const config_setting_t *setting, enum value
     case CONFIG_TYPE_INT:
     case CONFIG_TYPE_INT64:
         *ret_form = VALUE_INTEGER;
-        return number_text(source, setting);
+        return number_text(source, path, setting);
     case CONFIG_TYPE_FLOAT:
         *ret_form = VALUE_FLOAT;
-        return number_text(source, setting);
-    default:
+        return number_text(source, path, setting);
+    case CONFIG_TYPE_GROUP:
         *ret_form = VALUE_GROUP;
         return strdup("");
+    default:
+        *ret_form = VALUE_LIST;
+        return strdup("");
     }
-}
-
-/* False without memory, which is then noted. */
-static bool
-find(struct loading *loading, const struct file *file, const config_setting_t *setting,
-     struct found *ret)
-{
-    ret->text = text_of(&file->source, setting, &ret->form);
-    ret->file = source_file(&file->source, config_setting_source_file(setting));
-    ret->line = (unsigned)config_setting_source_line(setting);
-    if (ret->text != NULL && ret->file != NULL)
-        return true;
-    loading->errors->exhausted = true;
-    return false;
 }
 
 static config_setting_t *
@@ -127,10 +98,72 @@ child_of(const config_setting_t *setting, int i)
     return config_setting_get_elem(setting, (unsigned)i);
 }
 
+/* Where libconfig found it; the name is the caller's to free. NULL without memory. */
+static char *
+place_of(const struct file *file, const config_setting_t *setting, unsigned *ret_line)
+{
+    return strdup(
+        source_place(&file->source, (unsigned)config_setting_source_line(setting), ret_line));
+}
+
+/* libconfig puts an item where the next one begins, so its place is the source's. */
+static int
+find_item(const struct file *file, const char *list, int i, const config_setting_t *item,
+          struct given *ret)
+{
+    _cleanup_free_ char *path = NULL;
+    const struct source_entry *entry;
+
+    if (asprintf(&path, "%s.[%d]", list, i) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    entry = source_find(&file->source, path);
+    ret->text = text_of(&file->source, path, item, &ret->form);
+    ret->file = entry != NULL ? strdup(entry->file) : place_of(file, item, &ret->line);
+    ret->line = entry != NULL ? entry->line : ret->line;
+    return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
+}
+
+static int
+find_items(const struct file *file, const char *path, const config_setting_t *list,
+           struct given *ret)
+{
+    int count = config_setting_length(list);
+
+    if (count == 0)
+        return 0;
+    ret->items = calloc((size_t)count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    ret->item_count = (size_t)count;
+    for (int i = 0; i < count; i++)
+        if (find_item(file, path, i, child_of(list, i), &ret->items[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* False without memory, which is then noted. *ret ends with given_done() in both cases. */
+static bool
+find(struct loading *loading, const struct file *file, const config_setting_t *setting,
+     struct given *ret)
+{
+    _cleanup_free_ char *path = path_of(setting);
+
+    *ret = (struct given){0};
+    ret->file = place_of(file, setting, &ret->line);
+    ret->text = path == NULL ? NULL : text_of(&file->source, path, setting, &ret->form);
+    if (ret->text != NULL && ret->file != NULL &&
+        (ret->form != VALUE_LIST || find_items(file, path, setting, ret) == 0))
+        return true;
+    loading->errors->exhausted = true;
+    return false;
+}
+
 /* Whether it is a group; if not, a mistake is added in the name of where. */
 static bool
 is_group(struct loading *loading, const config_setting_t *setting, const char *where,
-         const struct found *found)
+         const struct given *found)
 {
     _cleanup_free_ char *shown = NULL;
 
@@ -139,9 +172,6 @@ is_group(struct loading *loading, const config_setting_t *setting, const char *w
     shown = value_show(found->text, found->form);
     if (shown == NULL)
         loading->errors->exhausted = true;
-    else if (config_setting_is_aggregate(setting))
-        errors_add(loading->errors, found->file, found->line,
-                   "%s: found a list; expected a group, in braces: { ... }", where);
     else
         errors_add(loading->errors, found->file, found->line,
                    "%s: found %s; expected a group, in braces: { ... }", where, shown);
@@ -156,13 +186,41 @@ read_options(struct loading *loading, const struct file *file, const config_sett
 {
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *option = child_of(group, i);
-        _cleanup_found_ struct found found;
+        _cleanup_given_ struct given found;
 
         if (find(loading, file, option, &found) &&
-            settings_add_option(settings, config_setting_name(option), found.text, found.form,
-                                found.file, found.line) < 0)
+            settings_add_option(settings, config_setting_name(option), &found) < 0)
             loading->errors->exhausted = true;
     }
+}
+
+/* Each key in it is one of the listener's, with the group's name in front. */
+static void
+read_group(struct loading *loading, const struct file *file, const config_setting_t *group,
+           struct settings *settings)
+{
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *setting = child_of(group, i);
+        _cleanup_free_ char *key = NULL;
+        _cleanup_given_ struct given found;
+
+        if (!find(loading, file, setting, &found))
+            continue;
+        if (asprintf(&key, "%s.%s", config_setting_name(group), config_setting_name(setting)) < 0) {
+            key = NULL;
+            loading->errors->exhausted = true;
+            continue;
+        }
+        settings_set(settings, key, &found, loading->errors);
+    }
+}
+
+static bool
+is_key_group(const char *key)
+{
+    const struct setting *setting = setting_find(key);
+
+    return setting != NULL && setting->type == SETTING_GROUP;
 }
 
 static void
@@ -171,15 +229,16 @@ read_key(struct loading *loading, const struct file *file, const config_setting_
 {
     const char *key = config_setting_name(setting);
     _cleanup_free_ char *where = NULL;
-    _cleanup_found_ struct found found;
+    _cleanup_given_ struct given found;
 
     if (!find(loading, file, setting, &found))
         return;
     if (strcmp(key, "options") != 0) {
-        settings_set(settings, key, found.text, found.form, found.file, found.line,
-                     loading->errors);
+        settings_set(settings, key, &found, loading->errors);
+        if (is_key_group(key) && found.form == VALUE_GROUP)
+            read_group(loading, file, setting, settings);
     } else if (settings->name == NULL) {
-        settings_mistake(settings, key, found.file, found.line, loading->errors,
+        settings_mistake(settings, key, &found, loading->errors,
                          "options belong to one plugin; give them in each listener");
     } else if (asprintf(&where, "listeners.%s.options", settings->name) < 0) {
         where = NULL;
@@ -192,7 +251,7 @@ read_key(struct loading *loading, const struct file *file, const config_setting_
 static void
 read_defaults(struct loading *loading, struct file *file, const config_setting_t *group)
 {
-    _cleanup_found_ struct found found;
+    _cleanup_given_ struct given found;
 
     if (!find(loading, file, group, &found) || !is_group(loading, group, "defaults", &found))
         return;
@@ -210,12 +269,42 @@ is_name(const char *name)
     return length > 0 && length <= LONGEST_NAME && name[length] == '\0';
 }
 
+static const struct settings *
+find_listener(const struct loading *loading, const char *name)
+{
+    for (size_t i = 0; i < loading->listener_count; i++)
+        if (strcmp(loading->listeners[i].name, name) == 0)
+            return &loading->listeners[i];
+    return NULL;
+}
+
+/* Begins another listener; NULL without memory, which is then noted. */
+static struct settings *
+add_listener(struct loading *loading, const char *name, struct given *found)
+{
+    struct settings *listeners = reallocarray(loading->listeners, loading->listener_count + 1,
+                                              sizeof(*listeners)),
+                    *settings;
+
+    if (listeners != NULL)
+        loading->listeners = listeners;
+    if (listeners == NULL || settings_init(&listeners[loading->listener_count], name) < 0) {
+        loading->errors->exhausted = true;
+        return NULL;
+    }
+    settings = &listeners[loading->listener_count++];
+    settings->file = (char *)found->file; /* taken over */
+    settings->line = found->line;
+    found->file = NULL;
+    return settings;
+}
+
 /* Whether a listener can be made of it; otherwise a mistake is added. */
 static bool
-is_listener(struct loading *loading, const config_setting_t *setting, const struct found *found)
+is_listener(struct loading *loading, const config_setting_t *setting, const struct given *found)
 {
     const char *name = config_setting_name(setting);
-    const struct settings *earlier = config_find(loading->config, name);
+    const struct settings *earlier = find_listener(loading, name);
     _cleanup_free_ char *where = NULL, *shown = value_show(name, VALUE_STRING);
 
     if (shown == NULL || asprintf(&where, "listeners.%s", name) < 0) {
@@ -241,39 +330,30 @@ is_listener(struct loading *loading, const config_setting_t *setting, const stru
 static void
 read_listener(struct loading *loading, const struct file *file, const config_setting_t *setting)
 {
-    struct settings settings;
-    struct found found;
+    _cleanup_given_ struct given found;
+    struct settings *settings;
 
-    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found)) {
-        found_done(&found);
+    if (!find(loading, file, setting, &found) || !is_listener(loading, setting, &found))
         return;
-    }
-    if (settings_init(&settings, config_setting_name(setting)) < 0) {
-        found_done(&found);
-        loading->errors->exhausted = true;
-        return;
-    }
-    settings.file = take_pointer(found.file);
-    settings.line = found.line;
-    found_done(&found);
-    for (int i = 0; i < config_setting_length(setting); i++)
-        read_key(loading, file, child_of(setting, i), &settings);
-    if (config_add_listener(loading->config, &settings) < 0)
-        loading->errors->exhausted = true;
+    settings = add_listener(loading, config_setting_name(setting), &found);
+    for (int i = 0; settings != NULL && i < config_setting_length(setting); i++)
+        read_key(loading, file, child_of(setting, i), settings);
 }
 
 static void
 read_listeners(struct loading *loading, struct file *file, const config_setting_t *group)
 {
-    _cleanup_found_ struct found found;
+    _cleanup_given_ struct given found;
 
-    loading->listeners = true;
+    loading->listeners_mentioned = true;
     if (!find(loading, file, group, &found) || !is_group(loading, group, "listeners", &found))
         return;
     for (int i = 0; i < config_setting_length(group); i++)
         read_listener(loading, file, child_of(group, i));
-    if (config_setting_length(group) == 0 && !file->drop_in)
-        loading->listeners = false;
+    if (config_setting_length(group) == 0 && !file->drop_in) {
+        loading->listeners_mentioned = false;
+        loading->no_listeners = found.line;
+    }
 }
 
 /* ---- the whole of a file ------------------------------------------------ */
@@ -283,24 +363,22 @@ static void
 read_global(struct loading *loading, struct file *file, const config_setting_t *setting)
 {
     const char *name = config_setting_name(setting);
-    _cleanup_found_ struct found found;
+    _cleanup_given_ struct given found;
 
     if (!find(loading, file, setting, &found))
         return;
     if (!global_is_group(name)) {
-        global_set(loading->config, NULL, name, found.text, found.form, found.file, found.line,
-                   loading->errors);
+        global_set(loading->config, NULL, name, &found, loading->errors);
         return;
     }
     if (!is_group(loading, setting, name, &found))
         return;
     for (int i = 0; i < config_setting_length(setting); i++) {
         const config_setting_t *child = child_of(setting, i);
-        _cleanup_found_ struct found value;
+        _cleanup_given_ struct given value;
 
         if (find(loading, file, child, &value))
-            global_set(loading->config, name, config_setting_name(child), value.text, value.form,
-                       value.file, value.line, loading->errors);
+            global_set(loading->config, name, config_setting_name(child), &value, loading->errors);
     }
 }
 
@@ -313,7 +391,7 @@ static const struct {
 };
 
 static void
-unknown_key(struct loading *loading, const char *key, const struct found *found)
+unknown_key(struct loading *loading, const char *key, const struct given *found)
 {
     const char *names[ARRAY_SIZE(top_keys) + 1] = {0};
     _cleanup_free_ char *phrase = NULL;
@@ -339,7 +417,7 @@ static void
 read_top(struct loading *loading, struct file *file, const config_setting_t *setting)
 {
     const char *key = config_setting_name(setting);
-    _cleanup_found_ struct found found;
+    _cleanup_given_ struct given found;
 
     if (!find(loading, file, setting, &found))
         return;
@@ -371,21 +449,16 @@ static bool
 parse(struct loading *loading, struct file *file)
 {
     _cleanup_fclose_ FILE *stream = open_text(&file->source);
-    _cleanup_free_ char *name = NULL;
 
     if (stream == NULL) {
         loading->errors->exhausted = true;
         return false;
     }
-    config_set_include_dir(&file->parsed, *file->source.folder == '\0' ? "." : file->source.folder);
+    config_set_include_dir(&file->parsed, "/dev/null"); /* it has nothing to open by itself */
     if (config_read(&file->parsed, stream) == CONFIG_TRUE)
         return true;
-    name = source_file(&file->source, config_error_file(&file->parsed));
-    if (name == NULL)
-        loading->errors->exhausted = true;
-    else
-        source_explain(&file->source, name, (unsigned)config_error_line(&file->parsed),
-                       config_error_text(&file->parsed), loading->errors);
+    source_explain(&file->source, (unsigned)config_error_line(&file->parsed),
+                   config_error_text(&file->parsed), loading->errors);
     return false;
 }
 

@@ -13,9 +13,12 @@
 struct loading {
     struct config *config;
     struct errors *errors;
-    struct settings defaults; /* the group of that name */
+    struct settings defaults;   /* the group of that name */
+    struct settings *listeners; /* as far as they have been read, in the order of the files */
+    size_t listener_count;
     bool unparsed;            /* a file could not be read: what seems missing may be there */
-    bool listeners;           /* something was said about listeners, be it wrong */
+    bool listeners_mentioned; /* something was said about listeners, even if it was wrong */
+    unsigned no_listeners;    /* the line of a group without any; 0: there is no group */
 };
 
 /*

@@ -2,9 +2,10 @@
 /*
  * source.c - looks through the text of a configuration file
  *
- * Knows just enough of libconfig's language: comments, strings, @include,
- * names, numbers and brackets. What is wrong with the grammar is left for
- * libconfig to say.
+ * This file knows just enough of libconfig's language: comments, strings,
+ * @include, names, numbers and brackets. What is wrong with the grammar is left
+ * for libconfig to say. An included file takes the place of its directive in
+ * the text that libconfig gets.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     everything in struct source, until source_done().
@@ -14,96 +15,49 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 
-#define LARGEST_FILE     (16u << 20)
-#define DEEPEST_INCLUDE  10u /* libconfig's own limit */
+#define DEEPEST_INCLUDE  10u
 #define MOST_INCLUDES    1000u
 #define DEEPEST_BRACKETS 1000u
+#define MOST_ITEMS       100000u /* of a list; the places of later ones are libconfig's guess */
+
+/* libconfig compares each name of a group with all before it, which takes minutes without bounds.
+ */
+#define MOST_IN_GROUP 2000u
+#define MOST_SETTINGS 20000u
+
+#define INCLUDE "@include"
 
 /* One file being looked through. */
 struct cursor {
     struct source *source;
     struct errors *errors;
+    const struct cursor *includer; /* NULL: the first file */
     const char *file;
     const char *at;
+    const char *taken; /* what stands before it has been appended to the source's text */
     unsigned line;
-    char name[SOURCE_NAME]; /* the last name, until its value has come */
+    char name[SOURCE_NAME]; /* the last name, until its value has come; an item's is "[0]" */
     unsigned name_line;
     bool value; /* "=" was seen behind the name */
     bool fresh; /* nothing but blanks yet in this line */
 };
 
-static int look_through(struct source *source, const char *file, const char *text,
-                        struct errors *errors);
+static int look_through(struct source *source, const struct cursor *includer, const char *file,
+                        const char *text, struct errors *errors);
 
-static int
-read_all(int fd, char **ret_text, size_t *ret_size)
-{
-    _cleanup_free_ char *text = NULL;
-    size_t size = 0, room = 0;
-
-    for (;;) {
-        ssize_t n;
-
-        if (room - size < 2) {
-            char *more = realloc(text, room = room * 2 + 4096);
-
-            if (more == NULL)
-                return -ENOMEM;
-            text = more;
-        }
-        n = read(fd, text + size, room - size - 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        size += (size_t)n;
-        if (size > LARGEST_FILE)
-            return -EFBIG;
-    }
-    text[size] = '\0';
-    *ret_text = take_pointer(text);
-    *ret_size = size;
-    return 0;
-}
-
-int
-source_read(const char *name, bool regular, char **ret_text, size_t *ret_size)
-{
-    /* A FIFO that nobody writes to is empty: nobody could interrupt the wait for a writer. */
-    _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat status;
-
-    if (fd < 0 || fstat(fd, &status) < 0 || fcntl(fd, F_SETFL, 0) < 0)
-        return -errno;
-    if (S_ISDIR(status.st_mode))
-        return -EISDIR;
-    if (regular && !S_ISREG(status.st_mode))
-        return -EINVAL;
-    return read_all(fd, ret_text, ret_size);
-}
-
-static int
+static void
 note_place(struct source_place *place, const char *file, unsigned line, char bracket)
 {
-    if (place->line != 0)
-        return 0; /* the first is the cause */
-    place->file = strdup(file);
-    place->line = line;
-    place->bracket = bracket;
-    return place->file == NULL ? -ENOMEM : 0;
+    if (place->line == 0) /* the first is the cause */
+        *place = (struct source_place){.file = file, .line = line, .bracket = bracket};
 }
 
 /* "listeners.upper.spare", or NULL with errno 0 where the place has no such path. */
@@ -129,30 +83,43 @@ path_of(const struct source *source, const char *name)
     return path;
 }
 
+static struct source_entry *
+new_entry(struct source *source)
+{
+    size_t room = source->entry_room == 0 ? 64 : source->entry_room * 2;
+    struct source_entry *entries = source->entries;
+
+    if (source->entry_count == source->entry_room) {
+        entries = reallocarray(source->entries, room, sizeof(*entries));
+        if (entries == NULL)
+            return NULL;
+        source->entries = entries;
+        source->entry_room = room;
+    }
+    return &entries[source->entry_count];
+}
+
 /* Records the setting whose value begins here; number may be NULL. */
 static int
 add_entry(struct cursor *cursor, const char *number)
 {
     struct source *source = cursor->source;
-    struct source_entry entry = {.line = cursor->name_line}, *entries;
+    struct source_entry entry = {.file = cursor->file, .line = cursor->name_line}, *place;
 
     if (*cursor->name == '\0')
         return 0;
     entry.path = path_of(source, cursor->name);
     if (entry.path == NULL)
         return errno == 0 ? 0 : -ENOMEM;
-    entry.file = strdup(cursor->file);
     entry.number = number == NULL ? NULL : strdup(number);
-    entries = reallocarray(source->entries, source->entry_count + 1, sizeof(entry));
-    if (entries != NULL)
-        source->entries = entries;
-    if (entries == NULL || entry.file == NULL || (number != NULL && entry.number == NULL)) {
+    place = new_entry(source);
+    if (place == NULL || (number != NULL && entry.number == NULL)) {
         free(entry.path);
-        free(entry.file);
         free(entry.number);
         return -ENOMEM;
     }
-    source->entries[source->entry_count++] = entry;
+    *place = entry;
+    source->entry_count++;
     return 0;
 }
 
@@ -163,37 +130,77 @@ forget_name(struct cursor *cursor)
     cursor->value = false;
 }
 
+/* A value that begins in a list is the list's next item: its number stands for a name. */
+static void
+name_item(struct cursor *cursor)
+{
+    struct source *source = cursor->source;
+    struct source_bracket *list = source->depth == 0 ? NULL : &source->brackets[source->depth - 1];
+
+    if (list == NULL || list->bracket == '{' || list->begun || list->item >= MOST_ITEMS)
+        return;
+    list->begun = true;
+    (void)snprintf(cursor->name, sizeof(cursor->name), "[%u]", list->item);
+    cursor->name_line = cursor->line;
+    cursor->value = true;
+}
+
+static void
+end_item(struct source *source)
+{
+    struct source_bracket *list = source->depth == 0 ? NULL : &source->brackets[source->depth - 1];
+
+    if (list == NULL || list->bracket == '{' || !list->begun)
+        return;
+    list->begun = false;
+    list->item++;
+}
+
+static int
+refuse(const struct cursor *cursor, unsigned line, const char *why)
+{
+    errors_add(cursor->errors, cursor->file, line, "%s", why);
+    return -EINVAL;
+}
+
 static int
 take_string(struct cursor *cursor)
 {
     unsigned first = cursor->line;
     int r = 0;
 
+    name_item(cursor);
     for (cursor->at++; *cursor->at != '\0' && *cursor->at != '"'; cursor->at++) {
         if (*cursor->at == '\\' && cursor->at[1] != '\0')
             cursor->at++;
         cursor->line += *cursor->at == '\n';
     }
     if (cursor->line != first || *cursor->at == '\0')
-        r = note_place(&cursor->source->long_string, cursor->file, first, '"');
+        note_place(&cursor->source->long_string, cursor->file, first, '"');
     if (*cursor->at == '"')
         cursor->at++;
-    if (r == 0 && cursor->value)
+    else if (cursor->includer != NULL) /* it must not go on in the file that includes this one */
+        return refuse(cursor, first,
+                      "a quote (\") is missing: the text that begins here never ends");
+    if (cursor->value)
         r = add_entry(cursor, NULL);
     forget_name(cursor);
     return r;
 }
 
-static void
+static int
 take_block_comment(struct cursor *cursor)
 {
+    unsigned first = cursor->line;
+
     for (cursor->at += 2; *cursor->at != '\0'; cursor->at++) {
         cursor->line += *cursor->at == '\n';
         if (cursor->at[0] == '*' && cursor->at[1] == '/') {
             cursor->at += 2;
-            return;
+            return 0;
         }
     }
+    return refuse(cursor, first, "the comment that begins here is never closed: */ is missing");
 }
 
 static bool
@@ -212,6 +219,7 @@ take_name(struct cursor *cursor)
     while (is_name(*cursor->at))
         cursor->at++;
     length = (size_t)(cursor->at - start);
+    name_item(cursor);
     if (cursor->value) { /* true, false, or a mistake */
         r = add_entry(cursor, NULL);
         forget_name(cursor);
@@ -245,6 +253,7 @@ take_number(struct cursor *cursor)
     size_t length;
     int r;
 
+    name_item(cursor);
     cursor->at += *cursor->at == '-' || *cursor->at == '+';
     while (isalnum((unsigned char)*cursor->at) || *cursor->at == '.' ||
            ((*cursor->at == '-' || *cursor->at == '+') && strchr("eE", cursor->at[-1]) != NULL))
@@ -266,7 +275,9 @@ static int
 open_bracket(struct cursor *cursor, char bracket)
 {
     struct source *source = cursor->source;
-    bool named = bracket == '{' && cursor->value && *cursor->name != '\0';
+
+    name_item(cursor);
+    bool named = cursor->value && *cursor->name != '\0';
     int r = cursor->value ? add_entry(cursor, NULL) : 0;
 
     if (source->depth >= DEEPEST_BRACKETS) {
@@ -289,88 +300,182 @@ close_bracket(struct cursor *cursor, char bracket)
 
     forget_name(cursor);
     if (source->depth == 0)
-        return note_place(&source->stray_bracket, cursor->file, cursor->line, bracket);
-    source->depth--;
+        note_place(&source->stray_bracket, cursor->file, cursor->line, bracket);
+    else
+        source->depth--;
     return 0;
 }
 
-/* The name behind @include, if a whole directive stands here. To free. */
-static char *
-include_name(const char *at)
+/* What stands before this has a value now. */
+static int
+count_setting(struct cursor *cursor)
 {
-    const char *start = at + strlen("@include"), *end;
+    struct source *source = cursor->source;
+    unsigned *in_group =
+        source->depth == 0 ? &source->outside : &source->brackets[source->depth - 1].settings;
 
+    if (++*in_group > MOST_IN_GROUP) {
+        errors_add(cursor->errors, cursor->file, cursor->line,
+                   "more than %u settings in one group; nothing behind this was read",
+                   MOST_IN_GROUP);
+        return -EINVAL;
+    }
+    if (++source->settings > MOST_SETTINGS) {
+        errors_add(cursor->errors, cursor->file, cursor->line,
+                   "more than %u settings in one file; nothing behind this was read",
+                   MOST_SETTINGS);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* ---- @include ------------------------------------------------------------------------------- */
+
+static int
+check_text(const char *file, const char *text, size_t size, struct errors *errors)
+{
+    unsigned line = 1;
+
+    if (strlen(text) != size) {
+        for (const char *at = text; *at != '\0'; at++)
+            line += *at == '\n';
+        errors_add(errors, file, line, "holds a NUL byte; expected text");
+        return -EINVAL;
+    }
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) {
+        errors_add(errors, file, 1,
+                   "begins with a byte order mark; save the file as UTF-8 without one");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* The name behind @include, to free. NULL without memory, or if no whole directive stands here. */
+static char *
+include_name(const char *at, const char **ret_end)
+{
+    const char *start = at + strlen(INCLUDE), *end;
+
+    errno = EINVAL;
     start += strspn(start, " \t");
     if (*start != '"')
         return NULL;
     end = start + 1 + strcspn(start + 1, "\"\n");
-    return *end == '"' ? strndup(start + 1, (size_t)(end - start - 1)) : NULL;
+    if (*end != '"' || end == start + 1)
+        return NULL;
+    *ret_end = end + 1;
+    return strndup(start + 1, (size_t)(end - start - 1));
 }
 
-static const char *
-include_problem(int error)
+/* What an included file is called from where the daemon was started. To free. */
+static char *
+included_path(const struct source *source, const char *name)
 {
-    return error == -EINVAL ? "not a regular file" : strerror(-error);
+    char *path;
+
+    if (*name == '/')
+        return strdup(name);
+    return asprintf(&path, "%s%s", source->folder, name) < 0 ? NULL : path;
+}
+
+/* Why the file cannot be included here, before it has been opened; or NULL. */
+static const char *
+include_obstacle(const struct cursor *cursor, const char *file)
+{
+    for (const struct cursor *open = cursor; open != NULL; open = open->includer)
+        if (strcmp(open->file, file) == 0)
+            return "the files include each other";
+    if (cursor->source->include_depth >= DEEPEST_INCLUDE)
+        return "the files are included more than 10 deep";
+    if (cursor->source->include_count >= MOST_INCLUDES)
+        return "more than 1000 files are included";
+    return NULL;
 }
 
 static int
 include_file(struct cursor *cursor, const char *name)
 {
     struct source *source = cursor->source;
-    _cleanup_free_ char *file = source_file(source, name), *text = NULL;
-    size_t size;
-    int r;
+    _cleanup_free_ char *path = included_path(source, name), *text = NULL;
+    const char *file = path == NULL ? NULL : source_keep_name(source, path), *obstacle;
+    size_t size = 0;
+    int r = 0;
 
     if (file == NULL)
         return -ENOMEM;
-    if (source->include_depth >= DEEPEST_INCLUDE || source->include_count >= MOST_INCLUDES) {
-        errors_add(cursor->errors, cursor->file, cursor->line,
-                   "@include \"%s\": files include each other, or more than %u deep", name,
-                   DEEPEST_INCLUDE);
-        return -EINVAL;
-    }
-    r = source_read(file, true, &text, &size);
+    obstacle = include_obstacle(cursor, file);
+    if (obstacle == NULL && (r = source_read(file, &text, &size)) < 0)
+        obstacle = source_problem(r);
+    if (obstacle == NULL && source->size + size > SOURCE_LARGEST)
+        obstacle = "all included files together are larger than " SOURCE_LARGEST_TEXT;
     if (r == -ENOMEM)
         return r;
-    if (r < 0) {
+    if (obstacle != NULL) {
         errors_add(cursor->errors, cursor->file, cursor->line,
-                   "@include \"%s\": cannot read %s: %s", name, file, include_problem(r));
+                   "@include \"%s\": cannot read %s: %s", name, file, obstacle);
         return -EINVAL;
     }
     source->include_count++;
     source->include_depth++;
-    r = look_through(source, file, text, cursor->errors);
+    r = check_text(file, text, size, cursor->errors);
+    if (r == 0)
+        r = look_through(source, cursor, file, text, cursor->errors);
     source->include_depth--;
     return r;
 }
 
+/* What has been looked at since the last time becomes part of the text. */
+static int
+take_text(struct cursor *cursor)
+{
+    int r = source_append(cursor->source, cursor->taken, (size_t)(cursor->at - cursor->taken));
+
+    cursor->taken = cursor->at;
+    return r;
+}
+
+/* The file takes the directive's place in the text. */
 static int
 take_include(struct cursor *cursor)
 {
-    _cleanup_free_ char *name = NULL;
+    const char *end = NULL;
+    _cleanup_free_ char *name = include_name(cursor->at, &end);
     int r;
 
-    errno = 0;
-    name = include_name(cursor->at);
+    if (name == NULL && errno == EINVAL)
+        return refuse(cursor, cursor->line,
+                      "@include: expected the name of a file in quotes, on the same line");
     if (name == NULL)
-        r = -errno; /* no whole directive is libconfig's to refuse */
-    else
+        return -ENOMEM;
+    r = take_text(cursor);
+    if (r == 0)
         r = include_file(cursor, name);
-    cursor->at += strcspn(cursor->at, "\n");
+    if (r == 0)
+        r = source_append(cursor->source, "\n", 1);
+    if (r == 0)
+        r = source_begin_piece(cursor->source, cursor->file, cursor->line);
+    cursor->at = cursor->taken = end;
+    cursor->fresh = false;
     return r;
 }
+
+/* ---- tokens --------------------------------------------------------------------------------- */
 
 static int
 take_other(struct cursor *cursor)
 {
     char c = *cursor->at++;
 
-    if (c == '=' || c == ':')
+    if (c == '=' || c == ':') {
         cursor->value = *cursor->name != '\0' || cursor->value;
-    else if (c == '{' || c == '(' || c == '[')
+        return count_setting(cursor);
+    }
+    if (c == '{' || c == '(' || c == '[')
         return open_bracket(cursor, c);
-    else if (c == '}' || c == ')' || c == ']')
+    if (c == '}' || c == ')' || c == ']')
         return close_bracket(cursor, c);
+    if (c == ',')
+        end_item(cursor->source);
     else if (!isspace((unsigned char)c))
         forget_name(cursor);
     cursor->line += c == '\n';
@@ -382,22 +487,20 @@ take_token(struct cursor *cursor)
 {
     const char *at = cursor->at;
 
+    if (cursor->fresh && strncmp(at, INCLUDE, strlen(INCLUDE)) == 0)
+        return take_include(cursor);
     if (*at == '\n')
         cursor->fresh = true;
-    else if (*at != ' ' && *at != '\t' && *at != '@')
+    else if (*at != ' ' && *at != '\t')
         cursor->fresh = false;
     if (*at == '#' || (at[0] == '/' && at[1] == '/')) {
         cursor->at += strcspn(at, "\n");
         return 0;
     }
-    if (at[0] == '/' && at[1] == '*') {
-        take_block_comment(cursor);
-        return 0;
-    }
+    if (at[0] == '/' && at[1] == '*')
+        return take_block_comment(cursor);
     if (*at == '"')
         return take_string(cursor);
-    if (cursor->fresh && strncmp(at, "@include", strlen("@include")) == 0)
-        return take_include(cursor);
     if (isalpha((unsigned char)*at) || *at == '*')
         return take_name(cursor);
     if (isdigit((unsigned char)*at) || *at == '-' || *at == '+' || *at == '.')
@@ -406,16 +509,27 @@ take_token(struct cursor *cursor)
 }
 
 static int
-look_through(struct source *source, const char *file, const char *text, struct errors *errors)
+look_through(struct source *source, const struct cursor *includer, const char *file,
+             const char *text, struct errors *errors)
 {
     struct cursor cursor = {
-        .source = source, .errors = errors, .file = file, .at = text, .line = 1, .fresh = true};
-    int r = 0;
+        .source = source,
+        .errors = errors,
+        .includer = includer,
+        .file = file,
+        .at = text,
+        .taken = text,
+        .line = 1,
+        .fresh = true,
+    };
+    int r = source_begin_piece(source, file, 1);
 
     while (r == 0 && *cursor.at != '\0')
         r = take_token(&cursor);
-    return r;
+    return r == 0 ? take_text(&cursor) : r;
 }
+
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 /* FILE's folder with its slash; "" for a plain name. */
 static char *
@@ -427,41 +541,57 @@ folder_of(const char *file)
 }
 
 static int
-check_text(const struct source *source, struct errors *errors)
+compare_paths(const void *one, const void *other)
 {
-    if (strlen(source->text) != source->size) {
-        errors_add(errors, source->name, 0, "holds a NUL byte; expected text");
-        return -EINVAL;
-    }
-    if (strncmp(source->text, "\xef\xbb\xbf", 3) == 0) {
-        errors_add(errors, source->name, 1,
-                   "begins with a byte order mark; save the file as UTF-8 without one");
-        return -EINVAL;
-    }
+    const struct source_entry *const *a = one, *const *b = other;
+
+    return strcmp((*a)->path, (*b)->path);
+}
+
+static int
+sort_entries(struct source *source)
+{
+    if (source->entry_count == 0)
+        return 0;
+    source->by_path = calloc(source->entry_count, sizeof(*source->by_path));
+    if (source->by_path == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < source->entry_count; i++)
+        source->by_path[i] = &source->entries[i];
+    qsort(source->by_path, source->entry_count, sizeof(*source->by_path), compare_paths);
     return 0;
+}
+
+static int
+read_everything(struct source *source, struct errors *errors)
+{
+    _cleanup_free_ char *text = NULL;
+    const char *name = source_keep_name(source, source->name);
+    size_t size;
+    int r = name == NULL ? -ENOMEM : source_read(name, &text, &size);
+
+    if (r < 0 && r != -ENOMEM) {
+        errors_add(errors, name, 0, "cannot read the configuration: %s", source_problem(r));
+        return -EINVAL;
+    }
+    if (r == 0)
+        r = check_text(name, text, size, errors);
+    if (r == 0)
+        r = look_through(source, NULL, name, text, errors);
+    if (r == 0 && source->depth > 0)
+        note_place(&source->open_bracket, name, source->brackets[source->depth - 1].line,
+                   source->brackets[source->depth - 1].bracket);
+    return r == 0 ? sort_entries(source) : r;
 }
 
 int
 source_open(struct source *source, const char *name, struct errors *errors)
 {
-    int r;
-
-    *source = (struct source){.name = strdup(name), .folder = folder_of(name)};
+    *source = (struct source){.name = strdup(name), .folder = folder_of(name), .lines = 1};
     source->brackets = calloc(DEEPEST_BRACKETS, sizeof(*source->brackets));
     if (source->name == NULL || source->folder == NULL || source->brackets == NULL)
         return -ENOMEM;
-    r = source_read(name, false, &source->text, &source->size);
-    if (r < 0) {
-        errors_add(errors, name, 0, "cannot read the configuration: %s", strerror(-r));
-        return r == -ENOMEM ? r : -EINVAL;
-    }
-    r = check_text(source, errors);
-    if (r == 0)
-        r = look_through(source, name, source->text, errors);
-    if (r == 0 && source->depth > 0)
-        r = note_place(&source->open_bracket, name, source->brackets[source->depth - 1].line,
-                       source->brackets[source->depth - 1].bracket);
-    return r;
+    return read_everything(source, errors);
 }
 
 void
@@ -469,13 +599,14 @@ source_done(struct source *source)
 {
     for (size_t i = 0; i < source->entry_count; i++) {
         free(source->entries[i].path);
-        free(source->entries[i].file);
         free(source->entries[i].number);
     }
+    for (size_t i = 0; i < source->file_count; i++)
+        free(source->files[i]);
     free(source->entries);
-    free(source->open_bracket.file);
-    free(source->stray_bracket.file);
-    free(source->long_string.file);
+    free(source->by_path);
+    free(source->files);
+    free(source->pieces);
     free(source->brackets);
     free(source->name);
     free(source->folder);
@@ -483,23 +614,21 @@ source_done(struct source *source)
     *source = (struct source){0};
 }
 
-char *
-source_file(const struct source *source, const char *included)
+const struct source_entry *
+source_find(const struct source *source, const char *path)
 {
-    char *file;
+    const struct source_entry wanted = {.path = (char *)(uintptr_t)path}, *key = &wanted, **found;
 
-    if (included == NULL)
-        return strdup(source->name);
-    if (*included == '/')
-        return strdup(included);
-    return asprintf(&file, "%s%s", source->folder, included) < 0 ? NULL : file;
+    if (source->entry_count == 0)
+        return NULL;
+    found = bsearch(&key, source->by_path, source->entry_count, sizeof(*found), compare_paths);
+    return found == NULL ? NULL : *found;
 }
 
 const char *
 source_number(const struct source *source, const char *path)
 {
-    for (size_t i = 0; i < source->entry_count; i++)
-        if (source->entries[i].number != NULL && strcmp(source->entries[i].path, path) == 0)
-            return source->entries[i].number;
-    return NULL;
+    const struct source_entry *entry = source_find(source, path);
+
+    return entry == NULL ? NULL : entry->number;
 }

@@ -3,8 +3,10 @@
  * source.h - the text of a configuration file, for what libconfig does not tell
  *
  * libconfig 1.5 wraps integers beyond 32 bits without a word, ends the process
- * when told to read a folder, and explains no mistake. So the text is read
- * once, kept, and looked through here before libconfig parses it.
+ * when told to read a folder, knows no absolute path of an included file, and
+ * explains no mistake. So every file is read once, here; the files make one
+ * text, which is looked through, and libconfig parses that text and opens
+ * nothing.
  */
 #ifndef SOCKSERVERD_CONFIG_SOURCE_H
 #define SOCKSERVERD_CONFIG_SOURCE_H
@@ -17,10 +19,10 @@
 #define SOURCE_DEPTH 8  /* settings nested deeper mean nothing to the daemon */
 #define SOURCE_NAME  64 /* and longer names are none of its own */
 
-/* One `name = ...` of the file or of those it includes. */
+/* One `name = ...` of the file or of those it includes, or one item of a list. */
 struct source_entry {
-    char *path; /* "listeners.upper.spare" */
-    char *file;
+    char *path; /* "listeners.upper.spare", "listeners.upper.groups.[0]" */
+    const char *file;
     unsigned line;
     char *number; /* what was written, where libconfig's number is not that; or NULL */
 };
@@ -28,14 +30,20 @@ struct source_entry {
 struct source {
     char *name;   /* as given */
     char *folder; /* what @include is relative to */
-    char *text;   /* NUL-terminated */
-    size_t size;
+    char *text;   /* with what it includes; NUL-terminated */
+    size_t size, room;
+    unsigned lines; /* of the text: the number of the last one */
+    char **files;   /* the names that places and entries point to */
+    size_t file_count;
+    struct source_piece *pieces; /* where each line of the text comes from */
+    size_t piece_count;
     struct source_entry *entries;
-    size_t entry_count;
+    size_t entry_count, entry_room;
+    const struct source_entry **by_path; /* the same, sorted */
 
     /* Suspicious places, for the words about a syntax error; line 0: none. */
     struct source_place {
-        char *file;
+        const char *file;
         unsigned line;
         char bracket;
     } open_bracket, stray_bracket, long_string;
@@ -44,11 +52,22 @@ struct source {
     char names[SOURCE_DEPTH][SOURCE_NAME];
     struct source_bracket {
         unsigned line;
+        unsigned settings; /* inside */
         char bracket;
-        bool named;
+        bool named;    /* what stands in it has a path */
+        unsigned item; /* of a list: the number of the present item */
+        bool begun;    /* of a list: its value was seen */
     } * brackets;
     size_t depth;
     unsigned include_depth, include_count;
+    unsigned settings, outside; /* in the whole text; of these, in no bracket */
+};
+
+/* From line `first` of the text on, the lines are those of file from `line` on. */
+struct source_piece {
+    unsigned first;
+    const char *file;
+    unsigned line;
 };
 
 /*
@@ -59,17 +78,36 @@ struct source {
 int source_open(struct source *source, const char *name, struct errors *errors);
 void source_done(struct source *source);
 
-/* Where libconfig says it is: an included file's name as written becomes a path. To free. */
-char *source_file(const struct source *source, const char *included);
+/* Which file and line a line of the text was. The name lives as long as source. */
+const char *source_place(const struct source *source, unsigned line, unsigned *ret_line);
+
+/* What stands at path, or NULL: the place of a list's item is known nowhere else. */
+const struct source_entry *source_find(const struct source *source, const char *path);
 
 /* The number as written at path, if libconfig's is not to be trusted, else NULL. */
 const char *source_number(const struct source *source, const char *path);
 
-/* Adds a mistake that explains libconfig's error at this place. */
-void source_explain(const struct source *source, const char *file, unsigned line, const char *error,
+/* Adds a mistake that explains libconfig's error in this line of the text. */
+void source_explain(const struct source *source, unsigned line, const char *error,
                     struct errors *errors);
 
-/* The whole file, NUL-terminated. 0 or a negative errno; -EFBIG above 16 MiB. */
-int source_read(const char *name, bool regular, char **ret_text, size_t *ret_size);
+/* ---- source_text.c: reading files, and joining them ----------------------------------------- */
+
+#define SOURCE_LARGEST      (1u << 20) /* bytes of a file, with those it includes */
+#define SOURCE_LARGEST_TEXT "1 MiB"
+
+/*
+ * The whole file, NUL-terminated. It must be a regular file and is never
+ * waited for. 0 or a negative errno, which source_problem() puts in words.
+ */
+int source_read(const char *name, char **ret_text, size_t *ret_size);
+const char *source_problem(int error);
+
+/* A copy of the name that lives as long as source; NULL without memory. */
+const char *source_keep_name(struct source *source, const char *name);
+/* Appends to the text. 0 or -ENOMEM. */
+int source_append(struct source *source, const char *text, size_t size);
+/* What is appended from now on are the lines of file from `line` on. 0 or -ENOMEM. */
+int source_begin_piece(struct source *source, const char *file, unsigned line);
 
 #endif

@@ -242,10 +242,12 @@ is_last(const char *text, unsigned number)
 }
 
 static char *
-explain_line(const struct source *source, const char *file, const char *text, unsigned number)
+explain_line(const struct source *source, unsigned number)
 {
-    struct line line = line_at(text, number), before = line_before(text, number);
-    char *found = from_places(source, file, number, is_last(text, number));
+    struct line line = line_at(source->text, number), before = line_before(source->text, number);
+    unsigned there;
+    const char *file = source_place(source, number, &there);
+    char *found = from_places(source, file, there, is_last(source->text, number));
 
     if (found == NULL)
         found = from_rules(&line);
@@ -268,22 +270,13 @@ show_line(const struct line *line, char *buffer)
 }
 
 static void
-explain_syntax(const struct source *source, const char *file, unsigned number,
-               struct errors *errors)
+explain_syntax(const struct source *source, unsigned number, struct errors *errors)
 {
-    _cleanup_free_ char *other = NULL, *cause = NULL;
+    _cleanup_free_ char *cause = explain_line(source, number);
+    struct line line = line_at(source->text, number);
     char shown[LONGEST_SHOWN + 4];
-    const char *text = source->text;
-    struct line line;
-    size_t size;
+    const char *file = source_place(source, number, &number);
 
-    if (strcmp(file, source->name) != 0) {
-        if (source_read(file, true, &other, &size) < 0)
-            other = NULL;
-        text = other == NULL ? "" : other;
-    }
-    cause = explain_line(source, file, text, number);
-    line = line_at(text, number);
     show_line(&line, shown);
     if (*shown == '\0')
         errors_add(errors, file, number, "syntax error at the end: %s",
@@ -317,13 +310,16 @@ explain_duplicate(const struct source *source, const char *file, unsigned line,
 }
 
 void
-source_explain(const struct source *source, const char *file, unsigned line, const char *error,
+source_explain(const struct source *source, unsigned number, const char *error,
                struct errors *errors)
 {
+    unsigned line;
+    const char *file = source_place(source, number, &line);
+
     if (error != NULL && strstr(error, "duplicate") != NULL)
         explain_duplicate(source, file, line, errors);
     else if (error == NULL || strcmp(error, "syntax error") == 0)
-        explain_syntax(source, file, line, errors);
+        explain_syntax(source, number, errors);
     else
         errors_add(errors, file, line, "%s", error);
 }

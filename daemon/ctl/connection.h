@@ -24,7 +24,7 @@ int connection_open(const char *path, struct connection *ret);
 void connection_close(struct connection *connection);
 
 /*
- * Calls METHOD of org.sockserver.Control (its whole name) and waits for the
+ * Calls the method of that whole name (CONTROL_INTERFACE ".NAME") and waits for the
  * reply. parameters (NULL: none) are released. Returns 0 and *ret, the whole
  * reply, or a negative errno: -ETIMEDOUT, -ECONNRESET when the daemon hung up,
  * -EBADMSG.

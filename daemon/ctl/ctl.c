@@ -15,9 +15,10 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/control_interface.h"
 #include "common/suggest.h"
 
-#define METHOD(name) "org.sockserver.Control." name
+#define METHOD(name) CONTROL_INTERFACE "." name
 
 /* clang-format off */
 const struct ctl_command ctl_commands[] = {

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/control_interface.h"
 #include "common/log.h"
 #include "common/suggest.h"
 #include "ctl/connection.h"
@@ -93,7 +94,7 @@ ask_instance(const char *path, json_int_t *ret)
     int r = connection_open(path, &connection);
 
     if (r == 0)
-        r = connection_call(&connection, "org.sockserver.Control.GetStatus", NULL, CONNECTION_QUICK,
+        r = connection_call(&connection, CONTROL_INTERFACE ".GetStatus", NULL, CONNECTION_QUICK,
                             &reply);
     connection_close(&connection);
     if (r == 0)

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/control_interface.h"
+#include "common/counters.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
 #include "ctl/text.h"
@@ -41,20 +43,21 @@ print_shown(const json_t *listener, const char *title,
     print_line(title, text);
 }
 
+/* Every counter of one unit: "7 accepted, 0 refused", "12 bytes in, 9 bytes out". */
 static void
-print_figures(const json_t *listener)
+print_counters(const json_t *listener, const char *title, enum counter_unit unit)
 {
-    static const char *const names[] = {"accepted", "refused", "failed",
-                                        "vanished", "cut",     "truncated"};
     char text[256] = "";
 
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu64 " %s",
-                       i == 0 ? "" : ", ", count_member(listener, names[i]), names[i]);
-    print_line("requests", text);
-    (void)snprintf(text, sizeof(text), "%" PRIu64 " bytes in, %" PRIu64 " bytes out",
-                   count_member(listener, "bytes_in"), count_member(listener, "bytes_out"));
-    print_line("traffic", text);
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        const char *name = counter_table[i].name;
+        if (counter_table[i].unit == unit)
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu64 " %s",
+                           *text == '\0' ? "" : ", ", count_member(listener, name), name);
+    }
+    for (char *place = text; (place = strchr(place, '_')) != NULL;)
+        *place = ' ';
+    print_line(title, text);
 }
 
 static void
@@ -101,13 +104,13 @@ print_listener(const json_t *listener)
     print_shown(listener, "active", show_active);
     print_shown(listener, "queue", show_queue);
     print_shown(listener, "accepted/s", show_rate);
-    print_figures(listener);
+    print_counters(listener, "requests", COUNTER_REQUESTS);
+    print_counters(listener, "traffic", COUNTER_BYTES);
     print_times(listener, "last minute", "recent");
     print_times(listener, "since start", "total");
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 struct terminal
 terminal_look(void)
@@ -155,8 +158,8 @@ ctl_status(const struct ctl_arguments *arguments)
 
     if (arguments->operand != NULL)
         parameters = json_pack("{s:s}", "listener", arguments->operand);
-    enum ctl_result result = call_once(arguments, "org.sockserver.Control.GetStatus", parameters,
-                                       CONNECTION_QUICK, &status);
+    enum ctl_result result =
+        call_once(arguments, CONTROL_INTERFACE ".GetStatus", parameters, CONNECTION_QUICK, &status);
     if (status != NULL)
         result = print_status(status, arguments);
     json_decref(status);

@@ -15,6 +15,7 @@
 #include <wctype.h>
 
 #include "common/cleanup.h"
+#include "common/printable.h"
 
 /* The length of the character at text and its columns; -1: it cannot be printed. */
 static size_t
@@ -27,7 +28,7 @@ look_at(const char *text, int *ret_columns)
     *ret_columns = -1;
     if (size == 0 || size > strlen(text))
         return 1;
-    if (iswprint((wint_t)character))
+    if (iswprint((wint_t)character) && printable_point((uint32_t)character))
         *ret_columns = wcwidth(character);
     return size;
 }

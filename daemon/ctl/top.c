@@ -19,6 +19,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/control_interface.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
 #include "ctl/status.h"
@@ -113,10 +114,10 @@ ask_all(struct top *top)
     if (top->connection.fd < 0)
         r = connection_open(top->arguments->socket, &top->connection);
     if (r == 0)
-        r = ask(top, "org.sockserver.Control.GetStatus", NULL, &top->status);
+        r = ask(top, CONTROL_INTERFACE ".GetStatus", NULL, &top->status);
     if (r == 0)
-        r = ask(top, "org.sockserver.Control.GetRequests",
-                json_pack("{s:i}", "limit", REQUESTS_MOST), &top->requests);
+        r = ask(top, CONTROL_INTERFACE ".GetRequests", json_pack("{s:i}", "limit", REQUESTS_MOST),
+                &top->requests);
     if (r < 0)
         connection_close(&top->connection);
     else if (before != NULL)

@@ -3,30 +3,34 @@
  * log.c - where the daemon's log goes, and changing it while it runs
  *
  * Runs in:  the supervisor.
- * Owns:     nothing.
+ * Owns:     nothing; the log itself is common/log.c's.
  * Failures: of opening at the start: logged and returned; later: logged, and
  *           the log stays where it is.
  */
+#include "supervisor/log.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/channel.h"
-#include "common/log.h"
-#include "supervisor/supervisor_private.h"
+static const char *
+target_of(const struct log_settings *settings)
+{
+    return settings->target == NULL ? "auto" : settings->target;
+}
 
 static bool
-logs_to_file(const struct config *config)
+logs_to_file(const struct log_settings *settings)
 {
-    return config->log.target != NULL && config->log.target[0] == '/';
+    return target_of(settings)[0] == '/';
 }
 
 enum log_sink
 supervisor_log_sink(const struct config *config)
 {
-    const char *target = config->log.target;
+    const char *target = target_of(&config->log);
 
-    if (target == NULL || strcmp(target, "auto") == 0)
+    if (strcmp(target, "auto") == 0)
         return log_sink_auto();
     return strcmp(target, "journal") == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
 }
@@ -41,12 +45,13 @@ open_sink(const struct config *config)
 }
 
 int
-supervisor_log_open(const struct config *config)
+supervisor_log_open(struct supervisor_log *log, const struct config *config)
 {
     int r = 0;
 
+    log->present = config->log;
     log_set_level(config->log.level);
-    if (logs_to_file(config) && (r = log_open_file(config->log.target)) < 0) {
+    if (logs_to_file(&config->log) && (r = log_open_file(config->log.target)) < 0) {
         log_error("log.target: cannot open %s: %s", config->log.target, strerror(-r));
         return r;
     }
@@ -54,21 +59,18 @@ supervisor_log_open(const struct config *config)
     return 0;
 }
 
-void
-supervisor_tell(struct supervisor *supervisor, unsigned order, uint64_t value, int fd)
+static void
+tell_file(const struct supervisor_log *log)
 {
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_tell(supervisor->listeners[i], order, value, fd);
-    for (size_t i = 0; i < supervisor->removed_count; i++)
-        listener_tell(supervisor->removed[i], order, value, fd);
+    log->tell(MESSAGE_LOG_FILE, 0, STDERR_FILENO, log->userdata);
 }
 
 void
-supervisor_log_reopen(struct supervisor *supervisor, const char *signal)
+supervisor_log_reopen(const struct supervisor_log *log, const char *signal)
 {
-    const char *file = supervisor->config->log.target;
+    const char *file = log->present.target;
 
-    if (!logs_to_file(supervisor->config))
+    if (!logs_to_file(&log->present))
         return;
     int r = log_open_file(file);
     if (r < 0) {
@@ -76,64 +78,75 @@ supervisor_log_reopen(struct supervisor *supervisor, const char *signal)
                   strerror(-r));
         return;
     }
-    supervisor_tell(supervisor, MESSAGE_LOG_FILE, 0, STDERR_FILENO);
+    tell_file(log);
     log_notice("%s: log file reopened", signal);
+}
+
+/* ---- the level ---------------------------------------------------------------------- */
+
+static void
+change_level(const struct supervisor_log *log, int level)
+{
+    log_set_level(level);
+    log->tell(MESSAGE_LOG_LEVEL, (uint64_t)level, -1, log->userdata);
+}
+
+int
+supervisor_log_set_level(struct supervisor_log *log, int level)
+{
+    if (level < LOG_EMERG || level > LOG_DEBUG)
+        return -EINVAL;
+    log->operators_level = (unsigned)level + 1;
+    change_level(log, level);
+    return 0;
+}
+
+void
+supervisor_log_inherit_level(struct supervisor_log *log, unsigned level)
+{
+    log->operators_level = level;
+    if (level != 0)
+        log_set_level((int)level - 1);
 }
 
 /* ---- at a reload --------------------------------------------------------------------- */
 
 void
-supervisor_log_check(const struct supervisor *supervisor, const struct config *config,
+supervisor_log_check(const struct supervisor_log *log, const struct config *config,
                      struct errors *errors)
 {
-    bool to_stderr = !logs_to_file(config) && supervisor_log_sink(config) == LOG_TO_STDERR;
+    bool to_stderr = !logs_to_file(&config->log) && supervisor_log_sink(config) == LOG_TO_STDERR;
 
-    if (to_stderr && logs_to_file(supervisor->config))
+    if (to_stderr && logs_to_file(&log->present))
         errors_add(errors, config->file, 0,
                    "log.target: found \"%s\" after a file, in whose favour standard error was "
                    "closed; restart the daemon for this, or keep %s",
-                   config->log.target == NULL ? "auto" : config->log.target,
-                   supervisor->config->log.target);
-}
-
-static bool
-same_target(const struct config *one, const struct config *other)
-{
-    const char *target = one->log.target == NULL ? "auto" : one->log.target;
-
-    return strcmp(target, other->log.target == NULL ? "auto" : other->log.target) == 0;
+                   target_of(&config->log), log->present.target);
 }
 
 static void
-change_target(struct supervisor *supervisor, const struct config *config)
+change_target(const struct supervisor_log *log, const struct config *config)
 {
-    if (logs_to_file(config)) {
+    if (logs_to_file(&config->log)) {
         int r = log_open_file(config->log.target);
         if (r < 0) {
             log_error("log.target: cannot open %s: %s; the log stays where it is",
                       config->log.target, strerror(-r));
             return;
         }
-        supervisor_tell(supervisor, MESSAGE_LOG_FILE, 0, STDERR_FILENO);
+        tell_file(log);
     }
     open_sink(config);
 }
 
 void
-supervisor_log_change_level(struct supervisor *supervisor, int level)
+supervisor_log_change(struct supervisor_log *log, const struct config *config)
 {
-    log_set_level(level);
-    supervisor_tell(supervisor, MESSAGE_LOG_LEVEL, (uint64_t)level, -1);
-}
-
-/* A level that an operator has set holds until the configuration's is another. */
-void
-supervisor_log_change(struct supervisor *supervisor, const struct config *config)
-{
-    if (!same_target(supervisor->config, config))
-        change_target(supervisor, config);
-    if (supervisor->config->log.level == config->log.level)
-        return;
-    supervisor->log_level = 0;
-    supervisor_log_change_level(supervisor, config->log.level);
+    if (strcmp(target_of(&log->present), target_of(&config->log)) != 0)
+        change_target(log, config);
+    if (log->present.level != config->log.level) {
+        log->operators_level = 0;
+        change_level(log, config->log.level);
+    }
+    log->present = config->log;
 }

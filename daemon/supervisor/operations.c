@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * operations.c - what an operator may ask of one listener while the daemon runs
+ * operations.c - what an operator may ask of the running daemon, and who waits for it
  *
- * An operation is an order to the listener, and a wait for the state that it
- * leads to. Waits are looked at from the loop whenever some listener has
- * changed, so nobody is called back from within something else.
+ * An operation on a listener is an order to it, and a wait for the state that
+ * the order leads to. A reload or an upgrade is run by change/, which says when
+ * it ends. All of them stand in one list, which the event loop looks at
+ * whenever something has changed, so nobody is called back from within
+ * something else.
  *
  * Runs in:  the supervisor.
- * Owns:     the orders that are not done.
+ * Owns:     the operations that are not done.
  * Failures: told to whoever asked.
  */
 #include "supervisor/operations.h"
@@ -17,9 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/channel.h"
 #include "common/log.h"
-#include "supervisor/supervisor_private.h"
 
 enum awaited {
     AWAIT_SERVICE,
@@ -27,309 +27,280 @@ enum awaited {
     AWAIT_END    /* nor does anything run */
 };
 
-struct order {
-    struct order *next;
-    struct supervisor *supervisor;
-    struct listener *listener;
-    enum awaited awaited;
-    operation_done done; /* NULL: nobody wants to know any more */
+struct operation {
+    struct operation *next;
+    struct roster *roster;
+    enum operation_kind kind;
+    struct listener *listener; /* NULL: the daemon as a whole */
+    operation_done done;       /* NULL: nobody wants to know, or not any more */
     void *userdata;
-    bool prepares; /* a new generation, not there yet */
+    bool prepares; /* a new generation, which is not ready yet */
     bool ended;    /* with this: */
     int error;
     char *text;
 };
 
-/* ---- orders ------------------------------------------------------------------------------ */
-
-static void
-order_end(struct order *order, int error, const char *text)
+void
+operation_end(struct operation *operation, int error, const char *text)
 {
-    if (order->ended)
+    if (operation->ended)
         return;
-    order->ended = true;
-    order->error = error;
-    order->text = text == NULL ? NULL : strdup(text);
-    supervisor_review(order->supervisor);
+    operation->ended = true;
+    operation->error = error;
+    operation->text = text == NULL ? NULL : strdup(text);
+    roster_review(operation->roster);
 }
 
-/* The listener neither serves nor is about to. */
-static void
-end_unserved(struct order *order)
-{
-    const char *problem = listener_problem(order->listener);
-    enum listener_state state = listener_state(order->listener);
-    char text[1024];
+/* ---- what is done to a listener ----------------------------------------------------------- */
 
-    (void)snprintf(text, sizeof(text), "listeners.%s: %s%s%s",
-                   listener_settings(order->listener)->name, listener_state_name(state),
-                   problem == NULL ? "" : ": ", problem == NULL ? "" : problem);
-    order_end(order, -ECANCELED, text);
+static void
+drain(struct operation *operation)
+{
+    listener_drain(operation->listener);
 }
 
 static void
-look_for_service(struct order *order)
+resume(struct operation *operation)
 {
-    if (order->prepares || !listener_is_settled(order->listener))
-        return;
-    enum listener_state state = listener_state(order->listener);
-    if (state == LISTENER_SERVING)
-        order_end(order, 0, NULL);
-    else if (!listener_is_wanted(order->listener) || listener_problem(order->listener) != NULL)
-        end_unserved(order);
+    listener_resume(operation->listener);
 }
 
 static void
-look_for_end(struct order *order)
+stop(struct operation *operation)
 {
-    enum listener_state state = listener_state(order->listener);
-
-    if (listener_is_wanted(order->listener))
-        order_end(order, -ECANCELED, "it was started again meanwhile");
-    else if (state == LISTENER_DRAINED || state == LISTENER_STOPPED)
-        order_end(order, 0, NULL);
-    else if (order->awaited == AWAIT_QUIET && !listener_accepts(order->listener))
-        order_end(order, 0, NULL);
+    listener_stop(operation->listener, true);
 }
 
 static void
-look(struct order *order)
+start(struct operation *operation)
 {
-    if (order->awaited == AWAIT_SERVICE)
-        look_for_service(order);
-    else
-        look_for_end(order);
-}
-
-static void
-order_free(struct order *order)
-{
-    free(order->text);
-    free(order);
-}
-
-/* Takes one ended order off the list, or returns NULL. */
-static struct order *
-take_ended(struct supervisor *supervisor)
-{
-    for (struct order **place = &supervisor->orders; *place != NULL; place = &(*place)->next)
-        if ((*place)->ended && !(*place)->prepares) {
-            struct order *order = *place;
-            *place = order->next;
-            return order;
-        }
-    return NULL;
-}
-
-void
-orders_step(struct supervisor *supervisor)
-{
-    struct order *order;
-
-    for (order = supervisor->orders; order != NULL; order = order->next)
-        if (!order->ended)
-            look(order);
-    while ((order = take_ended(supervisor)) != NULL) {
-        if (order->done != NULL)
-            order->done(order->userdata, order->error, order->text);
-        order_free(order);
-    }
-}
-
-void
-orders_abandon(struct supervisor *supervisor, const struct listener *listener, int error,
-               const char *text)
-{
-    for (struct order *order = supervisor->orders; order != NULL; order = order->next)
-        if (listener == NULL || order->listener == listener)
-            order_end(order, error, text);
-}
-
-void
-orders_free(struct supervisor *supervisor)
-{
-    struct order *order;
-
-    while ((order = supervisor->orders) != NULL) {
-        supervisor->orders = order->next;
-        order_free(order);
-    }
-}
-
-bool
-orders_prepare(const struct supervisor *supervisor)
-{
-    for (const struct order *order = supervisor->orders; order != NULL; order = order->next)
-        if (order->prepares)
-            return true;
-    return false;
-}
-
-void
-supervisor_forget(struct supervisor *supervisor, const void *userdata)
-{
-    for (struct order *order = supervisor->orders; order != NULL; order = order->next)
-        if (order->userdata == userdata)
-            order->done = NULL;
-    if (supervisor->reload != NULL)
-        reload_forget(supervisor->reload, userdata);
-    if (supervisor->upgrade != NULL)
-        upgrade_forget(supervisor->upgrade, userdata);
-}
-
-/* Finds the listener and makes a place for the order; what: as the log has it. 0 or a negative
- * errno. */
-static int
-order_new(struct supervisor *supervisor, const char *name, const char *what, enum awaited awaited,
-          operation_done done, void *userdata, struct order **ret)
-{
-    struct listener *listener = supervisor_find_listener(supervisor, name);
-
-    if (supervisor->stopping)
-        return -ESHUTDOWN;
-    if (listener == NULL)
-        return -ENOENT;
-    struct order *order = calloc(1, sizeof(*order));
-    if (order == NULL)
-        return -ENOMEM;
-    order->supervisor = supervisor;
-    order->listener = listener;
-    order->awaited = awaited;
-    order->done = done;
-    order->userdata = userdata;
-    order->next = supervisor->orders;
-    supervisor->orders = order;
-    supervisor_review(supervisor);
-    log_listener(name, LOG_NOTICE, "told to %s", what);
-    *ret = order;
-    return 0;
-}
-
-/* ---- the operations ------------------------------------------------------------------------ */
-
-int
-supervisor_drain(struct supervisor *supervisor, const char *name, bool wait, operation_done done,
-                 void *userdata)
-{
-    struct order *order;
-    int r = order_new(supervisor, name, "drain", wait ? AWAIT_END : AWAIT_QUIET, done, userdata,
-                      &order);
-
-    if (r == 0)
-        listener_drain(order->listener);
-    return r;
-}
-
-int
-supervisor_resume(struct supervisor *supervisor, const char *name, operation_done done,
-                  void *userdata)
-{
-    struct order *order;
-    int r = order_new(supervisor, name, "resume", AWAIT_SERVICE, done, userdata, &order);
-
-    if (r == 0)
-        listener_resume(order->listener);
-    return r;
-}
-
-int
-supervisor_stop_listener(struct supervisor *supervisor, const char *name, operation_done done,
-                         void *userdata)
-{
-    struct order *order;
-    int r = order_new(supervisor, name, "stop", AWAIT_END, done, userdata, &order);
-
-    if (r == 0)
-        listener_stop(order->listener, true);
-    return r;
-}
-
-int
-supervisor_start_listener(struct supervisor *supervisor, const char *name, operation_done done,
-                          void *userdata)
-{
-    struct order *order;
-    int r = order_new(supervisor, name, "start", AWAIT_SERVICE, done, userdata, &order);
-
-    if (r == 0)
-        listener_start(order->listener);
-    return r;
+    listener_start(operation->listener);
 }
 
 static void
 on_prepared(struct listener *listener, int error, const char *text, void *userdata)
 {
-    struct order *order = userdata;
+    struct operation *operation = userdata;
 
-    order->prepares = false;
+    operation->prepares = false;
     if (error < 0)
-        order_end(order, error, text);
+        operation_end(operation, error, text);
     else
         listener_commit(listener);
-    supervisor_review(order->supervisor);
+    roster_review(operation->roster);
 }
 
-int
-supervisor_restart_listener(struct supervisor *supervisor, const char *name, operation_done done,
-                            void *userdata)
+static void
+restart(struct operation *operation)
 {
-    struct order *order;
-
-    if (supervisor->reload != NULL)
-        return -EBUSY;
-    int r = order_new(supervisor, name, "restart", AWAIT_SERVICE, done, userdata, &order);
-    if (r < 0)
-        return r;
-    struct listener *listener = order->listener;
+    struct listener *listener = operation->listener;
     enum listener_state state = listener_state(listener);
+    const struct listener_preparation preparation = {
+        .settings = listener_settings(listener),
+        .spawn = &operation->roster->host.spawn,
+        .prepared = on_prepared,
+        .userdata = operation,
+    };
+
     if (state != LISTENER_SERVING && state != LISTENER_BACKING) {
         listener_start(listener);
-        return 0;
+        return;
     }
-    r = listener_prepare(listener, listener_settings(listener), &supervisor->host.spawn, NULL,
-                         on_prepared, order);
+    int r = listener_prepare(listener, &preparation, NULL);
     if (r < 0)
-        order_end(order, r, "another restart is under way");
+        operation_end(operation, r, "another restart is under way");
     else
-        order->prepares = true;
-    return 0;
+        operation->prepares = true;
 }
 
-/* ---- the daemon ----------------------------------------------------------------------------- */
+static const struct kind {
+    const char *verb; /* as the log has it: told to ... */
+    enum awaited awaited;
+    void (*begin)(struct operation *operation);
+} kinds[] = {
+    [OPERATION_DRAIN] = {"drain", AWAIT_QUIET, drain},
+    [OPERATION_DRAIN_TO_THE_END] = {"drain", AWAIT_END, drain},
+    [OPERATION_RESUME] = {"resume", AWAIT_SERVICE, resume},
+    [OPERATION_STOP] = {"stop", AWAIT_END, stop},
+    [OPERATION_START] = {"start", AWAIT_SERVICE, start},
+    [OPERATION_RESTART] = {"restart", AWAIT_SERVICE, restart},
+};
 
-int
-supervisor_set_log_level(struct supervisor *supervisor, int level)
+/* ---- waiting for a listener ---------------------------------------------------------------- */
+
+/* The listener neither serves nor is about to. */
+static void
+end_unserved(struct operation *operation)
 {
-    if (level < LOG_EMERG || level > LOG_DEBUG)
-        return -EINVAL;
-    supervisor->log_level = (unsigned)level + 1;
-    supervisor_log_change_level(supervisor, level);
-    return 0;
+    const char *problem = listener_problem(operation->listener);
+    enum listener_state state = listener_state(operation->listener);
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "listeners.%s: %s%s%s",
+                   listener_settings(operation->listener)->name, listener_state_name(state),
+                   problem == NULL ? "" : ": ", problem == NULL ? "" : problem);
+    operation_end(operation, -ECANCELED, text);
 }
 
-size_t
-supervisor_listener_count(const struct supervisor *supervisor)
+static void
+look_for_service(struct operation *operation)
 {
-    return supervisor->count;
+    struct listener *listener = operation->listener;
+
+    if (operation->prepares || !listener_is_settled(listener))
+        return;
+    if (listener_state(listener) == LISTENER_SERVING)
+        operation_end(operation, 0, NULL);
+    else if (!listener_is_wanted(listener) || listener_problem(listener) != NULL)
+        end_unserved(operation);
 }
 
-struct listener *
-supervisor_listener(const struct supervisor *supervisor, size_t index)
+static void
+look_for_end(struct operation *operation, enum awaited awaited)
 {
-    return index < supervisor->count ? supervisor->listeners[index] : NULL;
+    enum listener_state state = listener_state(operation->listener);
+
+    if (listener_is_wanted(operation->listener))
+        operation_end(operation, -ECANCELED, "it was started again meanwhile");
+    else if (state == LISTENER_DRAINED || state == LISTENER_STOPPED)
+        operation_end(operation, 0, NULL);
+    else if (awaited == AWAIT_QUIET && !listener_accepts(operation->listener))
+        operation_end(operation, 0, NULL);
 }
 
-struct listener *
-supervisor_find_listener(const struct supervisor *supervisor, const char *name)
+static void
+look(struct operation *operation)
 {
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (strcmp(listener_settings(supervisor->listeners[i])->name, name) == 0)
-            return supervisor->listeners[i];
+    if (operation->ended || operation->listener == NULL)
+        return;
+    enum awaited awaited = kinds[operation->kind].awaited;
+    if (awaited == AWAIT_SERVICE)
+        look_for_service(operation);
+    else
+        look_for_end(operation, awaited);
+}
+
+/* ---- the list ------------------------------------------------------------------------------- */
+
+static void
+operation_free(struct operation *operation)
+{
+    free(operation->text);
+    free(operation);
+}
+
+/* Takes one ended operation off the list, or returns NULL. */
+static struct operation *
+take_ended(struct operations *operations)
+{
+    for (struct operation **place = &operations->list; *place != NULL; place = &(*place)->next)
+        if ((*place)->ended && !(*place)->prepares) {
+            struct operation *operation = *place;
+            *place = operation->next;
+            return operation;
+        }
     return NULL;
 }
 
-const struct config *
-supervisor_configuration(const struct supervisor *supervisor)
+void
+operations_step(struct operations *operations)
 {
-    return supervisor->config;
+    struct operation *operation;
+
+    for (operation = operations->list; operation != NULL; operation = operation->next)
+        look(operation);
+    while ((operation = take_ended(operations)) != NULL) {
+        if (operation->done != NULL)
+            operation->done(operation->userdata, operation->error, operation->text);
+        operation_free(operation);
+    }
+}
+
+void
+operations_abandon(struct operations *operations, const struct listener *listener, int error,
+                   const char *text)
+{
+    for (struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->listener != NULL && (listener == NULL || one->listener == listener))
+            operation_end(one, error, text);
+}
+
+void
+operations_forget(struct operations *operations, const void *userdata)
+{
+    for (struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->userdata == userdata)
+            one->done = NULL;
+}
+
+bool
+operations_running(const struct operations *operations, enum operation_kind kind)
+{
+    for (const struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->kind == kind && !one->ended)
+            return true;
+    return false;
+}
+
+bool
+operations_preparing(const struct operations *operations)
+{
+    for (const struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->prepares)
+            return true;
+    return false;
+}
+
+void
+operations_free(struct operations *operations)
+{
+    struct operation *operation;
+
+    while ((operation = operations->list) != NULL) {
+        operations->list = operation->next;
+        operation_free(operation);
+    }
+}
+
+/* ---- beginning ------------------------------------------------------------------------------ */
+
+int
+operations_note(struct operations *operations, enum operation_kind kind, operation_done done,
+                void *userdata, struct operation **ret)
+{
+    struct operation *operation = calloc(1, sizeof(*operation));
+
+    if (operation == NULL)
+        return -ENOMEM;
+    operation->roster = operations->roster;
+    operation->kind = kind;
+    operation->done = done;
+    operation->userdata = userdata;
+    operation->next = operations->list;
+    operations->list = operation;
+    *ret = operation;
+    return 0;
+}
+
+int
+operations_begin(struct operations *operations, enum operation_kind kind, const char *name,
+                 operation_done done, void *userdata)
+{
+    struct listener *listener = roster_find(operations->roster, name);
+    struct operation *operation;
+
+    if (kind == OPERATION_RESTART && operations_running(operations, OPERATION_RELOAD))
+        return -EBUSY;
+    if (operations->roster->stage == DAEMON_STOPS)
+        return -ESHUTDOWN;
+    if (listener == NULL)
+        return -ENOENT;
+    int r = operations_note(operations, kind, done, userdata, &operation);
+    if (r < 0)
+        return r;
+    operation->listener = listener;
+    roster_review(operations->roster);
+    log_listener(name, LOG_NOTICE, "told to %s", kinds[kind].verb);
+    kinds[kind].begin(operation);
+    return 0;
 }

@@ -6,8 +6,13 @@
  * client sends, and never waits: whatever a listener does, the others and the
  * signals are attended to.
  *
+ * This file alone connects the rooms below: the listeners there are
+ * (roster.c), what operators ask (operations.c), another configuration or
+ * program (change/), the log (log.c), and the control socket (control/).
+ *
  * Runs in:  the supervisor.
- * Owns:     the event loop and the listeners, until supervisor_run() returns.
+ * Owns:     the event loop and the state of the rooms, until supervisor_run()
+ *           returns.
  * Failures: a listener's are its own (listener.c); what remains is the
  *           loop's, which ends the daemon.
  */
@@ -23,14 +28,36 @@
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/patience.h"
+#include "supervisor/change/reload.h"
+#include "supervisor/change/upgrade.h"
 #include "supervisor/control/control.h"
+#include "supervisor/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/operations.h"
+#include "supervisor/roster.h"
+#include "supervisor/signals.h"
 #include "supervisor/socket/adopt.h"
-#include "supervisor/socket/store.h"
-#include "supervisor/supervisor_private.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
+
+struct supervisor {
+    const struct config *config; /* the one that it was started with */
+    struct supervisor_options options;
+    sd_event *event;
+    struct errors mistakes; /* found by workers during the start */
+
+    struct roster roster;
+    struct supervisor_log log;
+    struct operations operations;
+    struct change change;
+    struct control *control;
+
+    bool reload_again;  /* SIGHUP came meanwhile */
+    bool upgrade_again; /* SIGUSR2 did */
+    bool cutting;
+    int result;
+};
 
 static void begin_stop(struct supervisor *supervisor);
 static void begin_reload(struct supervisor *supervisor);
@@ -38,55 +65,28 @@ static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
-static bool
-all_settled(const struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (listener_settings(supervisor->listeners[i])->enabled &&
-            !listener_was_tried(supervisor->listeners[i]))
-            return false;
-    return true;
-}
-
-static bool
-any_failed(const struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (listener_state(supervisor->listeners[i]) == LISTENER_FAILED)
-            return true;
-    return false;
-}
-
 /* Whether the end must wait for the listener. */
 static bool
 holds_up(const struct supervisor *supervisor, const struct listener *listener)
 {
     if (listener_state(listener) == LISTENER_STOPPED)
         return false;
-    return supervisor->cutting || !supervisor->stopping ||
+    return supervisor->cutting || supervisor->roster.stage != DAEMON_STOPS ||
            listener_settings(listener)->block_on_close;
 }
 
 static bool
 all_done(const struct supervisor *supervisor)
 {
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (holds_up(supervisor, supervisor->listeners[i]))
+    const struct roster *roster = &supervisor->roster;
+
+    for (size_t i = 0; i < roster->count; i++)
+        if (holds_up(supervisor, roster->listeners[i]))
             return false;
-    for (size_t i = 0; i < supervisor->removed_count; i++)
-        if (holds_up(supervisor, supervisor->removed[i]))
+    for (size_t i = 0; i < roster->removed_count; i++)
+        if (holds_up(supervisor, roster->removed[i]))
             return false;
     return true;
-}
-
-/* A listener ended badly although no second try was wanted. */
-static bool
-any_problem(const struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (listener_problem(supervisor->listeners[i]) != NULL)
-            return true;
-    return false;
 }
 
 static void
@@ -101,99 +101,73 @@ stop_because(struct supervisor *supervisor, int result, const char *why)
 static void
 conclude_start(struct supervisor *supervisor)
 {
-    supervisor->host.configuration_errors = NULL;
+    struct roster *roster = &supervisor->roster;
+
+    roster->host.configuration_errors = NULL;
     if (errors_any(&supervisor->mistakes)) {
         for (size_t i = 0; i < supervisor->mistakes.count; i++)
             log_error("%s", supervisor->mistakes.texts[i]);
         stop_because(supervisor, -EINVAL, "the configuration has mistakes: not starting");
-    } else if (supervisor->options.strict && any_failed(supervisor)) {
+    } else if (supervisor->options.strict && roster_any_failed(roster)) {
         stop_because(supervisor, -ECANCELED, "a listener cannot start: not starting");
     } else {
-        if (!any_failed(supervisor))
+        if (!roster_any_failed(roster))
             adopt_discard(NULL); /* nobody will need the others any more */
-        supervisor->ready = true;
+        roster->stage = DAEMON_SERVES;
         notify_ready();
     }
 }
 
-void
-supervisor_review(struct supervisor *supervisor)
-{
-    (void)sd_event_source_set_enabled(supervisor->review, SD_EVENT_ONESHOT);
-}
-
-void
-supervisor_remove(struct supervisor *supervisor, struct listener *listener)
-{
-    struct listener **removed =
-        reallocarray(supervisor->removed, supervisor->removed_count + 1, sizeof(struct listener *));
-
-    if (removed == NULL) { /* it ends unwatched, by itself */
-        log_error("out of memory");
-        return;
-    }
-    supervisor->removed = removed;
-    removed[supervisor->removed_count++] = listener;
-    supervisor_review(supervisor);
-}
-
+/* What has become possible in the rooms goes on. */
 static void
-free_removed(struct supervisor *supervisor)
+step(struct supervisor *supervisor)
 {
-    size_t kept = 0;
+    struct roster *roster = &supervisor->roster;
 
-    for (size_t i = 0; i < supervisor->removed_count; i++) {
-        struct listener *listener = supervisor->removed[i];
-        if (listener_state(listener) == LISTENER_STOPPED && !listener_has_processes(listener))
-            listener_free(listener);
-        else
-            supervisor->removed[kept++] = listener;
-    }
-    supervisor->removed_count = kept;
+    if (roster->stage == DAEMON_STARTS && roster_all_tried(roster))
+        conclude_start(supervisor);
+    const struct config *changed = reload_step(&supervisor->change);
+    if (changed != NULL && !supervisor->options.once)
+        control_configure(supervisor->control, changed);
+    operations_step(&supervisor->operations);
+    if (roster->stage != DAEMON_SERVES)
+        return;
+    if (supervisor->reload_again && !operations_running(&supervisor->operations, OPERATION_RELOAD))
+        begin_reload(supervisor);
+    if (supervisor->upgrade_again &&
+        !operations_running(&supervisor->operations, OPERATION_UPGRADE))
+        begin_upgrade(supervisor);
 }
 
 static int
 on_review(sd_event_source *source, void *userdata)
 {
     struct supervisor *supervisor = userdata;
+    struct roster *roster = &supervisor->roster;
 
     (void)source;
-    if (!supervisor->ready && !supervisor->stopping && all_settled(supervisor))
-        conclude_start(supervisor);
-    reload_step(supervisor);
-    orders_step(supervisor);
-    if (supervisor->reload_again && supervisor->ready && supervisor->reload == NULL)
-        begin_reload(supervisor);
-    if (supervisor->upgrade_again && supervisor->ready && supervisor->upgrade == NULL)
-        begin_upgrade(supervisor);
-    free_removed(supervisor);
-    notify_status(supervisor->listeners, supervisor->count);
-    if ((supervisor->stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
-        if (supervisor->result == 0 && !supervisor->stopping && any_problem(supervisor))
+    step(supervisor);
+    roster_sweep(roster);
+    notify_status(roster->listeners, roster->count);
+    bool stopping = roster->stage == DAEMON_STOPS;
+    if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
+        if (supervisor->result == 0 && !stopping && roster_any_problem(roster))
             supervisor->result = -ECANCELED;
         return sd_event_exit(supervisor->event, 0);
     }
     return 0;
 }
 
-/* Only takes note: the listener is in the middle of something. */
-static void
-on_changed(struct listener *listener, void *userdata)
-{
-    (void)listener;
-    supervisor_review(userdata);
-}
-
 /* ---- signals ----------------------------------------------------------------------------- */
 
 /* How long the slowest listener may take to drain, and to be killed if it does not. */
 static uint64_t
-longest_drain_usec(const struct supervisor *supervisor)
+longest_drain_usec(const struct roster *roster)
 {
     double seconds = 0;
 
-    for (size_t i = 0; i < supervisor->count; i++) {
-        double drain = listener_settings(supervisor->listeners[i])->drain_timeout;
+    for (size_t i = 0; i < roster->count; i++) {
+        double drain = listener_settings(roster->listeners[i])->drain_timeout;
         seconds = drain > seconds ? drain : seconds;
     }
     return (uint64_t)(seconds * 1e6) + END_GRACE_USEC;
@@ -202,32 +176,30 @@ longest_drain_usec(const struct supervisor *supervisor)
 static void
 begin_stop(struct supervisor *supervisor)
 {
-    supervisor->stopping = true;
-    reload_abort(supervisor, -ESHUTDOWN, "the daemon stops");
-    orders_abandon(supervisor, NULL, -ESHUTDOWN, "the daemon stops");
-    store_keep();
-    notify_stopping(longest_drain_usec(supervisor));
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_stop(supervisor->listeners[i],
-                      supervisor->result == 0 && !supervisor->options.once);
-    supervisor_review(supervisor);
+    struct roster *roster = &supervisor->roster;
+
+    roster->stage = DAEMON_STOPS;
+    reload_abort(&supervisor->change, -ESHUTDOWN, "the daemon stops");
+    operations_abandon(&supervisor->operations, NULL, -ESHUTDOWN, "the daemon stops");
+    roster_each(roster, listener_keep_sockets);
+    notify_stopping(longest_drain_usec(roster));
+    for (size_t i = 0; i < roster->count; i++)
+        listener_stop(roster->listeners[i], supervisor->result == 0 && !supervisor->options.once);
+    roster_review(roster);
 }
 
 static void
 cut_all(struct supervisor *supervisor)
 {
     supervisor->cutting = true;
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_cut(supervisor->listeners[i]);
-    for (size_t i = 0; i < supervisor->removed_count; i++)
-        listener_cut(supervisor->removed[i]);
-    supervisor_review(supervisor);
+    roster_each(&supervisor->roster, listener_cut);
+    roster_review(&supervisor->roster);
 }
 
 static void
 on_stop_signal(struct supervisor *supervisor, const char *name)
 {
-    if (!supervisor->stopping) {
+    if (supervisor->roster.stage != DAEMON_STOPS) {
         log_notice("%s: stopping, running requests may finish", name);
         begin_stop(supervisor);
     } else if (!supervisor->cutting) {
@@ -236,19 +208,11 @@ on_stop_signal(struct supervisor *supervisor, const char *name)
     }
 }
 
-/* What became of it has been logged. */
-static void
-on_reload_done(void *userdata, int error, const char *text)
-{
-    (void)userdata;
-    (void)error;
-    (void)text;
-}
-
+/* What becomes of it is logged. */
 static void
 begin_reload(struct supervisor *supervisor)
 {
-    int r = supervisor_reload(supervisor, on_reload_done, supervisor);
+    int r = reload_begin(&supervisor->change, NULL, NULL);
 
     supervisor->reload_again = r == -EBUSY;
     if (r < 0 && r != -EBUSY && r != -ESHUTDOWN)
@@ -259,20 +223,21 @@ begin_reload(struct supervisor *supervisor)
 static void
 on_reload_signal(struct supervisor *supervisor, const char *name)
 {
-    if (supervisor->stopping)
+    bool reloading = operations_running(&supervisor->operations, OPERATION_RELOAD);
+
+    if (supervisor->roster.stage == DAEMON_STOPS)
         return;
-    log_notice("%s: reloading%s", name,
-               supervisor->reload == NULL ? "" : " once more when this reload is done");
-    if (supervisor->reload == NULL)
-        begin_reload(supervisor);
-    else
+    log_notice("%s: reloading%s", name, reloading ? " once more when this reload is done" : "");
+    if (reloading)
         supervisor->reload_again = true;
+    else
+        begin_reload(supervisor);
 }
 
 static void
 begin_upgrade(struct supervisor *supervisor)
 {
-    int r = supervisor_upgrade(supervisor, on_reload_done, supervisor);
+    int r = upgrade_begin(&supervisor->change, NULL, NULL);
 
     supervisor->upgrade_again = r == -EBUSY;
     if (r < 0 && r != -EBUSY && r != -ESHUTDOWN)
@@ -284,16 +249,22 @@ static void
 on_upgrade_signal(struct supervisor *supervisor, const char *name)
 {
     log_notice("%s: upgrading", name);
-    if (supervisor->upgrade == NULL)
+    if (!operations_running(&supervisor->operations, OPERATION_UPGRADE))
         begin_upgrade(supervisor);
+}
+
+static void
+on_reopen_signal(struct supervisor *supervisor, const char *name)
+{
+    supervisor_log_reopen(&supervisor->log, name);
 }
 
 static const struct {
     int number;
     void (*take)(struct supervisor *supervisor, const char *name);
 } signals[] = {
-    {SIGTERM, on_stop_signal},        {SIGINT, on_stop_signal},     {SIGHUP, on_reload_signal},
-    {SIGUSR1, supervisor_log_reopen}, {SIGUSR2, on_upgrade_signal},
+    {SIGTERM, on_stop_signal},   {SIGINT, on_stop_signal},     {SIGHUP, on_reload_signal},
+    {SIGUSR1, on_reopen_signal}, {SIGUSR2, on_upgrade_signal},
 };
 
 static int
@@ -309,34 +280,47 @@ on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *us
     return 0;
 }
 
-static void
-change_mask(int how)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGCHLD);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaddset(&set, signals[i].number);
-    (void)sigprocmask(how, &set, NULL);
-}
-
-void
-supervisor_block_signals(void)
-{
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    change_mask(SIG_BLOCK);
-    (void)sigaction(SIGPIPE, &ignore, NULL);
-}
-
-void
-supervisor_unblock_signals(void)
-{
-    change_mask(SIG_UNBLOCK);
-}
-
 /* ---- beginning and end --------------------------------------------------------------------- */
+
+static void
+tell_workers(enum message_type type, uint64_t value, int fd, void *userdata)
+{
+    roster_tell(userdata, type, value, fd);
+}
+
+/* Which room stands on which. */
+static void
+connect_rooms(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = &supervisor->options;
+
+    supervisor->log.tell = tell_workers;
+    supervisor->log.userdata = &supervisor->roster;
+    supervisor->operations.roster = &supervisor->roster;
+    supervisor->change = (struct change){
+        .roster = &supervisor->roster,
+        .operations = &supervisor->operations,
+        .log = &supervisor->log,
+        .load = options->load,
+        .load_userdata = options->userdata,
+        .can_upgrade = !options->once,
+    };
+}
+
+static int
+make_roster(struct supervisor *supervisor)
+{
+    const struct listener_host host = {
+        .event = supervisor->event,
+        .spawn = {.sink = supervisor_log_sink(supervisor->config),
+                  .access = supervisor->config->log.access,
+                  .once = supervisor->options.once},
+        .keep_trying = !supervisor->options.strict,
+        .configuration_errors = &supervisor->mistakes,
+    };
+
+    return roster_init(&supervisor->roster, &host, on_review, supervisor);
+}
 
 static int
 try_to_make_loop(struct supervisor *supervisor)
@@ -346,11 +330,11 @@ try_to_make_loop(struct supervisor *supervisor)
     if (r >= 0)
         r = sd_event_set_watchdog(supervisor->event, true);
     if (r >= 0)
-        r = sd_event_add_defer(supervisor->event, &supervisor->review, on_review, supervisor);
-    for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
-        r = sd_event_add_signal(supervisor->event, NULL, signals[i].number, on_signal, supervisor);
+        r = make_roster(supervisor);
+    if (r >= 0)
+        r = signals_watch(supervisor->event, on_signal, supervisor);
     if (r < 0) {
-        supervisor->review = sd_event_source_disable_unref(supervisor->review);
+        roster_done(&supervisor->roster);
         supervisor->event = sd_event_unref(supervisor->event);
     }
     return r;
@@ -367,51 +351,33 @@ make_loop(struct supervisor *supervisor)
     return r;
 }
 
-static size_t
-count_workers(const struct upgrade_listener *listener)
+static int
+make_control(struct supervisor *supervisor)
 {
-    size_t count = 0;
+    const struct control_host host = {
+        .roster = &supervisor->roster,
+        .operations = &supervisor->operations,
+        .change = &supervisor->change,
+        .log = &supervisor->log,
+    };
+    int r = control_new(&host, &supervisor->control);
 
-    for (size_t i = 0; i < listener->generation_count; i++)
-        count += listener->generations[i].worker_count;
-    return count;
+    if (r == 0 && !supervisor->options.once)
+        control_configure(supervisor->control, supervisor->config);
+    return r;
 }
 
 /* Goes on where this process was as another program. */
 static int
 import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
 {
-    size_t workers = 0;
+    struct roster *roster = &supervisor->roster;
+    int r = upgrade_import(&supervisor->change, state);
 
-    supervisor->log_level = state->log_level;
-    if (state->log_level != 0)
-        log_set_level((int)state->log_level - 1); /* its workers have it */
-    do
-        supervisor->listeners = calloc(state->listener_count + 1, sizeof(struct listener *));
-    while (supervisor->listeners == NULL && patience_allows(-ENOMEM));
-    if (supervisor->listeners == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < state->listener_count; i++) {
-        const struct upgrade_listener *inherited = &state->listeners[i];
-        struct listener *listener;
-        int r;
-        do
-            r = listener_new(&supervisor->host, &inherited->settings, &listener);
-        while (patience_allows(r));
-        if (r < 0)
-            return r;
-        if (inherited->removed)
-            supervisor_remove(supervisor, listener);
-        else
-            supervisor->listeners[supervisor->count++] = listener;
-        listener_import(listener, inherited);
-        workers += count_workers(inherited);
-    }
-    log_notice("upgraded to sockserverd " SOCKSERVERD_VERSION
-               ": %zu listeners and %zu workers go on; reloading",
-               supervisor->count, workers);
-    supervisor->host.configuration_errors = NULL;
-    supervisor->ready = true;
+    if (r < 0)
+        return r;
+    roster->host.configuration_errors = NULL;
+    roster->stage = DAEMON_SERVES;
     supervisor->reload_again = true; /* every listener gets workers of the new program */
     notify_ready();
     return 0;
@@ -421,24 +387,21 @@ static int
 make_listeners(struct supervisor *supervisor)
 {
     const struct config *config = supervisor->config;
+    struct listener *listener;
 
-    supervisor->listeners = calloc(config->listener_count + 1, sizeof(*supervisor->listeners));
-    if (supervisor->listeners == NULL)
-        return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
-        int r = listener_new(&supervisor->host, &config->listeners[i], &supervisor->listeners[i]);
+        int r = roster_add(&supervisor->roster, config->listeners[i], &listener);
         if (r < 0)
             return r;
-        supervisor->count++;
     }
     return 0;
 }
 
 static void
-start_listeners(struct supervisor *supervisor)
+start_listeners(struct roster *roster)
 {
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct listener *listener = supervisor->listeners[i];
+    for (size_t i = 0; i < roster->count; i++) {
+        struct listener *listener = roster->listeners[i];
         if (listener_settings(listener)->enabled)
             listener_start(listener);
     }
@@ -447,18 +410,12 @@ start_listeners(struct supervisor *supervisor)
 static void
 release(struct supervisor *supervisor)
 {
-    upgrade_free(supervisor->upgrade);
+    upgrade_cancel(&supervisor->change);
     control_free(supervisor->control);
-    orders_free(supervisor);
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_free(supervisor->listeners[i]);
-    free(supervisor->listeners);
-    for (size_t i = 0; i < supervisor->removed_count; i++)
-        listener_free(supervisor->removed[i]);
-    free(supervisor->removed);
-    config_done(&supervisor->loaded);
+    operations_free(&supervisor->operations);
+    roster_done(&supervisor->roster);
+    config_done(&supervisor->change.loaded);
     errors_done(&supervisor->mistakes);
-    (void)sd_event_source_disable_unref(supervisor->review);
     (void)sd_event_unref(supervisor->event);
 }
 
@@ -469,24 +426,21 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 
     if (r < 0)
         return r;
-    supervisor->host.event = supervisor->event;
     r = inherited != NULL ? import_listeners(supervisor, inherited) : make_listeners(supervisor);
     if (r < 0)
         return r;
     if (inherited != NULL)
         adopt_discard(supervisor->config);
-    if (supervisor->count == 0)
+    if (supervisor->roster.count == 0)
         log_warning("no listeners are defined: nothing to serve");
     do
-        r = control_new(supervisor->event, supervisor, &supervisor->control);
+        r = make_control(supervisor);
     while (patience_allows(r));
     if (r < 0)
         return r;
-    if (!supervisor->options.once)
-        control_configure(supervisor->control, supervisor->config);
     if (inherited == NULL) {
         notify_starting(START_USEC);
-        start_listeners(supervisor);
+        start_listeners(&supervisor->roster);
     }
     patience_end();
     if ((r = sd_event_loop(supervisor->event)) < 0)
@@ -526,7 +480,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     int r;
 
     do
-        r = supervisor_log_open(config);
+        r = supervisor_log_open(&supervisor.log, config);
     while (patience_allows(r));
     if (r < 0)
         return r;
@@ -535,15 +489,7 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
         log_error("cannot go on with what runs: %s; starting anew", strerror(-upgraded));
     if ((r = take_passed_sockets(config, upgraded > 0)) < 0)
         return r;
-    supervisor.host = (struct listener_host){
-        .spawn = {.sink = supervisor_log_sink(config),
-                  .access = config->log.access,
-                  .once = options->once},
-        .keep_trying = !options->strict,
-        .configuration_errors = &supervisor.mistakes,
-        .changed = on_changed,
-        .userdata = &supervisor,
-    };
+    connect_rooms(&supervisor);
     r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
     upgrade_state_done(&inherited);
     if (r < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * housekeeping.c - the worker's control loop: the supervisor's word, and time
+ * housekeeping.c - what a worker does beside serving: the supervisor's orders, and time
  *
  * Answers pings (so that a worker whose loop hangs is noticed), drains and
  * cuts, keeps the times of service_actions, handle_timeout and request_timeout,
@@ -26,22 +26,21 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 #define MS             1000000ll
-#define NUDGE_INTERVAL (10 * MS)  /* while contexts must leave a call */
-#define GIVE_UP_AFTER  (500 * MS) /* cut requests get so long to end */
-#define OVERTIME_GRACE                                                                             \
-    (1000 * MS) /* a handler past request_timeout gets so long to say goodbye                      \
-                 */
-#define SCAN_INTERVAL (200 * MS)
-#define TRIM_INTERVAL (5000 * MS)
+#define NUDGE_INTERVAL (10 * MS)   /* while contexts must leave a call */
+#define GIVE_UP_AFTER  (500 * MS)  /* cut requests have so long to end */
+#define OVERTIME_GRACE (1000 * MS) /* so long a handler past request_timeout may say goodbye */
+#define SCAN_INTERVAL  (200 * MS)
+#define TRIM_INTERVAL  (5000 * MS)
 
 int
-control_init(struct control *control, struct ss_server *server)
+housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
 {
     sigset_t signals;
 
-    *control = (struct control){
+    *housekeeping = (struct housekeeping){
         .server = server,
         .signals = -1,
         .drain_until = FOREVER,
@@ -58,48 +57,49 @@ control_init(struct control *control, struct ss_server *server)
         (void)sigaddset(&signals, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
-    control->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return control->signals < 0 ? -errno : 0;
+    housekeeping->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return housekeeping->signals < 0 ? -errno : 0;
 }
 
 void
-control_done(struct control *control)
+housekeeping_done(struct housekeeping *housekeeping)
 {
-    if (control->signals >= 0)
-        (void)close(control->signals);
-    control->signals = -1;
+    if (housekeeping->signals >= 0)
+        (void)close(housekeeping->signals);
+    housekeeping->signals = -1;
 }
 
 /* ---- draining --------------------------------------------------------------- */
 
 static void
-cut(struct control *control)
+cut(struct housekeeping *housekeeping)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
 
     if (server_phase(server) == PHASE_CUT)
         return;
-    control->drain_until = FOREVER;
-    control->give_up_at = monotonic_now() + GIVE_UP_AFTER;
+    housekeeping->drain_until = FOREVER;
+    housekeeping->give_up_at = monotonic_now() + GIVE_UP_AFTER;
     atomic_store(&server->counters->phase, PHASE_CUT);
 }
 
 static void
-drain(struct control *control, double seconds)
+drain(struct housekeeping *housekeeping, double seconds)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
 
     if (server_phase(server) >= PHASE_DRAINING)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
-    bool leave = server->settings.mixin == MIXIN_THREADING && server->settings.daemon_threads;
+    bool leave = server->mixin->leaves_on_drain && server->settings.daemon_threads;
     if (seconds <= 0 || leave) {
-        cut(control);
+        cut(housekeeping);
         return;
     }
     /* One that has been emptying the queue until now gets no more time than it had. */
     int64_t until = monotonic_now() + (int64_t)(seconds * 1e9);
-    control->drain_until = until < control->drain_until ? until : control->drain_until;
+    housekeeping->drain_until =
+        until < housekeeping->drain_until ? until : housekeeping->drain_until;
 }
 
 /*
@@ -107,38 +107,38 @@ drain(struct control *control, double seconds)
  * it (the supervisor sees to that), and requests know that they should end.
  */
 static void
-empty_queue(struct control *control, double seconds)
+empty_queue(struct housekeeping *housekeeping, double seconds)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
 
     if (server_phase(server) != PHASE_SERVING || !server->transport->stream || seconds <= 0) {
-        drain(control, seconds);
+        drain(housekeeping, seconds);
         return;
     }
-    control->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
+    housekeeping->drain_until = monotonic_now() + (int64_t)(seconds * 1e9);
     counter_set(server->counters->emptying, 1);
 }
 
 /* Whether the queue still holds connections that are to be accepted. */
 static bool
-empties(struct control *control)
+empties(struct housekeeping *housekeeping)
 {
-    const struct ss_server *server = control->server;
+    const struct ss_server *server = housekeeping->server;
     struct pollfd queue = {.fd = server->socket, .events = POLLIN};
 
     if (counter_get(server->counters->emptying) == 0 || server_phase(server) != PHASE_SERVING)
         return false;
     if (poll(&queue, 1, 0) > 0 && queue.revents == POLLIN)
         return true;
-    drain(control, (double)(control->drain_until - monotonic_now()) / 1e9);
+    drain(housekeeping, (double)(housekeeping->drain_until - monotonic_now()) / 1e9);
     return false;
 }
 
-/* Says it once. False if the channel has no room now: it is for the next turn. */
+/* Says it once. False if the channel has no room now: the next turn must try again. */
 static bool
-tell(const struct control *control, enum message_type type, bool *told)
+tell(const struct housekeeping *housekeeping, enum message_type type, bool *told)
 {
-    int r = *told ? 0 : channel_send(control->server->channel, type, 0, NULL, -1);
+    int r = *told ? 0 : channel_send(housekeeping->server->channel, type, 0, NULL, -1);
 
     *told = !channel_is_short(r);
     return *told;
@@ -146,24 +146,24 @@ tell(const struct control *control, enum message_type type, bool *told)
 
 /* ---- the channel -------------------------------------------------------------- */
 
-/* The log of a child is that of its birth: those that have the old one shall end. */
+/* A child keeps the log that it was born with: children that have the old one shall end. */
 static void
-replace_log(struct control *control, int fd)
+replace_log(struct housekeeping *housekeeping, int fd)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
 
     if (fd >= 0)
         (void)log_adopt_file(fd);
     if (!server->mixin->processes)
         return;
     atomic_fetch_add(&server->counters->log, 1);
-    control->log_replaced = true;
+    housekeeping->log_replaced = true;
 }
 
 static void
-on_message(struct control *control, const struct message *message, int fd)
+on_message(struct housekeeping *housekeeping, const struct message *message, int fd)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
 
     switch (message->type) {
     case MESSAGE_PING:
@@ -174,17 +174,17 @@ on_message(struct control *control, const struct message *message, int fd)
             counter_set(server->counters->phase, PHASE_SERVING);
         break;
     case MESSAGE_DRAIN:
-        drain(control, (double)message->value / 1000);
+        drain(housekeeping, (double)message->value / 1000);
         break;
     case MESSAGE_EMPTY:
-        empty_queue(control, (double)message->value / 1000);
+        empty_queue(housekeeping, (double)message->value / 1000);
         break;
     case MESSAGE_CUT:
-        drain(control, 0);
-        cut(control);
+        drain(housekeeping, 0);
+        cut(housekeeping);
         break;
     case MESSAGE_LOG_FILE:
-        replace_log(control, fd);
+        replace_log(housekeeping, fd);
         return;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);
@@ -197,61 +197,60 @@ on_message(struct control *control, const struct message *message, int fd)
 }
 
 static void
-read_channel(struct control *control)
+read_channel(struct housekeeping *housekeeping)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
     struct message message;
     int fd, result;
 
     while ((result = channel_receive(server->channel, &message, &fd)) == 1)
-        on_message(control, &message, fd);
+        on_message(housekeeping, &message, fd);
     if (result != 0)
         return; /* no message, junk, or no memory for it now; only the end of file is the end */
     if (server_phase(server) < PHASE_DRAINING)
         log_warning("the supervisor is gone; finishing what runs");
-    drain(control, server->settings.drain_timeout);
+    drain(housekeeping, server->settings.drain_timeout);
     server->channel = -1; /* poll() ignores it; the descriptor stays until the end */
 }
 
 static void
-read_signals(struct control *control)
+read_signals(struct housekeeping *housekeeping)
 {
     struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
-    ssize_t size = read(control->signals, infos, sizeof(infos));
+    ssize_t size = read(housekeeping->signals, infos, sizeof(infos));
 
     for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++) {
         if (infos[i].ssi_signo == SIGTERM)
-            drain(control, control->server->settings.drain_timeout);
+            drain(housekeeping, housekeeping->server->settings.drain_timeout);
         else
-            control->child_ended = true;
+            housekeeping->child_ended = true;
     }
 }
 
 static void
-read_wakeup(struct control *control)
+read_wakeup(struct housekeeping *housekeeping)
 {
     uint64_t count;
 
-    (void)!read(control->server->wakeup, &count, sizeof(count));
+    (void)!read(housekeeping->server->wakeup, &count, sizeof(count));
 }
 
 /* ---- time ------------------------------------------------------------------------ */
 
 static void
-start_times(struct control *control)
+start_times(struct housekeeping *housekeeping)
 {
-    const struct ss_server *server = control->server;
+    const struct ss_server *server = housekeeping->server;
     int64_t now = monotonic_now();
 
     if (server->plugin.hooks.service_actions != NULL)
-        control->next_service = monotonic_after(server->settings.service_interval);
+        housekeeping->next_service = monotonic_after(server->settings.service_interval);
     if (server->plugin.hooks.handle_timeout != NULL || server->once)
-        control->next_timeout = monotonic_after(server->settings.timeout);
+        housekeeping->next_timeout = monotonic_after(server->settings.timeout);
     if (server->settings.request_timeout > 0)
-        control->next_scan = now + SCAN_INTERVAL;
-    if (server->settings.mixin == MIXIN_THREADING ||
-        (server->settings.mixin == MIXIN_FORKING && server->settings.recycle_after != 1))
-        control->next_trim = now + TRIM_INTERVAL;
+        housekeeping->next_scan = now + SCAN_INTERVAL;
+    if (server->mixin->trims && server->settings.recycle_after != 1)
+        housekeeping->next_trim = now + TRIM_INTERVAL;
 }
 
 /* When the last request began or ended; INT64_MAX while one runs. */
@@ -272,31 +271,31 @@ last_activity(const struct ss_server *server)
 }
 
 static void
-check_timeout(struct control *control, int64_t now)
+check_timeout(struct housekeeping *housekeeping, int64_t now)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
     int64_t period = (int64_t)(server->settings.timeout * 1e9);
     int64_t last = last_activity(server);
 
     if (last == INT64_MAX)
-        control->next_timeout = now + period;
+        housekeeping->next_timeout = now + period;
     else if (last + period > now)
-        control->next_timeout = last + period;
+        housekeeping->next_timeout = last + period;
     else {
-        control->next_timeout = now + period;
+        housekeeping->next_timeout = now + period;
         atomic_fetch_or(&server->due, DUE_TIMEOUT);
     }
 }
 
-/* Requests that went on after request_timeout: every wait of theirs has failed already. */
+/* Ends requests that went on after request_timeout, although each of their waits has failed. */
 static void
-scan_overtime(struct control *control, int64_t now)
+scan_overtime(struct housekeeping *housekeeping, int64_t now)
 {
-    const struct ss_server *server = control->server;
+    const struct ss_server *server = housekeeping->server;
     int64_t limit = (int64_t)(server->settings.request_timeout * 1e9) + OVERTIME_GRACE;
     uint32_t used = counters_used(server->counters, server->slot_count);
 
-    control->next_scan = now + SCAN_INTERVAL;
+    housekeeping->next_scan = now + SCAN_INTERVAL;
     for (uint32_t i = 0; i < used; i++) {
         struct slot *slot = &server->counters->slots[i];
         if (atomic_load(&slot->state) != SLOT_BUSY)
@@ -311,7 +310,7 @@ scan_overtime(struct control *control, int64_t now)
     }
 }
 
-/* How many more than the spares have waited ever since the last look. */
+/* How many contexts more than the spares have waited ever since the last look. */
 static uint32_t
 find_surplus(const struct ss_server *server, int64_t now)
 {
@@ -328,13 +327,13 @@ find_surplus(const struct ss_server *server, int64_t now)
 }
 
 static void
-trim(struct control *control, int64_t now)
+trim(struct housekeeping *housekeeping, int64_t now)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
     const struct mixin *mixin = server->mixin;
     uint32_t surplus = mixin->surplus != NULL ? mixin->surplus() : find_surplus(server, now);
 
-    control->next_trim = now + TRIM_INTERVAL;
+    housekeeping->next_trim = now + TRIM_INTERVAL;
     if (surplus == 0)
         return;
     counter_set(server->counters->retire, (int32_t)surplus);
@@ -342,38 +341,38 @@ trim(struct control *control, int64_t now)
 }
 
 static void
-check_times(struct control *control)
+check_times(struct housekeeping *housekeeping)
 {
-    struct ss_server *server = control->server;
+    struct ss_server *server = housekeeping->server;
     int64_t now = monotonic_now();
 
-    if (now >= control->drain_until)
-        cut(control);
-    if (now >= control->give_up_at)
-        control->given_up = true;
-    if (now >= control->next_scan)
-        scan_overtime(control, now);
+    if (now >= housekeeping->drain_until)
+        cut(housekeeping);
+    if (now >= housekeeping->give_up_at)
+        housekeeping->given_up = true;
+    if (now >= housekeeping->next_scan)
+        scan_overtime(housekeeping, now);
     if (server_phase(server) != PHASE_SERVING)
         return;
-    if (now >= control->next_service) {
-        control->next_service = now + (int64_t)(server->settings.service_interval * 1e9);
+    if (now >= housekeeping->next_service) {
+        housekeeping->next_service = now + (int64_t)(server->settings.service_interval * 1e9);
         atomic_fetch_or(&server->due, DUE_SERVICE);
     }
-    if (now >= control->next_timeout)
-        check_timeout(control, now);
-    if (now >= control->next_trim)
-        trim(control, now);
+    if (now >= housekeeping->next_timeout)
+        check_timeout(housekeeping, now);
+    if (now >= housekeeping->next_trim)
+        trim(housekeeping, now);
 }
 
 /*
  * Children that wait with the old log are interrupted. Busy ones see for
  * themselves that their log is old, before they wait again. Returns how many
- * have yet to leave.
+ * have not left yet.
  */
 static unsigned
-nudge_outdated(struct control *control)
+nudge_outdated(struct housekeeping *housekeeping)
 {
-    const struct ss_server *server = control->server;
+    const struct ss_server *server = housekeeping->server;
     uint32_t used = counters_used(server->counters, server->slot_count);
     uint32_t log = counter_get(server->counters->log);
     unsigned count = 0;
@@ -386,61 +385,63 @@ nudge_outdated(struct control *control)
         interrupt_context(server, slot);
         count++;
     }
-    control->log_replaced = count > 0;
+    housekeeping->log_replaced = count > 0;
     return count;
 }
 
 /*
- * Contexts that should leave a call are interrupted until they have: idle ones
- * in a drain (and under "none" for hooks that are due), busy ones when cut.
- * What is to be said about that is said. Returns whether some of it is left.
+ * Interrupts contexts that should leave a call, until they have left it: idle
+ * ones in a drain (and under "none" for hooks that are due), busy ones when
+ * they are cut. Also sends STOPPED and STOP when they are due. True if
+ * something must be tried again.
  */
 static bool
-nudge(struct control *control)
+nudge(struct housekeeping *housekeeping)
 {
-    struct ss_server *server = control->server;
-    bool emptying = empties(control);
+    struct ss_server *server = housekeeping->server;
+    bool emptying = empties(housekeeping);
     enum server_phase phase = server_phase(server);
     unsigned nudged = emptying;
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
-        nudged += !tell(control, MESSAGE_STOPPED, &control->stopped_told);
+        nudged += !tell(housekeeping, MESSAGE_STOPPED, &housekeeping->stopped_told);
     if (counter_get(server->counters->stop_asked) != 0)
-        nudged += !tell(control, MESSAGE_STOP, &control->stop_told);
+        nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
-    if (control->log_replaced)
-        nudged += nudge_outdated(control);
+    if (housekeeping->log_replaced)
+        nudged += nudge_outdated(housekeeping);
     return nudged > 0;
 }
 
 static int64_t
-next_time(const struct control *control)
+next_time(const struct housekeeping *housekeeping)
 {
-    const int64_t drained[] = {control->drain_until, control->give_up_at, control->next_scan,
-                               control->next_retry};
-    const int64_t serving[] = {control->next_service, control->next_timeout, control->next_trim};
+    const int64_t drained[] = {housekeeping->drain_until, housekeeping->give_up_at,
+                               housekeeping->next_scan, housekeeping->next_retry};
+    const int64_t serving[] = {housekeeping->next_service, housekeeping->next_timeout,
+                               housekeeping->next_trim};
     int64_t next = FOREVER;
 
     for (size_t i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)
         next = drained[i] < next ? drained[i] : next;
-    if (server_phase(control->server) == PHASE_SERVING)
+    if (server_phase(housekeeping->server) == PHASE_SERVING)
         for (size_t i = 0; i < sizeof(serving) / sizeof(serving[0]); i++)
             next = serving[i] < next ? serving[i] : next;
     return next;
 }
 
 static void
-wait_and_read(struct control *control, int64_t until)
+wait_and_read(struct housekeeping *housekeeping, int64_t until)
 {
-    struct pollfd fds[CONTROL_DESCRIPTORS];
+    struct pollfd fds[HOUSEKEEPING_DESCRIPTORS];
     struct timespec left, *timeout = NULL;
-    int descriptors[CONTROL_DESCRIPTORS];
+    int descriptors[HOUSEKEEPING_DESCRIPTORS];
 
-    control_descriptors(control, descriptors);
-    for (size_t i = 0; i < CONTROL_DESCRIPTORS; i++)
+    housekeeping_descriptors(housekeeping, descriptors);
+    for (size_t i = 0; i < HOUSEKEEPING_DESCRIPTORS; i++)
         fds[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
     if (until != FOREVER) {
         int64_t ns = until - monotonic_now();
@@ -448,22 +449,22 @@ wait_and_read(struct control *control, int64_t until)
         left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
         timeout = &left;
     }
-    if (ppoll(fds, CONTROL_DESCRIPTORS, timeout, NULL) <= 0)
+    if (ppoll(fds, HOUSEKEEPING_DESCRIPTORS, timeout, NULL) <= 0)
         return;
     if (fds[0].revents != 0)
-        read_channel(control);
+        read_channel(housekeeping);
     if (fds[1].revents != 0)
-        read_signals(control);
+        read_signals(housekeeping);
     if (fds[2].revents != 0)
-        read_wakeup(control);
+        read_wakeup(housekeeping);
 }
 
 int64_t
-control_next(struct control *control)
+housekeeping_next(struct housekeeping *housekeeping)
 {
-    int64_t until = next_time(control);
+    int64_t until = next_time(housekeeping);
 
-    if (nudge(control)) {
+    if (nudge(housekeeping)) {
         int64_t again = monotonic_now() + NUDGE_INTERVAL;
         until = again < until ? again : until;
     }
@@ -471,38 +472,38 @@ control_next(struct control *control)
 }
 
 void
-control_descriptors(const struct control *control, int ret[CONTROL_DESCRIPTORS])
+housekeeping_descriptors(const struct housekeeping *housekeeping, int ret[HOUSEKEEPING_DESCRIPTORS])
 {
-    ret[0] = control->server->channel;
-    ret[1] = control->signals;
-    ret[2] = control->server->wakeup;
+    ret[0] = housekeeping->server->channel;
+    ret[1] = housekeeping->signals;
+    ret[2] = housekeeping->server->wakeup;
 }
 
 static bool
-turn(struct control *control, int64_t until)
+turn(struct housekeeping *housekeeping, int64_t until)
 {
-    wait_and_read(control, until);
-    check_times(control);
-    return !control->given_up;
+    wait_and_read(housekeeping, until);
+    check_times(housekeeping);
+    return !housekeeping->given_up;
 }
 
 bool
-control_dispatch(struct control *control)
+housekeeping_dispatch(struct housekeeping *housekeeping)
 {
-    return turn(control, 0);
+    return turn(housekeeping, 0);
 }
 
 bool
-control_turn(struct control *control)
+housekeeping_turn(struct housekeeping *housekeeping)
 {
-    return turn(control, control_next(control));
+    return turn(housekeeping, housekeeping_next(housekeeping));
 }
 
 bool
-control_wait_serve(struct control *control)
+housekeeping_wait_serve(struct housekeeping *housekeeping)
 {
-    while (server_phase(control->server) == PHASE_STARTING && !control->given_up)
-        (void)control_turn(control);
-    start_times(control);
-    return server_phase(control->server) == PHASE_SERVING;
+    while (server_phase(housekeeping->server) == PHASE_STARTING && !housekeeping->given_up)
+        (void)housekeeping_turn(housekeeping);
+    start_times(housekeeping);
+    return server_phase(housekeeping->server) == PHASE_SERVING;
 }

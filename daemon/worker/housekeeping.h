@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * housekeeping.h - the worker's control loop: the supervisor's word, and time
+ * housekeeping.h - what a worker does beside serving: the supervisor's orders, and time
  *
  * Runs in one thread of the worker: the main one, or beside it under "none".
  * Under "coroutine" the main thread's event loop drives it.
@@ -12,7 +12,7 @@
 
 #include "worker/request/server.h"
 
-struct control {
+struct housekeeping {
     struct ss_server *server;
     int signals;          /* signalfd: SIGTERM, and SIGCHLD under forking; or -1 */
     bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
@@ -30,26 +30,27 @@ struct control {
 };
 
 /* Blocks the signals it reads; before any thread is started. 0 or a negative errno. */
-int control_init(struct control *control, struct ss_server *server);
-void control_done(struct control *control);
+int housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server);
+void housekeeping_done(struct housekeeping *housekeeping);
 
 /* Waits for MESSAGE_SERVE. True, or false if the worker shall end instead. */
-bool control_wait_serve(struct control *control);
+bool housekeeping_wait_serve(struct housekeeping *housekeeping);
 
 /*
  * One turn: waits for a message, a signal, server_wake() or the next point in
  * time, and acts. Sets server->due; the caller runs it where its mixin wants.
  * Returns false when the worker may end, whatever still runs.
  */
-bool control_turn(struct control *control);
+bool housekeeping_turn(struct housekeeping *housekeeping);
 
 /*
  * The same for a loop that waits itself: for any of the descriptors to be
- * readable, until the time of control_next(); then control_dispatch().
+ * readable, until the time of housekeeping_next(); then housekeeping_dispatch().
  */
-#define CONTROL_DESCRIPTORS 3
-void control_descriptors(const struct control *control, int ret[CONTROL_DESCRIPTORS]);
-int64_t control_next(struct control *control);
-bool control_dispatch(struct control *control);
+#define HOUSEKEEPING_DESCRIPTORS 3
+void housekeeping_descriptors(const struct housekeeping *housekeeping,
+                              int ret[HOUSEKEEPING_DESCRIPTORS]);
+int64_t housekeeping_next(struct housekeeping *housekeeping);
+bool housekeeping_dispatch(struct housekeeping *housekeeping);
 
 #endif

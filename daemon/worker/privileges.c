@@ -27,7 +27,7 @@ fail(const struct settings *settings, struct errors *errors, const char *what)
 {
     errors_add(errors, settings->file, settings->line,
                "listeners.%s: cannot %s: %s; the daemon must run as root (or with CAP_SETUID and "
-               "CAP_SETGID) to use `user` and `group`",
+               "CAP_SETGID) to use `user`, `group` and `groups`",
                settings->name, what, strerror(errno));
     return -EPERM;
 }
@@ -59,19 +59,53 @@ give_up_capabilities(void)
     return (int)syscall(SYS_capset, &header, none);
 }
 
+/* Whether the process has these supplementary groups already, and no other. */
+static bool
+has_groups(const struct settings *settings)
+{
+    gid_t now[64];
+    int count = getgroups((int)(sizeof(now) / sizeof(*now)), now);
+
+    if (count < 0 || (uint32_t)count != settings->gid_count)
+        return false;
+    for (int i = 0; i < count; i++) {
+        uint32_t j = 0;
+
+        while (j < settings->gid_count && settings->gids[j] != now[i])
+            j++;
+        if (j == settings->gid_count)
+            return false;
+    }
+    return true;
+}
+
+/* Whoever changes user or group has no supplementary groups but those the listener names. */
+static int
+set_groups(const struct settings *settings, bool change, struct errors *errors)
+{
+    if (settings->groups == NULL && !change)
+        return 0;
+    if (setgroups(settings->gid_count, settings->gids) == 0 || (!change && has_groups(settings)))
+        return 0;
+    return fail(settings, errors,
+                settings->gid_count > 0 ? "set the supplementary groups"
+                                        : "give up supplementary groups");
+}
+
 int
 privileges_drop(const struct settings *settings, struct errors *errors)
 {
     bool change_user = settings->uid != (uid_t)-1;
     bool change_group = settings->gid != (gid_t)-1;
+    bool change = change_user || change_group;
     uid_t uid = change_user ? settings->uid : getuid();
     gid_t gid = change_group ? settings->gid : getgid();
 
     if (settings->umask != UMASK_UNCHANGED)
         (void)umask((mode_t)settings->umask);
-    if (change_user || change_group) {
-        if (setgroups(0, NULL) < 0)
-            return fail(settings, errors, "give up supplementary groups");
+    if (set_groups(settings, change, errors) < 0)
+        return -EPERM;
+    if (change) {
         if (setresgid(gid, gid, gid) < 0)
             return fail(settings, errors, "change the group");
         if (setresuid(uid, uid, uid) < 0)

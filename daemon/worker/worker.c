@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,101 +26,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
+#include "worker/limits.h"
+#include "worker/mixin/mixins.h"
 #include "worker/privileges.h"
-#include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
 #include "worker/sandbox.h"
+#include "worker/transport/transports.h"
 
-#define SETTINGS_SIZE_MAX  (16 << 20)
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
 
-/* What the command line says. */
-struct brief {
-    bool check, once, access, stream;
-    enum log_sink sink;
-    int level;
-    const char *address;
-};
-
-static int
-parse_brief(int argc, char **argv, struct brief *ret)
-{
-    static const struct option options[] = {
-        {"worker", required_argument, NULL, 'w'},
-        {"check", no_argument, NULL, 'c'},
-        {"once", no_argument, NULL, 'o'},
-        {"sink", required_argument, NULL, 's'},
-        {"level", required_argument, NULL, 'l'},
-        {"access", required_argument, NULL, 'a'},
-        {"address", required_argument, NULL, 'A'},
-        {"stream", required_argument, NULL, 't'},
-        {0},
-    };
-    int option;
-
-    *ret = (struct brief){.level = LOG_INFO, .address = ""};
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        switch (option) {
-        case 'w':
-            break;
-        case 'c':
-            ret->check = true;
-            break;
-        case 'o':
-            ret->once = true;
-            break;
-        case 's':
-            ret->sink = strcmp(optarg, "journal") == 0 ? LOG_TO_JOURNAL : LOG_TO_STDERR;
-            break;
-        case 'l':
-            ret->level = atoi(optarg);
-            break;
-        case 'a':
-            ret->access = strcmp(optarg, "1") == 0;
-            break;
-        case 'A':
-            ret->address = optarg;
-            break;
-        case 't':
-            ret->stream = strcmp(optarg, "1") == 0;
-            break;
-        default:
-            return -EINVAL;
-        }
-    return 0;
-}
-
-/* The settings memfd is read and closed: the plugin has no use for it. */
-static int
-read_settings(struct settings *ret)
-{
-    _cleanup_close_ int fd = INHERITED_SETTINGS;
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_size <= 0 || status.st_size > SETTINGS_SIZE_MAX)
-        return -EBADMSG;
-    _cleanup_free_ char *bytes = malloc((size_t)status.st_size);
-    if (bytes == NULL)
-        return -ENOMEM;
-    if (pread(fd, bytes, (size_t)status.st_size, 0) != status.st_size)
-        return -EBADMSG;
-    return settings_unpack(bytes, (size_t)status.st_size, ret);
-}
-
 int
-worker_load(struct ss_server *server, bool stream, struct errors *errors)
+worker_load(struct ss_server *server, struct errors *errors)
 {
     const struct settings *settings = &server->settings;
 
+    server->transport = transport_find(settings, server->socket);
     if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
         return -ENOEXEC;
+    bool stream = server->transport != NULL ? server->transport->stream
+                                            : (server->plugin.record.transports & SS_STREAM) != 0;
     plugin_check_use(&server->plugin, settings, stream, errors);
     if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
         errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
@@ -180,14 +109,16 @@ raise_descriptor_limit(const struct ss_server *server)
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (limit.rlim_cur < wanted)
         log_warning("max_connections = %u needs %lu descriptors, but only %lu are allowed; raise "
-                    "LimitNOFILE= or lower max_connections",
-                    server->settings.max_connections, wanted, limit.rlim_cur);
+                    "%s or lower max_connections",
+                    server->settings.max_connections, wanted, limit.rlim_cur,
+                    server->settings.limits.nofile == LIMIT_UNCHANGED ? "LimitNOFILE="
+                                                                      : "limits.nofile");
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Everything but the plugin: what inherited descriptors are, signals. */
+/* Gets everything ready except the plugin: inherited descriptors, and signals. */
 static int
-prepare(struct ss_server *server, struct control *control, struct errors *errors)
+prepare(struct ss_server *server, struct housekeeping *housekeeping, struct errors *errors)
 {
     int family = AF_UNSPEC;
     socklen_t size = sizeof(family);
@@ -211,14 +142,15 @@ prepare(struct ss_server *server, struct control *control, struct errors *errors
         step = "read signals";
         (void)signal(SIGPIPE, SIG_IGN);
         interrupts_install();
-        error = control_init(control, server);
+        error = housekeeping_init(housekeeping, server);
     }
     if (error < 0)
         errors_add(errors, NULL, 0, "cannot %s: %s", step, strerror(-error));
     return error;
 }
 
-/* Python's server_activate, and what forking asks of it. */
+/* Python's server_activate. A plugin must not have started a thread in it where children are
+ * forked. */
 static int
 activate(struct ss_server *server, struct errors *errors)
 {
@@ -264,15 +196,15 @@ say_ready(const struct ss_server *server)
 }
 
 static int
-serve(struct ss_server *server, struct control *control)
+serve(struct ss_server *server, struct housekeeping *housekeeping)
 {
     int error = say_ready(server);
 
     if (error < 0)
         return 1;
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
-    if (control_wait_serve(control) && (error = server->transport->prepare(server)) == 0)
-        error = server->mixin->run(server, control);
+    if (housekeeping_wait_serve(housekeeping) && (error = server->transport->prepare(server)) == 0)
+        error = server->mixin->run(server, housekeeping);
     if (server->plugin.hooks.server_close != NULL)
         server->plugin.hooks.server_close(server);
     if (error < 0)
@@ -280,59 +212,71 @@ serve(struct ss_server *server, struct control *control)
     return error < 0 ? 1 : 0;
 }
 
+static enum failure
+kind_of_failure(int error)
+{
+    return error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
+}
+
 static int
-run(struct ss_server *server, const struct brief *brief)
+run(struct ss_server *server, const struct brief *brief, const struct gate *const *gates)
 {
     struct errors errors = {0};
-    static struct control control = {.signals = -1}; /* its thread may outlive us */
+    static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
     struct sandbox sandbox;
 
+    if (limits_set(&server->settings, &errors) < 0) /* raising one takes privileges */
+        return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     sandbox_enter(&sandbox);
-    int error = worker_load(server, brief->stream, &errors);
+    int error = worker_load(server, &errors);
     if (error < 0)
-        return fail(server, error == -EINVAL ? FAILURE_CONFIGURATION : FAILURE_RUNTIME, &errors);
+        return fail(server, kind_of_failure(error), &errors);
     if (brief->check)
         return say_ready(server) < 0 ? 1 : 0;
-    if (prepare(server, &control, &errors) < 0)
+    if (prepare(server, &housekeeping, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
+    error = gates_prepare(server, gates, &errors);
+    if (error < 0)
+        return fail(server, kind_of_failure(error), &errors);
     raise_descriptor_limit(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     log_confinement(&sandbox);
-    return serve(server, &control);
+    return serve(server, &housekeeping);
 }
 
 int
-worker_main(int argc, char **argv)
+worker_main(int argc, char **argv, const struct gate *const *gates)
 {
     static struct ss_server server = {
         .socket = INHERITED_SOCKET,
         .channel = INHERITED_CHANNEL,
         .wakeup = -1,
     };
-    struct brief brief;
+    static struct brief brief; /* the server keeps its address */
 
-    if (parse_brief(argc, argv, &brief) < 0 || fcntl(INHERITED_CHANNEL, F_GETFD) < 0) {
+    (void)argv; /* the name in it is for those who read the list of processes */
+    if (argc != 3 || fcntl(INHERITED_CHANNEL, F_GETFD) < 0) {
         (void)fprintf(stderr, "sockserverd: --worker is for the daemon's own use\n");
         return 64;
     }
-    for (int fd = INHERITED_SETTINGS; fd < INHERITED_END; fd++)
+    for (int fd = INHERITED_BRIEF; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
     (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
-    (void)log_open(brief.sink, NULL);
-    log_set_level(brief.level);
-    int error = read_settings(&server.settings);
+    int error = brief_from_fd(INHERITED_BRIEF, &brief, &server.settings);
+    (void)close(INHERITED_BRIEF); /* the plugin has no use for it */
     if (error < 0) {
-        log_error("cannot read the settings: %s", strerror(-error));
+        log_error("cannot read the brief: %s", strerror(-error));
         return 1;
     }
+    (void)log_open(brief.sink, NULL);
+    log_set_level(brief.level);
     log_set_listener(server.settings.name);
     server.once = brief.once;
     server.access = brief.access;
-    server.address = (char *)brief.address;
-    server.transport = brief.stream ? &stream_transport : &datagram_transport;
-    server_end_process(run(&server, &brief));
+    server.address = brief.address;
+    server_end_process(run(&server, &brief, gates));
 }

@@ -34,8 +34,11 @@
  * double; sizes in bytes. A request may be used only by the thread, process
  * or coroutine its hooks run in, and only until finish() has returned.
  *
- * ABI history (a plugin built against any earlier one keeps loading)
+ * ABI history. It only grows: calls, types and fields are added behind those
+ * that exist, and none is changed or taken away, so that a plugin built against
+ * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
+ *   2  SS_LIST and ss_option_list(); more is added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -51,7 +54,7 @@
 extern "C" {
 #endif
 
-#define SS_ABI 1
+#define SS_ABI 2
 
 #define SS_EXPORT __attribute__((visibility("default")))
 
@@ -77,19 +80,21 @@ enum ss_type {
     SS_INTEGER,    /* whole number, 64 bits */
     SS_NUMBER,     /* number with a fraction */
     SS_SIZE,       /* bytes: 4096, "64K", "1M", "2G" */
-    SS_DURATION    /* seconds: 1.5, "250ms", "30s", "5m", "2h" */
+    SS_DURATION,   /* seconds: 1.5, "250ms", "30s", "5m", "2h" */
+    SS_LIST        /* strings: [ "a", "b" ]; "a" is a list of one. Since ABI 2 */
 };
 
 /*
  * One option of the plugin, set in the listener's `options` group. A value
  * of the wrong type or outside min...max is refused with file and line before
  * the plugin sees it; min and max both 0 mean any. For SS_STRING they bound
- * the length.
+ * the length, for SS_LIST the number of items.
  */
 struct ss_option {
     const char *name;
     enum ss_type type;
-    const char *fallback; /* the default, as in the file; NULL: "", false or 0 */
+    const char *fallback; /* the default, as in the file; NULL: "", false, 0 or no items.
+                             A list's has one item in each line: "a\nb" */
     double min, max;
     const char *help; /* one line, for --describe */
     bool required;    /* the file must give a value; fallback is not used */
@@ -297,6 +302,15 @@ SS_EXPORT double ss_option_number(struct ss_server *server, const char *name);
 SS_EXPORT bool ss_option_boolean(struct ss_server *server, const char *name);
 SS_EXPORT uint64_t ss_option_size(struct ss_server *server, const char *name);   /* bytes */
 SS_EXPORT double ss_option_duration(struct ss_server *server, const char *name); /* seconds */
+
+/*
+ * The items of a list, in their order, with NULL behind the last, so that an
+ * empty list is a pointer to NULL. *count becomes their number; count may be
+ * NULL. Array and strings belong to the daemon and live as long as the worker.
+ * A mistake as above returns NULL, and 0 as the number.
+ */
+SS_EXPORT const char *const *ss_option_list(struct ss_server *server, const char *name,
+                                            size_t *count);
 
 /* Asks for a graceful stop of this listener; returns at once, never deadlocks. */
 SS_EXPORT void ss_server_stop(struct ss_server *server);

@@ -54,12 +54,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         return 0;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    r = config_load(&config, path, &errors);
+    r = config_load(&config, path, NULL, &errors);
     if ((r < 0) != errors_any(&errors))
         abort();
     text = errors_join(&errors);
     for (size_t i = 0; r == 0 && i < config.listener_count; i++)
-        pack_and_unpack(&config.listeners[i]);
+        pack_and_unpack(config.listeners[i]);
     errors_done(&errors);
     config_done(&config);
     return 0;

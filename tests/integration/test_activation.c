@@ -235,6 +235,23 @@ a_plugin_for_streams_refuses_a_passed_datagram_socket(void **state)
     assert_int_equal(daemon_wait_exit(daemon), 78);
 }
 
+/* Which kind it will be, no check can know: the next start decides. */
+static void
+a_check_accepts_a_plugin_for_streams_or_datagrams_alone(void **state)
+{
+    static const char *const plugins[] = {"bad_transport_stream", "bad_transport_datagram"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof plugins / sizeof plugins[0]; i++) {
+        const char *file = daemon_configuration(
+            "listeners = { test = { address = \"systemd:web\"; plugin = \"%s\"; }; };", plugins[i]);
+        struct outcome outcome = COMMAND("", "--check", "-c", file);
+
+        assert_string_equal(outcome.errors, "");
+        assert_int_equal(outcome.status, 0);
+    }
+}
+
 static void
 workers_inherit_no_more_of_it_than_the_socket(void **state)
 {
@@ -455,6 +472,7 @@ RUN_TESTS(TEST_CASE(a_passed_socket_serves_and_stays, "tcp", "threading"),
           TEST(an_unclaimed_socket_is_named_and_78), TEST(the_name_with_another_address_is_78),
           TEST(what_is_no_listening_socket_is_78), TEST(a_missing_socket_fails_its_listener_alone),
           TEST(a_plugin_for_streams_refuses_a_passed_datagram_socket),
+          TEST(a_check_accepts_a_plugin_for_streams_or_datagrams_alone),
           TEST(workers_inherit_no_more_of_it_than_the_socket),
           TEST(systemds_own_activator_passes_two), TEST(the_manager_hears_of_start_and_stop),
           TEST_CASE(a_restart_goes_on_with_the_stored_socket, "tcp", "threading"),

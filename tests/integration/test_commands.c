@@ -123,6 +123,11 @@ check_finds_all_mistakes_in_one_go(void **state)
         "one = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\";\n"
         "options = { count = 5000;\n"
         "ratoi = 0.5; }; };\n"
+        "three = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\"; options = {\n"
+        "text = [ \"a\" ]; names = (\n"
+        "\"right\",\n"
+        "3\n"
+        "); naems = \"\"; }; };\n"
         "two = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\"; options = { pause = "
         "\"soon\"; }; };\n"
         "};");
@@ -133,7 +138,15 @@ check_finds_all_mistakes_in_one_go(void **state)
     assert_contains(outcome.errors, text_of("%s:4: listeners.one.options.count", file));
     assert_contains(outcome.errors, text_of("%s:5: listeners.one.options.ratoi", file));
     assert_contains(outcome.errors, "did you mean \"ratio\"?");
-    assert_contains(outcome.errors, text_of("%s:6: listeners.two.options.pause", file));
+    assert_contains(outcome.errors, text_of("%s:7: listeners.three.options.text: found a list; "
+                                            "expected a string",
+                                            file));
+    assert_contains(outcome.errors, text_of("%s:9: listeners.three.options.names: found 3 in the "
+                                            "list; expected a string in quotes",
+                                            file));
+    assert_contains(outcome.errors, text_of("%s:10: listeners.three.options.naems", file));
+    assert_contains(outcome.errors, "did you mean \"names\"?");
+    assert_contains(outcome.errors, text_of("%s:11: listeners.two.options.pause", file));
 }
 
 /* ---- --describe -------------------------------------------------------------------- */
@@ -166,9 +179,9 @@ describe_json_can_be_read_by_programs(void **state)
     if (root == NULL)
         fail_msg("%s in:\n%s", error.text, outcome.output);
     assert_string_equal(json_string_value(json_object_get(root, "name")), "good_command");
-    assert_int_equal(json_integer_value(json_object_get(root, "abi")), 1);
+    assert_int_equal(json_integer_value(json_object_get(root, "abi")), 2);
     options = json_object_get(root, "options");
-    assert_int_equal(json_array_size(options), 6);
+    assert_int_equal(json_array_size(options), 7);
     assert_string_equal(json_string_value(json_object_get(json_array_get(options, 0), "name")),
                         "text");
     json_decref(root);
@@ -206,6 +219,51 @@ stdio_takes_options(void **state)
     assert_int_equal(outcome.status, 0);
     assert_string_equal(outcome.output, "text=bye flag=false count=7 ratio=0.5 limit=1048576 "
                                         "pause=0.25\n");
+}
+
+static void
+option_that_is_a_list_is_repeated(void **state)
+{
+    struct outcome outcome = COMMAND("names\n", "--stdio", COMMAND_PLUGIN);
+
+    (void)state;
+    assert_string_equal(outcome.output, "names 2 \"one\" \"two, three\"\n");
+    outcome = COMMAND("names\n", "--stdio", "-o", "names=a", "-o", "text=x", "-o", "names=b, c=d",
+                      COMMAND_PLUGIN);
+    assert_int_equal(outcome.status, 0);
+    assert_string_equal(outcome.output, "names 2 \"a\" \"b, c=d\"\n");
+    outcome = COMMAND("", "--stdio", "-o", "names=1", "-o", "names=2", "-o", "names=3", "-o",
+                      "names=4", "-o", "names=5", COMMAND_PLUGIN);
+    assert_int_equal(outcome.status, 78);
+    assert_contains(outcome.errors, "-o names: found 5 items; expected a list of strings");
+}
+
+static void
+listener_gives_its_plugin_lists(void **state)
+{
+    static const struct {
+        const char *written, *answer;
+    } rows[] = {
+        {"", "names 2 \"one\" \"two, three\"\n"},
+        {"options = { names = [ \"a\", \"\", \"b\" ]; };", "names 3 \"a\" \"\" \"b\"\n"},
+        {"options = { names = ( \"a\" ); };", "names 1 \"a\"\n"},
+        {"options = { names = \"a\"; };", "names 1 \"a\"\n"},
+        {"options = { names = []; };", "names 0\n"},
+    };
+
+    const char *all = "";
+    struct daemon *daemon;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        all = text_of(
+            "%s%s", all,
+            listener_text(text_of("n%zu", i), "tcp", "threading", "good_command", rows[i].written));
+    daemon = daemon_start("listeners = {\n%s};", all);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(client_ask(daemon_address(daemon, text_of("n%zu", i)), "names\n"),
+                            rows[i].answer);
+    daemon_expect_stop(daemon);
 }
 
 static void
@@ -295,6 +353,7 @@ RUN_TESTS(TEST(wrong_usage_is_64), TEST(a_mistyped_option_is_guessed), TEST(help
           TEST(check_finds_all_mistakes_in_one_go), TEST(describe_shows_the_plugin_and_its_options),
           TEST(describe_json_can_be_read_by_programs), TEST(describe_finds_a_plugin_by_name),
           TEST(stdio_serves_one_request), TEST(stdio_takes_options),
+          TEST(option_that_is_a_list_is_repeated), TEST(listener_gives_its_plugin_lists),
           TEST(stdio_refuses_wrong_options), TEST(stdio_says_when_the_handler_failed),
           TEST_EACH_SERVER(listen_serves_a_plugin_without_a_file),
           TEST(listen_takes_options_and_settings), TEST(listen_ends_when_the_address_is_taken),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "support/client.h"
+#include "support/control.h"
 #include "support/daemon.h"
 #include "support/test.h"
 
@@ -64,7 +65,7 @@ c45_the_reply_comes_from_the_address_that_was_asked(void **state)
 }
 
 static void
-c46_a_long_packet_is_cut_and_flagged(void **state)
+c46_a_long_packet_is_cut_flagged_and_counted(void **state)
 {
     struct daemon *daemon = serve(state, "max_packet_size = 19;");
     const char *address = daemon_address(daemon, "test");
@@ -73,6 +74,7 @@ c46_a_long_packet_is_cut_and_flagged(void **state)
                         "packet 19\ntruncated false\nunknown 12\n");
     assert_string_equal(client_ask(address, "packet\ntruncated\n123"),
                         "packet 19\ntruncated true\nunknown 12\n");
+    WAIT_UNTIL(control_figure(daemon, "test", "truncated") == 1);
     daemon_expect_stop(daemon);
 }
 
@@ -230,7 +232,7 @@ a_burst_is_answered_but_for_a_sender_that_left(void **state)
 
 RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_MIXIN(c45_the_reply_comes_from_the_address_that_was_asked, "udp"),
-          TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_and_flagged),
+          TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_flagged_and_counted),
           TEST_EACH_DATAGRAM(c47_the_reply_is_one_packet_sent_at_the_end),
           TEST_EACH_DATAGRAM(c48_nothing_written_is_no_packet),
           TEST_EACH_DATAGRAM(c48_reply_always_sends_an_empty_packet),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "support/client.h"
+#include "support/control.h"
 #include "support/daemon.h"
 #include "support/proc.h"
 #include "support/test.h"
@@ -158,6 +159,7 @@ c54_a_listener_at_its_limit_does_not_hold_up_others(void **state)
     client_send(second, "echo second\n");
     for (int i = 0; i < 5; i++)
         assert_string_equal(client_ask(open, "free\n"), "FREE\n");
+    assert_int_equal(control_figure(daemon, "full", "active"), 1); /* the control socket answers */
     assert_false(client_readable(second, 0));
     client_close(first);
     client_expect(second, "second\n");
@@ -224,8 +226,11 @@ lower_descriptors(void *userdata)
     const struct rlimit limit = {.rlim_cur = 12, .rlim_max = 12};
 
     (void)userdata;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        abort();
 }
+
+#define CANNOT_PREPARE 77 /* an exit status that the daemon does not have */
 
 static void
 hide_proc(void *userdata)
@@ -234,38 +239,46 @@ hide_proc(void *userdata)
     if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/proc", "tmpfs", 0, NULL) < 0)
-        _exit(77);
+        _exit(CANNOT_PREPARE);
+}
+
+/* A daemon on a machine that was prepared so ends, and says what is missing. */
+static void
+expect_named(void (*prepare)(void *userdata), const char *words)
+{
+    const char *const arguments[] = {"--listen", "tcp://127.0.0.1:0", UPPER, NULL};
+
+    if (SANITIZED) {
+        print_message("skipped: a sanitizer's runtime needs descriptors and /proc, too\n");
+        skip();
+    }
+    struct daemon *daemon = daemon_run_prepared(arguments, prepare, NULL);
+    int status = daemon_wait_exit(daemon);
+    if (status == CANNOT_PREPARE) {
+        print_message("skipped: there are no mount namespaces here\n");
+        skip();
+    }
+    assert_int_equal(status, 1);
+    assert_contains(daemon_log(daemon), "cannot start a worker: ");
+    assert_contains(daemon_log(daemon), words);
 }
 
 static void
-what_the_machine_lacks_is_named(void **state)
+want_of_descriptors_is_named(void **state)
 {
-    static const struct {
-        void (*prepare)(void *userdata);
-        const char *words;
-    } rows[] = {
-        {lower_descriptors, "Too many open files; only 12 are allowed: raise LimitNOFILE= of the"},
-        {hide_proc, "there is no /proc, which the daemon needs: mount -t proc proc /proc"},
-    };
-    const char *const arguments[] = {"--listen", "tcp://127.0.0.1:0", UPPER, NULL};
-
     (void)state;
-    if (SANITIZED)
-        skip(); /* its runtime needs /proc, too */
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct daemon *daemon = daemon_run_prepared(arguments, rows[i].prepare, NULL);
-        int status = daemon_wait_exit(daemon);
-        if (status == 77) {
-            print_message("no mount namespaces here\n");
-            continue;
-        }
-        assert_int_equal(status, 1);
-        assert_contains(daemon_log(daemon), "cannot start a worker: ");
-        assert_contains(daemon_log(daemon), rows[i].words);
-    }
+    expect_named(lower_descriptors,
+                 "Too many open files; only 12 are allowed: raise LimitNOFILE= of the");
 }
 
-RUN_TESTS(TEST(what_the_machine_lacks_is_named),
+static void
+a_missing_proc_is_named(void **state)
+{
+    (void)state;
+    expect_named(hide_proc, "there is no /proc, which the daemon needs: mount -t proc proc /proc");
+}
+
+RUN_TESTS(TEST(want_of_descriptors_is_named), TEST(a_missing_proc_is_named),
           TEST_CASE(c30_finished_requests_leave_nothing_behind, "tcp", "none"),
           TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "unix"),
           TEST_EACH_MIXIN(c30_finished_requests_leave_nothing_behind, "udp"),

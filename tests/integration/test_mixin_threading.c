@@ -160,8 +160,10 @@ surplus_threads_leave_while_requests_go_on(void **state)
 static void
 silent_connections_keep_no_buffers(void **state)
 {
-    if (SANITIZED)
-        skip(); /* their malloc() gives nothing back to the system */
+    if (SANITIZED) {
+        print_message("skipped: a sanitizer's malloc() gives nothing back to the system\n");
+        skip();
+    }
     struct daemon *daemon = daemon_serve("unix", "threading", "good_command", "");
     pid_t worker = daemon_worker(daemon);
     char *line = calloc(1, 60002);

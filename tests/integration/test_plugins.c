@@ -2,7 +2,7 @@
 /*
  * test_plugins.c - each shipped plugin under every server and mixin at once
  *
- * One daemon has twelve listeners with the same plugin file; the plugins speak
+ * One daemon has sixteen listeners with the same plugin file; the plugins speak
  * as their RFCs say.
  */
 #include <arpa/inet.h>
@@ -13,9 +13,11 @@
 #include "support/test.h"
 
 static const char *const schemes[] = {"tcp", "udp", "unix", "unixgram"};
-static const char *const mixins[] = {"none", "threading", "forking"};
+static const char *const mixins[] = {"none", "threading", "forking", "coroutine"};
+#define SCHEMES (sizeof schemes / sizeof schemes[0])
+#define MIXINS  (sizeof mixins / sizeof mixins[0])
 
-/* Runs the exchange against all twelve servers of the plugin. */
+/* Runs the exchange against each server of the plugin. */
 static void
 with_each_server(const char *plugin, const char *options,
                  void (*exchange)(const char *address, bool stream))
@@ -23,15 +25,15 @@ with_each_server(const char *plugin, const char *options,
     const char *all = "";
     struct daemon *daemon;
 
-    for (size_t s = 0; s < 4; s++) {
-        for (size_t m = 0; m < 3; m++)
+    for (size_t s = 0; s < SCHEMES; s++) {
+        for (size_t m = 0; m < MIXINS; m++)
             all = text_of("%s%s", all,
                           listener_text(text_of("%s_%s", schemes[s], mixins[m]), schemes[s],
                                         mixins[m], plugin, options));
     }
     daemon = daemon_start("listeners = {\n%s};", all);
-    for (size_t s = 0; s < 4; s++) {
-        for (size_t m = 0; m < 3; m++)
+    for (size_t s = 0; s < SCHEMES; s++) {
+        for (size_t m = 0; m < MIXINS; m++)
             exchange(daemon_address(daemon, text_of("%s_%s", schemes[s], mixins[m])),
                      scheme_is_stream(schemes[s]));
     }
@@ -181,9 +183,10 @@ exchange_chargen(const char *address, bool stream)
     } else {
         const char *answer;
 
-        client_send(client, "?");
+        /* One of 513 answers has no character, and is not sent. */
+        WAIT_UNTIL((client_send(client, "?"), client_readable(client, 1)));
         answer = client_receive(client);
-        assert_in_range(strlen(answer), 0, 512);
+        assert_in_range(strlen(answer), 1, 512);
         assert_int_equal(strspn(answer, "\r\n !\"#$%&'()*+,-./0123456789:;<=>?@"
                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
                                         "abcdefghijklmnopqrstuvwxyz{|}~"),

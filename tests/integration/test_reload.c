@@ -145,15 +145,23 @@ a_listener_enabled_while_it_still_stops_serves_again(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* A listener that is removed and added again. */
+struct comeback {
+    const char *mixin, *name; /* the name it comes back with */
+};
+#define COMEBACK(mixin, name)                                                                      \
+    TEST_ROW(a_removed_listener_comes_back_while_its_queue_is_answered,                            \
+             (&(const struct comeback){mixin, name}), mixin " as " name)
+
 /* The new one takes the socket back, and who waits in its queue. */
 static void
 a_removed_listener_comes_back_while_its_queue_is_answered(void **state)
 {
-    const struct server_case *server = *state; /* a mixin, and the name it comes back with */
+    const struct comeback *comeback = *state;
     const char *other = listener_text("other", "unix", "none", "upper", ""), *address;
-    struct daemon *daemon =
-        SERVE("listeners = {\n%s%s};", other,
-              listener_text("test", "tcp", server->scheme, "good_command", "max_connections = 1;"));
+    struct daemon *daemon = SERVE(
+        "listeners = {\n%s%s};", other,
+        listener_text("test", "tcp", comeback->mixin, "good_command", "max_connections = 1;"));
     int busy, queued, late;
 
     address = daemon_address(daemon, "test");
@@ -166,11 +174,11 @@ a_removed_listener_comes_back_while_its_queue_is_answered(void **state)
     reload(daemon);
     REWRITE("listeners = {\n%s%s = { address = \"%s\"; mixin = \"%s\"; plugin = \"good_command\"; "
             "}; };",
-            other, server->mixin, address, server->scheme);
+            other, comeback->name, address, comeback->mixin);
     reload(daemon);
     client_expect(queued, "queued\n");
     client_close(queued);
-    assert_string_equal(client_ask(address, "name\n"), text_of("name %s\n", server->mixin));
+    assert_string_equal(client_ask(address, "name\n"), text_of("name %s\n", comeback->name));
     client_send(busy, "echo still there\n");
     client_expect(busy, "still there\n");
     client_close(busy);
@@ -272,8 +280,7 @@ an_old_generation_that_hangs_holds_up_nothing(void **state)
 static void
 a_renamed_listener_keeps_its_socket(void **state)
 {
-    const struct server_case *server = *state;
-    const char *address = address_for(server->scheme, "x");
+    const char *address = address_for(*state, "x");
     const char *text = "listeners = { %s = { address = \"%s\"; plugin = \"good_command\"; }; };";
     struct daemon *daemon;
     struct load *load;
@@ -331,17 +338,13 @@ RUN_TESTS(TEST(an_unchanged_listener_is_not_touched),
           TEST_CASE(open_connections_end_in_their_own_generation, "unix", "coroutine"),
           TEST(of_many_draining_generations_the_oldest_is_cut),
           TEST(listeners_are_added_removed_disabled_and_enabled),
-          TEST_CASE(a_renamed_listener_keeps_its_socket, "tcp", ""),
-          TEST_CASE(a_renamed_listener_keeps_its_socket, "unix", ""),
-          TEST_CASE(a_renamed_listener_keeps_its_socket, "udp", ""),
+          TEST_ROW(a_renamed_listener_keeps_its_socket, "tcp", "tcp"),
+          TEST_ROW(a_renamed_listener_keeps_its_socket, "unix", "unix"),
+          TEST_ROW(a_renamed_listener_keeps_its_socket, "udp", "udp"),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "tcp", "none"),
           TEST_CASE(a_listener_enabled_while_it_still_stops_serves_again, "unix", "threading"),
-          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "none", "test"),
-          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "threading",
-                    "another"),
-          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "forking", "test"),
-          TEST_CASE(a_removed_listener_comes_back_while_its_queue_is_answered, "coroutine", "test"),
-          TEST(a_listener_moves_back_while_its_queue_is_answered),
+          COMEBACK("none", "test"), COMEBACK("threading", "another"), COMEBACK("forking", "test"),
+          COMEBACK("coroutine", "test"), TEST(a_listener_moves_back_while_its_queue_is_answered),
           TEST(names_are_looked_up_at_a_reload),
           TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "tcp", "none"),
           TEST_CASE(a_listener_enabled_again_does_not_wait_for_old_requests, "unix", "forking"),

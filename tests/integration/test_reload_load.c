@@ -120,16 +120,16 @@ static void
 mixins_may_change_under_load(void **state)
 {
     static const char *const mixins[] = {"none", "coroutine", "threading", "forking", "coroutine"};
-    const struct server_case *server = *state;
+    const char *scheme = *state;
     struct daemon *daemon;
     struct load *load;
 
-    daemon = SERVE("listeners = {\n%s};",
-                   listener_text("test", server->scheme, "forking", "good_command", ""));
+    daemon =
+        SERVE("listeners = {\n%s};", listener_text("test", scheme, "forking", "good_command", ""));
     load = load_start(daemon_address(daemon, "test"), 3, "echo ");
     for (size_t i = 0; i < sizeof mixins / sizeof mixins[0]; i++) {
         REWRITE("listeners = {\n%s};",
-                listener_text("test", server->scheme, mixins[i], "good_command", ""));
+                listener_text("test", scheme, mixins[i], "good_command", ""));
         reload(daemon);
         load_wait_more(load, 20);
     }
@@ -139,5 +139,5 @@ mixins_may_change_under_load(void **state)
 }
 
 RUN_TESTS(TEST(reloads_lose_nobody_and_bring_the_new_build),
-          TEST_CASE(mixins_may_change_under_load, "tcp", ""),
-          TEST_CASE(mixins_may_change_under_load, "udp", ""))
+          TEST_ROW(mixins_may_change_under_load, "tcp", "tcp"),
+          TEST_ROW(mixins_may_change_under_load, "udp", "udp"))

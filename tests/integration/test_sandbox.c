@@ -54,8 +54,11 @@ the_kernel_agrees(void **state)
     pid_t worker = daemon_worker(daemon);
 
     assert_string_equal(status_of(worker, "NoNewPrivs"), "1");
-    if (strstr(daemon_log(daemon), "no seccomp") == NULL)
-        assert_string_equal(status_of(worker, "Seccomp"), "2");
+    if (strstr(daemon_wait_log(daemon, " runs as uid "), "no seccomp") != NULL) {
+        print_message("skipped: this kernel lacks seccomp filters\n");
+        skip();
+    }
+    assert_string_equal(status_of(worker, "Seccomp"), "2");
     daemon_expect_stop(daemon);
 }
 

@@ -229,7 +229,9 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
 {
     const struct server_case *server = *state;
     struct daemon *daemon =
-        daemon_serve(server->scheme, server->mixin, "good_hooks", "drain_timeout = \"200ms\";");
+        daemon_start("log = { target = \"stderr\"; access = true; };\nlisteners = {\n%s};",
+                     listener_text("test", server->scheme, server->mixin, "good_hooks",
+                                   "drain_timeout = \"200ms\";"));
     int client = client_connect(daemon_address(daemon, "test"));
 
     client_send(client, "hello\n");
@@ -238,6 +240,7 @@ c60_a_waiting_handler_is_woken_at_the_deadline(void **state)
     client_expect_gone(client);
     daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "hook finish"), 1);
+    assert_int_equal(daemon_count_log(daemon, ": cut by the drain's deadline, "), 1);
     assert_lacks(daemon_log(daemon), "told of"); /* being cut is no error of the handler */
 }
 

@@ -38,6 +38,7 @@ copy_program(const char *from, const char *to)
     assert_return_code(target, errno);
     while ((got = read(source, buffer, sizeof(buffer))) > 0)
         assert_int_equal(write(target, buffer, (size_t)got), got);
+    assert_int_equal(got, 0);
     (void)close(source);
     (void)close(target);
     assert_return_code(rename(beside, to), errno);

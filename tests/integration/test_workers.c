@@ -104,7 +104,9 @@ a_client_that_comes_while_the_worker_is_dead_is_answered(void **state)
     WAIT_UNTIL(!proc_alive(worker));
     client = client_connect(address);
     client_send(client, "echo waited\n");
-    assert_false(client_readable(client, 0.1) && server->mixin[0] == 'n');
+    /* Children that wait for a request of their own outlive a forking worker, and may answer. */
+    if (strcmp(server->mixin, "forking") != 0)
+        assert_false(client_readable(client, 0.1));
     daemon_signal(daemon, SIGCONT);
     assert_string_equal(client_receive(client), "waited\n");
     assert_int_not_equal(daemon_worker(daemon), worker);

@@ -34,6 +34,7 @@ struct daemon {
 };
 
 static struct daemon *daemons;
+static const char *program = DAEMON_PROGRAM;
 
 /* ---- starting ------------------------------------------------------------ */
 
@@ -45,7 +46,7 @@ static void __attribute__((noreturn)) become_daemon(const char *const *arguments
     (void)dup2(nothing, STDIN_FILENO);
     (void)dup2(nothing, STDOUT_FILENO);
     (void)dup2(log_pipe, STDERR_FILENO);
-    (void)execv(DAEMON_PROGRAM, (char *const *)(uintptr_t)arguments);
+    (void)execv(program, (char *const *)(uintptr_t)arguments);
     _exit(127);
 }
 
@@ -58,9 +59,15 @@ with_program(const char *const *arguments)
     while (arguments[count] != NULL)
         count++;
     all = keep(calloc(count + 2, sizeof *all));
-    all[0] = DAEMON_PROGRAM;
+    all[0] = program;
     memcpy(all + 1, arguments, count * sizeof *all);
     return all;
+}
+
+void
+daemon_use_program(const char *path)
+{
+    program = path;
 }
 
 struct daemon *
@@ -405,6 +412,7 @@ daemon_end_all(void)
 {
     int problems = 0;
 
+    program = DAEMON_PROGRAM;
     while (daemons != NULL) {
         struct daemon *daemon = daemons;
 

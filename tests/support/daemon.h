@@ -36,6 +36,10 @@ const char *daemon_configuration(const char *format, ...) __attribute__((format(
 const char *daemon_control(struct daemon *daemon);
 const char *daemon_file(struct daemon *daemon);
 
+/* The daemons of this test are another program: one that lies beside another worker, for example.
+ */
+void daemon_use_program(const char *path);
+
 /* Starts the program with these arguments; NULL at the end. */
 struct daemon *daemon_run(const char *const *arguments);
 /* The same; its process calls prepare before it becomes the program. */

@@ -27,7 +27,7 @@
 /* One cell of the matrix server x mixin. */
 struct server_case {
     const char *scheme; /* "tcp", "udp", "unix", "unixgram" */
-    const char *mixin;  /* "none", "threading", "forking" */
+    const char *mixin;  /* "none", "threading", "forking", "coroutine" */
 };
 
 bool scheme_is_stream(const char *scheme);
@@ -38,6 +38,9 @@ bool scheme_is_stream(const char *scheme);
 #define TEST_CASE(function, scheme, mixin)                                                         \
     {#function " (" scheme ", " mixin ")", function, NULL, test_done,                              \
      (void *)(uintptr_t)&(const struct server_case){scheme, mixin}}
+/* One with something of its own to say: a pointer to it, and how the row is told from others. */
+#define TEST_ROW(function, row, label)                                                             \
+    {#function " (" label ")", function, NULL, test_done, (void *)(uintptr_t)(row)}
 /* clang-format on */
 #define TEST_EACH_MIXIN(function, scheme)                                                          \
     TEST_CASE(function, scheme, "none"), TEST_CASE(function, scheme, "threading"),                 \

@@ -106,7 +106,7 @@ packet_is(const char *data)
     assert_int_equal(input_reserve(&request->input, 65535), 0);
     memcpy(request->input.data, data, size);
     request->input.start = 0;
-    request->input.end = request->packet_size = size;
+    request->input.end = request->datagram.size = size;
     request->ended = true;
 }
 

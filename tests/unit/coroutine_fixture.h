@@ -78,11 +78,11 @@ static inline void
 start(struct work *work)
 {
     int error = 0;
-    struct coroutine *coroutine = loop_take(&loop, &error);
+    struct coroutine *coroutine = coroutine_take(&loop, &error);
 
     assert_non_null(coroutine);
     *(struct work **)coroutine_extra(coroutine) = work;
-    loop_start(coroutine);
+    coroutine_start(coroutine);
 }
 
 /* Turns until nobody is busy; fails after a minute. */

@@ -62,6 +62,7 @@ make_settings(const char *address)
     char *problem = NULL;
 
     assert_int_equal(settings_init(&settings, "test"), 0);
+    assert_int_equal(settings_fill(&settings), 0);
     address_done(&settings.address);
     assert_int_equal(address_parse(address, &settings.address, &problem), 0);
     settings.reuse_address = settings.nodelay = true;

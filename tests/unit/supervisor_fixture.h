@@ -33,12 +33,14 @@
 
 #include <cmocka.h>
 
+#include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "config/config.h"
 #include "names_fixture.h"
 #include "supervisor/change/check.h"
 #include "supervisor/listener/spawn.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervisor.h"
 
 #define WAIT_MS 60000
@@ -48,7 +50,7 @@
 extern char **environ;
 
 static const char *worker_name;
-static bool worker_once;
+static struct brief worker_brief;
 
 static inline void
 tell(enum message_type type, uint64_t value, const char *text)
@@ -116,7 +118,7 @@ on_serve(void)
     }
     if (is("exit-later") && first_time())
         _exit(0);
-    if (is("stop") || worker_once)
+    if (is("stop") || worker_brief.once)
         tell(MESSAGE_STOP, 0, NULL);
     if (is("junk") && first_time())
         tell((enum message_type)99, 0, NULL);
@@ -154,22 +156,21 @@ on_order(const struct message *order)
 }
 
 static inline int
-play_worker(int argc, char **argv)
+play_worker(char **argv)
 {
+    struct settings settings;
     struct message order;
-    bool check = false;
     int fd;
 
     worker_name = argv[2];
-    for (int i = 3; i < argc; i++) {
-        check |= strcmp(argv[i], "--check") == 0;
-        worker_once |= strcmp(argv[i], "--once") == 0;
-    }
+    if (brief_from_fd(INHERITED_BRIEF, &worker_brief, &settings) < 0 ||
+        strcmp(settings.name, worker_name) != 0)
+        return 99;
     if (is("misconfigured") || (is("turns-bad") && !first_time())) {
         tell(MESSAGE_FAILED, FAILURE_CONFIGURATION, "x.conf:3: bad\nx.conf:4: worse");
         return 1;
     }
-    if (is("failing") && (check || !is("failing-once") || first_time())) {
+    if (is("failing") && (worker_brief.check || !is("failing-once") || first_time())) {
         tell(MESSAGE_FAILED, FAILURE_RUNTIME, "no luck today\nnor tomorrow\n");
         return 1;
     }
@@ -178,7 +179,7 @@ play_worker(int argc, char **argv)
     if (is("spy"))
         report_surroundings();
     tell(MESSAGE_READY, 0, NULL);
-    if (check)
+    if (worker_brief.check)
         return 0;
     for (;;) {
         struct pollfd wait = {.fd = INHERITED_CHANNEL, .events = POLLIN};
@@ -213,9 +214,12 @@ make_settings(const char *name, const char *address)
     struct errors errors = {0};
 
     assert_int_equal(settings_init(&settings, name), 0);
-    settings_set(&settings, "address", address, VALUE_PLAIN, "x.conf", 1, &errors);
-    settings_set(&settings, "plugin", "./upper.so", VALUE_PLAIN, "x.conf", 2, &errors);
-    settings_set(&settings, "mixin", "threading", VALUE_PLAIN, "x.conf", 3, &errors);
+    settings_set(&settings, "address",
+                 &(struct given){.text = address, .file = "x.conf", .line = 1}, &errors);
+    settings_set(&settings, "plugin",
+                 &(struct given){.text = "./upper.so", .file = "x.conf", .line = 2}, &errors);
+    settings_set(&settings, "mixin",
+                 &(struct given){.text = "threading", .file = "x.conf", .line = 3}, &errors);
     settings_finish(&settings, "", &errors);
     assert_false(errors_any(&errors));
     return settings;
@@ -229,8 +233,11 @@ add(struct fixture *fixture, const char *name, const char *address)
     config->listeners =
         reallocarray(config->listeners, config->listener_count + 1, sizeof(*config->listeners));
     assert_non_null(config->listeners);
-    config->listeners[config->listener_count] = make_settings(name, address);
-    return &config->listeners[config->listener_count++];
+    struct settings settings = make_settings(name, address);
+    const struct settings *shared = settings_share(&settings);
+    assert_non_null(shared);
+    config->listeners[config->listener_count++] = shared;
+    return (struct settings *)shared; /* a test may change them before anybody runs them */
 }
 
 static inline int
@@ -264,7 +271,7 @@ tear_down(void **state)
     if (fixture->log >= 0)
         (void)close(fixture->log);
     for (size_t i = 0; i < fixture->config.listener_count; i++)
-        settings_done(&fixture->config.listeners[i]);
+        settings_unref(fixture->config.listeners[i]);
     free(fixture->config.listeners);
     if (asprintf(&command, "rm -r %s", fixture->folder) >= 0 && system(command) != 0)
         return -1;
@@ -290,7 +297,7 @@ start(struct fixture *fixture)
     if (fixture->pid == 0) {
         if (fixture->withheld >= 0)
             (void)close(fixture->withheld);
-        supervisor_block_signals();
+        signals_block();
         (void)dup2(ends[1], STDERR_FILENO);
         _exit(status_of(supervisor_run(&fixture->config, &fixture->options)));
     }
@@ -368,8 +375,8 @@ read_report(const struct fixture *fixture)
 static inline int
 run_tests_or_play(int argc, char **argv, const struct CMUnitTest *tests, size_t count)
 {
-    if (argc > 2 && strcmp(argv[1], "--worker") == 0)
-        return play_worker(argc, argv);
+    if (argc == 3 && strcmp(argv[1], "--worker") == 0)
+        return play_worker(argv);
     if (spawn_use_program("/proc/self/exe") < 0)
         return 1;
     return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);

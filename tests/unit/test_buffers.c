@@ -5,6 +5,7 @@
 #include "buffers_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 
 #define LONGEST 4096
@@ -336,10 +337,81 @@ reading_agrees_with_a_naive_reader(void **state)
         compare_with_naive_reader(&seed);
 }
 
+/* ---- what a receive waits for ----------------------------------------------- */
+
+static short waited_for[4]; /* the events of each wait */
+static unsigned waits;
+
+static int
+noted_wait(struct ss_request *given, int fd, short events, int64_t until)
+{
+    (void)fd;
+    (void)until;
+    assert_ptr_equal(given, request);
+    assert_true(waits < 4);
+    waited_for[waits++] = events;
+    client.size += 4; /* something came */
+    client.end = 0;
+    return events;
+}
+
+static const struct mixin waiting_mixin = {.wait = noted_wait};
+
+static void
+start_waiting(short wanted, size_t there)
+{
+    fixture.server.mixin = &waiting_mixin;
+    client_sends("01234567", there, SIZE_MAX);
+    client.end = -EAGAIN;
+    request->wanted = wanted;
+    waits = 0;
+}
+
+static void
+read_four(void)
+{
+    char bytes[64];
+
+    assert_int_equal(ss_read(request, bytes, sizeof(bytes)), 4);
+}
+
+static void
+receive_is_waited_for_as_the_transport_wants(void **state)
+{
+    static const short wanted[] = {POLLIN, POLLOUT, POLLIN | POLLOUT};
+
+    (void)state;
+    assert_int_equal(request->wanted, POLLIN); /* of one that says nothing */
+    for (size_t i = 0; i < 3; i++) {
+        start_waiting(wanted[i], 0);
+        read_four();
+        assert_int_equal(waits, 1);
+        assert_int_equal(waited_for[0], wanted[i]);
+    }
+}
+
+/* It may hold what the kernel no longer has: then nothing would ever be readable. */
+static void
+transport_that_holds_more_is_not_waited_for(void **state)
+{
+    (void)state;
+    start_waiting(POLLIN, 4);
+    read_four(); /* less than was asked for */
+    read_four();
+    assert_int_equal(waits, 1);
+    start_waiting(0, 4);
+    read_four();
+    client.size += 4;
+    read_four();
+    assert_int_equal(waits, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        STREAM(receive_is_waited_for_as_the_transport_wants),
+        STREAM(transport_that_holds_more_is_not_waited_for),
         STREAM(readline_joins_segments_of_every_size),
         STREAM(nul_behind_a_line_spoils_nothing),
         STREAM(lines_may_hold_nuls),

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/texts.h"
 #include "config/config.h"
 #include "config/source.h"
 
@@ -71,7 +72,7 @@ mistakes_in(const char *file)
 {
     struct errors errors = {0};
     struct config config;
-    int r = config_load(&config, file, &errors);
+    int r = config_load(&config, file, NULL, &errors);
     char *text = errors_join(&errors);
 
     assert_int_equal(r, errors_any(&errors) ? -EINVAL : 0);
@@ -86,7 +87,7 @@ load(const char *file)
     struct errors errors = {0};
     struct config config;
 
-    (void)config_load(&config, file, &errors);
+    (void)config_load(&config, file, NULL, &errors);
     for (size_t i = 0; i < errors.count; i++)
         print_error("%s\n", errors.texts[i]);
     assert_false(errors_any(&errors));
@@ -103,7 +104,7 @@ compare(const char *file)
 
     print_message("%s\n", file);
     assert_true(asprintf(&beside, "%.*s.expected", (int)strlen(file) - 5, file) > 0);
-    assert_int_equal(source_read(beside, true, &expected, &size), 0);
+    assert_int_equal(source_read(beside, &expected, &size), 0);
     assert_true(size > 0);
     assert_string_equal(found, expected);
 }
@@ -155,7 +156,7 @@ values_arrive(void **state)
     assert_int_equal(config.listener_count, 4);
 
     tcp = config_find(&config, "tcp");
-    assert_ptr_equal(tcp, &config.listeners[0]);
+    assert_ptr_equal(tcp, config.listeners[0]);
     assert_null(config_find(&config, "nobody"));
     assert_string_equal(tcp->file, "everything.conf");
     assert_int_equal(tcp->line, 7);
@@ -178,27 +179,76 @@ options_arrive_as_written(void **state)
         enum value_form form;
         unsigned line;
     } rows[] = {
-        {"text", "a \"quoted\" word", VALUE_STRING, 34},
-        {"whole", "5000000000", VALUE_INTEGER, 35}, /* libconfig 1.5 says 705032704 */
-        {"fraction", "0.1", VALUE_FLOAT, 36},
-        {"truth", "true", VALUE_BOOLEAN, 37},
-        {"list", "", VALUE_GROUP, 38},
+        {"text", "a \"quoted\" word", VALUE_STRING, 43},
+        {"whole", "5000000000", VALUE_INTEGER, 44}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 45},
+        {"truth", "true", VALUE_BOOLEAN, 46},
+        {"list", "", VALUE_LIST, 47},
     };
     struct config config;
 
     (void)state;
     enter("good");
     config = load("everything.conf");
-    assert_int_equal(config.listeners[0].option_count, ARRAY_SIZE(rows));
+    assert_int_equal(config.listeners[0]->option_count, ARRAY_SIZE(rows));
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        const struct option_setting *option = &config.listeners[0].options[i];
+        const struct option_setting *option = &config.listeners[0]->options[i];
 
         assert_string_equal(option->name, rows[i].name);
-        assert_string_equal(option->text, rows[i].text);
-        assert_int_equal(option->form, rows[i].form);
-        assert_string_equal(option->file, "everything.conf");
-        assert_int_equal(option->line, rows[i].line);
+        assert_string_equal(option->given.text, rows[i].text);
+        assert_int_equal(option->given.form, rows[i].form);
+        assert_string_equal(option->given.file, "everything.conf");
+        assert_int_equal(option->given.line, rows[i].line);
     }
+    config_done(&config);
+}
+
+static void
+lists_arrive_item_by_item(void **state)
+{
+    static const struct item {
+        const char *list, *text;
+        enum value_form form;
+        unsigned line;
+    } rows[] = {
+        {"array", "first", VALUE_STRING, 8},
+        {"array", "second", VALUE_STRING, 9}, /* not 10, where libconfig sees its end */
+        {"array", "a, ] b", VALUE_STRING, 12},
+        {"mixed", "text", VALUE_STRING, 15},
+        {"mixed", "5000000000", VALUE_INTEGER, 16},
+        {"mixed", "-1", VALUE_INTEGER, 16},
+        {"mixed", "0.10", VALUE_FLOAT, 16},
+        {"mixed", "true", VALUE_BOOLEAN, 17},
+        {"mixed", "", VALUE_LIST, 17},
+        {"mixed", "", VALUE_LIST, 18},
+        {"mixed", "", VALUE_GROUP, 19},
+        {"mixed", "included", VALUE_STRING, 2},
+        {"mixed", "last", VALUE_STRING, 22},
+    };
+    const struct item *row = rows;
+    struct config config;
+
+    (void)state;
+    enter("good");
+    config = load("lists.conf");
+    assert_int_equal(config.listeners[0]->option_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct option_setting *option = &config.listeners[0]->options[i];
+
+        assert_int_equal(option->given.form, i == 4 ? VALUE_STRING : VALUE_LIST);
+        for (size_t j = 0; j < option->given.item_count; j++, row++) {
+            const struct given *item = &option->given.items[j];
+
+            print_message("%s[%zu]\n", option->name, j);
+            assert_true(row < rows + ARRAY_SIZE(rows));
+            assert_string_equal(option->name, row->list);
+            assert_string_equal(item->text, row->text);
+            assert_int_equal(item->form, row->form);
+            assert_string_equal(item->file, row->line == 2 ? "parts/item.inc" : "lists.conf");
+            assert_int_equal(item->line, row->line);
+        }
+    }
+    assert_ptr_equal(row, rows + ARRAY_SIZE(rows));
     config_done(&config);
 }
 
@@ -210,7 +260,7 @@ what_is_not_said_is_the_default(void **state)
     (void)state;
     enter("good");
     config = load("minimal.conf");
-    assert_int_equal(config_init_empty(&empty), 0);
+    assert_int_equal(config_load_nothing(&empty, NULL), 0);
     assert_string_equal(config.plugin_path, empty.plugin_path);
     assert_string_equal(config.control.path, "/run/sockserverd/control");
     assert_int_equal(config.control.mode, 0660);
@@ -249,13 +299,25 @@ defaults_are_for_whom_they_fit(void **state)
     assert_false(threading->nodelay);
     assert_true(threading->daemon_threads);
     assert_int_equal(threading->recycle_after, 0);
-    assert_true(threading->read_timeout == 0); /* its own word wins */
+    assert_true(threading->read_timeout == 0);           /* its own word wins */
+    assert_int_equal(texts_count(threading->groups), 1); /* a list is replaced */
+    assert_string_equal(threading->groups[0], "27");
+    assert_int_equal(threading->limits.nofile, 100); /* a group is not: key by key */
+    assert_int_equal(threading->limits.core, 0);
+    assert_true(threading->limits.cpu == LIMIT_UNCHANGED);
 
     assert_int_equal(forking->mixin, MIXIN_FORKING);
     assert_int_equal(forking->socket_mode, 0666);
     assert_int_equal(forking->recycle_after, 10);
     assert_false(forking->reuse_port);
     assert_true(forking->read_timeout == 5);
+    assert_int_equal(texts_count(forking->groups), 2);
+    assert_int_equal(forking->gid_count, 2);
+    assert_int_equal(forking->limits.nofile, 64);
+    assert_int_equal(forking->limits.core, 0);
+    assert_int_equal(texts_count(abstract->groups), 0);
+    assert_int_equal(abstract->limits.nofile, 64);
+    assert_int_equal(abstract->limits.core, 1 << 20);
 
     assert_int_equal(abstract->socket_mode, 0600);
     assert_int_equal(abstract->max_connections, 3);
@@ -271,10 +333,10 @@ drop_ins_come_in_the_order_of_their_names(void **state)
     enter("good");
     config = load("drop_ins.conf");
     assert_int_equal(config.listener_count, 2);
-    assert_string_equal(config.listeners[0].name, "first");
-    assert_string_equal(config.listeners[0].file, "drop_ins.conf.d/10-first.conf");
-    assert_string_equal(config.listeners[1].name, "second");
-    assert_true(config.listeners[1].read_timeout == 7); /* the main file's default */
+    assert_string_equal(config.listeners[0]->name, "first");
+    assert_string_equal(config.listeners[0]->file, "drop_ins.conf.d/10-first.conf");
+    assert_string_equal(config.listeners[1]->name, "second");
+    assert_true(config.listeners[1]->read_timeout == 7); /* the main file's default */
     config_done(&config);
 }
 
@@ -287,10 +349,61 @@ includes_are_relative_to_the_main_file(void **state)
     assert_int_equal(chdir("/"), 0);
     config = load(SOURCE_DIR "/tests/conf/good/include.conf");
     assert_int_equal(config.listener_count, 2);
-    assert_string_equal(config.listeners[0].file, SOURCE_DIR "/tests/conf/good/parts/echo.inc");
-    assert_int_equal(config.listeners[0].line, 1);
-    assert_string_equal(config.listeners[1].file, SOURCE_DIR "/tests/conf/good/parts/daytime.inc");
+    assert_string_equal(config.listeners[0]->file, SOURCE_DIR "/tests/conf/good/parts/echo.inc");
+    assert_int_equal(config.listeners[0]->line, 1);
+    assert_string_equal(config.listeners[1]->file, SOURCE_DIR "/tests/conf/good/parts/daytime.inc");
     config_done(&config);
+}
+
+/* The path, to free, of a file with this text in the folder. */
+static char *
+write_file(const char *folder, const char *name, const char *text)
+{
+    char *path;
+
+    assert_true(asprintf(&path, "%s/%s", folder, name) > 0);
+    _cleanup_fclose_ FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    return path;
+}
+
+static void
+absolute_and_nested_includes_are_read(void **state)
+{
+    char folder[] = "/tmp/sockserverd-test-XXXXXX";
+    struct config config;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    _cleanup_free_ char *inner = write_file(
+        folder, "inner.inc", "a = { address = \"unix:@a\"; plugin = \"echo\"; cpus = 99999; };");
+    _cleanup_free_ char *outer = write_file(folder, "outer.inc",
+                                            "# first\n\n@include \"inner.inc\" # behind it\n"
+                                            "b = { address = \"unix:@b\"; plugin = \"echo\"; };");
+    _cleanup_free_ char *text = NULL;
+    assert_true(asprintf(&text,
+                         "listeners = {\n  @include \"%s\"\n"
+                         "c = { address = \"unix:@c\"; plugin = \"echo\"; };\n};\n",
+                         outer) > 0);
+    _cleanup_free_ char *main_file = write_file(folder, "main.conf", text);
+    _cleanup_free_ char *found = mistakes_in(main_file), *expected = NULL;
+    assert_true(asprintf(&expected,
+                         "%s:1: listeners.a.cpus: found 99999; expected a whole number from 1 to "
+                         "1024\n",
+                         inner) > 0);
+    assert_string_equal(found, expected);
+    free(write_file(folder, "inner.inc", "a = { address = \"unix:@a\"; plugin = \"echo\"; };"));
+    config = load(main_file);
+    assert_int_equal(config.listener_count, 3);
+    assert_string_equal(config.listeners[0]->file, inner);
+    assert_int_equal(config.listeners[0]->line, 1);
+    assert_string_equal(config.listeners[1]->file, outer);
+    assert_int_equal(config.listeners[1]->line, 4);
+    assert_string_equal(config.listeners[2]->file, main_file);
+    assert_int_equal(config.listeners[2]->line, 3);
+    config_done(&config);
+    assert_int_equal(unlink(inner) + unlink(outer) + unlink(main_file) + rmdir(folder), 0);
 }
 
 static void
@@ -300,7 +413,7 @@ unreadable_files_are_named(void **state)
         {"/nonexistent/x.conf",
          "/nonexistent/x.conf: cannot read the configuration: No such file or directory\n"},
         {"/tmp", "/tmp: cannot read the configuration: Is a directory\n"},
-        {"/dev/zero", "/dev/zero: cannot read the configuration: File too large\n"},
+        {"/dev/zero", "/dev/zero: cannot read the configuration: it is not a regular file\n"},
     };
 
     (void)state;
@@ -373,7 +486,7 @@ survive_mutations(const char *file)
     size_t size, room;
     char path[64];
 
-    assert_int_equal(source_read(file, true, &original, &size), 0);
+    assert_int_equal(source_read(file, &original, &size), 0);
     fd = memory_file(path, sizeof(path));
     room = size + 200;
     text = malloc(room);
@@ -398,7 +511,7 @@ mutated_files_are_refused_or_understood(void **state)
 }
 
 static void
-a_fifo_without_a_writer_is_empty(void **state)
+a_fifo_is_refused_at_once(void **state)
 {
     char folder[] = "/tmp/sockserverd-test-XXXXXX", path[64];
 
@@ -409,7 +522,7 @@ a_fifo_without_a_writer_is_empty(void **state)
     (void)alarm(60); /* it used to wait for ever */
     _cleanup_free_ char *found = mistakes_in(path);
     (void)alarm(0);
-    assert_non_null(strstr(found, "no listeners"));
+    assert_non_null(strstr(found, "it is not a regular file"));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
@@ -436,6 +549,48 @@ deep_and_long_files_are_survived(void **state)
     }
 }
 
+/* Each takes minutes if somebody looks at everything. */
+static void
+more_than_a_person_writes_is_refused_at_once(void **state)
+{
+    static const struct {
+        const char *before, *line, *behind;
+        size_t lines;
+        const char *expected;
+    } rows[] = {
+        {"log = {\n", "k%06zu = 1;\n", "};\n", 20000,
+         ":2002: more than 2000 settings in one group"},
+        {"", "k%06zu = { a = 1; };\n", "", 20001, ":2001: more than 2000 settings in one group"},
+        {"a = (\n", "{ k = %06zu; },\n", "{});\n", 30000,
+         ":20001: more than 20000 settings in one file"},
+        {"", "k%06zu = 1;\n", "", 150000,
+         ": cannot read the configuration: it is larger than 1 MiB"},
+    };
+    _cleanup_close_ int fd = -1;
+    char path[64];
+
+    (void)state;
+    fd = memory_file(path, sizeof(path));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *text = NULL, *found = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+        char line[64];
+
+        (void)fputs(rows[i].before, stream);
+        for (size_t j = 0; j < rows[i].lines; j++) {
+            (void)snprintf(line, sizeof(line), rows[i].line, j);
+            (void)fputs(line, stream);
+        }
+        (void)fputs(rows[i].behind, stream);
+        assert_int_equal(fclose(stream), 0);
+        rewrite(fd, text, size);
+        found = mistakes_in(path);
+        assert_int_equal(strncmp(found, path, strlen(path)), 0);
+        assert_non_null(strstr(found, rows[i].expected));
+    }
+}
+
 int
 main(void)
 {
@@ -444,12 +599,15 @@ main(void)
         cmocka_unit_test(good_files_give_none),
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(options_arrive_as_written),
+        cmocka_unit_test(lists_arrive_item_by_item),
         cmocka_unit_test(what_is_not_said_is_the_default),
         cmocka_unit_test(defaults_are_for_whom_they_fit),
         cmocka_unit_test(drop_ins_come_in_the_order_of_their_names),
         cmocka_unit_test(includes_are_relative_to_the_main_file),
+        cmocka_unit_test(absolute_and_nested_includes_are_read),
         cmocka_unit_test(unreadable_files_are_named),
-        cmocka_unit_test(a_fifo_without_a_writer_is_empty),
+        cmocka_unit_test(more_than_a_person_writes_is_refused_at_once),
+        cmocka_unit_test(a_fifo_is_refused_at_once),
         cmocka_unit_test(mutated_files_are_refused_or_understood),
         cmocka_unit_test(deep_and_long_files_are_survived),
     };

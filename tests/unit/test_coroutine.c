@@ -54,6 +54,7 @@ a_switch_keeps_registers(void **state)
 
     (void)state;
 #if !defined(__x86_64__)
+    print_message("skipped: written for the registers of x86-64\n");
     skip();
 #else
     start_loop(3);
@@ -128,7 +129,7 @@ a_hundred_thousand_begin_and_end(void **state)
         run_loop();
         for (int i = 0; i < crowd; i++)
             ended += works[i].done && works[i].result == 0;
-        loop_trim(&loop, (uint32_t)(round % 2 ? 0 : crowd), NULL);
+        coroutines_trim(&loop, (uint32_t)(round % 2 ? 0 : crowd), NULL);
         assert_int_equal(loop.count, round % 2 ? 0 : crowd);
     }
     assert_int_equal(ended, rounds * crowd);
@@ -148,7 +149,8 @@ a_thread_exit_ends_the_coroutine_alone(void **state)
 {
     (void)state;
 #if CHECKED_THREAD
-    skip(); /* the sanitizer knows pthread_exit() on a thread's own stack only */
+    print_message("skipped: ThreadSanitizer knows pthread_exit() on a thread's own stack only\n");
+    skip();
 #endif
     start_loop(1);
     for (int i = 0; i < 3; i++) {
@@ -174,7 +176,7 @@ the_limit_is_told(void **state)
     (void)state;
     start_loop(1);
     start(&work);
-    assert_null(loop_take(&loop, &error));
+    assert_null(coroutine_take(&loop, &error));
     assert_int_equal(error, -EAGAIN);
     run_loop();
     start(&work);
@@ -412,8 +414,10 @@ an_overflow_is_named_and_a_crash_is_left_alone(void **state)
     char said[200];
 
     (void)state;
-    if (SANITIZED)
+    if (SANITIZED) {
+        print_message("skipped: a sanitizer has a report of its own\n");
         skip();
+    }
     for (int in_thread = 0; in_thread < 2; in_thread++) {
         int status = status_of(deep, in_thread, said, sizeof(said));
         assert_true(WIFSIGNALED(status));

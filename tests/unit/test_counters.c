@@ -10,11 +10,18 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/counters.h"
+
+#define HEADER    SOURCE_DIR "/daemon/common/counters.h"
+#define INTERFACE SOURCE_DIR "/daemon/supervisor/control/org.sockserver.Control.varlink"
 
 static void
 attached_counters_are_the_same_memory(void **state)
@@ -160,6 +167,123 @@ sums_trust_nothing_in_the_memory(void **state)
     (void)close(fd);
 }
 
+/* What a worker that is gone has counted, with what another one has: each counter by itself. */
+static void
+past_sums_add_every_counter(void **state)
+{
+    struct counter_sums all = {.active = 1}, gone = {.active = 5, .idle = 7};
+
+    (void)state;
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        *counter_in_sums(&gone, &counter_table[i]) = 10 + i;
+    counter_sums_add_past(&all, &gone);
+    counter_sums_add_past(&all, &gone);
+    assert_int_equal(all.active, 1);
+    assert_int_equal(all.idle, 0);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        assert_int_equal(counter_of_sums(&all, &counter_table[i]), 2 * (10 + i));
+    assert_int_equal(all.accepted, 20);
+    assert_int_equal(all.busy_ns, 36);
+    assert_int_equal(counter_shown(&(struct counter_sums){.busy_ns = 5999}, &counter_table[8]), 5);
+}
+
+/* ---- the table ------------------------------------------------------------------- */
+
+static char *
+read_file(const char *path)
+{
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+
+    if (file == NULL || getdelim(&text, &size, '\0', file) <= 0)
+        fail_msg("cannot read %s: %m", path);
+    return text;
+}
+
+/* Whether the table has a row with that name, or with the microseconds of that field. */
+static bool
+has_row(const char *field)
+{
+    size_t stem = strlen(field);
+
+    if (stem > 3 && strcmp(field + stem - 3, "_ns") == 0)
+        stem -= 2;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        const char *name = counter_table[i].name;
+        if (strncmp(name, field, stem) == 0 &&
+            (name[stem] == '\0' || strcmp(name + stem, "us") == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The header itself is read: a field that somebody adds cannot be forgotten. */
+static void
+every_sum_of_a_slot_is_in_the_table(void **state)
+{
+    _cleanup_free_ char *text = read_file(HEADER);
+    char *start = strstr(text, "/* sums since the worker started"), *end, *rest;
+    size_t fields = 0;
+
+    (void)state;
+    assert_non_null(start);
+    assert_non_null(end = strstr(start, "\n} __attribute__"));
+    *end = '\0';
+    while ((start = strstr(start, "_Atomic ")) != NULL) {
+        char *line = start + strlen("_Atomic uint64_t ");
+        assert_int_equal(strncmp(start, "_Atomic uint64_t ", strlen("_Atomic uint64_t ")), 0);
+        start = strchr(line, ';');
+        assert_non_null(start);
+        *start++ = '\0';
+        for (char *field = strtok_r(line, ", ", &rest); field != NULL;
+             field = strtok_r(NULL, ", ", &rest)) {
+            if (!has_row(field))
+                fail_msg("counter_table has no row for \"%s\"", field);
+            fields++;
+        }
+    }
+    assert_int_equal(fields, COUNTER_COUNT);
+}
+
+/* No row points to a place that another has, or outside the sums, or beside a field. */
+static void
+rows_of_the_table_are_fields_of_their_own(void **state)
+{
+    const size_t slot_first = offsetof(struct slot, accepted);
+    const size_t sums_first = offsetof(struct counter_sums, accepted);
+    bool slots[COUNTER_COUNT] = {false}, sums[COUNTER_COUNT] = {false};
+
+    (void)state;
+    assert_int_equal(offsetof(struct counter_sums, handling),
+                     sums_first + COUNTER_COUNT * sizeof(uint64_t));
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        size_t in_slot = counter_table[i].in_slot - slot_first;
+        size_t in_sums = counter_table[i].in_sums - sums_first;
+        assert_int_equal(in_slot % sizeof(uint64_t) + in_sums % sizeof(uint64_t), 0);
+        assert_in_range(in_slot / sizeof(uint64_t), 0, COUNTER_COUNT - 1);
+        assert_in_range(in_sums / sizeof(uint64_t), 0, COUNTER_COUNT - 1);
+        assert_false(slots[in_slot / sizeof(uint64_t)]);
+        assert_false(sums[in_sums / sizeof(uint64_t)]);
+        slots[in_slot / sizeof(uint64_t)] = sums[in_sums / sizeof(uint64_t)] = true;
+    }
+}
+
+static void
+interface_tells_every_counter_and_what_it_counts(void **state)
+{
+    _cleanup_free_ char *text = read_file(INTERFACE);
+
+    (void)state;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        char lines[256];
+        (void)snprintf(lines, sizeof(lines), "\n  # %s\n  %s: int,\n", counter_table[i].help,
+                       counter_table[i].name);
+        if (strstr(text, lines) == NULL)
+            fail_msg("expected in " INTERFACE ":%s", lines);
+    }
+}
+
 static blkcnt_t
 allocated(int fd)
 {
@@ -223,6 +347,10 @@ main(void)
         cmocka_unit_test(attach_refuses_what_is_no_counters),
         cmocka_unit_test(sums_add_up_every_slot),
         cmocka_unit_test(sums_trust_nothing_in_the_memory),
+        cmocka_unit_test(past_sums_add_every_counter),
+        cmocka_unit_test(every_sum_of_a_slot_is_in_the_table),
+        cmocka_unit_test(rows_of_the_table_are_fields_of_their_own),
+        cmocka_unit_test(interface_tells_every_counter_and_what_it_counts),
         cmocka_unit_test(only_slots_given_out_are_read),
         cmocka_unit_test(mark_of_used_slots_never_falls),
     };

@@ -210,8 +210,8 @@ unnamed_sender_is_not_answered(void **state)
     (void)state;
     send_packet("?", 1);
     take_packet();
-    assert_true(request->mute);
-    assert_int_equal(request->client_size, 0);
+    assert_true(request->datagram.mute);
+    assert_int_equal(request->client.size, 0);
     assert_string_equal(reply(REPLY_ALWAYS, "x"), "nothing");
     assert_int_equal(request->error, 0);
     assert_int_equal(request->reason, CLOSE_DONE);
@@ -276,7 +276,7 @@ attached_descriptors_are_closed(void **state)
         assert_int_equal(sendmsg(client, &message, 0), 1);
         take_packet();
         assert_int_equal(open_descriptors(), before);
-        assert_int_equal(request->credentials_state, 1);
+        assert_int_equal(request->client.credentials_state, 1);
     }
 }
 

@@ -122,6 +122,30 @@ json_is_for_programs(void **state)
 }
 
 static void
+list_is_shown_as_one(void **state)
+{
+    json_t *object;
+
+    (void)state;
+    assert_int_equal(describe(FIXTURE("good_command"), false), 0);
+    assert_non_null(strstr(output,
+                           "  names (list, 0 to 4 items, default [ \"one\", \"two, three\" ])\n"
+                           "      a list\n"));
+    assert_int_equal(describe(FIXTURE("good_command"), true), 0);
+    object = json_loads(output, 0, NULL);
+    assert_non_null(object);
+    const json_t *names = json_array_get(json_object_get(object, "options"), 6);
+    assert_string_equal(text_of(names, "name"), "names");
+    assert_string_equal(text_of(names, "type"), "list");
+    assert_true(json_real_value(json_object_get(names, "max")) == 4);
+    const json_t *items = json_object_get(names, "default");
+    assert_int_equal(json_array_size(items), 2);
+    assert_string_equal(json_string_value(json_array_get(items, 0)), "one");
+    assert_string_equal(json_string_value(json_array_get(items, 1)), "two, three");
+    json_decref(object);
+}
+
+static void
 plugin_that_does_not_load_is_told(void **state)
 {
     (void)state;
@@ -140,6 +164,7 @@ main(void)
         cmocka_unit_test(text_is_for_people),
         cmocka_unit_test(text_tells_what_is_not_stated),
         cmocka_unit_test(json_is_for_programs),
+        cmocka_unit_test(list_is_shown_as_one),
         cmocka_unit_test(plugin_that_does_not_load_is_told),
     };
 

@@ -85,6 +85,8 @@ static const struct {
      "\\xc2\\x9b31m"}, /* a terminal's 8-bit CSI */
     {"\xed\xa0\x80 \xf4\x90\x80\x80", "\\xed\\xa0\\x80 \\xf4\\x90\\x80\\x80"},
     {"\xff\xfe", "\\xff\\xfe"},
+    {"a\u202eb\u2066c\u200fd", "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xe2\\x80\\x8fd"},
+    {"a\u2028b", "a\\xe2\\x80\\xa8b"},
     {"", ""},
     {"100%s", "100%s"},
 };

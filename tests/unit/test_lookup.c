@@ -50,8 +50,14 @@ begin(struct result *result, const char *text, uint64_t patience_usec)
     assert_true(sd_event_new(&result->event) >= 0);
     assert_int_equal(address_parse(text, &address, &problem), 0);
     assert_true(address_is_name(&address));
-    assert_int_equal(lookup_new(result->event, &address, patience_usec, on_done, result, &lookup),
-                     0);
+    const struct lookup_setup setup = {
+        .event = result->event,
+        .address = &address,
+        .patience_usec = patience_usec,
+        .done = on_done,
+        .userdata = result,
+    };
+    assert_int_equal(lookup_new(&setup, &lookup), 0);
     address_done(&address);
     return lookup;
 }

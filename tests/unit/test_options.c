@@ -23,9 +23,11 @@ static struct ss_option table[] = {
     {"limit", SS_SIZE, .fallback = "64K", .min = 1, .max = 1 << 30},
     {"pause", SS_DURATION, .fallback = "250ms", .max = 3600},
     {.name = "any", .type = SS_INTEGER},
+    {"names", SS_LIST, .fallback = "a\nb c", .max = 3},
+    {.name = "empty", .type = SS_LIST},
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
-enum { TEXT, FLAG, COUNT, RATIO, LIMIT, PAUSE, ANY };
+enum { TEXT, FLAG, COUNT, RATIO, LIMIT, PAUSE, ANY, NAMES, EMPTY };
 
 static struct plugin plugin = {
     .file = (char *)"/x/fake.so",
@@ -54,8 +56,7 @@ release(void **state)
     (void)state;
     for (size_t i = 0; i < settings.option_count; i++) {
         free(settings.options[i].name);
-        free(settings.options[i].text);
-        free(settings.options[i].file);
+        given_done(&settings.options[i].given);
     }
     free(settings.options);
     options_free(values, ROWS);
@@ -66,9 +67,13 @@ release(void **state)
 static void
 give(const char *name, const char *text, enum value_form form)
 {
-    assert_int_equal(settings_add_option(&settings, name, text, form, "x.conf",
-                                         10 + (unsigned)settings.option_count),
-                     0);
+    assert_int_equal(
+        settings_add_option(&settings, name,
+                            &(struct given){.text = text,
+                                            .form = form,
+                                            .file = "x.conf",
+                                            .line = 10 + (unsigned)settings.option_count}),
+        0);
 }
 
 static void
@@ -88,6 +93,44 @@ expect_mistakes(size_t count, const char *const *messages)
     expect_mistakes(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                        \
                     (const char *const[]){__VA_ARGS__})
 
+/* A list at this place of the file, its items in the lines below it. */
+static void
+give_list(const char *name, struct given *items, size_t count)
+{
+    const struct given list = {.text = "",
+                               .form = VALUE_LIST,
+                               .file = "x.conf",
+                               .line = 10,
+                               .items = items,
+                               .item_count = count};
+
+    for (size_t i = 0; i < count; i++) {
+        items[i].file = "x.conf";
+        items[i].line = 11 + (unsigned)i;
+    }
+    assert_int_equal(settings_add_option(&settings, name, &list), 0);
+}
+#define GIVE_LIST(name, ...)                                                                       \
+    give_list(name, (struct given[]){__VA_ARGS__},                                                 \
+              sizeof((struct given[]){__VA_ARGS__}) / sizeof(struct given))
+#define ITEM(string)                                                                               \
+    {                                                                                              \
+        .text = string, .form = VALUE_STRING                                                       \
+    }
+
+/* Ends with a NULL, as the list does. */
+static void
+expect_list(const struct option_value *value, const char *const *items)
+{
+    size_t count = 0;
+
+    for (; items[count] != NULL; count++)
+        assert_string_equal(value->list[count], items[count]);
+    assert_null(value->list[count]);
+    assert_int_equal(value->count, count);
+}
+#define EXPECT_LIST(value, ...) expect_list(value, (const char *const[]){__VA_ARGS__})
+
 static void
 unset_options_have_their_fallbacks(void **state)
 {
@@ -100,6 +143,103 @@ unset_options_have_their_fallbacks(void **state)
     assert_true(values[RATIO].number == 0.5);
     assert_int_equal(values[LIMIT].size, 65536);
     assert_true(values[PAUSE].number == 0.25);
+    EXPECT_LIST(&values[NAMES], "a", "b c", NULL);
+    EXPECT_LIST(&values[EMPTY], NULL);
+}
+
+static void
+list_is_taken_item_by_item(void **state)
+{
+    (void)state;
+    GIVE_LIST("names", ITEM("z"), ITEM(""), ITEM("x, y\n"));
+    give_list("empty", NULL, 0);
+    resolve();
+    assert_int_equal(errors.count, 0);
+    EXPECT_LIST(&values[NAMES], "z", "", "x, y\n", NULL);
+    EXPECT_LIST(&values[EMPTY], NULL);
+}
+
+static void
+empty_list_is_not_the_fallback(void **state)
+{
+    (void)state;
+    give_list("names", NULL, 0);
+    resolve();
+    assert_int_equal(errors.count, 0);
+    EXPECT_LIST(&values[NAMES], NULL);
+}
+
+static void
+one_string_is_a_list_of_one(void **state)
+{
+    (void)state;
+    give("names", "only, this", VALUE_STRING);
+    resolve();
+    assert_int_equal(errors.count, 0);
+    EXPECT_LIST(&values[NAMES], "only, this", NULL);
+}
+
+static void
+type_on_the_command_line(const char *name, const char *text)
+{
+    assert_int_equal(settings_add_option(&settings, name, &(struct given){.text = text}), 0);
+}
+
+static void
+each_value_on_the_command_line_is_an_item_more(void **state)
+{
+    (void)state;
+    table[NAMES].min = 2; /* only the whole is counted */
+    type_on_the_command_line("names", "first");
+    type_on_the_command_line("count", "1");
+    type_on_the_command_line("names", "");
+    type_on_the_command_line("count", "2");
+    type_on_the_command_line("names", "a=b,c");
+    resolve();
+    table[NAMES].min = 0;
+    assert_int_equal(errors.count, 0);
+    EXPECT_LIST(&values[NAMES], "first", "", "a=b,c", NULL);
+    assert_int_equal(values[COUNT].integer, 2);
+}
+
+static void
+too_long_a_list_on_the_command_line_is_one_mistake(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        type_on_the_command_line("names", "x");
+    resolve();
+    EXPECT_MISTAKES(
+        "-o names: found 4 items; expected a list of strings, such as [ \"a\", \"b\" ], "
+        "with a number of items from 0 to 3");
+}
+
+static void
+items_of_a_wrong_type_are_refused_where_they_stand(void **state)
+{
+    (void)state;
+    GIVE_LIST("names", ITEM("a"), {.text = "5000000000", .form = VALUE_INTEGER},
+              {.text = "true", .form = VALUE_BOOLEAN}, {.text = "", .form = VALUE_LIST},
+              {.text = "", .form = VALUE_GROUP});
+    resolve();
+    EXPECT_MISTAKES("x.conf:12: listeners.test.options.names: found 5000000000 in the list; "
+                    "expected a string in quotes",
+                    "x.conf:13: listeners.test.options.names: found true in the list; expected a "
+                    "string in quotes",
+                    "x.conf:14: listeners.test.options.names: found a list in the list; expected a "
+                    "string in quotes",
+                    "x.conf:15: listeners.test.options.names: found a group in the list; expected "
+                    "a string in quotes");
+}
+
+static void
+number_of_items_is_in_range(void **state)
+{
+    (void)state;
+    GIVE_LIST("names", ITEM("1"), ITEM("2"), ITEM("3"), ITEM("4"));
+    resolve();
+    EXPECT_MISTAKES("x.conf:10: listeners.test.options.names: found 4 items; expected a list of "
+                    "strings, such as [ \"a\", \"b\" ], with a number of items from 0 to 3");
 }
 
 static void
@@ -184,6 +324,13 @@ static const struct mistake {
     {"cuont", "1", VALUE_INTEGER,
      NAMED "cuont: plugin fake has no such option; did you mean \"count\"?"},
     {"zebra", "1", VALUE_INTEGER, NAMED "zebra: plugin fake has no such option"},
+    {"text", "", VALUE_LIST,
+     NAMED "text: found a list; expected a string with a length in bytes, from 2 to 8"},
+    {"names", "3", VALUE_INTEGER,
+     NAMED "names: found 3; expected a list of strings, such as [ \"a\", \"b\" ], with a number of "
+           "items from 0 to 3"},
+    {"empty", "", VALUE_GROUP,
+     NAMED "empty: found a group; expected a list of strings, such as [ \"a\", \"b\" ]"},
 };
 
 static void
@@ -203,7 +350,7 @@ static void
 mistake_on_the_command_line_is_named_as_it_was_typed(void **state)
 {
     (void)state;
-    assert_int_equal(settings_add_option(&settings, "count", "many", VALUE_PLAIN, NULL, 0), 0);
+    assert_int_equal(settings_add_option(&settings, "count", &(struct given){.text = "many"}), 0);
     resolve();
     EXPECT_MISTAKES("-o count: found \"many\"; expected an integer, from -10 to 10");
 }
@@ -258,8 +405,8 @@ default_without_a_fallback_is_its_types(void **state)
     static const struct {
         enum ss_type type;
         const char *fallback;
-    } rows[] = {{SS_STRING, ""},  {SS_BOOLEAN, "false"}, {SS_INTEGER, "0"},
-                {SS_NUMBER, "0"}, {SS_SIZE, "0"},        {SS_DURATION, "0"}};
+    } rows[] = {{SS_STRING, ""}, {SS_BOOLEAN, "false"}, {SS_INTEGER, "0"}, {SS_NUMBER, "0"},
+                {SS_SIZE, "0"},  {SS_DURATION, "0"},    {SS_LIST, ""}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -276,6 +423,7 @@ types_have_names(void **state)
     (void)state;
     assert_string_equal(option_type_name(SS_STRING), "string");
     assert_string_equal(option_type_name(SS_DURATION), "duration");
+    assert_string_equal(option_type_name(SS_LIST), "list");
     assert_string_equal(option_type_name((enum ss_type)0), "unknown");
     assert_string_equal(option_type_name((enum ss_type)99), "unknown");
 }
@@ -285,6 +433,7 @@ static void
 plugin_asks_by_name_and_type(void **state)
 {
     struct ss_server server = {.plugin = plugin};
+    size_t count = 99;
 
     (void)state;
     log_set_level(LOG_EMERG);
@@ -297,6 +446,16 @@ plugin_asks_by_name_and_type(void **state)
     assert_true(ss_option_number(&server, "ratio") == 0.5);
     assert_int_equal(ss_option_size(&server, "limit"), 65536);
     assert_true(ss_option_duration(&server, "pause") == 0.25);
+    assert_ptr_equal(ss_option_list(&server, "names", &count), values[NAMES].list);
+    assert_int_equal(count, 2);
+    assert_ptr_equal(ss_option_list(&server, "names", NULL), values[NAMES].list);
+    assert_null(*ss_option_list(&server, "empty", &count));
+    assert_int_equal(count, 0);
+    count = 99;
+    assert_null(ss_option_list(&server, "text", &count));
+    assert_int_equal(count, 0);
+    assert_null(ss_option_list(&server, "zebra", NULL));
+    assert_null(ss_option_string(&server, "names"));
     assert_null(ss_option_string(&server, "count"));
     assert_int_equal(ss_option_integer(&server, "text"), 0);
     assert_int_equal(ss_option_integer(&server, "zebra"), 0);
@@ -313,6 +472,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(unset_options_have_their_fallbacks),
+        TEST(list_is_taken_item_by_item),
+        TEST(empty_list_is_not_the_fallback),
+        TEST(one_string_is_a_list_of_one),
+        TEST(each_value_on_the_command_line_is_an_item_more),
+        TEST(too_long_a_list_on_the_command_line_is_one_mistake),
+        TEST(items_of_a_wrong_type_are_refused_where_they_stand),
+        TEST(number_of_items_is_in_range),
         TEST(given_values_are_taken_with_their_type),
         TEST(values_of_a_command_line_are_plain_text),
         TEST(last_of_two_values_counts),

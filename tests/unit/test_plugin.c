@@ -35,7 +35,7 @@ static const struct refusal {
     {"bad_no_record", {CANNOT "it has no record; add SS_PLUGIN(.name = ..., ...) to it"}},
     {"bad_future_abi",
      {CANNOT "it was built for plugin ABI 99, this daemon (" SOCKSERVERD_VERSION
-             ") knows 1 to 1; update the daemon, or rebuild the plugin against its header"}},
+             ") knows 1 to 2; update the daemon, or rebuild the plugin against its header"}},
     {"bad_small_record",
      {CANNOT "its record is damaged (size 8 and 56, expected at least 48 and 49); define it with "
              "SS_PLUGIN() only"}},
@@ -53,6 +53,10 @@ static const struct refusal {
       "\"250ms\" or \"30s\""}},
     {"bad_options_outside",
      {"plugin @: option \"count\" has the fallback \"11\"; expected an integer, from 1 to 10"}},
+    {"bad_options_list",
+     {"plugin @: option \"names\" has the fallback \"one\\ntwo\\nthree\"; expected a list of "
+      "strings, "
+      "such as [ \"a\", \"b\" ], with a number of items from 0 to 2"}},
     {"bad_options_range", {"plugin @: option \"size\" has min above max"}},
     {"bad_options_type", {"plugin @: option \"colour\" has the unknown type 99"}},
 };

@@ -120,7 +120,7 @@ other_user_is_refused_without_root(void)
     assert_string_equal(errors.texts[0],
                         "x.conf:3: listeners.test: cannot give up supplementary groups: Operation "
                         "not permitted; the daemon must run as root (or with CAP_SETUID and "
-                        "CAP_SETGID) to use `user` and `group`");
+                        "CAP_SETGID) to use `user`, `group` and `groups`");
     assert_int_equal(getuid(), uid);
     errors_done(&errors);
 }

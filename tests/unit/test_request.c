@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "worker/request/wait.h"
 
 /* ---- a plugin, and what became of it ------------------------------------------ */
 
@@ -100,8 +101,8 @@ accept_client(void)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     request->fd = request->output_fd = pair[0];
-    request->client.ss_family = AF_UNIX;
-    request->client_size = sizeof(sa_family_t);
+    request->client.address.ss_family = AF_UNIX;
+    request->client.size = sizeof(sa_family_t);
     request->receive_timeout = 0;
     other_end = pair[1];
     trace[0] = '\0';
@@ -470,6 +471,10 @@ script(int count, const int *wanted)
     request->server->transport->close_request(request);
 }
 
+struct listening {
+    int stderr_before, pipe;
+};
+
 static void
 one_clients_trouble_is_not_the_listeners(void **state)
 {
@@ -480,6 +485,38 @@ one_clients_trouble_is_not_the_listeners(void **state)
     assert_int_equal(counter_get(fixture.slot->state), SLOT_BUSY);
 }
 
+/* The log goes into a pipe until end_listening(). */
+static void
+begin_listening(struct listening *ret)
+{
+    int ends[2];
+
+    ret->stderr_before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+    assert_true(ret->stderr_before >= 0);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    (void)close(ends[1]);
+    ret->pipe = ends[0];
+    log_set_level(LOG_INFO);
+    assert_int_equal(log_open(LOG_TO_STDERR, NULL), 0);
+}
+
+/* What was logged meanwhile. */
+static const char *
+end_listening(struct listening *listening)
+{
+    static char text[4096];
+    ssize_t size = read(listening->pipe, text, sizeof(text) - 1);
+
+    log_close();
+    log_set_level(LOG_EMERG);
+    assert_int_equal(dup2(listening->stderr_before, STDERR_FILENO), STDERR_FILENO);
+    (void)close(listening->stderr_before);
+    (void)close(listening->pipe);
+    text[size > 0 ? size : 0] = '\0';
+    return text;
+}
+
 static void
 broken_socket_is_told(void **state)
 {
@@ -487,8 +524,18 @@ broken_socket_is_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        struct listening listening;
+        char expected[128];
+
         script(1, &broken[i]);
-        assert_int_equal(request_get(request), -EBADF);
+        begin_listening(&listening);
+        int error = request_get(request);
+        const char *said = end_listening(&listening);
+        (void)snprintf(expected, sizeof(expected),
+                       "cannot accept: %s: the listening socket is broken\n", strerror(-broken[i]));
+        assert_int_equal(error, -EBADF);
+        assert_non_null(strstr(said, expected));
+        assert_ptr_equal(strchr(said, '\n') + 1, said + strlen(said)); /* and nothing else */
     }
 }
 
@@ -525,7 +572,7 @@ interrupted_wait_returns_to_the_mixin(void **state)
     assert_int_equal(request_get(request), -EINTR);
 }
 
-/* What the control loop reads must never make a new request look like the last one. */
+/* What the housekeeping reads must never make a new request look like the last one. */
 static void
 busy_slot_has_its_own_requests_time(void **state)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/socket/socket.h"
+#include "supervisor/socket/socket_name.h"
 
 static void
 make_settings(struct settings *settings, const char *address)
@@ -19,6 +19,7 @@ make_settings(struct settings *settings, const char *address)
     char *problem = NULL;
 
     assert_int_equal(settings_init(settings, "web"), 0);
+    assert_int_equal(settings_fill(settings), 0);
     address_done(&settings->address);
     assert_int_equal(address_parse(address, &settings->address, &problem), 0);
 }

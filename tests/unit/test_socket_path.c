@@ -192,7 +192,6 @@ path_that_another_server_is_taking_is_left_to_it(void **state)
 static void
 path_that_is_too_long_is_refused(void **state)
 {
-    const struct unix_path_owner owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
     struct unix_path made = UNIX_PATH_NONE;
     const char *remedy;
     char path[109];
@@ -202,8 +201,13 @@ path_that_is_too_long_is_refused(void **state)
     memset(path, 'x', sizeof(path) - 1);
     memcpy(path, "/tmp/", 5);
     path[sizeof(path) - 1] = '\0';
-    assert_int_equal(unix_path_bind(fd, SOCK_STREAM, path, &owner, 1, &made, &remedy),
-                     -ENAMETOOLONG);
+    const struct unix_path_plan plan = {
+        .name = path,
+        .type = SOCK_STREAM,
+        .backlog = 1,
+        .owner = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1},
+    };
+    assert_int_equal(unix_path_bind(fd, &plan, &made, &remedy), -ENAMETOOLONG);
     assert_null(made.name);
 }
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/transport/stdio.h"
+#include "worker/once.h"
 
 #define FIXTURE(name) BUILD_DIR "/tests/plugins/" name ".so"
 #define DEADLINE      60 /* seconds; then SIGALRM ends the process */
@@ -51,13 +51,13 @@ run(const char *plugin, int input, const char *option, const char *value)
         (void)dup2(input, STDIN_FILENO);
         (void)dup2(output, STDOUT_FILENO);
         (void)dup2(errors, STDERR_FILENO);
-        if (settings_init(&settings, "test") < 0)
+        if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             _exit(99);
         settings.plugin_file = strdup(plugin);
         settings.max_packet_size = 100;
         if (option != NULL)
-            (void)settings_add_option(&settings, option, value, VALUE_PLAIN, NULL, 0);
-        _exit(stdio_main(&settings));
+            (void)settings_add_option(&settings, option, &(struct given){.text = value});
+        _exit(once_main(&settings));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -182,10 +182,10 @@ connected_socket_is_answered_and_half_closed(void **state)
         (void)alarm(DEADLINE);
         (void)dup2(pair[0], STDIN_FILENO);
         (void)dup2(pair[0], STDOUT_FILENO);
-        if (settings_init(&settings, "test") < 0)
+        if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             _exit(99);
         settings.plugin_file = strdup(FIXTURE("good_command"));
-        _exit(stdio_main(&settings));
+        _exit(once_main(&settings));
     }
     (void)close(pair[0]);
     assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_WAITALL), 6);

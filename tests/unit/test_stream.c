@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "common/clock.h"
+#include "worker/request/wait.h"
 
 static struct fixture fixture;
 static struct ss_request *request; /* the fixture's */
@@ -169,7 +170,7 @@ end_and_reset_are_told_apart(void **state)
     assert_int_equal(stream_transport.receive(request, &byte, 1), -ECONNRESET);
 }
 
-/* What the control loop does to a context that is to leave: again and again, until it has. */
+/* What the housekeeping does to a context that is to leave: again and again, until it has. */
 static void *
 interrupt_until_cut(void *thread_id)
 {

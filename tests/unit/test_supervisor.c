@@ -264,7 +264,7 @@ load_a_silent_name(struct config *config, struct errors *errors, const void *use
 
     (void)errors;
     (void)userdata;
-    assert_int_equal(config_init_empty(config), 0);
+    assert_int_equal(config_load_nothing(config, NULL), 0);
     config->log.level = LOG_DEBUG;
     assert_int_equal(config_add_listener(config, &good), 0);
     return config_add_listener(config, &waits);
@@ -299,7 +299,7 @@ check_reports_in_the_order_of_the_listeners(void **state)
     struct errors errors = {0};
     char name[32];
 
-    supervisor_block_signals();
+    signals_block();
     (void)add(fixture, "exits", "tcp://127.0.0.1:0");
     (void)add(fixture, "misconfigured", "tcp://127.0.0.1:0");
     for (int i = 0; i < 20; i++) {

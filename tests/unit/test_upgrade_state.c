@@ -16,16 +16,18 @@
 #include "common/log.h"
 #include "supervisor/change/upgrade_state.h"
 
-static void
-fill_settings(struct settings *settings, const char *name)
+static const struct settings *
+make_settings(const char *name)
 {
+    struct settings settings;
     char *problem = NULL;
 
-    assert_int_equal(settings_init(settings, name), 0);
-    address_done(&settings->address);
-    assert_int_equal(address_parse("tcp://127.0.0.1:9999", &settings->address, &problem), 0);
-    settings->plugin = strdup("echo");
-    settings->plugin_file = strdup("/plugins/echo.so");
+    assert_int_equal(settings_init(&settings, name), 0);
+    assert_int_equal(settings_fill(&settings), 0);
+    assert_int_equal(address_parse("tcp://127.0.0.1:9999", &settings.address, &problem), 0);
+    settings.plugin = strdup("echo");
+    settings.plugin_file = strdup("/plugins/echo.so");
+    return settings_share(&settings);
 }
 
 /* Two listeners: one with two generations of two workers, one with nothing. */
@@ -35,8 +37,8 @@ fill(struct upgrade_state *state)
     *state = (struct upgrade_state){.listeners = calloc(2, sizeof(*state->listeners)),
                                     .listener_count = 2};
     struct upgrade_listener *listener = &state->listeners[0];
-    fill_settings(&listener->settings, "one");
-    fill_settings(&state->listeners[1].settings, "two");
+    listener->settings = make_settings("one");
+    state->listeners[1].settings = make_settings("two");
     state->listeners[1].removed = true;
     listener->goal = 2;
     listener->number = 7;
@@ -48,7 +50,7 @@ fill(struct upgrade_state *state)
         struct upgrade_generation *generation = &listener->generations[i];
         generation->number = 6 + (uint32_t)i;
         generation->present = i == 1;
-        fill_settings(&generation->settings, "one");
+        generation->settings = settings_ref(listener->settings);
         generation->workers = calloc(2, sizeof(*generation->workers));
         generation->worker_count = 2;
         for (size_t j = 0; j < 2; j++)
@@ -88,8 +90,8 @@ everything_comes_back(void **state)
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
     assert_int_equal(back.listener_count, 2);
     const struct upgrade_listener *listener = &back.listeners[0];
-    assert_string_equal(listener->settings.name, "one");
-    assert_string_equal(listener->settings.address.text, "tcp://127.0.0.1:9999");
+    assert_string_equal(listener->settings->name, "one");
+    assert_string_equal(listener->settings->address.text, "tcp://127.0.0.1:9999");
     assert_int_equal(listener->goal, 2);
     assert_int_equal(listener->number, 7);
     assert_int_equal(listener->restarts, 3);
@@ -106,6 +108,37 @@ everything_comes_back(void **state)
     assert_true(back.listeners[1].removed);
     assert_int_equal(back.listeners[1].generation_count, 0);
     upgrade_state_done(&back);
+}
+
+/*
+ * What a listener has counted keeps the places that it had when the struct
+ * itself was written: the header of those bytes is the same, so they are read.
+ */
+static void
+counters_come_back_from_the_places_they_always_had(void **state)
+{
+    struct upgrade_listener listener = {0};
+    struct upgrade_state counted = {.listeners = &listener, .listener_count = 1}, back;
+    struct {
+        uint64_t active, idle, accepted, refused, failed, vanished, cut, truncated, bytes_in,
+            bytes_out, busy_ns;
+        struct histogram handling;
+    } places = {0, 0, 11, 12, 13, 14, 15, 16, 17, 18, 19, {.buckets = {[3] = 7}}};
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+
+    (void)state;
+    listener.settings = make_settings("one");
+    memcpy(&listener.totals, &places, sizeof(places));
+    assert_int_equal(sizeof(places), sizeof(struct counter_sums));
+    assert_int_equal(listener.totals.accepted, 11);
+    assert_int_equal(listener.totals.busy_ns, 19);
+    assert_int_equal(upgrade_state_pack(&counted, &bytes, &size), 0);
+    assert_non_null(memmem(bytes, size, &places, sizeof(places)));
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_memory_equal(&back.listeners[0].totals, &places, sizeof(places));
+    upgrade_state_done(&back);
+    settings_unref(listener.settings);
 }
 
 static void
@@ -215,9 +248,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),       cmocka_unit_test(an_empty_state_comes_back),
-        cmocka_unit_test(a_log_level_comes_back),      cmocka_unit_test(another_version_is_refused),
-        cmocka_unit_test(every_truncation_is_refused), cmocka_unit_test(what_follows_is_refused),
+        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(counters_come_back_from_the_places_they_always_had),
+        cmocka_unit_test(a_log_level_comes_back),
+        cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(what_follows_is_refused),
         cmocka_unit_test(no_changed_byte_does_harm),
     };
 

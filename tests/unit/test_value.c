@@ -56,6 +56,7 @@ integer_takes_whole_numbers_of_64_bits(void **state)
         {"-9223372036854775809", ANY, -ERANGE, 0},
         {"12", VALUE_FLOAT, -EINVAL, 0},
         {"12", VALUE_GROUP, -EINVAL, 0},
+        {"12", VALUE_LIST, -EINVAL, 0},
         {"true", VALUE_BOOLEAN, -EINVAL, 0},
         {"", ANY, -EINVAL, 0},
         {"-", ANY, -EINVAL, 0},
@@ -212,6 +213,86 @@ durations_are_shown_as_a_person_writes_them(void **state)
     assert_string_equal(value_format_duration(10e-6, buffer), "10us");
 }
 
+static void
+mode_takes_octal_digits_in_quotes(void **state)
+{
+    static const struct {
+        const char *text;
+        enum value_form form;
+        int result;
+        uint32_t value;
+    } rows[] = {
+        {"0660", VALUE_STRING, 0, 0660},
+        {"0", ANY, 0, 0},
+        {"00777", ANY, 0, 0777},
+        {"27", ANY, 0, 027},
+        {"1000", VALUE_STRING, -ERANGE, 0},
+        {"660", VALUE_INTEGER, -EINVAL, 0},
+        {"", ANY, -EINVAL, 0},
+        {"0680", ANY, -EINVAL, 0},
+        {"000660", VALUE_STRING, -EINVAL, 0},
+        {"0x1f", ANY, -EINVAL, 0},
+        {"-7", ANY, -EINVAL, 0},
+        {"true", VALUE_BOOLEAN, -EINVAL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint32_t value = 12345;
+
+        print_message("%s\n", rows[i].text);
+        assert_int_equal(value_mode(rows[i].text, rows[i].form, &value), rows[i].result);
+        assert_int_equal(value, rows[i].result == 0 ? rows[i].value : 12345);
+    }
+}
+
+static void
+a_copy_of_given_owns_its_strings(void **state)
+{
+    char text[] = "64K", file[] = "x.conf";
+    struct given given = {.text = text, .form = VALUE_STRING, .file = file, .line = 7}, copy;
+    struct given place = {.line = GIVEN_BY_OPTION}, place_copy;
+
+    (void)state;
+    assert_int_equal(given_copy(&given, &copy), 0);
+    assert_int_equal(given_copy(&place, &place_copy), 0);
+    text[0] = file[0] = '?';
+    assert_string_equal(copy.text, "64K");
+    assert_string_equal(copy.file, "x.conf");
+    assert_int_equal(copy.form, VALUE_STRING);
+    assert_int_equal(copy.line, 7);
+    assert_true(given_is_text(&copy));
+    assert_null(place_copy.text);
+    assert_null(place_copy.file);
+    assert_int_equal(place_copy.line, GIVEN_BY_OPTION);
+    given_done(&copy);
+    given_done(&copy); /* an empty one may end again */
+    given_done(&place_copy);
+}
+
+static void
+a_copy_of_a_list_owns_its_items(void **state)
+{
+    char first[] = "adm", file[] = "x.conf";
+    struct given items[] = {{.text = first, .form = VALUE_STRING, .file = file, .line = 8},
+                            {.text = "4", .form = VALUE_INTEGER, .file = file, .line = 9}};
+    struct given list = {.form = VALUE_LIST, .line = 7, .items = items, .item_count = 2}, copy;
+
+    (void)state;
+    assert_int_equal(given_copy(&list, &copy), 0);
+    first[0] = file[0] = '?';
+    assert_false(given_is_text(&copy));
+    assert_int_equal(copy.item_count, 2);
+    assert_string_equal(copy.items[0].text, "adm");
+    assert_string_equal(copy.items[0].file, "x.conf");
+    assert_int_equal(copy.items[0].line, 8);
+    assert_string_equal(copy.items[1].text, "4");
+    assert_int_equal(copy.items[1].form, VALUE_INTEGER);
+    given_done(&copy);
+    assert_null(copy.items);
+    assert_int_equal(copy.item_count, 0);
+}
+
 /* Whatever is shown must read back as the very same value: workers are told so. */
 static void
 what_is_shown_reads_back_exactly(void **state)
@@ -244,7 +325,8 @@ values_are_shown_on_one_line(void **state)
         {"", VALUE_STRING, "\"\""},
         {"12", VALUE_INTEGER, "12"},
         {"true", VALUE_BOOLEAN, "true"},
-        {"", VALUE_GROUP, "a group or list"},
+        {"", VALUE_GROUP, "a group"},
+        {"", VALUE_LIST, "a list"},
         {"a\"b\\c\nd\x1b", VALUE_STRING, "\"a\\\"b\\\\c\\nd\\x1b\""},
         {"gr\xc3\xbc\xc3\x9f", VALUE_STRING, "\"gr\xc3\xbc\xc3\x9f\""},
     };
@@ -273,6 +355,9 @@ main(void)
         cmocka_unit_test(number_takes_fractions_but_nothing_infinite),
         cmocka_unit_test(size_counts_in_1024s),
         cmocka_unit_test(duration_knows_its_units),
+        cmocka_unit_test(mode_takes_octal_digits_in_quotes),
+        cmocka_unit_test(a_copy_of_given_owns_its_strings),
+        cmocka_unit_test(a_copy_of_a_list_owns_its_items),
         cmocka_unit_test(sizes_are_shown_in_their_largest_unit),
         cmocka_unit_test(durations_are_shown_as_a_person_writes_them),
         cmocka_unit_test(what_is_shown_reads_back_exactly),

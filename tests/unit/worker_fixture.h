@@ -21,10 +21,10 @@
 
 #include "common/clock.h"
 #include "common/counters.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
 #include "worker/request/server.h"
-#include "worker/request/transport.h"
+#include "worker/transport/transports.h"
 
 struct fixture {
     struct ss_server server;

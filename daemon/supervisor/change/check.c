@@ -24,17 +24,14 @@
 
 #define AT_ONCE    8
 #define START_USEC UINT64_C(10000000)
+#define END_USEC   UINT64_C(5000000) /* from being ready to the end of its process */
 
 struct check {
-    sd_event *event;
-    sd_event_source *conclusion; /* runs when all have been tried */
+    struct check_setup setup;
     struct spawn_options spawn;
-    struct check_item *items;
-    size_t count;
-    size_t next, running; /* listeners not yet begun; workers and look-ups that run */
-    struct trial *trials; /* one for each listener */
-    check_done done;
-    void *userdata;
+    sd_event_source *conclusion; /* runs when all have been tried */
+    size_t next, running;        /* listeners not yet begun; workers and look-ups that run */
+    struct trial *trials;        /* one for each listener */
     int result;
 };
 
@@ -72,7 +69,9 @@ note_failure(struct trial *trial, const struct process *process)
 static void
 note_end(struct trial *trial, const struct process *process)
 {
-    if (!trial->passed && !errors_any(&trial->errors))
+    bool fine = trial->passed && process_ended_well(process);
+
+    if (!fine && !errors_any(&trial->errors))
         errors_add(&trial->errors, trial->settings->file, trial->settings->line,
                    "listeners.%s: the process that checks plugin \"%s\" %s", trial->settings->name,
                    trial->settings->plugin, process_fate(process));
@@ -86,6 +85,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
     switch (event) {
     case PROCESS_IS_READY:
         trial->passed = true;
+        process_expect_end(process, END_USEC);
         break;
     case PROCESS_HAS_FAILED:
         note_failure(trial, process);
@@ -121,20 +121,26 @@ on_looked_up(const struct resolved *found, const char *problem, void *userdata)
 static int
 begin_lookup(struct trial *trial)
 {
-    return lookup_new(trial->check->event, &trial->settings->address, LOOKUP_USEC, on_looked_up,
-                      trial, &trial->lookup);
+    const struct lookup_setup setup = {
+        .event = trial->check->setup.event,
+        .address = &trial->settings->address,
+        .patience_usec = LOOKUP_USEC,
+        .done = on_looked_up,
+        .userdata = trial,
+    };
+
+    return lookup_new(&setup, &trial->lookup);
 }
 
 static int
 begin_worker(struct trial *trial)
 {
+    const struct address *address = &trial->settings->address;
     const struct process_setup setup = {
-        .event = trial->check->event,
+        .event = trial->check->setup.event,
         .settings = trial->settings,
         .options = &trial->check->spawn,
-        .socket_fd = -1,
-        .address = trial->settings->address.text == NULL ? "" : trial->settings->address.text,
-        .stream = address_is_stream(&trial->settings->address),
+        .socket = {.fd = -1, .address = address->text == NULL ? "" : address->text},
         .start_usec = START_USEC,
         .handler = on_process,
         .userdata = trial,
@@ -155,8 +161,8 @@ take_note(struct check *check, int result)
 static void
 begin_next(struct check *check)
 {
-    while (check->running < AT_ONCE && check->next < check->count) {
-        struct check_item *item = &check->items[check->next];
+    while (check->running < AT_ONCE && check->next < check->setup.count) {
+        struct check_item *item = &check->setup.items[check->next];
         struct trial *trial = &check->trials[check->next++];
         *trial = (struct trial){.check = check, .item = item, .settings = item->settings};
         if (item->name)
@@ -177,30 +183,25 @@ on_conclusion(sd_event_source *source, void *userdata)
     (void)source;
     for (size_t i = 0; i < check->next; i++)
         errors_move(&errors, &check->trials[i].errors);
-    check->done(check->result, &errors, check->userdata);
+    check->setup.done(check->result, &errors, check->setup.userdata);
     errors_done(&errors);
     return 0;
 }
 
 int
-check_new(sd_event *event, const struct spawn_options *spawn, struct check_item *items,
-          size_t count, check_done done, void *userdata, struct check **ret)
+check_new(const struct check_setup *setup, struct check **ret)
 {
     struct check *check = calloc(1, sizeof(*check));
 
     if (check == NULL)
         return -ENOMEM;
-    check->event = event;
-    check->spawn = *spawn;
+    check->setup = *setup;
+    check->spawn = *setup->spawn;
     check->spawn.check = true;
-    check->items = items;
-    check->count = count;
-    check->done = done;
-    check->userdata = userdata;
-    check->trials = calloc(count + 1, sizeof(*check->trials));
+    check->trials = calloc(setup->count + 1, sizeof(*check->trials));
     int r = check->trials == NULL
                 ? -ENOMEM
-                : sd_event_add_defer(event, &check->conclusion, on_conclusion, check);
+                : sd_event_add_defer(setup->event, &check->conclusion, on_conclusion, check);
     if (r < 0) {
         check_free(check);
         return r;
@@ -254,13 +255,20 @@ check_listeners(const struct config *config, bool names, struct errors *errors)
     int r = items == NULL ? -ENOMEM : sd_event_new(&whole.event);
 
     for (size_t i = 0; r >= 0 && i < config->listener_count; i++) {
-        const struct settings *settings = &config->listeners[i];
+        const struct settings *settings = config->listeners[i];
         bool name = names && settings->enabled && address_is_name(&settings->address);
         items[i] = (struct check_item){.settings = settings, .plugin = true, .name = name};
     }
+    const struct check_setup setup = {
+        .event = whole.event,
+        .spawn = &spawn,
+        .items = items,
+        .count = config->listener_count,
+        .done = on_whole_done,
+        .userdata = &whole,
+    };
     if (r >= 0)
-        r = check_new(whole.event, &spawn, items, config->listener_count, on_whole_done, &whole,
-                      &check);
+        r = check_new(&setup, &check);
     if (r >= 0)
         r = sd_event_loop(whole.event);
     check_free(check);

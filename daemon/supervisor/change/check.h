@@ -32,13 +32,18 @@ struct check_item {
 /* From the event loop: all have been tried. errors is the callee's to take from. */
 typedef void (*check_done)(int error, struct errors *errors, void *userdata);
 
-/*
- * The same for some listeners, in the loop's background. The items must live
- * until check_free(), which may be called at any time. spawn: where the
- * workers log. 0 or a negative errno; done is then not called.
- */
-int check_new(sd_event *event, const struct spawn_options *spawn, struct check_item *items,
-              size_t count, check_done done, void *userdata, struct check **ret);
+struct check_setup {
+    sd_event *event;
+    const struct spawn_options *spawn; /* where the workers log; copied */
+    struct check_item *items;          /* must live until check_free() */
+    size_t count;
+    check_done done;
+    void *userdata;
+};
+
+/* The same for some listeners, in the loop's background. check_free() may be called at any time. 0
+ * or a negative errno; done is then not called. */
+int check_new(const struct check_setup *setup, struct check **ret);
 void check_free(struct check *check);
 
 #endif

@@ -2,20 +2,28 @@
 /*
  * reload.c - another configuration, while the daemon serves
  *
- * A transaction. The new file is read; the plugins of what has changed are
- * tried in throw-away workers, and names of new addresses looked up; sockets
- * for them are opened; the new generations are started and say that they are
- * ready. A mistake in any of these ends the reload and nothing has changed.
- * Then all changes are made at once, in one turn of the loop, and the reload is
- * done when the new generations serve. Meanwhile the loop goes on: signals, pings, deaths.
+ * A reload is a transaction. reload_begin() reads the new file and plans what
+ * becomes of each listener (reload_plan.c). What follows takes time; meanwhile
+ * the event loop goes on with signals, pings and deaths, and the reload goes on
+ * from stage to stage whenever the loop reviews the whole:
  *
- *   READING -> CHECKING -> PREPARING -> (changed) -> SETTLING -> done
+ *   CHECKING   the plugins of what has changed are tried in throw-away workers,
+ *              and the names of new addresses are looked up
+ *   PREPARING  sockets for new addresses are open; the new generations start
+ *              and say that they are ready
+ *   SETTLING   all changes have been made at once, in one turn of the loop
+ *              (reload_change.c); the new generations begin to serve
+ *
+ * A mistake before the changes are made ends the reload, and nothing has
+ * changed.
  *
  * Runs in:  the supervisor.
  * Owns:     the new configuration, until it is the present one; listeners that
  *           are added, until then.
  * Failures: told to whoever asked, and logged, one mistake a line.
  */
+#include "supervisor/change/reload.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +33,6 @@
 #include "supervisor/change/reload_private.h"
 #include "supervisor/notify.h"
 #include "supervisor/socket/adopt.h"
-#include "supervisor/socket/socket_change.h"
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
@@ -37,7 +44,7 @@ discard_plans(struct reload *reload)
         if (plan->listener != NULL && plan->change == CHANGE_GENERATION)
             listener_discard(plan->listener);
         if (plan->added && plan->listener != NULL)
-            supervisor_remove(reload->supervisor, plan->listener);
+            roster_retire(reload->change->roster, plan->listener);
         plan->listener = NULL;
     }
 }
@@ -63,15 +70,15 @@ log_result(const struct reload *reload, int error, size_t changed)
                   errors_any(&reload->errors) ? "the configuration cannot be served"
                                               : strerror(-error));
     else
-        log_notice("reloaded: %zu listeners, %zu of them new or changed", reload->supervisor->count,
-                   changed);
+        log_notice("reloaded: %zu listeners, %zu of them new or changed",
+                   reload->change->roster->count, changed);
 }
 
-/* Tells everybody, whatever became of it, and lets go. */
+/* Whatever became of it, everybody is told. */
 static void
 finish(struct reload *reload, int error)
 {
-    struct supervisor *supervisor = reload->supervisor;
+    struct roster *roster = reload->change->roster;
     _cleanup_free_ char *text = NULL;
     size_t changed = 0;
 
@@ -80,13 +87,11 @@ finish(struct reload *reload, int error)
     log_result(reload, error, changed);
     if (errors_any(&reload->errors))
         text = errors_join(&reload->errors);
-    supervisor->reload = NULL;
-    if (!supervisor->stopping)
+    if (roster->stage != DAEMON_STOPS)
         notify_ready();
-    if (reload->done != NULL)
-        reload->done(reload->userdata, error, text);
+    operation_end(reload->operation, error, text);
+    reload->change->reload = NULL;
     reload_free(reload);
-    supervisor_review(supervisor);
 }
 
 static void
@@ -97,116 +102,7 @@ fail(struct reload *reload, int error)
     finish(reload, error);
 }
 
-/* ---- changing ------------------------------------------------------------------------------- */
-
-static void
-remove_missing(struct reload *reload)
-{
-    struct supervisor *supervisor = reload->supervisor;
-
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct listener *listener = supervisor->listeners[i];
-        if (reload_find_plan(reload, listener) != NULL)
-            continue;
-        log_listener(listener_settings(listener)->name, LOG_NOTICE,
-                     "removed from the configuration");
-        orders_abandon(supervisor, listener, -ECANCELED,
-                       "it was removed from the configuration meanwhile");
-        listener_stop(listener, true);
-        supervisor_remove(supervisor, listener);
-    }
-}
-
-static void
-change_settings(const struct plan *plan)
-{
-    if (listener_adopt_settings(plan->listener, plan->settings) < 0)
-        log_listener(plan->settings->name, LOG_ERR, "out of memory: it keeps its old settings");
-}
-
-static void
-change_one(struct plan *plan)
-{
-    struct listener *listener = plan->listener;
-
-    switch (plan->change) {
-    case CHANGE_NOTHING:
-        change_settings(plan);
-        listener_heal(listener);
-        break;
-    case CHANGE_SETTINGS:
-        change_settings(plan);
-        break;
-    case CHANGE_START:
-        change_settings(plan);
-        listener_start(listener);
-        break;
-    case CHANGE_STOP:
-        log_listener(plan->settings->name, LOG_NOTICE, "disabled by the configuration");
-        listener_stop(listener, true);
-        change_settings(plan);
-        break;
-    case CHANGE_GENERATION:
-        listener_commit(listener);
-        if (socket_apply(listener_socket(listener), plan->settings) < 0)
-            log_listener(plan->settings->name, LOG_WARNING,
-                         "cannot change the socket's options: %m");
-        break;
-    }
-}
-
-/* From those who give them up. */
-static void
-take_sockets(const struct reload *reload)
-{
-    const struct supervisor *supervisor = reload->supervisor;
-
-    for (size_t i = 0; i < reload->count; i++) {
-        const struct plan *plan = &reload->plans[i];
-        if (plan->donor != NULL)
-            socket_hand_over(listener_socket(plan->donor), listener_next_socket(plan->listener));
-        if (plan->taken_back)
-            socket_thaw(listener_next_socket(plan->listener));
-    }
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_leave_queues(supervisor->listeners[i]);
-    for (size_t i = 0; i < supervisor->removed_count; i++)
-        listener_leave_queues(supervisor->removed[i]);
-}
-
-static void
-change(struct reload *reload)
-{
-    struct supervisor *supervisor = reload->supervisor;
-    struct listener **listeners = calloc(reload->count + 1, sizeof(struct listener *));
-
-    if (listeners == NULL) {
-        fail(reload, -ENOMEM);
-        return;
-    }
-    take_sockets(reload);
-    supervisor->host.spawn = reload->spawn;
-    remove_missing(reload);
-    for (size_t i = 0; i < reload->count; i++) {
-        change_one(&reload->plans[i]);
-        listeners[i] = reload->plans[i].listener;
-    }
-    free(supervisor->listeners);
-    supervisor->listeners = listeners;
-    supervisor->count = reload->count;
-
-    supervisor_log_change(supervisor, &reload->config);
-    config_done(&supervisor->loaded);
-    supervisor->loaded = reload->config;
-    supervisor->config = &supervisor->loaded;
-    if (!supervisor->options.once)
-        control_configure(supervisor->control, supervisor->config);
-    reload->config = (struct config){0};
-    reload->stage = STAGE_SETTLING;
-}
-
-/* ---- preparing --------------------------------------------------------------------------------
- */
+/* ---- preparing --------------------------------------------------------------------------- */
 
 /* Each line of text is a mistake; those found in the file come with their places. */
 static void
@@ -239,7 +135,7 @@ on_prepared(struct listener *listener, int error, const char *text, void *userda
         plan->reload->error = error;
         note_failure(plan, error, text);
     }
-    supervisor_review(plan->reload->supervisor);
+    roster_review(plan->reload->change->roster);
 }
 
 static int
@@ -251,14 +147,19 @@ prepare_one(struct plan *plan)
     int r = 0;
 
     if (plan->added)
-        r = listener_new(&reload->supervisor->host, plan->settings, &plan->listener);
+        r = listener_new(&reload->change->roster->host, plan->settings, &plan->listener);
     if (r < 0 || plan->change != CHANGE_GENERATION)
         return r;
     r = reload_find_socket(plan, &socket);
     if (r < 0)
         return 0; /* all mistakes are wanted */
-    r = listener_prepare(plan->listener, plan->settings, &reload->spawn, r == 1 ? &socket : NULL,
-                         on_prepared, plan);
+    const struct listener_preparation preparation = {
+        .settings = plan->settings,
+        .spawn = &reload->spawn,
+        .prepared = on_prepared,
+        .userdata = plan,
+    };
+    r = listener_prepare(plan->listener, &preparation, r == 1 ? &socket : NULL);
     plan->preparing = r == 0;
     socket_close(&socket);
     if (r < 0)
@@ -293,7 +194,7 @@ on_checked(int error, struct errors *errors, void *userdata)
     reload->checked = true;
     reload->error = error;
     errors_move(&reload->errors, errors);
-    supervisor_review(reload->supervisor);
+    roster_review(reload->change->roster);
 }
 
 static int
@@ -304,12 +205,18 @@ check(struct reload *reload)
         *plan->item = (struct check_item){
             .settings = plan->settings, .plugin = plan->tried, .name = reload_needs_lookup(plan)};
     }
-    return check_new(reload->supervisor->event, &reload->spawn, reload->items, reload->count,
-                     on_checked, reload, &reload->check);
+    const struct check_setup setup = {
+        .event = reload->change->roster->host.event,
+        .spawn = &reload->spawn,
+        .items = reload->items,
+        .count = reload->count,
+        .done = on_checked,
+        .userdata = reload,
+    };
+    return check_new(&setup, &reload->check);
 }
 
-/* ---- settling -----------------------------------------------------------------------------------
- */
+/* ---- settling ---------------------------------------------------------------------------- */
 
 static bool
 is_settled(const struct plan *plan)
@@ -358,35 +265,50 @@ settle(struct reload *reload)
     finish(reload, 0);
 }
 
-void
-reload_step(struct supervisor *supervisor)
+/* The configuration, if it is the present one now; else NULL. */
+static const struct config *
+make_changes(struct reload *reload)
 {
-    struct reload *reload = supervisor->reload;
+    int r = reload_change(reload);
+
+    if (r < 0) {
+        fail(reload, r);
+        return NULL;
+    }
+    reload->stage = STAGE_SETTLING;
+    return &reload->change->loaded;
+}
+
+const struct config *
+reload_step(struct change *change)
+{
+    struct reload *reload = change->reload;
+    const struct config *changed = NULL;
 
     if (reload == NULL || (reload->stage == STAGE_CHECKING && !reload->checked))
-        return;
+        return NULL;
     if (reload->stage != STAGE_SETTLING && (reload->error != 0 || errors_any(&reload->errors))) {
         fail(reload, reload->error != 0 ? reload->error : -EINVAL);
-        return;
+        return NULL;
     }
     if (reload->stage == STAGE_CHECKING) {
         prepare(reload);
-        supervisor_review(supervisor);
+        roster_review(change->roster);
     } else if (reload->stage == STAGE_PREPARING && !any_preparing(reload)) {
-        change(reload);
-        supervisor_review(supervisor);
+        changed = make_changes(reload);
+        roster_review(change->roster);
     } else if (reload->stage == STAGE_SETTLING) {
         settle(reload);
     }
+    return changed;
 }
 
-/* ---- beginning
- * ------------------------------------------------------------------------------------ */
+/* ---- beginning, and being ended ------------------------------------------------------------ */
 
 void
-reload_abort(struct supervisor *supervisor, int error, const char *why)
+reload_abort(struct change *change, int error, const char *why)
 {
-    struct reload *reload = supervisor->reload;
+    struct reload *reload = change->reload;
 
     if (reload == NULL)
         return;
@@ -398,54 +320,58 @@ reload_abort(struct supervisor *supervisor, int error, const char *why)
     fail(reload, error);
 }
 
-void
-reload_forget(struct reload *reload, const void *userdata)
-{
-    if (reload->userdata == userdata)
-        reload->done = NULL;
-}
-
 /* Everything that can be found out at once. */
 static int
 read_configuration(struct reload *reload)
 {
-    struct supervisor *supervisor = reload->supervisor;
-    const struct supervisor_options *options = &supervisor->options;
-    int r = options->load(&reload->config, &reload->errors, options->userdata);
+    const struct change *change = reload->change;
+    int r = change->load(&reload->config, &reload->errors, change->load_userdata);
 
     if (r < 0)
         return r;
-    supervisor_log_check(supervisor, &reload->config, &reload->errors);
+    supervisor_log_check(change->log, &reload->config, &reload->errors);
     adopt_check(&reload->config, &reload->errors);
     if (errors_any(&reload->errors))
         return -EINVAL;
-    reload->spawn = supervisor->host.spawn;
+    reload->spawn = change->roster->host.spawn;
     reload->spawn.sink = supervisor_log_sink(&reload->config);
     reload->spawn.access = reload->config.log.access;
     r = reload_make_plans(reload);
     return r < 0 ? r : check(reload);
 }
 
-int
-supervisor_reload(struct supervisor *supervisor, operation_done done, void *userdata)
+/* 0, or a negative errno: it cannot begin now. */
+static int
+may_begin(const struct change *change)
 {
-    if (supervisor->stopping)
+    if (change->roster->stage == DAEMON_STOPS)
         return -ESHUTDOWN;
-    if (supervisor->reload != NULL || supervisor->upgrade != NULL || !supervisor->ready ||
-        orders_prepare(supervisor))
+    if (change->roster->stage == DAEMON_STARTS || operations_preparing(change->operations) ||
+        operations_running(change->operations, OPERATION_RELOAD) ||
+        operations_running(change->operations, OPERATION_UPGRADE))
         return -EBUSY;
-    if (supervisor->options.load == NULL)
-        return -ENOTSUP;
+    return change->load == NULL ? -ENOTSUP : 0;
+}
+
+int
+reload_begin(struct change *change, operation_done done, void *userdata)
+{
+    int r = may_begin(change);
+
+    if (r < 0)
+        return r;
     struct reload *reload = calloc(1, sizeof(*reload));
     if (reload == NULL)
         return -ENOMEM;
-    reload->supervisor = supervisor;
-    reload->done = done;
-    reload->userdata = userdata;
-    supervisor->reload = reload;
+    reload->change = change;
+    r = operations_note(change->operations, OPERATION_RELOAD, done, userdata, &reload->operation);
+    if (r < 0) {
+        free(reload);
+        return r;
+    }
+    change->reload = reload;
     notify_reloading();
-    int r = read_configuration(reload);
-    if (r < 0)
+    if ((r = read_configuration(reload)) < 0)
         fail(reload, r);
     return 0;
 }

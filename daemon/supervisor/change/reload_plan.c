@@ -26,10 +26,10 @@ static void
 plan_change(struct plan *plan)
 {
     const struct reload *reload = plan->reload;
-    const struct supervisor *supervisor = reload->supervisor;
+    const struct roster *roster = reload->change->roster;
     const struct settings *settings = plan->settings, *old;
 
-    plan->listener = supervisor_find_listener(supervisor, settings->name);
+    plan->listener = roster_find(roster, settings->name);
     if (plan->listener == NULL) {
         plan->added = plan->tried = true;
         plan->change = settings->enabled ? CHANGE_GENERATION : CHANGE_SETTINGS;
@@ -45,7 +45,7 @@ plan_change(struct plan *plan)
         plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
     else if (listener_state(plan->listener) == LISTENER_DRAINING)
         plan->change = CHANGE_START; /* nobody gets into its old socket's queue any more */
-    else if (changed || !same_spawn(&reload->spawn, &supervisor->host.spawn))
+    else if (changed || !same_spawn(&reload->spawn, &roster->host.spawn))
         plan->change = CHANGE_GENERATION;
 }
 
@@ -60,7 +60,7 @@ reload_make_plans(struct reload *reload)
         return -ENOMEM;
     for (size_t i = 0; i < config->listener_count; i++) {
         reload->plans[i] = (struct plan){
-            .reload = reload, .settings = &config->listeners[i], .item = &reload->items[i]};
+            .reload = reload, .settings = config->listeners[i], .item = &reload->items[i]};
         reload->count++;
         plan_change(&reload->plans[i]);
     }
@@ -94,10 +94,10 @@ gives_up_socket(const struct reload *reload, const struct listener *listener)
 static struct listener *
 find_donor(const struct plan *plan)
 {
-    const struct supervisor *supervisor = plan->reload->supervisor;
+    const struct roster *roster = plan->reload->change->roster;
 
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct listener *listener = supervisor->listeners[i];
+    for (size_t i = 0; i < roster->count; i++) {
+        struct listener *listener = roster->listeners[i];
         if (listener != plan->listener && listener_socket(listener)->fd >= 0 &&
             strcmp(listener_settings(listener)->address.text, plan->settings->address.text) == 0 &&
             gives_up_socket(plan->reload, listener))
@@ -127,17 +127,17 @@ reload_needs_lookup(const struct plan *plan)
 static struct listening_socket *
 find_leaving_socket(const struct plan *plan)
 {
-    const struct supervisor *supervisor = plan->reload->supervisor;
+    const struct roster *roster = plan->reload->change->roster;
     struct listening_socket *socket = NULL;
     char buffer[ADDRESS_TEXT_SIZE];
     const char *address = socket_wanted_address(plan->settings, &plan->item->found, buffer);
 
     if (address == NULL)
         return NULL;
-    for (size_t i = 0; i < supervisor->removed_count && socket == NULL; i++)
-        socket = listener_leaving_socket(supervisor->removed[i], address);
-    for (size_t i = 0; i < supervisor->count && socket == NULL; i++)
-        socket = listener_leaving_socket(supervisor->listeners[i], address);
+    for (size_t i = 0; i < roster->removed_count && socket == NULL; i++)
+        socket = listener_leaving_socket(roster->removed[i], address);
+    for (size_t i = 0; i < roster->count && socket == NULL; i++)
+        socket = listener_leaving_socket(roster->listeners[i], address);
     return socket;
 }
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reload_private.h - what reload.c and reload_plan.c share
+ * reload_private.h - what the files of a reload share
+ *
+ * reload.c runs it, reload_plan.c decides what becomes of each listener,
+ * reload_change.c does it.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_PRIVATE_H
 #define SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_PRIVATE_H
 
 #include "supervisor/change/check.h"
-#include "supervisor/supervisor_private.h"
+#include "supervisor/change/reload.h"
 
-enum change {
-    CHANGE_NOTHING, /* but where the settings stand in the file */
+enum plan_change {
+    CHANGE_NOTHING, /* except where the settings stand in the file */
     CHANGE_GENERATION,
     CHANGE_SETTINGS, /* of one that does not serve, and will not */
     CHANGE_START,    /* of one that is still stopping: when its socket is closed */
@@ -22,7 +25,7 @@ struct plan {
     const struct settings *settings;
     struct listener *listener;
     bool added;
-    enum change change;
+    enum plan_change change;
     bool tried;              /* its plugin is tried first */
     struct check_item *item; /* what is found out first */
     struct listener *donor;  /* gives its socket up to this one; NULL: none */
@@ -30,13 +33,12 @@ struct plan {
     bool preparing;          /* its workers are not ready yet */
 };
 
-/* How far the reload is. */
+/* How far the reload is; reload.c's head tells what happens in each. */
 enum stage { STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
 
 struct reload {
-    struct supervisor *supervisor;
-    operation_done done;
-    void *userdata;
+    struct change *change;
+    struct operation *operation; /* whoever waits for its end */
     enum stage stage;
     bool checked;
     struct config config;
@@ -49,6 +51,8 @@ struct reload {
     struct check_item *items; /* one for each plan */
 };
 
+/* ---- reload_plan.c ---------------------------------------------------------------------- */
+
 /* Decides what becomes of each listener of the new configuration. 0 or -ENOMEM. */
 int reload_make_plans(struct reload *reload);
 /* The listener's; NULL: it is not in the new configuration. */
@@ -60,5 +64,11 @@ bool reload_needs_lookup(const struct plan *plan);
  * present one stays; -EINVAL: a mistake was added.
  */
 int reload_find_socket(struct plan *plan, struct listening_socket *ret);
+
+/* ---- reload_change.c -------------------------------------------------------------------- */
+
+/* Makes all changes at once: the new configuration is the present one. 0, or -ENOMEM, and nothing
+ * has changed. */
+int reload_change(struct reload *reload);
 
 #endif

@@ -8,7 +8,7 @@
  * (upgrade_exec.c); else the running program goes on and says why.
  *
  * Runs in:  the supervisor, and for a moment its forked child.
- * Owns:     the child that tries, until upgrade_free().
+ * Owns:     the child that tries, until it has ended or upgrade_cancel().
  * Failures: logged, and told to whoever asked; nothing has changed then.
  */
 #include "supervisor/change/upgrade.h"
@@ -27,19 +27,18 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "supervisor/supervisor_private.h"
+#include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
 #define LOOK_USEC   UINT64_C(1000000)  /* whether it has ended, if nobody says so */
-#define OUTPUT_SIZE 8192
+#define OUTPUT_SIZE 65536              /* a hundred mistakes, and more than enough for each */
 #define STATE_FD    3
 
 struct upgrade {
-    struct supervisor *supervisor;
-    operation_done done; /* NULL: nobody wants to know */
-    void *userdata;
-    pid_t pid; /* 0: reaped */
-    int pipe;  /* what the program says */
+    struct change *change;
+    struct operation *operation; /* whoever waits for its end */
+    pid_t pid;                   /* 0: reaped */
+    int pipe;                    /* what the program says */
     sd_event_source *child, *input, *timer;
     char output[OUTPUT_SIZE];
     size_t used;
@@ -88,7 +87,7 @@ become_trial(int output, int state, char **arguments)
         (state != STATE_FD ? dup2(state, STATE_FD) : fcntl(state, F_SETFD, 0)) < 0 ||
         close_range(STATE_FD + 1, ~0U, 0) < 0 || setenv(UPGRADE_VARIABLE, "3", 1) < 0)
         _exit(EXIT_FAILURE);
-    supervisor_unblock_signals();
+    signals_unblock();
     (void)execv(upgrade_program(), arguments);
     (void)dprintf(STDERR_FILENO, "%s: %s\n", upgrade_program(), strerror(errno));
     _exit(EXIT_FAILURE);
@@ -96,11 +95,9 @@ become_trial(int output, int state, char **arguments)
 
 /* ---- its end ------------------------------------------------------------------------ */
 
-void
+static void
 upgrade_free(struct upgrade *upgrade)
 {
-    if (upgrade == NULL)
-        return;
     (void)sd_event_source_disable_unref(upgrade->child);
     (void)sd_event_source_disable_unref(upgrade->input);
     (void)sd_event_source_disable_unref(upgrade->timer);
@@ -113,11 +110,19 @@ upgrade_free(struct upgrade *upgrade)
     free(upgrade);
 }
 
-/* One line for each of its own, and what it means. */
+void
+upgrade_cancel(struct change *change)
+{
+    struct upgrade *upgrade = take_pointer(change->upgrade);
+
+    if (upgrade != NULL)
+        upgrade_free(upgrade);
+}
+
+/* Logs what the program said, a line for each of its lines, and what it means. */
 static void
 fail(struct upgrade *upgrade, int error, const char *why)
 {
-    struct supervisor *supervisor = upgrade->supervisor;
     _cleanup_free_ char *text = NULL;
 
     for (char *line = upgrade->output; *line != '\0'; line += line[0] == '\n') {
@@ -129,20 +134,20 @@ fail(struct upgrade *upgrade, int error, const char *why)
     log_error("cannot upgrade: %s; going on as before", why);
     if (asprintf(&text, "%s%s", upgrade->output, why) < 0)
         text = NULL;
-    supervisor->upgrade = NULL;
-    if (upgrade->done != NULL)
-        upgrade->done(upgrade->userdata, error, text == NULL ? why : text);
-    upgrade_free(upgrade);
-    supervisor_review(supervisor);
+    operation_end(upgrade->operation, error, text == NULL ? why : text);
+    upgrade_cancel(upgrade->change);
 }
 
 static bool
-can_hand_over(const struct supervisor *supervisor)
+can_hand_over(const struct change *change)
 {
-    if (supervisor->reload != NULL || orders_prepare(supervisor) || !supervisor->ready)
+    const struct roster *roster = change->roster;
+
+    if (operations_running(change->operations, OPERATION_RELOAD) ||
+        operations_preparing(change->operations) || roster->stage != DAEMON_SERVES)
         return false;
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (!listener_can_be_exported(supervisor->listeners[i]))
+    for (size_t i = 0; i < roster->count; i++)
+        if (!listener_can_be_exported(roster->listeners[i]))
             return false;
     return true;
 }
@@ -150,19 +155,19 @@ can_hand_over(const struct supervisor *supervisor)
 static void
 hand_over(struct upgrade *upgrade)
 {
-    struct supervisor *supervisor = upgrade->supervisor;
+    struct roster *roster = upgrade->change->roster;
 
-    if (supervisor->stopping) {
+    if (roster->stage == DAEMON_STOPS) {
         fail(upgrade, -ESHUTDOWN, "the daemon stops");
         return;
     }
-    if (!can_hand_over(supervisor)) {
+    if (!can_hand_over(upgrade->change)) {
         fail(upgrade, -EBUSY, "a reload or a restart is under way");
         return;
     }
-    for (size_t i = 0; i < supervisor->count; i++)
-        listener_put_off(supervisor->listeners[i]); /* its child would be nobody's */
-    int r = upgrade_execute(supervisor);
+    for (size_t i = 0; i < roster->count; i++)
+        listener_put_off(roster->listeners[i]); /* its child would be nobody's */
+    int r = upgrade_execute(upgrade->change);
     char why[256];
     (void)snprintf(why, sizeof(why), "cannot execute %s: %s", upgrade_program(), strerror(-r));
     fail(upgrade, r, why);
@@ -241,7 +246,7 @@ on_timer(sd_event_source *source, uint64_t when, void *userdata)
 static int
 watch(struct upgrade *upgrade)
 {
-    sd_event *event = upgrade->supervisor->event;
+    sd_event *event = upgrade->change->roster->host.event;
 
     upgrade->deadline = monotonic_usec() + TRIAL_USEC;
     int r = sd_event_add_child(event, &upgrade->child, upgrade->pid, WEXITED, on_end, upgrade);
@@ -266,7 +271,7 @@ start_trial(struct upgrade *upgrade)
 
     if (arguments == NULL)
         return -ENOMEM;
-    state = upgrade_describe(upgrade->supervisor);
+    state = upgrade_describe(upgrade->change);
     if (state < 0)
         return state;
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -287,34 +292,28 @@ start_trial(struct upgrade *upgrade)
 }
 
 int
-supervisor_upgrade(struct supervisor *supervisor, operation_done done, void *userdata)
+upgrade_begin(struct change *change, operation_done done, void *userdata)
 {
-    if (supervisor->stopping)
+    if (change->roster->stage == DAEMON_STOPS)
         return -ESHUTDOWN;
-    if (supervisor->upgrade != NULL || !can_hand_over(supervisor))
+    if (operations_running(change->operations, OPERATION_UPGRADE) || !can_hand_over(change))
         return -EBUSY;
-    if (supervisor->options.once || upgrade_program() == NULL)
+    if (!change->can_upgrade || upgrade_program() == NULL)
         return -ENOTSUP;
     struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
     if (upgrade == NULL)
         return -ENOMEM;
-    upgrade->supervisor = supervisor;
-    upgrade->done = done;
-    upgrade->userdata = userdata;
+    change->upgrade = upgrade;
+    upgrade->change = change;
     upgrade->pipe = -1;
     int r = start_trial(upgrade);
+    if (r >= 0)
+        r = operations_note(change->operations, OPERATION_UPGRADE, done, userdata,
+                            &upgrade->operation);
     if (r < 0) {
-        upgrade_free(upgrade);
+        upgrade_cancel(change);
         return r;
     }
     log_notice("trying %s for an upgrade", upgrade_program());
-    supervisor->upgrade = upgrade;
     return 0;
-}
-
-void
-upgrade_forget(struct upgrade *upgrade, const void *userdata)
-{
-    if (upgrade->userdata == userdata)
-        upgrade->done = NULL;
 }

@@ -7,8 +7,9 @@
  * nothing can fail any more. The state (upgrade_state.h) goes in a sealed
  * memory file, named in the environment, which refers to workers' descriptors
  * by number. All others are CLOEXEC and gone afterwards.
+ * upgrade_receive.c is the other side.
  *
- * Runs in:  the supervisor, before and after; a program that is tried.
+ * Runs in:  the supervisor.
  * Owns:     nothing beyond a call.
  * Failures: returned, and everything is as it was.
  */
@@ -20,18 +21,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/memfd.h"
-#include "common/patience.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/store.h"
-#include "supervisor/supervisor_private.h"
 
 /* ---- which program ------------------------------------------------------------------ */
 
@@ -72,22 +69,28 @@ upgrade_arguments(void)
 /* ---- the state -------------------------------------------------------------------------- */
 
 static int
-export_state(struct supervisor *supervisor, struct upgrade_state *ret)
+export_one(struct listener *listener, bool removed, struct upgrade_state *state)
 {
-    size_t count = supervisor->count + supervisor->removed_count;
+    struct upgrade_listener *place = &state->listeners[state->listener_count++];
+
+    place->removed = removed;
+    return listener_export(listener, place);
+}
+
+static int
+export_state(const struct change *change, struct upgrade_state *ret)
+{
+    const struct roster *roster = change->roster;
     int r = 0;
 
-    ret->log_level = supervisor->log_level;
-    ret->listeners = calloc(count + 1, sizeof(*ret->listeners));
+    ret->log_level = change->log->operators_level;
+    ret->listeners = calloc(roster->count + roster->removed_count + 1, sizeof(*ret->listeners));
     if (ret->listeners == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < count && r == 0; i++) {
-        struct upgrade_listener *place = &ret->listeners[ret->listener_count++];
-        place->removed = i >= supervisor->count;
-        r = listener_export(place->removed ? supervisor->removed[i - supervisor->count]
-                                           : supervisor->listeners[i],
-                            place);
-    }
+    for (size_t i = 0; i < roster->count && r == 0; i++)
+        r = export_one(roster->listeners[i], false, ret);
+    for (size_t i = 0; i < roster->removed_count && r == 0; i++)
+        r = export_one(roster->removed[i], true, ret);
     return r;
 }
 
@@ -102,10 +105,10 @@ state_to_fd(const struct upgrade_state *state)
 }
 
 int
-upgrade_describe(struct supervisor *supervisor)
+upgrade_describe(const struct change *change)
 {
     struct upgrade_state state = {0};
-    int r = export_state(supervisor, &state);
+    int r = export_state(change, &state);
 
     if (r == 0)
         r = state_to_fd(&state);
@@ -227,16 +230,16 @@ close_worker(struct upgrade_worker *worker, void *userdata)
 }
 
 static int
-prepare(struct supervisor *supervisor, struct hand_over *hand_over)
+prepare(const struct change *change, struct hand_over *hand_over)
 {
-    int r = export_state(supervisor, &hand_over->state);
+    int r = export_state(change, &hand_over->state);
 
     if (r < 0) {
         upgrade_state_done(&hand_over->state); /* its descriptors are not copies yet */
         return r;
     }
-    for (size_t i = 0; i < supervisor->count; i++)
-        add_listener(hand_over, supervisor->listeners[i]);
+    for (size_t i = 0; i < change->roster->count; i++)
+        add_listener(hand_over, change->roster->listeners[i]);
     adopt_each(add_passed, hand_over);
     for_each_worker(&hand_over->state, lift_worker, hand_over);
     if (hand_over->error != 0)
@@ -337,10 +340,10 @@ take_announcement_back(void)
 }
 
 int
-upgrade_execute(struct supervisor *supervisor)
+upgrade_execute(const struct change *change)
 {
     struct hand_over hand_over = {.state_fd = -1};
-    int r = prepare(supervisor, &hand_over);
+    int r = prepare(change, &hand_over);
 
     if (r == 0)
         r = put_into_place(&hand_over);
@@ -353,68 +356,4 @@ upgrade_execute(struct supervisor *supervisor)
     take_announcement_back();
     put_back(&hand_over);
     return r;
-}
-
-/* ---- on the other side -------------------------------------------------------------------------
- */
-
-/* The memory file that the environment names, if it is one of ours; -1 if there is none. */
-static int
-find_state(void)
-{
-    const char *text = getenv(UPGRADE_VARIABLE);
-    char *end;
-
-    if (text == NULL)
-        return -1;
-    long fd = strtol(text, &end, 10);
-    (void)unsetenv(UPGRADE_VARIABLE);
-    if (*end != '\0' || fd < SD_LISTEN_FDS_START || fd > INT_MAX ||
-        fcntl((int)fd, F_GET_SEALS) != MEMFD_SEALS || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
-        return -1;
-    return (int)fd;
-}
-
-static int
-read_state(int fd, struct upgrade_state *ret)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_size <= 0)
-        return -EBADMSG;
-    size_t size = (size_t)status.st_size;
-    char *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (bytes == MAP_FAILED)
-        return -errno;
-    int r = upgrade_state_unpack(bytes, size, ret);
-    (void)munmap(bytes, size);
-    return r < 0 ? r : 1;
-}
-
-int
-upgrade_receive(struct upgrade_state *ret)
-{
-    _cleanup_close_ int fd = find_state();
-    int r;
-
-    if (fd < 0)
-        return 0;
-    do
-        r = read_state(fd, ret);
-    while (patience_allows(r));
-    return r;
-}
-
-int
-upgrade_answer(void)
-{
-    struct upgrade_state state = {0};
-    int r = upgrade_receive(&state);
-
-    if (r > 0)
-        (void)puts(UPGRADE_ANSWER);
-    upgrade_state_done(&state);
-    return r < 0 ? r : 0;
 }

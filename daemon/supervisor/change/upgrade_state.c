@@ -99,21 +99,31 @@ put_generation(struct writer *writer, const struct upgrade_generation *generatio
 {
     put_number(writer, generation->number);
     put_number(writer, generation->present);
-    put_settings(writer, &generation->settings);
+    put_settings(writer, generation->settings);
     put_number(writer, generation->worker_count);
     for (size_t i = 0; i < generation->worker_count; i++)
         put_worker(writer, &generation->workers[i]);
 }
 
 static void
+put_totals(struct writer *writer, const struct counter_sums *totals)
+{
+    put_number(writer, totals->active);
+    put_number(writer, totals->idle);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        put_number(writer, counter_of_sums(totals, &counter_table[i]));
+    put(writer, &totals->handling, sizeof(totals->handling));
+}
+
+static void
 put_listener(struct writer *writer, const struct upgrade_listener *listener)
 {
-    put_settings(writer, &listener->settings);
+    put_settings(writer, listener->settings);
     put_number(writer, listener->removed);
     put_number(writer, listener->goal);
     put_number(writer, listener->number);
     put_number(writer, listener->restarts);
-    put(writer, &listener->totals, sizeof(listener->totals));
+    put_totals(writer, &listener->totals);
     put_number(writer, listener->generation_count);
     for (size_t i = 0; i < listener->generation_count; i++)
         put_generation(writer, &listener->generations[i]);
@@ -190,18 +200,22 @@ get_array(struct reader *reader, size_t item_size, size_t *ret_count)
 }
 
 static void
-get_settings(struct reader *reader, struct settings *ret)
+get_settings(struct reader *reader, const struct settings **ret)
 {
     size_t size = get_number(reader, reader->left);
+    struct settings settings;
 
-    *ret = (struct settings){0};
+    *ret = NULL;
     if (reader->error == 0 && size > reader->left)
         reader->error = -EBADMSG;
     if (reader->error != 0)
         return;
-    reader->error = settings_unpack(reader->bytes, size, ret);
+    reader->error = settings_unpack(reader->bytes, size, &settings);
     if (reader->error != 0)
-        *ret = (struct settings){0};
+        return;
+    *ret = settings_share(&settings);
+    if (*ret == NULL)
+        reader->error = -ENOMEM;
     reader->bytes += size;
     reader->left -= size;
 }
@@ -235,6 +249,16 @@ get_generation(struct reader *reader, struct upgrade_generation *ret)
 }
 
 static void
+get_totals(struct reader *reader, struct counter_sums *ret)
+{
+    ret->active = get_number(reader, UINT64_MAX);
+    ret->idle = get_number(reader, UINT64_MAX);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        *counter_in_sums(ret, &counter_table[i]) = get_number(reader, UINT64_MAX);
+    get(reader, &ret->handling, sizeof(ret->handling));
+}
+
+static void
 get_listener(struct reader *reader, struct upgrade_listener *ret)
 {
     get_settings(reader, &ret->settings);
@@ -242,7 +266,7 @@ get_listener(struct reader *reader, struct upgrade_listener *ret)
     ret->goal = (uint32_t)get_number(reader, 2);
     ret->number = (uint32_t)get_number(reader, UINT32_MAX);
     ret->restarts = get_number(reader, UINT64_MAX);
-    get(reader, &ret->totals, sizeof(ret->totals));
+    get_totals(reader, &ret->totals);
     ret->generations = get_array(reader, sizeof(*ret->generations), &ret->generation_count);
     for (size_t i = 0; i < ret->generation_count && reader->error == 0; i++)
         get_generation(reader, &ret->generations[i]);
@@ -282,15 +306,8 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 void
 upgrade_state_done(struct upgrade_state *state)
 {
-    for (size_t i = 0; i < state->listener_count; i++) {
-        struct upgrade_listener *listener = &state->listeners[i];
-        for (size_t j = 0; j < listener->generation_count; j++) {
-            settings_done(&listener->generations[j].settings);
-            free(listener->generations[j].workers);
-        }
-        settings_done(&listener->settings);
-        free(listener->generations);
-    }
+    for (size_t i = 0; i < state->listener_count; i++)
+        upgrade_listener_done(&state->listeners[i]);
     free(state->listeners);
     *state = (struct upgrade_state){0};
 }

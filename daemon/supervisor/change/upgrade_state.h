@@ -9,52 +9,19 @@
 #ifndef SOCKSERVERD_SUPERVISOR_CHANGE_UPGRADE_STATE_H
 #define SOCKSERVERD_SUPERVISOR_CHANGE_UPGRADE_STATE_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
 
-#include "common/counters.h"
-#include "common/settings.h"
+#include "supervisor/listener/hand_over.h"
 
-/* Raised whenever the meaning of anything below changes. What is only added goes to the end, is
- * written only if it says something, and may be missing. */
+/* Raised whenever the meaning of anything below, or in hand_over.h, changes. What is only
+ * added goes to the end, is written only if it says something, and may be missing. */
 #define UPGRADE_VERSION 1
-
-struct upgrade_worker {
-    pid_t pid;
-    int channel, counters; /* descriptors */
-    uint32_t slots;
-    uint32_t state;    /* enum process_state: SERVING, DRAINING or ENDING */
-    uint64_t deadline; /* of that state; CLOCK_MONOTONIC, microseconds; UINT64_MAX: none */
-    uint64_t serving_since, pings;
-    bool stopped, asked_to_end;
-};
-
-struct upgrade_generation {
-    uint32_t number;
-    bool present; /* false: it drains */
-    struct settings settings;
-    struct upgrade_worker *workers;
-    size_t worker_count;
-};
-
-struct upgrade_listener {
-    struct settings settings;
-    bool removed;  /* from the configuration; it drains */
-    uint32_t goal; /* enum listener_goal */
-    uint32_t number;
-    uint64_t restarts;
-    struct counter_sums totals;
-    struct upgrade_generation *generations;
-    size_t generation_count;
-};
 
 struct upgrade_state {
     struct upgrade_listener *listeners;
     size_t listener_count;
-    unsigned
-        log_level; /* set while it ran: that plus one; 0: it is the configuration's. Optional */
+    /* That an operator has set, plus one; 0: the configuration's holds. Optional. */
+    unsigned log_level;
 };
 
 /* To bytes, which are the caller's to free. 0 or a negative errno. */

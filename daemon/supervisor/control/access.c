@@ -4,7 +4,7 @@
  *
  * The kernel says who connected, as they were then. Whoever could open the
  * socket may read; changing is for root, the daemon's own user, and members
- * of control.group, be it their primary or a supplementary one.
+ * of control.group, whether it is their primary or a supplementary one.
  *
  * Runs in:  the supervisor.
  * Owns:     nothing.

@@ -22,7 +22,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 
 #define MESSAGE_LIMIT 65536
 #define CLIENT_USEC   UINT64_C(2000000) /* for a whole message; to take some of the reply */
@@ -32,7 +31,7 @@ control_client_close(struct control_client *client)
 {
     client->control->clients[client->place] = NULL;
     if (client->waits != NULL)
-        supervisor_forget(client->control->supervisor, client);
+        operations_forget(client->control->host.operations, client);
     (void)sd_event_source_disable_unref(client->io);
     (void)sd_event_source_disable_unref(client->timer);
     (void)close(client->fd);

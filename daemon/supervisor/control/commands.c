@@ -17,8 +17,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/suggest.h"
+#include "supervisor/change/reload.h"
+#include "supervisor/change/upgrade.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 
 #define SERVICE_INTERFACE "org.varlink.service"
 #define REQUESTS_USUAL    10
@@ -43,9 +44,7 @@ struct method {
     bool changes;
     struct parameter parameters[PARAMETERS]; /* name NULL: no more */
     void (*run)(struct control_client *client, const struct arguments *arguments);
-    /* or, for what is done to one listener: */
-    int (*order)(struct supervisor *supervisor, const char *name, operation_done done,
-                 void *userdata);
+    enum operation_kind operation; /* run NULL: what is done to the listener */
 };
 
 /* ---- replies ------------------------------------------------------------------------- */
@@ -69,12 +68,12 @@ lines_of(const char *text)
 static json_t *
 nearest_name(const struct control *control, const char *name)
 {
-    size_t count = supervisor_listener_count(control->supervisor);
-    _cleanup_free_ const char **names = calloc(count + 1, sizeof(*names));
+    const struct roster *roster = control->host.roster;
+    _cleanup_free_ const char **names = calloc(roster->count + 1, sizeof(*names));
     const char *nearest = NULL;
 
-    for (size_t i = 0; names != NULL && i < count; i++)
-        names[i] = listener_settings(supervisor_listener(control->supervisor, i))->name;
+    for (size_t i = 0; names != NULL && i < roster->count; i++)
+        names[i] = listener_settings(roster->listeners[i])->name;
     if (names != NULL)
         nearest = suggest(name, names);
     return nearest == NULL ? json_null() : json_string(nearest);
@@ -109,7 +108,7 @@ reply_failure(struct control_client *client, int error, const char *text)
 static bool
 is_known(struct control_client *client, const char *name)
 {
-    if (name == NULL || supervisor_find_listener(client->control->supervisor, name) != NULL)
+    if (name == NULL || roster_find(client->control->host.roster, name) != NULL)
         return true;
     reply_unknown(client, name);
     return false;
@@ -205,7 +204,7 @@ reload(struct control_client *client, const struct arguments *arguments)
 {
     (void)arguments;
     begin(client, "Reload", NULL);
-    note_begun(client, supervisor_reload(client->control->supervisor, on_done, client), NULL);
+    note_begun(client, reload_begin(client->control->host.change, on_done, client), NULL);
 }
 
 static void
@@ -213,26 +212,24 @@ upgrade(struct control_client *client, const struct arguments *arguments)
 {
     (void)arguments;
     begin(client, "Upgrade", NULL);
-    note_begun(client, supervisor_upgrade(client->control->supervisor, on_done, client), NULL);
+    note_begun(client, upgrade_begin(client->control->host.change, on_done, client), NULL);
+}
+
+static void
+operate(struct control_client *client, const char *what, enum operation_kind operation,
+        const char *name)
+{
+    begin(client, what, name);
+    note_begun(client,
+               operations_begin(client->control->host.operations, operation, name, on_done, client),
+               name);
 }
 
 static void
 drain(struct control_client *client, const struct arguments *arguments)
 {
-    begin(client, "Drain", arguments->text);
-    note_begun(client,
-               supervisor_drain(client->control->supervisor, arguments->text, arguments->flag,
-                                on_done, client),
-               arguments->text);
-}
-
-static void
-run_order(struct control_client *client, const struct method *method,
-          const struct arguments *arguments)
-{
-    begin(client, strrchr(method->name, '.') + 1, arguments->text);
-    note_begun(client, method->order(client->control->supervisor, arguments->text, on_done, client),
-               arguments->text);
+    operate(client, "Drain", arguments->flag ? OPERATION_DRAIN_TO_THE_END : OPERATION_DRAIN,
+            arguments->text);
 }
 
 static void
@@ -246,7 +243,7 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
         return;
     }
     begin(client, "SetLogLevel", arguments->text);
-    int r = supervisor_set_log_level(client->control->supervisor, level);
+    int r = supervisor_log_set_level(client->control->host.log, level);
     if (r < 0)
         reply_failure(client, r, NULL);
     else
@@ -265,8 +262,8 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
     }
 
 static const struct method methods[] = {
-    {"org.varlink.service.GetInfo", .run = get_info},
-    {"org.varlink.service.GetInterfaceDescription",
+    {SERVICE_INTERFACE ".GetInfo", .run = get_info},
+    {SERVICE_INTERFACE ".GetInterfaceDescription",
      .parameters = {{"interface", JSON_STRING, false}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
     {CONTROL_INTERFACE ".GetRequests", .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true}},
@@ -274,10 +271,10 @@ static const struct method methods[] = {
     {CONTROL_INTERFACE ".Reload", .changes = true, .run = reload},
     {CONTROL_INTERFACE ".Drain", .changes = true,
      .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true}}, .run = drain},
-    {CONTROL_INTERFACE ".Resume", true, {ONE_LISTENER}, .order = supervisor_resume},
-    {CONTROL_INTERFACE ".Stop", true, {ONE_LISTENER}, .order = supervisor_stop_listener},
-    {CONTROL_INTERFACE ".Start", true, {ONE_LISTENER}, .order = supervisor_start_listener},
-    {CONTROL_INTERFACE ".Restart", true, {ONE_LISTENER}, .order = supervisor_restart_listener},
+    {CONTROL_INTERFACE ".Resume", true, {ONE_LISTENER}, .operation = OPERATION_RESUME},
+    {CONTROL_INTERFACE ".Stop", true, {ONE_LISTENER}, .operation = OPERATION_STOP},
+    {CONTROL_INTERFACE ".Start", true, {ONE_LISTENER}, .operation = OPERATION_START},
+    {CONTROL_INTERFACE ".Restart", true, {ONE_LISTENER}, .operation = OPERATION_RESTART},
     {CONTROL_INTERFACE ".Upgrade", .changes = true, .run = upgrade},
     {CONTROL_INTERFACE ".SetLogLevel", .changes = true,
      .parameters = {{"level", JSON_STRING, false}}, .run = set_log_level},
@@ -363,10 +360,10 @@ run_method(struct control_client *client, const struct method *method,
     } else if (wrong != NULL) {
         control_reply_error(client, VARLINK_INVALID_PARAMETER,
                             json_pack("{s:s}", "parameter", wrong));
-    } else if (method->order != NULL) {
-        run_order(client, method, &arguments);
-    } else {
+    } else if (method->run != NULL) {
         method->run(client, &arguments);
+    } else {
+        operate(client, strrchr(method->name, '.') + 1, method->operation, arguments.text);
     }
 }
 

@@ -14,7 +14,6 @@
 #include "supervisor/control/control.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,8 +24,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "config/identity.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 
 #define ACCEPT_AT_ONCE 16
 #define BACKLOG        1024
@@ -160,15 +159,19 @@ static int
 bind_socket(const struct control *control, const char *path, struct unix_path *ret_path,
             const char **ret_remedy)
 {
-    const struct unix_path_owner owner = {
-        .mode = control->mode, .uid = (uid_t)-1, .gid = control->group};
+    const struct unix_path_plan plan = {
+        .name = path,
+        .type = SOCK_STREAM,
+        .backlog = BACKLOG,
+        .owner = {.mode = control->mode, .uid = (uid_t)-1, .gid = control->group},
+    };
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     *ret_remedy = NULL;
     if (fd < 0)
         return -errno;
     make_folder(path);
-    int r = unix_path_bind(fd, SOCK_STREAM, path, &owner, BACKLOG, ret_path, ret_remedy);
+    int r = unix_path_bind(fd, &plan, ret_path, ret_remedy);
     if (r == -EPERM && control->group != (gid_t)-1)
         *ret_remedy = "the daemon's user must be root or a member of control.group";
     return r < 0 ? r : take_fd(fd);
@@ -214,19 +217,18 @@ open_socket(struct control *control)
     }
 }
 
+/* (gid_t)-1: there is none, or no name. */
 static gid_t
 find_group(const char *name)
 {
-    if (name == NULL)
-        return (gid_t)-1;
-    if (name[strspn(name, "0123456789")] == '\0')
-        return (gid_t)strtoul(name, NULL, 10);
-    const struct group *group = getgrnam(name);
-    return group == NULL ? (gid_t)-1 : group->gr_gid;
+    gid_t group;
+
+    return name != NULL && identity_find_group(name, &group) == 0 ? group : (gid_t)-1;
 }
 
+/* Whether both are the same, or both are missing. */
 static bool
-same_text(const char *one, const char *other)
+same_or_none(const char *one, const char *other)
 {
     return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
 }
@@ -246,9 +248,10 @@ control_configure(struct control *control, const struct config *config)
 {
     const char *path = config->file == NULL ? NULL : config->control.path;
     gid_t group = find_group(config->control.group);
-    bool same = control->fd >= 0 && same_text(control->configured, path) &&
+    bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 
+    control->config = config;
     (void)replace_text(&control->file, config->file);
     if (same)
         return;
@@ -271,9 +274,9 @@ on_sampler(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)when;
     samples_begin(&control->samples);
-    for (size_t i = 0; i < supervisor_listener_count(control->supervisor); i++) {
+    for (size_t i = 0; i < control->host.roster->count; i++) {
         struct listener_status status;
-        listener_status(supervisor_listener(control->supervisor, i), &status);
+        listener_status(control->host.roster->listeners[i], &status);
         samples_add(&control->samples, &status, now);
     }
     samples_end(&control->samples);
@@ -288,22 +291,23 @@ on_retry(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)source, (void)when;
     if (control->source == NULL)
-        control_configure(control, supervisor_configuration(control->supervisor));
+        control_configure(control, control->config);
     else if (sd_event_source_set_enabled(control->source, SD_EVENT_ON) < 0)
         retry_later(control, ACCEPT_USEC);
     return 0;
 }
 
 int
-control_new(sd_event *event, struct supervisor *supervisor, struct control **ret)
+control_new(const struct control_host *host, struct control **ret)
 {
+    sd_event *event = host->roster->host.event;
     struct control *control = calloc(1, sizeof(*control));
 
     if (control == NULL)
         return -ENOMEM;
     *control = (struct control){
         .event = event,
-        .supervisor = supervisor,
+        .host = *host,
         .instance = realtime_usec(),
         .started = monotonic_usec(),
         .fd = -1,

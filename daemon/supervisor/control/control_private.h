@@ -11,16 +11,16 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "common/control_interface.h"
 #include "common/varlink.h"
+#include "supervisor/control/control.h"
 #include "supervisor/control/samples.h"
 #include "supervisor/socket/unix_path.h"
-#include "supervisor/supervisor.h"
 
 #define CONTROL_CLIENTS  8
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10) /* workers, children and signals first */
 
 /* The interface's own errors. */
-#define CONTROL_INTERFACE        "org.sockserver.Control"
 #define CONTROL_UNKNOWN_LISTENER CONTROL_INTERFACE ".UnknownListener"
 #define CONTROL_DENIED           CONTROL_INTERFACE ".PermissionDenied"
 #define CONTROL_BUSY             CONTROL_INTERFACE ".Busy"
@@ -28,14 +28,15 @@
 
 struct control {
     sd_event *event;
-    struct supervisor *supervisor;
+    struct control_host host;
     uint64_t instance; /* when this program began, realtime microseconds */
     uint64_t started;  /* the same, monotonic */
 
     int fd; /* the listening socket; -1: none */
     sd_event_source *source;
     struct unix_path path;
-    char *configured; /* the path asked for; NULL: none */
+    const struct config *config; /* the present one; NULL: not configured yet */
+    char *configured;            /* the path asked for; NULL: none */
     uint32_t mode;
     gid_t group; /* may change things, too; (gid_t)-1: none */
     char *file;  /* the configuration's name */

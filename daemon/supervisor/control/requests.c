@@ -18,7 +18,6 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 
 struct request {
     const char *listener;
@@ -126,9 +125,10 @@ control_requests(const struct control *control, const char *name, size_t limit)
 {
     _cleanup_free_ struct request *requests = calloc(limit + 1, sizeof(*requests));
     struct collection collection = {.requests = requests, .limit = limit, .now = monotonic_now()};
-    for (size_t i = 0; requests != NULL && i < supervisor_listener_count(control->supervisor);
-         i++) {
-        const struct listener *listener = supervisor_listener(control->supervisor, i);
+    const struct roster *roster = control->host.roster;
+
+    for (size_t i = 0; requests != NULL && i < roster->count; i++) {
+        const struct listener *listener = roster->listeners[i];
         collection.listener = listener_settings(listener)->name;
         if (name == NULL || strcmp(collection.listener, name) == 0)
             listener_visit_workers(listener, collect, &collection);

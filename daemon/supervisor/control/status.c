@@ -14,7 +14,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/control/control_private.h"
-#include "supervisor/operations.h"
 #include "supervisor/socket/queue.h"
 
 /* What a worker counted may be anything; JSON's integers have a sign. */
@@ -108,25 +107,10 @@ add_state(json_t *listener, const struct listener_status *status)
 static void
 add_sums(json_t *listener, const struct counter_sums *sums)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"active", sums->active},
-        {"idle", sums->idle},
-        {"accepted", sums->accepted},
-        {"refused", sums->refused},
-        {"failed", sums->failed},
-        {"vanished", sums->vanished},
-        {"cut", sums->cut},
-        {"truncated", sums->truncated},
-        {"bytes_in", sums->bytes_in},
-        {"bytes_out", sums->bytes_out},
-        {"busy_us", sums->busy_ns / 1000},
-    };
-
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        set(listener, figures[i].name, integer(figures[i].value));
+    set(listener, "active", integer(sums->active));
+    set(listener, "idle", integer(sums->idle));
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        set(listener, counter_table[i].name, integer(counter_shown(sums, &counter_table[i])));
 }
 
 static json_t *
@@ -151,11 +135,11 @@ describe_listener(const struct control *control, const struct listener *source)
 json_t *
 control_status(const struct control *control, const char *name)
 {
-    const struct supervisor *supervisor = control->supervisor;
+    const struct roster *roster = control->host.roster;
     json_t *status = json_object(), *listeners = json_array();
 
-    for (size_t i = 0; i < supervisor_listener_count(supervisor); i++) {
-        const struct listener *listener = supervisor_listener(supervisor, i);
+    for (size_t i = 0; i < roster->count; i++) {
+        const struct listener *listener = roster->listeners[i];
         if (name == NULL || strcmp(listener_settings(listener)->name, name) == 0)
             (void)json_array_append_new(listeners, describe_listener(control, listener));
     }

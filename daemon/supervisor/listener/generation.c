@@ -7,7 +7,7 @@
  * the listener has it filled.
  *
  * Runs in:  the supervisor.
- * Owns:     its processes and its copy of the settings.
+ * Owns:     its processes and a reference to the settings.
  * Failures: returned, or told to the listener (listener.c), which decides.
  */
 #include "supervisor/listener/generation.h"
@@ -30,7 +30,7 @@ struct plugin_file {
 
 struct generation {
     sd_event *event;
-    struct settings settings;
+    const struct settings *settings;
     struct spawn_options spawn;
     unsigned number;
     struct counter_sums *totals;
@@ -64,7 +64,7 @@ bool
 generation_plugin_changed(const struct generation *generation)
 {
     const struct plugin_file *then = &generation->plugin;
-    struct plugin_file now = look_at_plugin(&generation->settings);
+    struct plugin_file now = look_at_plugin(generation->settings);
 
     return now.device != then->device || now.inode != then->inode || now.size != then->size ||
            now.changed.tv_sec != then->changed.tv_sec ||
@@ -106,11 +106,9 @@ generation_start_missing(struct generation *generation, const struct listening_s
 {
     const struct process_setup setup = {
         .event = generation->event,
-        .settings = &generation->settings,
+        .settings = generation->settings,
         .options = &generation->spawn,
-        .socket_fd = socket->fd,
-        .address = socket->address,
-        .stream = socket->stream,
+        .socket = {.fd = socket->fd, .address = socket->address},
         .handler = on_process,
         .userdata = generation,
     };
@@ -136,7 +134,7 @@ generation_serve(struct generation *generation)
 void
 generation_drain(struct generation *generation, bool answer_queue)
 {
-    uint64_t milliseconds = (uint64_t)(generation->settings.drain_timeout * 1000);
+    uint64_t milliseconds = (uint64_t)(generation->settings->drain_timeout * 1000);
 
     for (size_t i = 0; i < generation->size; i++)
         if (generation->processes[i] != NULL)
@@ -152,11 +150,11 @@ generation_cut(struct generation *generation)
 }
 
 void
-generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd)
+generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd)
 {
     for (size_t i = 0; i < generation->size; i++)
         if (generation->processes[i] != NULL)
-            process_tell(generation->processes[i], order, value, fd);
+            process_tell(generation->processes[i], type, value, fd);
 }
 
 /* ---- beginning and end --------------------------------------------------------------- */
@@ -175,16 +173,14 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
     generation->totals = setup->totals;
     generation->handler = setup->handler;
     generation->userdata = setup->userdata;
-    generation->size = settings->mixin == MIXIN_NONE && settings->cpus > 1 ? settings->cpus : 1;
+    generation->size = mixin_workers(settings);
     generation->processes = calloc(generation->size, sizeof(struct process *));
-    int r =
-        generation->processes == NULL ? -ENOMEM : settings_copy(settings, &generation->settings);
-    if (r < 0) {
-        free(generation->processes);
+    if (generation->processes == NULL) {
         free(generation);
-        return r;
+        return -ENOMEM;
     }
-    generation->plugin = look_at_plugin(&generation->settings);
+    generation->settings = settings_ref(settings);
+    generation->plugin = look_at_plugin(generation->settings);
     *ret = generation;
     return 0;
 }
@@ -229,14 +225,14 @@ generation_import(const struct generation_setup *setup, const struct upgrade_gen
     }
     const struct process_setup process = {
         .event = generation->event,
-        .settings = &generation->settings,
+        .settings = generation->settings,
         .handler = on_process,
         .userdata = generation,
     };
     for (size_t i = 0; i < inherited->worker_count; i++) {
         r = process_import(&process, &inherited->workers[i], &generation->processes[i]);
         if (r < 0)
-            log_listener(generation->settings.name, LOG_ERR, "cannot take over worker %d: %s",
+            log_listener(generation->settings->name, LOG_ERR, "cannot take over worker %d: %s",
                          (int)inherited->workers[i].pid, strerror(-r));
     }
     generation->plugin = (struct plugin_file){0};
@@ -249,6 +245,7 @@ int
 generation_export(const struct generation *generation, struct upgrade_generation *ret)
 {
     ret->number = generation->number;
+    ret->settings = settings_ref(generation->settings);
     ret->workers = calloc(generation->size, sizeof(*ret->workers));
     if (ret->workers == NULL)
         return -ENOMEM;
@@ -257,7 +254,7 @@ generation_export(const struct generation *generation, struct upgrade_generation
         if (process != NULL)
             process_export(process, &ret->workers[ret->worker_count++]);
     }
-    return settings_copy(&generation->settings, &ret->settings);
+    return 0;
 }
 
 void
@@ -268,21 +265,16 @@ generation_free(struct generation *generation)
     for (size_t i = 0; i < generation->size; i++)
         process_free(generation->processes[i]);
     free(generation->processes);
-    settings_done(&generation->settings);
+    settings_unref(generation->settings);
     free(generation);
 }
 
-int
+void
 generation_adopt_settings(struct generation *generation, const struct settings *settings)
 {
-    struct settings copy;
-    int r = settings_copy(settings, &copy);
-
-    if (r < 0)
-        return r;
-    settings_done(&generation->settings);
-    generation->settings = copy;
-    return 0;
+    (void)settings_ref(settings); /* first: they may be the same */
+    settings_unref(generation->settings);
+    generation->settings = settings;
 }
 
 /* ---- what others ask ------------------------------------------------------------------ */

@@ -5,22 +5,22 @@
 #ifndef SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 #define SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 
-#include "supervisor/change/upgrade_state.h"
-#include "supervisor/listener/listener.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/process.h"
+#include "supervisor/socket/socket.h"
 
 struct generation;
 
 /*
- * As of process.h. After PROCESS_IS_GONE was told the process is freed; the
- * handler may free the generation then.
+ * The events are process.h's. After PROCESS_IS_GONE was told the process is
+ * freed; the handler may free the generation then.
  */
 typedef void (*generation_handler)(struct generation *generation, struct process *process,
                                    enum process_event event, void *userdata);
 
 struct generation_setup {
     sd_event *event;
-    const struct settings *settings; /* copied */
+    const struct settings *settings; /* it takes a reference */
     const struct spawn_options *spawn;
     unsigned number;
     struct counter_sums *totals; /* what dead workers have counted is added here */
@@ -37,8 +37,8 @@ int generation_new(const struct generation_setup *setup, struct generation **ret
  */
 int generation_import(const struct generation_setup *setup,
                       const struct upgrade_generation *inherited, struct generation **ret);
-/* What the next process must know to import it; workers that do not serve yet are to end. Returns
- * 0, or -ENOMEM, and *ret is for upgrade_state_done() in either case. */
+/* What the next process must know to import it; workers that do not serve yet are to end. 0 or
+ * -ENOMEM; *ret is released with its listener, by upgrade_listener_done(), in either case. */
 int generation_export(const struct generation *generation, struct upgrade_generation *ret);
 
 /* Lets go of what still runs: it drains and ends by itself. NULL is fine. */
@@ -50,9 +50,9 @@ int generation_start_missing(struct generation *generation, const struct listeni
 void generation_serve(struct generation *generation);
 void generation_drain(struct generation *generation, bool answer_queue);
 void generation_cut(struct generation *generation);
-void generation_tell(struct generation *generation, unsigned order, uint64_t value, int fd);
-/* settings that run the same take the place of its own. 0 or -ENOMEM. */
-int generation_adopt_settings(struct generation *generation, const struct settings *settings);
+void generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd);
+/* Settings that run the same take the place of its own. */
+void generation_adopt_settings(struct generation *generation, const struct settings *settings);
 
 unsigned generation_number(const struct generation *generation);
 size_t generation_size(const struct generation *generation); /* workers it should have */

@@ -107,7 +107,7 @@ plugin_name(const struct settings *settings)
 static void
 log_serving(const struct listener *listener)
 {
-    const struct settings *settings = &listener->settings;
+    const struct settings *settings = listener->settings;
     size_t size = generation_size(listener->present);
     char workers[32] = "";
 
@@ -230,7 +230,7 @@ open_socket(struct listener *listener, const struct resolved *found)
 
     if (listener->socket.fd >= 0)
         return 0;
-    int r = socket_open(&listener->settings, found, &listener->socket, &text);
+    int r = socket_open(listener->settings, found, &listener->socket, &text);
     if (r < 0)
         listener_fail(listener, text == NULL ? strerror(-r) : text);
     return r;
@@ -241,7 +241,7 @@ start_workers(struct listener *listener, const struct resolved *found)
 {
     if (open_socket(listener, found) < 0)
         return;
-    int r = listener_new_generation(listener, &listener->settings, &listener->host->spawn,
+    int r = listener_new_generation(listener, listener->settings, &listener->host->spawn,
                                     &listener->present);
     if (r < 0) {
         listener_fail(listener, strerror(-r));
@@ -275,8 +275,14 @@ look_up(struct listener *listener)
     if (listener->lookup != NULL)
         return;
     listener_enter(listener, LISTENER_STARTING);
-    int r = lookup_new(listener->host->event, &listener->settings.address, LOOKUP_USEC,
-                       on_looked_up, listener, &listener->lookup);
+    const struct lookup_setup setup = {
+        .event = listener->host->event,
+        .address = &listener->settings->address,
+        .patience_usec = LOOKUP_USEC,
+        .done = on_looked_up,
+        .userdata = listener,
+    };
+    int r = lookup_new(&setup, &listener->lookup);
     if (r == 0)
         return;
     (void)snprintf(text, sizeof(text), "cannot look its address up: %s", spawn_reason(r, reason));
@@ -303,7 +309,7 @@ void
 listener_start_generation(struct listener *listener)
 {
     listener->goal = GOAL_SERVE;
-    if (listener->socket.fd < 0 && socket_needs_lookup(&listener->settings))
+    if (listener->socket.fd < 0 && socket_needs_lookup(listener->settings))
         look_up(listener);
     else
         start_workers(listener, NULL);
@@ -417,6 +423,14 @@ listener_stop(struct listener *listener, bool answer_queue)
 }
 
 void
+listener_keep_sockets(struct listener *listener)
+{
+    socket_keep(&listener->socket);
+    socket_keep(&listener->former);
+    socket_keep(&listener->next_socket);
+}
+
+void
 listener_cut(struct listener *listener)
 {
     if (listener->state == LISTENER_STOPPED)
@@ -428,14 +442,14 @@ listener_cut(struct listener *listener)
 }
 
 void
-listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd)
+listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd)
 {
     if (listener->present != NULL)
-        generation_tell(listener->present, order, value, fd);
+        generation_tell(listener->present, type, value, fd);
     if (listener->next != NULL)
-        generation_tell(listener->next, order, value, fd);
+        generation_tell(listener->next, type, value, fd);
     for (size_t i = 0; i < listener->leaving_count; i++)
-        generation_tell(listener->leaving[i], order, value, fd);
+        generation_tell(listener->leaving[i], type, value, fd);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------- */
@@ -460,9 +474,8 @@ listener_new(const struct listener_host *host, const struct settings *settings,
     listener->host = host;
     listener->socket = listener->former = listener->next_socket = LISTENING_SOCKET_NONE;
     listener->since = now_usec(listener);
-    int r = settings_copy(settings, &listener->settings);
-    if (r >= 0)
-        r = make_timer(listener, on_retry, &listener->retry);
+    listener->settings = settings_ref(settings);
+    int r = make_timer(listener, on_retry, &listener->retry);
     if (r >= 0)
         r = make_timer(listener, on_impatience, &listener->impatience);
     if (r < 0) {
@@ -489,8 +502,8 @@ listener_free(struct listener *listener)
     socket_close(&listener->socket);
     socket_close(&listener->former);
     socket_close(&listener->next_socket);
-    settings_done(&listener->settings);
-    settings_done(&listener->next_settings);
+    settings_unref(listener->settings);
+    settings_unref(listener->next_settings);
     free(listener->problem);
     free(listener->last_problem);
     free(listener);

@@ -8,10 +8,11 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "common/channel.h"
 #include "common/counters.h"
 #include "common/errors.h"
 #include "common/settings.h"
-#include "supervisor/change/upgrade_state.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/socket/socket.h"
 
@@ -39,7 +40,7 @@ struct listener_host {
     void *userdata;
 };
 
-/* A stopped listener with settings of its own (copied). 0 or -ENOMEM. */
+/* A stopped listener, which holds a reference to settings. 0 or -ENOMEM. */
 int listener_new(const struct listener_host *host, const struct settings *settings,
                  struct listener **ret);
 /* Lets go of what still runs: it drains and ends by itself. */
@@ -62,26 +63,34 @@ void listener_resume(struct listener *listener);
  * nothing more is accepted.
  */
 void listener_stop(struct listener *listener, bool answer_queue);
+/* The daemon ends: what the service manager keeps of its sockets is for the next process. */
+void listener_keep_sockets(struct listener *listener);
 /* Whatever runs ends at once. */
 void listener_cut(struct listener *listener);
-/* An order of enum message_type for all workers; fd -1: none. */
-void listener_tell(struct listener *listener, unsigned order, uint64_t value, int fd);
+/* Sends every worker a message; fd -1: none. */
+void listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd);
 
 /* ---- another generation ------------------------------------------------------------ */
 
-/* error 0: its workers are ready and wait for listener_commit(); else text says why not. */
+/* From the event loop. error 0: its workers are ready and wait for listener_commit(); else text
+ * says why not. */
 typedef void (*listener_prepared)(struct listener *listener, int error, const char *text,
                                   void *userdata);
 
+struct listener_preparation {
+    const struct settings *settings; /* copied */
+    const struct spawn_options *spawn;
+    listener_prepared prepared; /* called once, unless listener_discard() comes first */
+    void *userdata;
+};
+
 /*
  * Starts the workers of a new generation beside what serves, on *socket
- * (taken over) or, if that is NULL, on the listener's own. prepared is called
- * once, from the event loop, unless listener_discard() comes first. 0, or a
- * negative errno: -EBUSY if one is being prepared.
+ * (taken over) or, if that is NULL, on the listener's own. 0, or a negative
+ * errno, and then prepared is not called: -EBUSY if one is being prepared.
  */
-int listener_prepare(struct listener *listener, const struct settings *settings,
-                     const struct spawn_options *spawn, struct listening_socket *socket,
-                     listener_prepared prepared, void *userdata);
+int listener_prepare(struct listener *listener, const struct listener_preparation *preparation,
+                     struct listening_socket *socket);
 /* The old generation stops accepting, then the prepared one serves. */
 void listener_commit(struct listener *listener);
 /* Throws the prepared generation away; what served goes on untouched. */
@@ -93,7 +102,7 @@ struct listening_socket *listener_leaving_socket(struct listener *listener, cons
 void listener_leave_queues(struct listener *listener);
 
 /* Settings that run the same, but stand elsewhere in the file; or any, for one that is stopped. */
-int listener_adopt_settings(struct listener *listener, const struct settings *settings);
+void listener_adopt_settings(struct listener *listener, const struct settings *settings);
 /* Whether its plugin's file is another than the one its workers were started with. */
 bool listener_plugin_changed(const struct listener *listener);
 
@@ -104,7 +113,7 @@ bool listener_can_be_exported(const struct listener *listener);
 /* A name that is being looked up will be later. */
 void listener_put_off(struct listener *listener);
 /* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
- * upgrade_state_done() in either case. */
+ * upgrade_listener_done() in either case. */
 int listener_export(const struct listener *listener, struct upgrade_listener *ret);
 /* Of a new one: goes on where an earlier process of this daemon was. */
 void listener_import(struct listener *listener, const struct upgrade_listener *inherited);

@@ -99,16 +99,14 @@ listener_dismiss(struct listener *listener)
 /* ---- another generation -------------------------------------------------------------------- */
 
 int
-listener_prepare(struct listener *listener, const struct settings *settings,
-                 const struct spawn_options *spawn, struct listening_socket *socket,
-                 listener_prepared prepared, void *userdata)
+listener_prepare(struct listener *listener, const struct listener_preparation *preparation,
+                 struct listening_socket *socket)
 {
     if (listener->next != NULL)
         return -EBUSY;
-    int r = settings_copy(settings, &listener->next_settings);
-    if (r < 0)
-        return r;
-    r = listener_new_generation(listener, settings, spawn, &listener->next);
+    listener->next_settings = settings_ref(preparation->settings);
+    int r = listener_new_generation(listener, preparation->settings, preparation->spawn,
+                                    &listener->next);
     if (r == 0)
         r = generation_start_missing(listener->next, socket == NULL ? &listener->socket : socket);
     if (r < 0) {
@@ -119,8 +117,8 @@ listener_prepare(struct listener *listener, const struct settings *settings,
         listener->next_socket = *socket;
         *socket = LISTENING_SOCKET_NONE;
     }
-    listener->prepared = prepared;
-    listener->prepared_userdata = userdata;
+    listener->prepared = preparation->prepared;
+    listener->prepared_userdata = preparation->userdata;
     return 0;
 }
 
@@ -130,8 +128,8 @@ listener_discard(struct listener *listener)
     struct generation *generation = listener->next;
 
     listener->next = NULL;
-    settings_done(&listener->next_settings);
-    listener->next_settings = (struct settings){0};
+    settings_unref(listener->next_settings);
+    listener->next_settings = NULL;
     socket_close(&listener->next_socket);
     if (generation == NULL)
         return;
@@ -164,9 +162,9 @@ listener_commit(struct listener *listener)
     listener_retry_no_more(listener);
     listener_look_up_no_more(listener);
     listener->backoff = (struct backoff){0};
-    settings_done(&listener->settings);
+    settings_unref(listener->settings);
     listener->settings = listener->next_settings;
-    listener->next_settings = (struct settings){0};
+    listener->next_settings = NULL;
     listener->next = NULL;
     listener->goal = GOAL_SERVE;
     listener->start_again = false;
@@ -197,7 +195,7 @@ listener_leaving_socket(struct listener *listener, const char *address)
 void
 listener_leave_queues(struct listener *listener)
 {
-    uint64_t milliseconds = (uint64_t)(listener->settings.drain_timeout * 1000);
+    uint64_t milliseconds = (uint64_t)(listener->settings->drain_timeout * 1000);
 
     bool taken = listener->former.shared ||
                  (listener->socket.shared && listener->state == LISTENER_DRAINING);
@@ -208,18 +206,16 @@ listener_leave_queues(struct listener *listener)
         generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);
 }
 
-int
+void
 listener_adopt_settings(struct listener *listener, const struct settings *settings)
 {
-    struct settings copy;
-    int r = settings_copy(settings, &copy);
+    const struct settings *old = listener->settings;
 
-    if (r < 0)
-        return r;
+    listener->settings = settings_ref(settings);
     if (listener->state == LISTENER_DRAINED &&
-        strcmp(listener->settings.address.text, copy.address.text) != 0)
+        strcmp(old->address.text, settings->address.text) != 0)
         socket_give_up(&listener->socket); /* it will be resumed on the other */
-    settings_done(&listener->settings);
-    listener->settings = copy;
-    return listener->present == NULL ? 0 : generation_adopt_settings(listener->present, settings);
+    settings_unref(old);
+    if (listener->present != NULL)
+        generation_adopt_settings(listener->present, settings);
 }

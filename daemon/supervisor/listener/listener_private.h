@@ -21,7 +21,7 @@ enum listener_goal { GOAL_STOPPED, GOAL_DRAINED, GOAL_SERVE };
 
 struct listener {
     const struct listener_host *host;
-    struct settings settings;
+    const struct settings *settings;
     enum listener_state state;
     enum listener_goal goal;
     bool start_again; /* once its socket is closed */
@@ -36,9 +36,9 @@ struct listener {
     struct generation **leaving; /* accept no more: the oldest first */
     size_t leaving_count;
 
-    struct generation *next; /* being prepared; NULL: none */
-    struct settings next_settings;
-    struct listening_socket next_socket; /* fd -1: the present one stays */
+    struct generation *next;              /* being prepared; NULL: none */
+    const struct settings *next_settings; /* or NULL */
+    struct listening_socket next_socket;  /* fd -1: the present one stays */
     listener_prepared prepared;
     void *prepared_userdata;
 
@@ -53,7 +53,8 @@ struct listener {
     uint64_t restarts;
 };
 
-#define log_here(listener, level, ...) log_listener((listener)->settings.name, (level), __VA_ARGS__)
+#define log_here(listener, level, ...)                                                             \
+    log_listener((listener)->settings->name, (level), __VA_ARGS__)
 
 /* ---- listener.c ---------------------------------------------------------------------- */
 

@@ -30,7 +30,7 @@ listener_state_name(enum listener_state state)
 const struct settings *
 listener_settings(const struct listener *listener)
 {
-    return &listener->settings;
+    return listener->settings;
 }
 
 struct listening_socket *
@@ -138,7 +138,7 @@ add_worker(const struct listener_worker *worker, void *userdata)
 void
 listener_status(const struct listener *listener, struct listener_status *ret)
 {
-    const struct settings *settings = &listener->settings;
+    const struct settings *settings = listener->settings;
     bool open = listener->socket.fd >= 0;
 
     *ret = (struct listener_status){

@@ -30,10 +30,9 @@ int
 listener_export(const struct listener *listener, struct upgrade_listener *ret)
 {
     size_t count = listener->leaving_count + (listener->present != NULL);
-    int r = settings_copy(&listener->settings, &ret->settings);
+    int r = 0;
 
-    if (r < 0)
-        return r;
+    ret->settings = settings_ref(listener->settings);
     ret->generations = calloc(count + 1, sizeof(*ret->generations));
     if (ret->generations == NULL)
         return -ENOMEM;
@@ -58,7 +57,7 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
 {
     const struct generation_setup setup = {
         .event = listener->host->event,
-        .settings = &inherited->settings,
+        .settings = inherited->settings,
         .spawn = &listener->host->spawn,
         .number = inherited->number,
         .totals = &listener->totals,
@@ -88,9 +87,9 @@ import_socket(struct listener *listener)
 {
     _cleanup_free_ char *problem = NULL;
 
-    if (socket_needs_lookup(&listener->settings))
+    if (socket_needs_lookup(listener->settings))
         return -ENOENT; /* it was not passed */
-    int r = socket_open(&listener->settings, NULL, &listener->socket, &problem);
+    int r = socket_open(listener->settings, NULL, &listener->socket, &problem);
     if (r < 0)
         log_here(listener, LOG_ERR, "%s", problem == NULL ? strerror(-r) : problem);
     return r;

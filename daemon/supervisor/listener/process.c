@@ -120,13 +120,12 @@ process_new(const struct process_setup *setup, struct process **ret)
 
     if (process == NULL)
         return -ENOMEM;
-    int r = spawn_worker(setup->settings, setup->options, setup->socket_fd, setup->address,
-                         setup->stream, &spawned);
+    int r = spawn_worker(setup->settings, setup->options, &setup->socket, &spawned);
     if (r < 0) {
         free(process);
         return r;
     }
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->retry_at = UINT64_MAX;
@@ -166,7 +165,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     while (process == NULL && patience_allows(-ENOMEM));
     if (process == NULL)
         return -ENOMEM;
-    process->settings = setup->settings;
+    process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = worker->pid;
@@ -235,6 +234,7 @@ process_free(struct process *process)
     (void)close(process->channel);
     (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
+    settings_unref(process->settings);
     free(process->failure_text);
     free(process);
 }
@@ -250,14 +250,14 @@ changes_phase(enum message_type order)
 }
 
 void
-process_tell(struct process *process, enum message_type order, uint64_t value, int fd)
+process_tell(struct process *process, enum message_type type, uint64_t value, int fd)
 {
     /* A dead one is noticed by its end, one that does not read by its pulse. */
     if (process->state == PROCESS_GONE)
         return;
-    int r = channel_send(process->channel, order, value, NULL, fd);
-    if (changes_phase(order))
-        process_owe(process, channel_is_short(r) ? order : 0, value);
+    int r = channel_send(process->channel, type, value, NULL, fd);
+    if (changes_phase(type))
+        process_owe(process, channel_is_short(r) ? type : 0, value);
 }
 
 void
@@ -293,6 +293,14 @@ process_cut(struct process *process)
         return;
     process_tell(process, MESSAGE_CUT, 0, -1);
     process_enter(process, PROCESS_ENDING, CUT_USEC);
+}
+
+void
+process_expect_end(struct process *process, uint64_t allowed_usec)
+{
+    process->asked_to_end = true;
+    if (process->state != PROCESS_GONE && process->state != PROCESS_ENDING)
+        process_enter(process, PROCESS_ENDING, allowed_usec);
 }
 
 /* ---- what others ask ---------------------------------------------------------------------- */

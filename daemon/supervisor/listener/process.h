@@ -12,7 +12,7 @@
 #include "common/channel.h"
 #include "common/counters.h"
 #include "common/settings.h"
-#include "supervisor/change/upgrade_state.h"
+#include "supervisor/listener/hand_over.h"
 #include "supervisor/listener/spawn.h"
 
 struct process;
@@ -39,11 +39,9 @@ typedef void (*process_handler)(struct process *process, enum process_event even
 
 struct process_setup {
     sd_event *event;
-    const struct settings *settings; /* of the listener; must outlive the process */
+    const struct settings *settings; /* of the listener; the process takes a reference */
     const struct spawn_options *options;
-    int socket_fd;
-    const char *address;
-    bool stream;
+    struct spawn_socket socket;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
     process_handler handler;
     void *userdata;
@@ -73,8 +71,10 @@ void process_serve(struct process *process);
 void process_drain(struct process *process, uint64_t milliseconds, bool answer_queue);
 /* End at once; killed if it has not after a second. */
 void process_cut(struct process *process);
-/* Other orders, of enum message_type; fd is attached, -1: none. */
-void process_tell(struct process *process, enum message_type order, uint64_t value, int fd);
+/* It is about to end by itself; killed if it has not within so many microseconds. */
+void process_expect_end(struct process *process, uint64_t allowed_usec);
+/* Sends another message; fd is attached, -1: none. */
+void process_tell(struct process *process, enum message_type type, uint64_t value, int fd);
 
 pid_t process_pid(const struct process *process);
 enum process_state process_state(const struct process *process);

@@ -21,14 +21,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
-#include "common/memfd.h"
 
 extern char **environ;
 
@@ -82,27 +81,6 @@ make_environment(void)
     return made;
 }
 
-static int
-settings_to_fd(const struct settings *settings)
-{
-    _cleanup_free_ char *bytes = NULL;
-    size_t size;
-    int r = settings_pack(settings, &bytes, &size);
-
-    return r < 0 ? r : memfd_sealed("settings", bytes, size);
-}
-
-/* One per request at a time, and the spares. */
-static uint32_t
-slots_needed(const struct settings *settings)
-{
-    uint64_t slots = settings->mixin == MIXIN_NONE
-                         ? 1
-                         : (uint64_t)settings->max_connections + settings->spare + 1;
-
-    return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
-}
-
 const char *
 spawn_reason(int error, char *buffer)
 {
@@ -148,7 +126,7 @@ volunteer_for_oom(void)
         return; /* e.g. no /proc: nothing lost */
 }
 
-/* Puts fds[i] at INHERITED_SETTINGS + i (-1: nothing there), the program behind them, and closes
+/* Puts fds[i] at INHERITED_BRIEF + i (-1: nothing there), the program behind them, and closes
  * all others. */
 static int
 place_fds(int *fds, int program)
@@ -159,11 +137,11 @@ place_fds(int *fds, int program)
         return -errno;
     if ((program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
         return -errno;
-    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++)
+    for (int i = 0; i < INHERITED_END - INHERITED_BRIEF; i++)
         if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
             return -errno;
-    for (int i = 0; i < INHERITED_END - INHERITED_SETTINGS; i++) {
-        int place = INHERITED_SETTINGS + i;
+    for (int i = 0; i < INHERITED_END - INHERITED_BRIEF; i++) {
+        int place = INHERITED_BRIEF + i;
         if (fds[i] < 0)
             (void)close(place);
         else if (dup2(fds[i], place) < 0)
@@ -178,7 +156,7 @@ static _Noreturn void
 become_worker(const struct settings *settings, int program, int *fds, char *const *arguments,
               char *const *environment)
 {
-    int channel = fds[INHERITED_CHANNEL - INHERITED_SETTINGS];
+    int channel = fds[INHERITED_CHANNEL - INHERITED_BRIEF];
     char text[256], reason[SPAWN_REASON_SIZE];
 
     default_signals();
@@ -235,35 +213,16 @@ worker_program(void)
 }
 
 static int
-fork_worker(const struct settings *settings, const struct spawn_options *options, int *fds,
-            const char *address, bool stream)
+fork_worker(const struct settings *settings, int *fds)
 {
+    const char *arguments[] = {"sockserverd", "--worker", settings->name, NULL};
     _cleanup_free_ char **environment = make_environment();
-    _cleanup_free_ char *address_argument = NULL;
-    char level[32];
     int program = worker_program();
 
     if (program < 0)
         return program;
-    if (environment == NULL || asprintf(&address_argument, "--address=%s", address) < 0)
+    if (environment == NULL)
         return -ENOMEM;
-    (void)snprintf(level, sizeof(level), "--level=%d", log_level());
-    const char *arguments[12] = {
-        "sockserverd",
-        "--worker",
-        settings->name,
-        options->sink == LOG_TO_JOURNAL ? "--sink=journal" : "--sink=stderr",
-        level,
-        options->access ? "--access=1" : "--access=0",
-        address_argument,
-        stream ? "--stream=1" : "--stream=0",
-    };
-    size_t count = 8;
-    if (options->check)
-        arguments[count++] = "--check";
-    if (options->once)
-        arguments[count++] = "--once";
-
     pid_t pid = fork();
     if (pid == 0)
         become_worker(settings, program, fds, (char *const *)arguments, environment);
@@ -271,17 +230,25 @@ fork_worker(const struct settings *settings, const struct spawn_options *options
 }
 
 int
-spawn_worker(const struct settings *settings, const struct spawn_options *options, int socket_fd,
-             const char *address, bool stream, struct spawned *ret)
+spawn_worker(const struct settings *settings, const struct spawn_options *options,
+             const struct spawn_socket *socket, struct spawned *ret)
 {
-    _cleanup_close_ int settings_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
+    const struct brief brief = {
+        .check = options->check,
+        .once = options->once,
+        .access = options->access,
+        .sink = options->sink,
+        .level = log_level(),
+        .address = (char *)socket->address,
+    };
+    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
     struct counters *counters = NULL;
-    uint32_t slots = slots_needed(settings);
+    uint32_t slots = mixin_slots(settings);
     int ends[2], r;
 
-    settings_fd = settings_to_fd(settings);
-    if (settings_fd < 0)
-        return settings_fd;
+    brief_fd = brief_to_fd(&brief, settings);
+    if (brief_fd < 0)
+        return brief_fd;
     if ((r = channel_create(ends)) < 0)
         return r;
     ours = ends[0];
@@ -289,8 +256,8 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
-    int fds[] = {settings_fd, theirs, counters_fd, socket_fd};
-    r = fork_worker(settings, options, fds, address, stream);
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd};
+    r = fork_worker(settings, fds);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;

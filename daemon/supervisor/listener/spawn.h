@@ -41,13 +41,18 @@ int spawn_use_program(const char *path);
 #define SPAWN_REASON_SIZE 160
 const char *spawn_reason(int error, char *buffer);
 
+/* The listening socket that a worker inherits. */
+struct spawn_socket {
+    int fd;              /* -1: none, for a check */
+    const char *address; /* the real one */
+};
+
 /*
- * Starts a worker for the listener. socket_fd is its listening socket, -1
- * for a check; address the socket's real one. Returns 0 and fills *ret, all
- * of which is the caller's, or a negative errno. That the program could not
- * be executed comes as MESSAGE_FAILED through the channel.
+ * Starts a worker for the listener. Returns 0 and fills *ret, all of which is
+ * the caller's, or a negative errno. That the program could not be executed
+ * comes as MESSAGE_FAILED through the channel.
  */
 int spawn_worker(const struct settings *settings, const struct spawn_options *options,
-                 int socket_fd, const char *address, bool stream, struct spawned *ret);
+                 const struct spawn_socket *socket, struct spawned *ret);
 
 #endif

@@ -19,7 +19,7 @@
 #include "common/errors.h"
 #include "common/settings.h"
 #include "config/config.h"
-#include "supervisor/socket/socket.h"
+#include "supervisor/socket/socket_name.h"
 
 /*
  * Takes note of what was passed, and clears the environment of it. Once, at

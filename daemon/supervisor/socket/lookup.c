@@ -139,20 +139,19 @@ start(struct lookup *lookup, sd_event *event)
 }
 
 int
-lookup_new(sd_event *event, const struct address *address, uint64_t patience_usec, lookup_done done,
-           void *userdata, struct lookup **ret)
+lookup_new(const struct lookup_setup *setup, struct lookup **ret)
 {
     struct lookup *lookup = calloc(1, sizeof(*lookup));
 
     if (lookup == NULL)
         return -ENOMEM;
     lookup->pipe = -1;
-    lookup->patience_usec = patience_usec;
-    lookup->done = done;
-    lookup->userdata = userdata;
-    int r = address_copy(address, &lookup->address);
+    lookup->patience_usec = setup->patience_usec;
+    lookup->done = setup->done;
+    lookup->userdata = setup->userdata;
+    int r = address_copy(setup->address, &lookup->address);
     if (r == 0)
-        r = start(lookup, event);
+        r = start(lookup, setup->event);
     if (r < 0) {
         lookup_free(lookup);
         return r;

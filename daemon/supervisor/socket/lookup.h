@@ -18,13 +18,17 @@ struct lookup;
  * the callee's only during the call. */
 typedef void (*lookup_done)(const struct resolved *found, const char *problem, void *userdata);
 
-/*
- * Looks up the address of a listener whose host or port is a name. 0 and *ret
- * (for lookup_free(), at any time, also from within done), or a negative
- * errno; done is then not called.
- */
-int lookup_new(sd_event *event, const struct address *address, uint64_t patience_usec,
-               lookup_done done, void *userdata, struct lookup **ret);
+struct lookup_setup {
+    sd_event *event;
+    const struct address *address; /* of a listener, whose host or port is a name; copied */
+    uint64_t patience_usec;
+    lookup_done done;
+    void *userdata;
+};
+
+/* Looks the address up. 0 and *ret (for lookup_free(), at any time, also from within done), or a
+ * negative errno; done is then not called. */
+int lookup_new(const struct lookup_setup *setup, struct lookup **ret);
 void lookup_free(struct lookup *lookup);
 
 #endif

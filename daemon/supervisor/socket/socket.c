@@ -23,9 +23,8 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
-#include "common/patience.h"
 #include "supervisor/socket/adopt.h"
-#include "supervisor/socket/store.h"
+#include "supervisor/socket/socket_private.h"
 
 /* A socket address and how it was asked for. */
 struct target {
@@ -33,8 +32,8 @@ struct target {
     int type;
 };
 
-static bool
-names_path(const struct address *address)
+bool
+socket_has_path(const struct address *address)
 {
     return address_is_unix(address) && address->path[0] != '@';
 }
@@ -116,9 +115,9 @@ is_one_host(const struct sockaddr_storage *address)
 }
 
 /* What workers rely on, also of a socket that somebody else bound. */
-static int
-set_worker_options(int fd, const struct settings *settings, const struct sockaddr_storage *address,
-                   bool stream)
+int
+socket_set_worker_options(int fd, const struct settings *settings,
+                          const struct sockaddr_storage *address, bool stream)
 {
     int family = address->ss_family;
     bool ipv6 = family == AF_INET6, local = family == AF_UNIX;
@@ -151,20 +150,20 @@ set_options(int fd, const struct settings *settings, const struct target *target
         return -errno;
     if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
         return r;
-    return set_worker_options(fd, settings, &target->to.address, stream);
+    return socket_set_worker_options(fd, settings, &target->to.address, stream);
 }
 
 /* The kernel cuts what is above net.core.somaxconn. */
-static int
-backlog_of(const struct settings *settings)
+int
+socket_backlog(const struct settings *settings)
 {
     uint32_t wanted = settings->request_queue_size;
 
     return wanted == 0 || wanted > INT_MAX ? INT_MAX : (int)wanted;
 }
 
-static struct unix_path_owner
-owner_of(const struct settings *settings)
+struct unix_path_owner
+socket_path_owner(const struct settings *settings)
 {
     return (struct unix_path_owner){
         .mode = settings->socket_mode,
@@ -177,27 +176,31 @@ static int
 bind_path(int fd, const struct settings *settings, int type, struct unix_path *ret,
           const char **ret_remedy)
 {
-    const struct unix_path_owner owner = owner_of(settings);
+    const struct unix_path_plan plan = {
+        .name = settings->address.path,
+        .type = type,
+        .backlog = socket_backlog(settings),
+        .owner = socket_path_owner(settings),
+    };
 
-    return unix_path_bind(fd, type, settings->address.path, &owner, backlog_of(settings), ret,
-                          ret_remedy);
+    return unix_path_bind(fd, &plan, ret, ret_remedy);
 }
 
 static int
 bind_and_listen(int fd, const struct settings *settings, const struct target *target,
                 struct unix_path *ret_path, const char **ret_remedy)
 {
-    if (names_path(&settings->address))
+    if (socket_has_path(&settings->address))
         return bind_path(fd, settings, target->type, ret_path, ret_remedy);
     if (bind(fd, (const struct sockaddr *)&target->to.address, target->to.size) < 0)
         return -errno;
-    if (target->type == SOCK_STREAM && listen(fd, backlog_of(settings)) < 0)
+    if (target->type == SOCK_STREAM && listen(fd, socket_backlog(settings)) < 0)
         return -errno;
     return 0;
 }
 
-static int
-real_address(int fd, const struct settings *settings, bool stream, char *buffer)
+int
+socket_read_address(int fd, const struct settings *settings, bool stream, char *buffer)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
@@ -228,7 +231,7 @@ open_target(const struct settings *settings, const struct target *target,
     if ((r = bind_and_listen(fd, settings, target, &made.path, ret_remedy)) < 0)
         return r;
     made.stream = target->type == SOCK_STREAM;
-    if ((r = real_address(fd, settings, made.stream, made.address)) < 0) {
+    if ((r = socket_read_address(fd, settings, made.stream, made.address)) < 0) {
         unix_path_remove(&made.path);
         return r;
     }
@@ -253,113 +256,6 @@ lacks_ipv6(const struct resolved *to, int error)
 {
     return to->any && to->address.ss_family == AF_INET6 &&
            (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
-}
-
-/* ---- the manager's store ------------------------------------------------- */
-
-static void
-store_path(const struct listening_socket *listening)
-{
-    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
-    _cleanup_close_ int fd = unix_path_hold(&listening->path);
-
-    if (fd < 0)
-        return;
-    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
-    store_add(name, fd, false);
-}
-
-static void
-unstore(struct listening_socket *listening)
-{
-    char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
-
-    if (listening->stored[0] == '\0')
-        return;
-    store_remove(listening->stored);
-    (void)snprintf(name, sizeof(name), STORE_PATH_PREFIX "%s", listening->stored);
-    store_remove(name); /* there may be one of a path that is gone */
-    listening->stored[0] = '\0';
-}
-
-/* So that the next process of ours finds it, whatever happens to this one. */
-static void
-store(const struct settings *settings, struct listening_socket *listening)
-{
-    char name[SOCKET_NAME_SIZE];
-
-    adopt_mark(listening->fd);
-    if (!store_exists())
-        return;
-    if (strcmp(listening->stored, socket_name(settings, name)) == 0)
-        return;         /* and its path with it */
-    unstore(listening); /* a file is stored under one name only, the first */
-    (void)strcpy(listening->stored, name);
-    store_remove(name); /* of a socket that is gone */
-    store_add(name, listening->fd, listening->stream);
-    if (listening->path.name != NULL)
-        store_path(listening);
-}
-
-/* ---- sockets that were passed ----------------------------------------------- */
-
-static int
-adopt_path(const struct settings *settings, int path_fd, struct listening_socket *made)
-{
-    const struct unix_path_owner owner = owner_of(settings);
-
-    if (made->passed || !names_path(&settings->address))
-        return 0;
-    if (path_fd < 0)
-        return -ESTALE;
-    return unix_path_adopt(path_fd, settings->address.path, &owner, &made->path);
-}
-
-static int
-make_ready(const struct settings *settings, const struct adopted *adopted,
-           struct listening_socket *made)
-{
-    int r = set_worker_options(made->fd, settings, &adopted->address, made->stream);
-
-    if (r < 0)
-        return r;
-    if (fcntl(made->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
-        (made->stream && !made->passed && listen(made->fd, backlog_of(settings)) < 0))
-        return -errno;
-    if ((r = real_address(made->fd, settings, made->stream, made->address)) < 0)
-        return r;
-    return adopt_path(settings, adopted->path_fd, made);
-}
-
-/* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
-static int
-take_passed(const struct settings *settings, const struct resolved *found,
-            struct listening_socket *ret)
-{
-    struct listening_socket made = LISTENING_SOCKET_NONE;
-    struct adopted adopted;
-    int r = adopt_claim(settings, found, &adopted);
-
-    if (r <= 0)
-        return r;
-    made.fd = adopted.fd;
-    made.stream = adopted.stream;
-    made.passed = !adopted.own;
-    if (adopted.own && store_exists())
-        (void)strcpy(made.stored, adopted.stored);
-    do
-        r = make_ready(settings, &adopted, &made);
-    while (patience_allows(r));
-    if (adopted.path_fd >= 0)
-        (void)close(adopted.path_fd);
-    if (r < 0) {
-        socket_close(&made);
-        return r == -ESTALE ? 0 : r; /* clients find something else at its path: useless */
-    }
-    if (adopted.own)
-        store(settings, &made);
-    *ret = made;
-    return 1;
 }
 
 static int
@@ -417,7 +313,7 @@ socket_open(const struct settings *settings, const struct resolved *found,
             struct listening_socket *ret, char **ret_problem)
 {
     *ret_problem = NULL;
-    int r = take_passed(settings, found, ret);
+    int r = socket_take_passed(settings, found, ret);
 
     if (r != 0)
         return r < 0 ? problem(settings, r, NULL, NULL, ret_problem) : 0;
@@ -425,7 +321,7 @@ socket_open(const struct settings *settings, const struct resolved *found,
         return not_passed(settings, ret_problem);
     if ((r = open_resolved(settings, found, ret, ret_problem)) < 0)
         return r;
-    store(settings, ret);
+    socket_store(settings, ret);
     return 0;
 }
 
@@ -450,11 +346,11 @@ socket_needs_lookup(const struct settings *settings)
 void
 socket_close(struct listening_socket *listening)
 {
-    if (store_is_kept() && listening->stored[0] != '\0') {
+    if (listening->kept) {
         unix_path_forget(&listening->path);
     } else {
         /* The path first: whoever still finds it is served by a worker that drains, or refused. */
-        unstore(listening);
+        socket_unstore(listening);
         unix_path_remove(&listening->path);
     }
     if (listening->fd >= 0)

@@ -9,33 +9,21 @@
 
 #include "common/address.h"
 #include "common/settings.h"
+#include "supervisor/socket/socket_name.h"
 #include "supervisor/socket/unix_path.h"
-
-/* With the NUL; what a service manager takes as the name of a descriptor. */
-#define SOCKET_NAME_SIZE 240
 
 struct listening_socket {
     int fd;
     bool stream;
     bool passed;                   /* by a socket unit, whose it stays */
     char stored[SOCKET_NAME_SIZE]; /* its name in the manager's store; "": it is not there */
+    bool kept;                     /* there, also when it is closed (socket_keep()) */
     bool shared; /* somebody else goes on with it: not ours to shut down or to empty */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
 };
 
 #define LISTENING_SOCKET_NONE ((struct listening_socket){.fd = -1, .path = UNIX_PATH_NONE})
-
-/*
- * The socket's stable name, made of scheme and address: "tcp-127.0.0.1-9999",
- * "udp-[--1]-53", "unix-/run/x.sock", "unixgram-@x"; where several listeners
- * may share the address (port 0, reuse_port), with the listener's name behind
- * it. Other characters than printable ASCII, '%' and a path's ':' are %XX.
- * buffer of at least SOCKET_NAME_SIZE; returns it.
- */
-char *socket_name(const struct settings *settings, char *buffer);
-/* Whether other listeners may have the same address. */
-bool socket_shares_address(const struct settings *settings);
 
 /*
  * Opens, binds and listens as the settings say, or takes the socket that was
@@ -56,8 +44,8 @@ bool socket_needs_lookup(const struct settings *settings);
 
 /*
  * Closes it and removes the Unix path, if that is still the one we made; what
- * systemd passed is only closed. A stored socket leaves the store, too,
- * unless the daemon ends (store_keep()): then it waits there with its path.
+ * systemd passed is only closed. A stored socket leaves the store, too, unless
+ * it is marked as kept: then it waits there with its path.
  */
 void socket_close(struct listening_socket *socket);
 

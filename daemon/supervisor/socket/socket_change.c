@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "supervisor/socket/store.h"
+#include "supervisor/socket/socket_private.h"
 
 /* ---- other settings ------------------------------------------------------------------- */
 
@@ -47,40 +47,17 @@ socket_stays(const struct settings *old, const struct settings *settings, struct
     return true;
 }
 
-static int
-apply_to_path(const struct unix_path *path, const struct settings *settings)
-{
-    struct stat status;
-
-    if (path->name == NULL)
-        return 0;
-    _cleanup_close_ int fd = open(path->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_dev != path->device || status.st_ino != path->inode)
-        return 0; /* no longer ours */
-    char name[64];
-    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    /* As the mode may be set by the owner only, it is ours until that is done. */
-    uid_t uid = settings->socket_uid == (uid_t)-1 ? status.st_uid : settings->socket_uid;
-    if ((status.st_uid != geteuid() && chown(name, geteuid(), (gid_t)-1) < 0) ||
-        chmod(name, settings->socket_mode & 0777) < 0 || chown(name, uid, settings->socket_gid) < 0)
-        return -errno;
-    return 0;
-}
-
 int
 socket_apply(const struct listening_socket *socket, const struct settings *settings)
 {
-    uint32_t backlog = settings->request_queue_size;
+    const struct unix_path_owner owner = socket_path_owner(settings);
 
-    if (socket->stream && !socket->passed &&
-        listen(socket->fd, backlog == 0 || backlog > INT_MAX ? INT_MAX : (int)backlog) < 0)
+    if (socket->stream && !socket->passed && listen(socket->fd, socket_backlog(settings)) < 0)
         return -errno;
     if (socket->stream && !address_is_unix(&settings->address))
         (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &(int){settings->nodelay},
                          sizeof(int));
-    return apply_to_path(&socket->path, settings);
+    return socket->path.name == NULL ? 0 : unix_path_own(&socket->path, &owner);
 }
 
 /* ---- another holder --------------------------------------------------------------------- */
@@ -129,11 +106,17 @@ socket_thaw(struct listening_socket *socket)
 
 /* ---- its end ------------------------------------------------------------------------------- */
 
-/* Systemd holds what it passed; what is stored when the daemon ends is for its next process. */
+/* Systemd holds what it passed; what is kept in the store is for the daemon's next process. */
 static bool
 is_ours_alone(const struct listening_socket *socket)
 {
-    return !socket->shared && !socket->passed && !(store_is_kept() && socket->stored[0] != '\0');
+    return !socket->shared && !socket->passed && !socket->kept;
+}
+
+void
+socket_keep(struct listening_socket *socket)
+{
+    socket->kept = socket->stored[0] != '\0';
 }
 
 static int

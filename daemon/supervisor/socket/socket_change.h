@@ -38,6 +38,9 @@ void socket_hand_over(struct listening_socket *socket, struct listening_socket *
 int socket_take_back(struct listening_socket *socket, struct listening_socket *ret);
 void socket_thaw(struct listening_socket *socket);
 
+/* The daemon ends: a socket that is in the manager's store stays there when it is closed, with its
+ * path. Whether the manager starts us again or forgets it (`systemctl stop`) is up to it. */
+void socket_keep(struct listening_socket *socket);
 /*
  * Lets nobody else into its queue, so that it can be emptied: the Unix path
  * goes, or new TCP connections are not answered. Only of a stream that nobody

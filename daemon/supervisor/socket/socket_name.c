@@ -11,16 +11,11 @@
  * Owns:     nothing.
  * Failures: none.
  */
+#include "supervisor/socket/socket_name.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "supervisor/socket/socket.h"
-
-static const char *const scheme_names[] = {
-    [ADDRESS_TCP] = "tcp",           [ADDRESS_UDP] = "udp",         [ADDRESS_UNIX] = "unix",
-    [ADDRESS_UNIXGRAM] = "unixgram", [ADDRESS_SYSTEMD] = "systemd",
-};
 
 /* FNV-1a. */
 static uint64_t
@@ -81,7 +76,7 @@ socket_name(const struct settings *settings, char *buffer)
         (void)snprintf(text, sizeof(text), "%s", address->path);
     else
         name_inet(address, text, sizeof(text));
-    used = (size_t)snprintf(buffer, SOCKET_NAME_SIZE, "%s-", scheme_names[address->scheme]);
+    used = (size_t)snprintf(buffer, SOCKET_NAME_SIZE, "%s-", address_scheme_name(address->scheme));
     fits = append_escaped(buffer, &used, text);
     if (fits && socket_shares_address(settings)) {
         fits = append_escaped(buffer, &used, "-");

@@ -3,7 +3,7 @@
  * store.c - leaving our sockets with the service manager while we are away
  *
  * Runs in:  the supervisor.
- * Owns:     nothing; whether the daemon is ending is a fact about the process.
+ * Owns:     nothing.
  * Failures: not reported: the manager does not answer, and without it a
  *           restart closes the sockets, as it always did.
  */
@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
-
-static bool kept;
 
 bool
 store_exists(void)
@@ -37,16 +35,4 @@ store_remove(const char *name)
 
     (void)snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
     (void)sd_notify(0, text);
-}
-
-void
-store_keep(void)
-{
-    kept = true;
-}
-
-bool
-store_is_kept(void)
-{
-    return kept;
 }

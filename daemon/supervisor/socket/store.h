@@ -26,11 +26,4 @@ bool store_exists(void);
 void store_add(const char *name, int fd, bool watched);
 void store_remove(const char *name);
 
-/*
- * The daemon ends: what is stored now stays there. Whether the manager starts
- * us again or forgets the store (`systemctl stop`) is up to it.
- */
-void store_keep(void);
-bool store_is_kept(void);
-
 #endif

@@ -146,31 +146,33 @@ bind_closed(int fd, const struct sockaddr_un *address)
     return r;
 }
 
-/* As the mode may be set by the owner only, it is ours until that is done. */
+/*
+ * Gives it its owner and mode. As the mode may be set by the owner only, it is ours until that is
+ * done. flags: AT_SYMLINK_NOFOLLOW, unless name leads to it by a link.
+ */
 static int
-give_away(const char *name, const struct stat *now, const struct unix_path_owner *owner)
+give_away(const char *name, int flags, const struct stat *now, const struct unix_path_owner *owner)
 {
     bool same_owner = (owner->uid == (uid_t)-1 || owner->uid == now->st_uid) &&
                       (owner->gid == (gid_t)-1 || owner->gid == now->st_gid);
     mode_t mode = owner->mode & 0777;
 
     if ((now->st_mode & 0777) != mode) {
-        if (now->st_uid != geteuid() && lchown(name, geteuid(), (gid_t)-1) < 0)
+        if (now->st_uid != geteuid() && fchownat(AT_FDCWD, name, geteuid(), (gid_t)-1, flags) < 0)
             return -errno;
         if (chmod(name, mode) < 0)
             return -errno;
         same_owner = same_owner && now->st_uid == geteuid();
     }
     uid_t uid = owner->uid == (uid_t)-1 ? now->st_uid : owner->uid;
-    return !same_owner && lchown(name, uid, owner->gid) < 0 ? -errno : 0;
+    return !same_owner && fchownat(AT_FDCWD, name, uid, owner->gid, flags) < 0 ? -errno : 0;
 }
 
 /* Gives the new path its queue, and then its mode and owner. */
 static int
-open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_path_owner *owner,
-        int backlog, struct unix_path *ret)
+open_up(int fd, const struct unix_path_plan *plan, struct unix_path *ret)
 {
-    _cleanup_free_ char *name = strdup(address->sun_path);
+    _cleanup_free_ char *name = strdup(plan->name);
     struct stat made;
     int r;
 
@@ -178,9 +180,9 @@ open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_p
         return -ENOMEM;
     if (lstat(name, &made) < 0)
         return -errno;
-    if (type != SOCK_DGRAM && listen(fd, backlog) < 0)
+    if (plan->type != SOCK_DGRAM && listen(fd, plan->backlog) < 0)
         return -errno;
-    if ((r = give_away(name, &made, owner)) < 0)
+    if ((r = give_away(name, AT_SYMLINK_NOFOLLOW, &made, &plan->owner)) < 0)
         return r;
     *ret =
         (struct unix_path){.name = take_pointer(name), .device = made.st_dev, .inode = made.st_ino};
@@ -188,17 +190,17 @@ open_up(int fd, int type, const struct sockaddr_un *address, const struct unix_p
 }
 
 int
-unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner *owner, int backlog,
-               struct unix_path *ret, const char **ret_remedy)
+unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
+               const char **ret_remedy)
 {
     _cleanup_unlock_ struct path_lock lock = {.fd = -1};
     struct sockaddr_un address;
     int r;
 
     *ret_remedy = NULL;
-    if ((r = fill_address(path, &address)) < 0)
+    if ((r = fill_address(plan->name, &address)) < 0)
         return r;
-    if ((r = lock_beside(path, &lock)) < 0) {
+    if ((r = lock_beside(plan->name, &lock)) < 0) {
         if (r == -ENOENT)
             *ret_remedy = "the folder does not exist";
         return r;
@@ -207,8 +209,8 @@ unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner 
         return r;
     if ((r = bind_closed(fd, &address)) < 0)
         return r;
-    if ((r = open_up(fd, type, &address, owner, backlog, ret)) < 0)
-        (void)unlink(path);
+    if ((r = open_up(fd, plan, ret)) < 0)
+        (void)unlink(plan->name);
     return r;
 }
 
@@ -235,24 +237,45 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
     errno = 0;
     if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
         return errno == ENOMEM ? -ENOMEM : -ESTALE;
-    if ((r = give_away(path, &status, owner)) < 0)
+    if ((r = give_away(path, AT_SYMLINK_NOFOLLOW, &status, owner)) < 0)
         return r;
     *ret = (struct unix_path){
         .name = take_pointer(name), .device = status.st_dev, .inode = status.st_ino};
     return 0;
 }
 
+/* A descriptor (O_PATH) of what we made, and what it is like now. */
+static int
+hold(const struct unix_path *path, struct stat *ret_now)
+{
+    _cleanup_close_ int fd = open(path->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, ret_now) < 0)
+        return -errno;
+    if (ret_now->st_dev != path->device || ret_now->st_ino != path->inode)
+        return -ESTALE;
+    return take_fd(fd);
+}
+
 int
 unix_path_hold(const struct unix_path *path)
 {
-    _cleanup_close_ int fd = open(path->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct stat status;
+    struct stat now;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_dev != path->device || status.st_ino != path->inode)
-        return -ESTALE;
-    return take_fd(fd);
+    return hold(path, &now);
+}
+
+int
+unix_path_own(const struct unix_path *path, const struct unix_path_owner *owner)
+{
+    struct stat now;
+    _cleanup_close_ int fd = hold(path, &now);
+    char name[64];
+
+    if (fd < 0)
+        return fd == -ESTALE ? 0 : fd;
+    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    return give_away(name, 0, &now, owner);
 }
 
 void

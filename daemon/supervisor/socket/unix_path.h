@@ -25,16 +25,24 @@ struct unix_path_owner {
     gid_t gid;
 };
 
+/* A path that is to be made. */
+struct unix_path_plan {
+    const char *name;
+    int type;    /* of the socket: SOCK_STREAM, ... */
+    int backlog; /* of a stream */
+    struct unix_path_owner owner;
+};
+
 /*
- * Binds fd, a new Unix socket of the given type, to the path. What is left of
- * a dead server there is replaced; a path on which somebody answers, or that
- * is no socket, is not touched: -EADDRINUSE. Streams listen with the backlog
- * before the path appears, so nobody who sees it is refused.
+ * Binds fd, a new Unix socket, to the path. What is left of a dead server
+ * there is replaced; a path on which somebody answers, or that is no socket,
+ * is not touched: -EADDRINUSE. Streams listen with the backlog before the path
+ * appears, so nobody who sees it is refused.
  * Returns 0 and fills *ret, or a negative errno; *ret_remedy is then what
  * else there is to say (static text), or NULL.
  */
-int unix_path_bind(int fd, int type, const char *path, const struct unix_path_owner *owner,
-                   int backlog, struct unix_path *ret, const char **ret_remedy);
+int unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
+                   const char **ret_remedy);
 
 /*
  * Takes over a path that an earlier process of ours made. made is a descriptor
@@ -45,6 +53,8 @@ int unix_path_adopt(int made, const char *path, const struct unix_path_owner *ow
                     struct unix_path *ret);
 /* A descriptor (O_PATH) of the path for that, or -ESTALE, or another negative errno. */
 int unix_path_hold(const struct unix_path *path);
+/* Gives it its owner and mode anew, if it is still the one we made. 0 or a negative errno. */
+int unix_path_own(const struct unix_path *path, const struct unix_path_owner *owner);
 /* It stays where it is, and is not ours any more. */
 void unix_path_forget(struct unix_path *path);
 

@@ -113,7 +113,7 @@ create(struct loop *loop)
 }
 
 struct coroutine *
-loop_take(struct loop *loop, int *ret_error)
+coroutine_take(struct loop *loop, int *ret_error)
 {
     struct coroutine *coroutine = loop->free;
 
@@ -131,13 +131,13 @@ loop_take(struct loop *loop, int *ret_error)
 }
 
 void
-loop_give_back(struct coroutine *coroutine)
+coroutine_give_back(struct coroutine *coroutine)
 {
     set_free(coroutine);
 }
 
 void
-loop_start(struct coroutine *coroutine)
+coroutine_start(struct coroutine *coroutine)
 {
     if (!coroutine->begun) {
         context_done(&coroutine->context);
@@ -149,7 +149,7 @@ loop_start(struct coroutine *coroutine)
 }
 
 void
-loop_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *coroutine))
+coroutines_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *coroutine))
 {
     while (loop->count > left && loop->free != NULL) {
         struct coroutine *coroutine = loop->free;

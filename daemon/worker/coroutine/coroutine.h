@@ -2,8 +2,9 @@
 /*
  * coroutine.h - an event loop, and coroutines that wait in it
  *
- * A loop belongs to one thread, as do its coroutines. All functions are for
- * that thread but loop_wake(). It knows nothing of requests.
+ * A loop belongs to one thread, as do its coroutines, and only that thread
+ * calls these functions; any thread may call loop_wake(). Nothing here knows
+ * requests or settings.
  */
 #ifndef SOCKSERVERD_WORKER_COROUTINE_COROUTINE_H
 #define SOCKSERVERD_WORKER_COROUTINE_COROUTINE_H
@@ -102,14 +103,17 @@ void loop_wake(struct loop *loop);
 /* Every coroutine that waits goes on, with -ECANCELED. */
 void loop_cancel(struct loop *loop);
 
+/* ---- a loop's coroutines -------------------------------------------------------- */
+
 /* A free coroutine, made if need be; NULL and *ret_error: -EAGAIN at the limit, -ENOMEM. */
-struct coroutine *loop_take(struct loop *loop, int *ret_error);
+struct coroutine *coroutine_take(struct loop *loop, int *ret_error);
 /* Runs it until it waits or ends. */
-void loop_start(struct coroutine *coroutine);
-/* Or makes it free again without. */
-void loop_give_back(struct coroutine *coroutine);
-/* Frees coroutines until so many are left. The user's part is given to forget() first. */
-void loop_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *coroutine));
+void coroutine_start(struct coroutine *coroutine);
+/* Makes it free again without running it. */
+void coroutine_give_back(struct coroutine *coroutine);
+/* Frees those that are not busy until so many are left. forget() gets each one's user part first.
+ */
+void coroutines_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine *coroutine));
 
 /* ---- from the running coroutine ------------------------------------------------ */
 
@@ -117,7 +121,7 @@ void loop_trim(struct loop *loop, uint32_t left, void (*forget)(struct coroutine
 void coroutine_yield(struct coroutine *coroutine);
 
 /*
- * Waits for events (as of poll(2)) on any descriptor (-1: only for the time)
+ * Waits for events of poll(2) on any descriptor (-1: only for the time)
  * until a time. The events, 0 when it has come, -ECANCELED, or another error.
  */
 int coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t until);

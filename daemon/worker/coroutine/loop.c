@@ -63,7 +63,7 @@ loop_enter(struct loop *loop)
 void
 loop_done(struct loop *loop)
 {
-    loop_trim(loop, 0, NULL);
+    coroutines_trim(loop, 0, NULL);
     free(loop->table);
     timers_done(&loop->timers);
     context_done_thread(&loop->context);

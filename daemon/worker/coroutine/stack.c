@@ -20,8 +20,6 @@
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
-
-#include "common/checked.h"
 #endif
 #endif
 #ifndef VALGRIND_STACK_REGISTER
@@ -32,14 +30,6 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
-
-#define FRAMES_GROW (SANITIZED ? 4u : 1u)
-
-size_t
-stack_size(const struct settings *settings)
-{
-    return (size_t)settings->stack_size * FRAMES_GROW;
-}
 
 static size_t
 round_to_pages(size_t size)

@@ -8,13 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/settings.h"
-
 /* Below a stack, never to be touched: larger than any step by which it may be missed. */
 #define STACK_GUARD (64u * 1024)
-
-/* What a serving context gets: stack_size, and more where sanitizers make frames larger. */
-size_t stack_size(const struct settings *settings);
 
 struct stack {
     char *low; /* its lowest byte; the guard lies below */

@@ -27,7 +27,7 @@
 
 #define SIGNAL_STACK (16u * 1024)
 
-/* What the handler needs is put together before: it can do next to nothing. */
+/* What the handler writes is put together before, because it can do next to nothing. */
 static struct {
     char listener[160]; /* "sockserverd[NAME/" */
     char remedy[80];    /* "]: stack overflow: raise stack_size (now 64K)\n" */
@@ -103,16 +103,16 @@ faults_install(const struct ss_server *server)
     (void)snprintf(report.remedy, sizeof(report.remedy),
                    "]: stack overflow: raise stack_size (now %.20s)\n",
                    value_format_size(server->settings.stack_size, size));
-    report.stack_size = stack_size(&server->settings);
+    report.stack_size = server_stack_size(server);
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGSEGV, &action, &report.previous);
 }
 
 /*
- * Where it ends, but for the few kilobytes that are in use by now: stack_guards()
- * is not that exact. pthread_getattr_np() knows it all, but would be the only
- * one to allocate memory in a thread that waits for its first request.
+ * Takes the place reached now for the stack's top, although a few kilobytes are
+ * in use: stack_guards() is not that exact. pthread_getattr_np() knows it all, but would be the
+ * only one to allocate memory in a thread that waits for its first request.
  */
 static void
 find_own_stack(void)

@@ -2,11 +2,11 @@
 /*
  * none.c - one request after another
  *
- * Python's plain TCPServer: the main thread accepts and serves. The control
- * loop is a thread beside it, so that a long request holds up no ping and no
+ * Python's plain TCPServer: the main thread accepts and serves. The housekeeping
+ * has a thread beside it, so that a long request holds up no ping and no
  * drain; hooks of the server run in the main thread, between requests.
  *
- * Runs in:  a worker's main thread, and one thread for the control loop.
+ * Runs in:  a worker's main thread, and one thread for the housekeeping.
  * Owns:     the one serving context.
  * Failures: a handler that ends the main thread ends the worker.
  */
@@ -17,13 +17,14 @@
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
+#include "worker/request/wait.h"
 
 static void *
-control_main(void *argument)
+housekeeping_main(void *argument)
 {
-    while (control_turn(argument))
+    while (housekeeping_turn(argument))
         ;
     log_warning("a request was cut and did not end; leaving without it");
     server_end_process(0);
@@ -31,14 +32,14 @@ control_main(void *argument)
 
 /* Plugins' signals are for the thread that runs them. */
 static int
-start_control(struct control *control)
+start_housekeeping(struct housekeeping *housekeeping)
 {
     sigset_t all, old;
     pthread_t thread;
 
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &old);
-    int error = pthread_create(&thread, NULL, control_main, control);
+    int error = pthread_create(&thread, NULL, housekeeping_main, housekeeping);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error == 0)
         (void)pthread_detach(thread);
@@ -82,7 +83,7 @@ await_drain(const struct ss_server *server)
 }
 
 static int
-none_run(struct ss_server *server, struct control *control)
+none_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
     struct slot *slot = &server->counters->slots[0];
     struct ss_request *request;
@@ -91,7 +92,7 @@ none_run(struct ss_server *server, struct control *control)
     if (error < 0)
         return error;
     counter_set(slot->context, gettid());
-    error = start_control(control);
+    error = start_housekeeping(housekeeping);
     if (error == 0) {
         pthread_cleanup_push(abandon, request);
         error = serve(server, request);
@@ -104,8 +105,9 @@ none_run(struct ss_server *server, struct control *control)
 }
 
 const struct mixin mixin_none = {
-    .kind = MIXIN_NONE,
     .blocking = true,
+    .hooks_between = true,
+    .batches = true,
     .run = none_run,
     .wait = wait_blocking,
 };

@@ -5,9 +5,9 @@
  * Leader and followers: idle threads wait in accept themselves, so no request
  * is handed from one to another. The thread that takes the last idle place
  * starts a successor before it serves. What stays idle is let go by the
- * control loop, but for `spare`.
+ * housekeeping, except for `spare`.
  *
- * Runs in:  a worker; the control loop is the main thread, which serves nothing.
+ * Runs in:  a worker; the main thread does the housekeeping and serves nothing.
  * Owns:     the pool; each thread its request, which lies on its stack, and its
  *           slot. A thread that has not served yet has allocated nothing.
  * Failures: a thread that cannot be started is logged once; those that are
@@ -27,8 +27,9 @@
 #include "worker/coroutine/stack.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
+#include "worker/request/wait.h"
 
 #define FIRST_OUTPUT 256                /* bytes on the stack: many replies are small */
 #define HEAP_PAUSE   (5 * 1000000000ll) /* ns between two looks for memory to give back */
@@ -43,7 +44,7 @@ static struct {
     _Atomic uint32_t least; /* of idle, since surplus() was last called */
     _Atomic uint32_t total;
     _Atomic bool cramped; /* the last attempt to start a thread failed */
-    int64_t next_shrink;  /* the control loop's alone */
+    int64_t next_shrink;  /* of the thread that does the housekeeping */
 } pool;
 
 static struct slot *
@@ -264,7 +265,7 @@ finished(const struct ss_server *server)
 }
 
 /*
- * The C library keeps what threads have freed. The control loop turns at least
+ * The C library keeps what threads have freed. Housekeeping turns at least
  * as often as it looks for surplus threads, so that this comes soon after a peak.
  */
 static void
@@ -279,7 +280,7 @@ shrink_heap(struct ss_server *server)
 }
 
 static int
-threading_run(struct ss_server *server, struct control *control)
+threading_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
     pool.server = server;
     pool.limit = server->once ? 1 : server->settings.max_connections;
@@ -288,7 +289,7 @@ threading_run(struct ss_server *server, struct control *control)
         pool.spare = pool.limit;
     int error = pthread_attr_init(&pool.attributes);
     if (error == 0)
-        error = pthread_attr_setstacksize(&pool.attributes, stack_size(&server->settings));
+        error = pthread_attr_setstacksize(&pool.attributes, server_stack_size(server));
     if (error == 0)
         error = pthread_attr_setguardsize(&pool.attributes, STACK_GUARD);
     if (error == 0)
@@ -301,7 +302,7 @@ threading_run(struct ss_server *server, struct control *control)
     if (error < 0)
         return error;
     while (!finished(server)) {
-        if (!control_turn(control)) {
+        if (!housekeeping_turn(housekeeping)) {
             log_warning("requests still running after they were cut: %u; leaving without them",
                         atomic_load(&pool.total));
             server_end_process(0);
@@ -313,8 +314,9 @@ threading_run(struct ss_server *server, struct control *control)
 }
 
 const struct mixin mixin_threading = {
-    .kind = MIXIN_THREADING,
     .blocking = true,
+    .trims = true,
+    .leaves_on_drain = true,
     .run = threading_run,
     .wait = wait_blocking,
     .surplus = surplus,

@@ -13,28 +13,58 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/mixins.h"
+#include "common/texts.h"
 #include "common/value.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
 
-static const struct flag {
-    uint32_t bit; /* 0: always allowed */
-    const char *name;
-} transports[] = {{SS_STREAM, "stream"}, {SS_DATAGRAM, "datagram"}},
-  mixins[] = {
-      {0, "none"}, {0, "forking"}, {SS_THREADING, "threading"}, {SS_COROUTINE, "coroutine"}};
+/* What a plugin states in bits, as names. */
+struct names {
+    const char *names[8];
+    size_t count;
+};
 
 static void
-print_flags(const char *title, uint32_t bits, const struct flag *flags, size_t count)
+add_name(struct names *names, const char *name)
 {
-    const char *separator = "";
+    if (names->count < ARRAY_SIZE(names->names))
+        names->names[names->count++] = name;
+}
 
+static struct names
+name_transports(uint32_t transports)
+{
+    struct names names = {0};
+
+    if (transports & SS_STREAM)
+        add_name(&names, "stream");
+    if (transports & SS_DATAGRAM)
+        add_name(&names, "datagram");
+    return names;
+}
+
+/* Those that are always allowed come first. */
+static struct names
+name_mixins(uint32_t mixins)
+{
+    struct names names = {0};
+
+    for (size_t i = 0; i < mixin_count; i++)
+        if (mixin_traits[i].flag == 0)
+            add_name(&names, mixin_names[i]);
+    for (size_t i = 0; i < mixin_count; i++)
+        if (mixins & mixin_traits[i].flag)
+            add_name(&names, mixin_names[i]);
+    return names;
+}
+
+static void
+print_names(const char *title, struct names names)
+{
     (void)printf("%-12s", title);
-    for (size_t i = 0; i < count; i++)
-        if ((bits & flags[i].bit) == flags[i].bit) {
-            (void)printf("%s%s", separator, flags[i].name);
-            separator = ", ";
-        }
+    for (size_t i = 0; i < names.count; i++)
+        (void)printf("%s%s", i > 0 ? ", " : "", names.names[i]);
     (void)printf("\n");
 }
 
@@ -49,6 +79,27 @@ format_bound(enum ss_type type, double bound, char *buffer)
         (void)snprintf(buffer, 32, "%.15g", bound);
 }
 
+/* As in the file: "hello", or [ "a", "b" ]. */
+static void
+print_default(const struct ss_option *option)
+{
+    char **items = NULL;
+
+    if (option->type != SS_LIST) {
+        (void)printf(", default \"%s\")\n", option_fallback(option));
+        return;
+    }
+    items = texts_split(option_fallback(option));
+    (void)printf(", default [ ");
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++) {
+        _cleanup_free_ char *shown = value_show(items[i], VALUE_STRING);
+
+        (void)printf("%s%s ", shown != NULL ? shown : "", items[i + 1] != NULL ? "," : "");
+    }
+    (void)printf("])\n");
+    texts_free(items);
+}
+
 static void
 print_option(const struct ss_option *option)
 {
@@ -58,12 +109,12 @@ print_option(const struct ss_option *option)
     if (option->min != 0 || option->max != 0) {
         format_bound(option->type, option->min, min);
         format_bound(option->type, option->max, max);
-        (void)printf(", %s to %s", min, max);
+        (void)printf(", %s to %s%s", min, max, option->type == SS_LIST ? " items" : "");
     }
     if (option->required)
         (void)printf(", required)\n");
     else
-        (void)printf(", default \"%s\")\n", option_fallback(option));
+        print_default(option);
     if (option->help != NULL)
         (void)printf("      %s\n", option->help);
 }
@@ -77,21 +128,37 @@ print_text(const struct plugin *plugin)
     (void)printf("%-12s%s\n", "summary", record->summary != NULL ? record->summary : "");
     (void)printf("%-12s%s\n", "file", plugin->file);
     (void)printf("%-12s%u\n", "ABI", record->abi);
-    print_flags("transports", record->transports, transports, ARRAY_SIZE(transports));
-    print_flags("mixins", record->mixins, mixins, ARRAY_SIZE(mixins));
+    print_names("transports", name_transports(record->transports));
+    print_names("mixins", name_mixins(record->mixins));
     (void)printf("options%s\n", plugin->option_count == 0 ? "     none" : "");
     for (size_t i = 0; i < plugin->option_count; i++)
         print_option(&plugin->options[i]);
 }
 
 static json_t *
-flags_json(uint32_t bits, const struct flag *flags, size_t count)
+names_json(struct names names)
 {
     json_t *array = json_array();
 
-    for (size_t i = 0; i < count; i++)
-        if ((bits & flags[i].bit) == flags[i].bit)
-            (void)json_array_append_new(array, json_string(flags[i].name));
+    for (size_t i = 0; i < names.count; i++)
+        (void)json_array_append_new(array, json_string(names.names[i]));
+    return array;
+}
+
+/* A list's is an array of strings, any other is the text that the plugin has. */
+static json_t *
+default_json(const struct ss_option *option)
+{
+    char **items = NULL;
+    json_t *array;
+
+    if (option->type != SS_LIST)
+        return json_string(option_fallback(option));
+    array = json_array();
+    items = texts_split(option_fallback(option));
+    for (size_t i = 0; items != NULL && items[i] != NULL; i++)
+        (void)json_array_append_new(array, json_string(items[i]));
+    texts_free(items);
     return array;
 }
 
@@ -103,7 +170,7 @@ option_json(const struct ss_option *option)
                                option->help != NULL ? option->help : "");
 
     if (!option->required)
-        (void)json_object_set_new(object, "default", json_string(option_fallback(option)));
+        (void)json_object_set_new(object, "default", default_json(option));
     if (option->min != 0 || option->max != 0) {
         (void)json_object_set_new(object, "min", json_real(option->min));
         (void)json_object_set_new(object, "max", json_real(option->max));
@@ -122,9 +189,8 @@ print_json(const struct plugin *plugin)
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name", record->name, "summary",
                   record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
-                  (int)record->abi, "transports",
-                  flags_json(record->transports, transports, ARRAY_SIZE(transports)), "mixins",
-                  flags_json(record->mixins, mixins, ARRAY_SIZE(mixins)), "options", options);
+                  (int)record->abi, "transports", names_json(name_transports(record->transports)),
+                  "mixins", names_json(name_mixins(record->mixins)), "options", options);
     if (object == NULL) {
         (void)fprintf(stderr, "sockserverd: cannot describe %s: its texts are not UTF-8\n",
                       plugin->file);

@@ -16,7 +16,9 @@ struct plugin;
 struct option_value {
     const struct ss_option *option;
     char *string;
+    char **list; /* of `count` strings, and NULL */
     union {
+        size_t count;
         bool boolean;
         int64_t integer;
         double number; /* also durations, seconds */
@@ -36,7 +38,8 @@ int options_resolve(const struct plugin *plugin, const struct settings *settings
                     struct option_value **ret, struct errors *errors);
 void options_free(struct option_value *values, size_t count);
 
-/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL. */
+/* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL.
+ * A list's has one item in each line. */
 const char *option_fallback(const struct ss_option *option);
 
 /* "string", "boolean", ...: the word for --describe and messages. */

@@ -233,25 +233,16 @@ void
 plugin_check_use(const struct plugin *plugin, const struct settings *settings, bool stream,
                  struct errors *errors)
 {
-    static const uint32_t needed[] = {
-        [MIXIN_THREADING] = SS_THREADING,
-        [MIXIN_FORKING] = 0,
-        [MIXIN_COROUTINE] = SS_COROUTINE,
-    };
-    static const char *const flags[] = {
-        [MIXIN_THREADING] = "SS_THREADING",
-        [MIXIN_FORKING] = "",
-        [MIXIN_COROUTINE] = "SS_COROUTINE",
-    };
-    uint32_t wanted = needed[settings->mixin];
+    const struct mixin_traits *mixin = &mixin_traits[settings->mixin];
 
-    if ((plugin->record.mixins & wanted) != wanted)
+    if ((plugin->record.mixins & mixin->flag) != mixin->flag)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.mixin: plugin %s does not state that it is safe under \"%s\"; use "
                    "\"forking\" or \"none\", or add %s to its .mixins if it is",
                    settings->name, plugin->record.name, mixin_names[settings->mixin],
-                   flags[settings->mixin]);
-    if ((plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
+                   mixin->flag_name);
+    if (settings->address.text != NULL && /* else that was said, and nobody knows what was meant */
+        (plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.address: plugin %s serves %s only, not %s", settings->name,
                    plugin->record.name, stream ? "datagrams" : "streams", settings->address.text);

@@ -88,17 +88,17 @@ credentials(struct ss_request *request)
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
-    if (request->client.ss_family != AF_UNIX)
+    if (request->client.address.ss_family != AF_UNIX)
         return -ENOTSUP;
-    if (request->credentials_state == 0) {
-        request->credentials_state = -ENODATA;
+    if (request->client.credentials_state == 0) {
+        request->client.credentials_state = -ENODATA;
         if (getsockopt(request->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
-            request->credentials =
+            request->client.credentials =
                 (struct ss_credentials){.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
-            request->credentials_state = 1;
+            request->client.credentials_state = 1;
         }
     }
-    return request->credentials_state < 0 ? request->credentials_state : 0;
+    return request->client.credentials_state < 0 ? request->client.credentials_state : 0;
 }
 
 int
@@ -121,8 +121,8 @@ ss_fd(struct ss_request *request)
 const struct sockaddr *
 ss_client_address(struct ss_request *request, socklen_t *size)
 {
-    *size = request->client_size;
-    return (const struct sockaddr *)&request->client;
+    *size = request->client.size;
+    return (const struct sockaddr *)&request->client.address;
 }
 
 int
@@ -131,30 +131,30 @@ ss_client_credentials(struct ss_request *request, struct ss_credentials *ret)
     int error = credentials(request);
 
     if (error == 0)
-        *ret = request->credentials;
+        *ret = request->client.credentials;
     return error;
 }
 
 const char *
 ss_client_name(struct ss_request *request)
 {
-    char *name = request->client_name;
+    char *name = request->client.name;
     char text[ADDRESS_TEXT_SIZE];
 
     if (name[0] != '\0')
         return name;
-    if (request->client.ss_family == AF_UNIX) {
+    if (request->client.address.ss_family == AF_UNIX) {
         if (credentials(request) == 0)
-            (void)snprintf(name, sizeof(request->client_name), "pid %d uid %u",
-                           (int)request->credentials.pid, request->credentials.uid);
+            (void)snprintf(name, sizeof(request->client.name), "pid %d uid %u",
+                           (int)request->client.credentials.pid, request->client.credentials.uid);
         else
-            (void)snprintf(name, sizeof(request->client_name), "unknown process");
-    } else if (request->client.ss_family == AF_UNSPEC) {
-        (void)snprintf(name, sizeof(request->client_name), "standard input");
+            (void)snprintf(name, sizeof(request->client.name), "unknown process");
+    } else if (request->client.address.ss_family == AF_UNSPEC) {
+        (void)snprintf(name, sizeof(request->client.name), "standard input");
     } else {
-        (void)snprintf(name, sizeof(request->client_name), "%s",
-                       address_format_peer((const struct sockaddr *)&request->client,
-                                           request->client_size, text));
+        (void)snprintf(name, sizeof(request->client.name), "%s",
+                       address_format_peer((const struct sockaddr *)&request->client.address,
+                                           request->client.size, text));
     }
     request->log.client = name;
     return name;
@@ -287,6 +287,16 @@ ss_option_duration(struct ss_server *server, const char *name)
     const struct option_value *value = find_option(server, name, SS_DURATION);
 
     return value == NULL ? 0 : value->number;
+}
+
+const char *const *
+ss_option_list(struct ss_server *server, const char *name, size_t *count)
+{
+    const struct option_value *value = find_option(server, name, SS_LIST);
+
+    if (count != NULL)
+        *count = value == NULL ? 0 : value->count;
+    return value == NULL ? NULL : (const char *const *)value->list;
 }
 
 /* ---- logging ------------------------------------------------------------------------ */

@@ -45,13 +45,17 @@ void input_restore(struct input *input);
 void buffers_release(struct ss_request *request);
 void buffers_done_thread(void);
 
-/* Between two requests: of what a long line made larger than usual. */
+/* One that the thread keeps, of this very capacity; the caller's from now on. NULL: none. */
+char *buffers_reuse_input(size_t capacity);
+char *buffers_reuse_output(size_t capacity);
+
+/* Between two requests: lets go of an input buffer that a long line made larger than usual. */
 void buffers_shrink(struct ss_request *request);
 
 /* Sends what is gathered; at once for a stream, never (0) for a datagram. 0 or a negative errno. */
 int output_flush(struct ss_request *request);
-/* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns it.
- */
+/* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns the
+ * failure. */
 int output_fail(struct ss_request *request, int error);
 /* Memory that is there for as long as the context. Before the first use. */
 void output_lend(struct output *output, char *memory, size_t size);
@@ -59,7 +63,7 @@ void output_lend(struct output *output, char *memory, size_t size);
 int output_reserve(struct output *output, size_t capacity);
 /* Forgets what was gathered and any error. */
 void output_reset(struct output *output);
-/* Frees its memory, but for what is lent. */
+/* Frees its memory, except for what is lent. */
 void output_free(struct output *output);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * request.c - the life of one request
  *
- * Python's pipeline, in Python's order: get_request, verify_request,
+ * Python's pipeline, in Python's order: get_request, the gates, verify_request,
  * process_request (that is the mixin, which brought us here), finish_request
  * (setup, handle, finish), handle_error if something failed, shutdown_request,
- * close_request. While serving, no other file calls plugin code, but for the
- * hooks of the server as a whole (server.c, worker.c).
+ * close_request. While serving, no other file calls plugin code, except
+ * for the hooks of the server as a whole (server.c, worker.c).
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the context's request and its buffers; the connection, from
@@ -40,6 +40,7 @@ static const char *const reason_texts[] = {
     [CLOSE_CUT] = "cut by the drain's deadline",
     [CLOSE_OVERTIME] = "request_timeout is over",
     [CLOSE_ABANDONED] = "abandoned by its handler",
+    [CLOSE_ASIDE] = "no client",
 };
 
 bool
@@ -58,6 +59,7 @@ request_init(struct ss_request *request, struct ss_server *server, struct slot *
     request->server = server;
     request->slot = slot;
     request->fd = request->output_fd = -1;
+    request->wanted = POLLIN;
     request->kind = kind;
     request->context_number = number;
     if (slot != NULL)
@@ -121,12 +123,12 @@ request_try(struct ss_request *request)
 
     /*
      * Sequentially consistent, as is the change of phase: either we see that a
-     * drain began, or the control loop sees us idle and interrupts us.
+     * drain began, or the housekeeping sees us idle and interrupts us.
      */
     atomic_store(&request->slot->state, SLOT_IDLE);
     if (!server_accepts(server) && (server->pending == 0 || server_phase(server) == PHASE_CUT))
         return -ECANCELED;
-    if (server->mixin->kind == MIXIN_NONE && atomic_load(&server->due) != 0)
+    if (server->mixin->hooks_between && atomic_load(&server->due) != 0)
         return -EINTR;
     int error = server->transport->get_request(request);
     switch (error) {
@@ -204,7 +206,6 @@ static void
 begin(struct ss_request *request)
 {
     struct ss_server *server = request->server;
-    struct slot *slot = request->slot;
     bool stream = server->transport->stream;
 
     request->deadline = server->settings.request_timeout > 0
@@ -213,7 +214,7 @@ begin(struct ss_request *request)
     if (stream) {
         request->input.start = request->input.end = 0;
         request->bytes_in = 0;
-        request->credentials_state = 0;
+        request->client.credentials_state = 0;
     }
     request->input.patched = false;
     output_reset(&request->output);
@@ -226,16 +227,24 @@ begin(struct ss_request *request)
     request->error = 0;
     request->reason = CLOSE_DONE;
     request->data = NULL;
-    request->client_name[0] = '\0';
+    request->client.name[0] = '\0';
     request->log = (struct log_context){.request = request->number};
 
-    memcpy(slot->client, &request->client, sizeof(slot->client));
-    counter_set(slot->stage, STAGE_HANDLING);
-    counter_bump(slot->accepted, 1);
-    if (request->truncated)
-        counter_bump(slot->truncated, 1);
+    counter_set(request->slot->stage, STAGE_HANDLING);
     request_current = request;
     log_set_context(&request->log);
+}
+
+/* Says who the client is, and that it is one. */
+static void
+publish(struct ss_request *request)
+{
+    struct slot *slot = request->slot;
+
+    memcpy(slot->client, &request->client.address, sizeof(slot->client));
+    counter_bump(slot->accepted, 1);
+    if (request->datagram.truncated)
+        counter_bump(slot->truncated, 1);
 }
 
 /* Why a setup or handle that returned an error did so. */
@@ -253,6 +262,37 @@ judge(const struct ss_request *request, int error)
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
     return CLOSE_FAILED;
+}
+
+/* Why a request ended that a gate did not let pass; request->refusal, if it was refused. */
+static enum close_reason
+judge_gate(struct ss_request *request, int error)
+{
+    enum close_reason reason = CLOSE_FAILED;
+
+    if (request->refusal == NULL)
+        reason = judge(request, error);
+    if (reason != CLOSE_FAILED)
+        return reason;
+    if (request->refusal == NULL)
+        request->refusal = &request->server->gates[request->gates_entered]->failed;
+    return request->refusal->aside ? CLOSE_ASIDE : CLOSE_REFUSED;
+}
+
+/* Whether the request may go on. The slot still has the client before it. */
+static bool
+pass_gates(struct ss_request *request)
+{
+    memset(request->slot->client, 0, sizeof(request->slot->client));
+    int error = gates_enter(request);
+    if (error < 0) {
+        request->reason = judge_gate(request, error);
+        if (request->refusal != NULL && !request->refusal->polite)
+            request->ended = true; /* nothing that it sends is waited for */
+    }
+    if (request->reason != CLOSE_ASIDE)
+        publish(request);
+    return error == 0;
 }
 
 /* Python's: setup; if it succeeded handle, and finish however handle ended. */
@@ -342,37 +382,54 @@ count(const struct ss_request *request, int64_t now)
         counter_bump(slot->cut, 1);
         break;
     case CLOSE_DONE:
+    case CLOSE_ASIDE:
         break;
     }
     counter_bump(slot->bytes_in, request->bytes_in);
     counter_bump(slot->bytes_out, request->bytes_out);
     counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
     counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
-    counter_set(slot->ended, now);
+}
+
+/* "refused: REASON", if that was a gate. */
+static const char *
+reason_text(const struct ss_request *request, char *buffer, size_t size)
+{
+    const char *text = reason_texts[request->reason];
+
+    if (request->reason != CLOSE_REFUSED || request->refusal == NULL)
+        return text;
+    (void)snprintf(buffer, size, "%s: %s", text, request->refusal->reason);
+    return buffer;
 }
 
 static void
 log_access(struct ss_request *request, int64_t now)
 {
     double milliseconds = (double)(now - request->started) / 1e6;
-    char in[48], out[48], duration[48], reason[64];
+    char in[48], out[48], duration[48], reason[160], buffer[128];
 
+    const char *text = reason_text(request, buffer, sizeof(buffer));
     const char *client = ss_client_name(request);
     (void)snprintf(in, sizeof(in), "SOCKSERVERD_BYTES_IN=%lu", request->bytes_in);
     (void)snprintf(out, sizeof(out), "SOCKSERVERD_BYTES_OUT=%lu", request->bytes_out);
     (void)snprintf(duration, sizeof(duration), "SOCKSERVERD_DURATION_MS=%.3f", milliseconds);
-    (void)snprintf(reason, sizeof(reason), "SOCKSERVERD_REASON=%s", reason_texts[request->reason]);
+    (void)snprintf(reason, sizeof(reason), "SOCKSERVERD_REASON=%s", text);
     log_event(LOG_INFO, (const char *const[]){in, out, duration, reason, NULL},
-              "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client,
-              reason_texts[request->reason], request->bytes_in, request->bytes_out, milliseconds,
-              request->truncated ? ", datagram cut to max_packet_size" : "");
+              "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client, text, request->bytes_in,
+              request->bytes_out, milliseconds,
+              request->datagram.truncated ? ", datagram cut to max_packet_size" : "");
 }
 
+/* Counts it and tells of it, unless it was no client. */
 static void
-end(struct ss_request *request)
+account(struct ss_request *request)
 {
     int64_t now = monotonic_now();
 
+    counter_set(request->slot->ended, now);
+    if (request->reason == CLOSE_ASIDE)
+        return;
     count(request, now);
     if (request->error < 0 && request->reason == CLOSE_DONE)
         log_warning("%s: cannot answer: %s", ss_client_name(request), strerror(-request->error));
@@ -382,25 +439,47 @@ end(struct ss_request *request)
         else if (request->reason == CLOSE_VANISHED)
             log_info("%s: client went away", ss_client_name(request));
     }
+}
+
+static void
+end(struct ss_request *request)
+{
+    account(request);
     request_current = NULL;
     log_set_context(NULL);
+}
+
+/* All that the plugin does for it. */
+static void
+run_hooks(struct ss_request *request)
+{
+    const struct plugin_hooks *hooks = &request->server->plugin.hooks;
+    const char *failed;
+
+    if (hooks->verify_request != NULL && !hooks->verify_request(request)) {
+        request->reason = CLOSE_REFUSED;
+        return;
+    }
+    finish_request(request, &failed);
+    if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
+        report_failure(request, failed);
 }
 
 void
 request_process(struct ss_request *request)
 {
-    const struct plugin_hooks *hooks = &request->server->plugin.hooks;
-    const char *failed;
+    bool gated = request->server->gate_count > 0;
 
     begin(request);
-    if (hooks->verify_request != NULL && !hooks->verify_request(request)) {
-        request->reason = CLOSE_REFUSED;
-    } else {
-        finish_request(request, &failed);
-        if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
-            report_failure(request, failed);
+    if (!gated) {
+        publish(request);
+        run_hooks(request);
+    } else if (pass_gates(request)) {
+        run_hooks(request);
     }
     dispose(request);
+    if (gated)
+        gates_leave(request);
     end(request);
     buffers_shrink(request);
 }
@@ -417,5 +496,6 @@ request_abandon(struct ss_request *request)
         request->server->transport->shutdown_request(request);
         request->server->transport->close_request(request);
     }
+    gates_leave(request);
     end(request);
 }

@@ -22,21 +22,46 @@
 /* Why a request ended, for its access line. */
 enum close_reason {
     CLOSE_DONE,
-    CLOSE_REFUSED,  /* by verify_request */
-    CLOSE_FAILED,   /* setup or handle failed */
-    CLOSE_VANISHED, /* the client went away */
-    CLOSE_CUT,      /* by the drain's deadline */
-    CLOSE_OVERTIME, /* by request_timeout */
-    CLOSE_ABANDONED /* the handler ended its own thread */
+    CLOSE_REFUSED,   /* by a gate or verify_request */
+    CLOSE_FAILED,    /* setup or handle failed */
+    CLOSE_VANISHED,  /* the client went away */
+    CLOSE_CUT,       /* by the drain's deadline */
+    CLOSE_OVERTIME,  /* by request_timeout */
+    CLOSE_ABANDONED, /* the handler ended its own thread */
+    CLOSE_ASIDE      /* by a gate: it was no client */
+};
+
+/* Who sent it. */
+struct peer {
+    struct sockaddr_storage address;
+    socklen_t size;
+    struct ss_credentials credentials;
+    int credentials_state; /* 0: not asked, 1: known, negative: errno */
+    char name[128];        /* "" until asked for */
+};
+
+/* The datagram that a request is, apart from its bytes, which are in the input buffer. */
+struct datagram {
+    size_t size;
+    bool truncated;
+    bool mute; /* nobody to answer */
+    struct sockaddr_storage reply_to;
+    socklen_t reply_to_size;
+    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
+    bool reply_from_known;
 };
 
 struct ss_request {
-    /* what every receive and send looks at, close together: among many, each is cold */
+    /*
+     * What every receive and send looks at stands here, close together, and not
+     * in a struct by whose it is: among many requests, each is cold.
+     */
     struct ss_server *server;
     struct slot *slot;
     int fd;           /* the connection; a datagram: the listening socket; -1: none */
     int output_fd;    /* where that is another one (--stdio), else fd */
-    int turns;        /* receives and sends left until others get their turn */
+    short turns;      /* receives and sends left until others get their turn */
+    short wanted;     /* what to wait for before the next receive; 0: for nothing */
     bool ended;       /* end of input was seen */
     bool vanished;    /* an error said that the client is gone */
     bool drained;     /* there is nothing to receive: wait before trying again */
@@ -45,7 +70,7 @@ struct ss_request {
     uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
-    ino_t inode;            /* 0, or that of fd, once the plugin has asked for it */
+    ino_t inode;            /* of fd, once the plugin has asked for fd; else 0 */
     dev_t device;           /* the same */
     double receive_timeout; /* SO_RCVTIMEO as set on fd */
 
@@ -56,27 +81,16 @@ struct ss_request {
     enum close_reason reason;
     void *data; /* the plugin's */
     struct log_context log;
+    uint32_t gates_entered;        /* the first so many of the server's */
+    const struct refusal *refusal; /* a gate's; meaningful if the server has gates */
 
     /* its context */
-    const char *kind;   /* "thread" */
-    int context_number; /* 0: it is the only one in its process */
+    const char *kind;     /* "thread" */
+    int context_number;   /* 0: it is the only one in its process */
+    char worker_name[96]; /* of kind and context_number, "" until asked for */
 
-    /* a datagram's own */
-    size_t packet_size;
-    bool truncated;
-    bool mute; /* nobody to answer */
-    struct sockaddr_storage reply_to;
-    socklen_t reply_to_size;
-    struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
-    bool reply_from_known;
-
-    /* who */
-    struct sockaddr_storage client;
-    socklen_t client_size;
-    struct ss_credentials credentials;
-    int credentials_state; /* 0: not asked, 1: known, negative: errno */
-    char client_name[128]; /* "" until asked for */
-    char worker_name[96];  /* of kind and context_number, "" until asked for */
+    struct peer client;
+    struct datagram datagram; /* a connection does not look at it */
 };
 
 /* The request that the calling thread (coroutine) runs, or NULL. */
@@ -110,10 +124,10 @@ void request_note_starvation(struct ss_server *server, int error);
 /* Gives the request that was just got its number, and tells the counters. */
 void request_take(struct ss_request *request);
 
-/* Sees the request through, from verify_request to close_request. */
+/* Sees the request through, from its first gate to close_request. */
 void request_process(struct ss_request *request);
 
-/* The handler ended its thread with pthread_exit(): close, call nothing. */
+/* The handler ended its thread with pthread_exit(): close, leave the gates, call no hook. */
 void request_abandon(struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */

@@ -15,6 +15,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 /* Where sendfile(2) cannot be used: a datagram's reply, a pipe's other end. */
 static int
@@ -77,7 +78,7 @@ send_file(struct ss_request *request, int fd, off_t offset, size_t size)
 int
 ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size)
 {
-    bool direct = request->server->transport == &stream_transport;
+    bool direct = request->server->transport->direct;
     int error = output_flush(request);
 
     if (error < 0)

@@ -9,18 +9,15 @@
 #include "worker/request/server.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/checked.h"
-#include "common/cleanup.h"
-#include "worker/request/mixin.h"
-#include "worker/request/transport.h"
 
-bool
-server_forks_each(const struct ss_server *server)
+size_t
+server_stack_size(const struct ss_server *server)
 {
-    return server->mixin->processes && server->transport->stream &&
-           server->settings.recycle_after == 1 && !server->once;
+    return (size_t)server->settings.stack_size * (SANITIZED ? 4u : 1u);
 }
 
 void

@@ -3,7 +3,7 @@
  * server.h - the listener as its worker process sees it: a plugin's struct ss_server
  *
  * There is one in a worker. It is filled in before the first request and then
- * only read, but for what is marked.
+ * only read, except for what is marked.
  */
 #ifndef SOCKSERVERD_WORKER_REQUEST_SERVER_H
 #define SOCKSERVERD_WORKER_REQUEST_SERVER_H
@@ -16,6 +16,7 @@
 #include "common/settings.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
+#include "worker/request/gate.h"
 
 /* How far this worker is. Kept in the counters, where forked children see it change. */
 enum server_phase {
@@ -25,7 +26,7 @@ enum server_phase {
     PHASE_CUT       /* the drain's time is up: requests must end now */
 };
 
-/* What the control loop found due; run between requests or beside them, as the mixin wants. */
+/* What the housekeeping found due. It runs between requests or beside them, as the mixin wants. */
 #define DUE_SERVICE 1u /* service_actions */
 #define DUE_TIMEOUT 2u /* handle_timeout */
 
@@ -36,10 +37,12 @@ struct ss_server {
     const struct transport *transport;
     const struct mixin *mixin;
     struct counters *counters;
+    uint32_t gate_count;                 /* 0 for most */
+    const struct gate *gates[GATES_MAX]; /* those that apply to this listener */
     uint32_t slot_count;
     int socket;    /* listening, or -1 (--stdio) */
     int channel;   /* to the supervisor, or -1 (--stdio, a forked child) */
-    int wakeup;    /* eventfd: something for the control loop to look at */
+    int wakeup;    /* eventfd: something for the housekeeping to look at */
     bool once;     /* --once: one request, then stop */
     bool access;   /* write access lines */
     bool ipv6;     /* of the listening socket */
@@ -66,10 +69,10 @@ server_accepts(const struct ss_server *server)
     return server_phase(server) == PHASE_SERVING && !server->terminated;
 }
 
-/* Whether its mixin looks for connections itself, and gives each to a child of its own. */
-bool server_forks_each(const struct ss_server *server);
+/* The stack of a thread or coroutine: stack_size, and more where sanitizers make frames larger. */
+size_t server_stack_size(const struct ss_server *server);
 
-/* Lets the control loop look around. Async-signal-safe. */
+/* Lets the housekeeping look around. Async-signal-safe. */
 void server_wake(struct ss_server *server);
 
 /* Asks the supervisor for a graceful stop of this listener. From any context. */

@@ -7,10 +7,8 @@
 #ifndef SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
 #define SOCKSERVERD_WORKER_REQUEST_TRANSPORT_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -21,6 +19,7 @@ struct ss_server;
 
 struct transport {
     bool stream;
+    bool direct; /* its bytes may bypass receive and transmit: sendfile(2) to output_fd */
 
     /*
      * Once per worker, when it is told to serve: sets the modes of the listening
@@ -36,9 +35,19 @@ struct transport {
     int (*get_request)(struct ss_request *request);
 
     /*
+     * What is to be said with the client before it is a request, such as a
+     * handshake; or NULL. It runs as the last gate of the listener, and what gate.h
+     * says of enter() is true of it: it may wait, limits itself, and refuses. After
+     * a failure, too, close_request() follows.
+     */
+    int (*open_request)(struct ss_request *request);
+
+    /*
      * One receive, waiting up to read_timeout where the mixin is blocking, but no
      * longer than RECEIVE_PATIENCE: then, and at once under other mixins, -EAGAIN
-     * if there is nothing. Bytes, 0 at the end, negative errno.
+     * if there is nothing. Bytes, 0 at the end, negative errno. Before the next one
+     * request->wanted is waited for. It is POLLIN, unless the transport says
+     * otherwise at every receive: POLLOUT, both, or 0 while it holds more itself.
      */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 
@@ -53,16 +62,5 @@ struct transport {
     /* Sends the replies that are held back for those of the next requests; or NULL. */
     void (*flush)(struct ss_server *server);
 };
-
-/* What comes and goes beside a datagram: its other address, or its sender's credentials. */
-union ancillary {
-    size_t alignment; /* as struct cmsghdr has */
-    char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
-               CMSG_SPACE(sizeof(struct ucred))];
-};
-
-extern const struct transport stream_transport;
-extern const struct transport datagram_transport;
-extern const struct transport stdio_transport;
 
 #endif

@@ -8,10 +8,12 @@
  * that every later wait ends too. A signal that arrives just before the call
  * it was meant for is lost: whoever interrupts does so again until it is seen.
  *
- * Runs in:  a serving context; interrupt_*() in the control loop.
+ * Runs in:  a serving context; interrupt_*() in the thread that does the housekeeping.
  * Owns:     nothing.
  * Failures: returned.
  */
+#include "worker/request/wait.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,7 +23,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "worker/coroutine/timers.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
@@ -40,7 +41,7 @@ wait_limit(const struct ss_request *request, double setting)
     return setting > 0 && setting < left ? setting : left;
 }
 
-/* Of a long wait a little later, and for less: see monotonic_roughly(). */
+/* The end of a long wait is found a little too late, but costs less: see monotonic_roughly(). */
 static int64_t
 end_of_wait(double seconds)
 {

@@ -23,7 +23,7 @@
 #include "common/log.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/transport/ancillary.h"
 
 #define BATCH       32
 #define HOLD_NS     1000000 /* after so long the handlers are not quick */
@@ -35,7 +35,7 @@ struct envelope {
     struct iovec part;
 };
 
-/* Allocated: for workers without datagrams it would be five pages, and a mapping to fork. */
+/* It is allocated: in workers without datagrams it would be five pages, and a mapping to fork. */
 static struct batch {
     char *data; /* BATCH datagrams, and the replies behind them */
     struct envelope received[BATCH], held[BATCH];
@@ -58,7 +58,7 @@ replies(const struct ss_server *server)
     return batch->data + BATCH * stride(server);
 }
 
-/* What the last batch has changed is set right. */
+/* Sets right what the last batch has changed. */
 static void
 prepare(const struct ss_server *server, unsigned count)
 {

@@ -2,9 +2,11 @@
 /*
  * datagram.c - requests that are datagrams: UDP and Unix datagram sockets
  *
- * The packet is received straight into the request's input buffer, so that
- * reading it copies nothing; what the handler writes gathers in the output
- * buffer and leaves as one datagram, from the address that was asked.
+ * The packet is in the request's input buffer before the handler runs: it is
+ * received there, or copied there from a batch (batch.c), whose buffers are
+ * needed again while the request may still run. ss_packet() hands out that
+ * buffer. What the handler writes gathers in the output buffer and leaves as
+ * one datagram, from the address that was asked.
  *
  * Runs in:  a serving context of a worker.
  * Owns:     nothing; the socket is the listener's.
@@ -23,25 +25,29 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
+#include "worker/transport/ancillary.h"
 #include "worker/transport/batch.h"
+#include "worker/transport/transports.h"
 
 #define SHORTEST_PAUSE 1000000 /* ns */
 #define LONGEST_PAUSE  50000000
 
 /*
  * Where contexts of several threads or processes share the socket, each takes
- * one datagram: the others are not its to hold. Coroutines of one loop may;
- * but a Unix socket's replies can block, which they may not.
+ * one datagram: the others are not its to hold. Coroutines of one loop may take
+ * more; but a Unix socket's replies can block, which those may not.
  */
 static bool
 takes_batches(const struct ss_server *server)
 {
     const struct settings *settings = &server->settings;
 
-    if (server->mixin->kind == MIXIN_COROUTINE)
-        return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
-    return server->mixin->kind == MIXIN_NONE;
+    if (!server->mixin->batches)
+        return false;
+    if (server->mixin->blocking)
+        return true;
+    return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
 }
 
 /* The socket serves one datagram a call, so its own timeout may stand for write_timeout. */
@@ -59,31 +65,31 @@ datagram_prepare(struct ss_server *server)
 }
 
 static void
-note_ipv4_destination(struct ss_request *request, const struct in_pktinfo *info)
+note_ipv4_destination(struct datagram *datagram, const struct in_pktinfo *info)
 {
-    unsigned char *mapped = request->reply_from.ipi6_addr.s6_addr;
+    unsigned char *mapped = datagram->reply_from.ipi6_addr.s6_addr;
 
-    memset(&request->reply_from, 0, sizeof(request->reply_from));
+    memset(&datagram->reply_from, 0, sizeof(datagram->reply_from));
     mapped[10] = mapped[11] = 0xff;
     memcpy(mapped + 12, &info->ipi_spec_dst, 4);
-    request->reply_from_known = true;
+    datagram->reply_from_known = true;
 }
 
 static void
-note_ipv6_destination(struct ss_request *request, const struct in6_pktinfo *info)
+note_ipv6_destination(struct datagram *datagram, const struct in6_pktinfo *info)
 {
     if (IN6_IS_ADDR_MULTICAST(&info->ipi6_addr))
         return; /* no address to answer from: the kernel chooses */
-    request->reply_from = *info;
-    request->reply_from_known = true;
+    datagram->reply_from = *info;
+    datagram->reply_from_known = true;
 }
 
 static void
-note_sender(struct ss_request *request, const struct ucred *sender)
+note_sender(struct peer *client, const struct ucred *sender)
 {
-    request->credentials =
+    client->credentials =
         (struct ss_credentials){.pid = sender->pid, .uid = sender->uid, .gid = sender->gid};
-    request->credentials_state = sender->pid > 0 ? 1 : -ENODATA;
+    client->credentials_state = sender->pid > 0 ? 1 : -ENODATA;
 }
 
 /* Whoever may send to a Unix socket may attach descriptors. Nobody asked for them. */
@@ -100,17 +106,17 @@ close_descriptors(const struct cmsghdr *attached)
 }
 
 static void
-read_control(struct ss_request *request, struct msghdr *message)
+read_ancillary(struct ss_request *request, struct msghdr *message)
 {
-    request->reply_from_known = false;
+    request->datagram.reply_from_known = false;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
         const void *data = CMSG_DATA(c);
         if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
-            note_ipv6_destination(request, data);
+            note_ipv6_destination(&request->datagram, data);
         else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
-            note_ipv4_destination(request, data);
+            note_ipv4_destination(&request->datagram, data);
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-            note_sender(request, data);
+            note_sender(&request->client, data);
         else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             close_descriptors(c);
     }
@@ -127,25 +133,27 @@ is_mute(const struct sockaddr_storage *sender, socklen_t size)
     return size <= offsetof(struct sockaddr_un, sun_path);
 }
 
-/* Everything that a message says of its request, but for its bytes. */
+/* Notes everything that a message says of its request, except for its bytes. */
 static void
 note_message(struct ss_request *request, struct msghdr *message, size_t size)
 {
     struct ss_server *server = request->server;
+    struct datagram *datagram = &request->datagram;
+    struct peer *client = &request->client;
 
     if (message->msg_namelen == 0)
-        request->reply_to.ss_family = AF_UNIX;
-    request->credentials_state = -ENODATA;
-    read_control(request, message);
-    request->reply_to_size = message->msg_namelen;
-    memcpy(&request->client, &request->reply_to, sizeof(struct sockaddr_storage));
-    request->client_size = message->msg_namelen;
+        datagram->reply_to.ss_family = AF_UNIX;
+    client->credentials_state = -ENODATA;
+    read_ancillary(request, message);
+    datagram->reply_to_size = message->msg_namelen;
+    memcpy(&client->address, &datagram->reply_to, sizeof(struct sockaddr_storage));
+    client->size = message->msg_namelen;
     if (server->ipv6)
-        address_unmap(&request->client, &request->client_size);
-    request->mute = is_mute(&request->reply_to, request->reply_to_size);
-    request->truncated = (message->msg_flags & MSG_TRUNC) != 0;
+        address_unmap(&client->address, &client->size);
+    datagram->mute = is_mute(&datagram->reply_to, datagram->reply_to_size);
+    datagram->truncated = (message->msg_flags & MSG_TRUNC) != 0;
     request->fd = request->output_fd = server->socket;
-    request->packet_size = size;
+    datagram->size = size;
     request->bytes_in = size;
     request->input.start = 0;
     request->input.end = size;
@@ -158,8 +166,8 @@ get_one(struct ss_request *request, size_t limit)
     union ancillary control;
     struct iovec part = {.iov_base = request->input.data, .iov_len = limit};
     struct msghdr message = {
-        .msg_name = &request->reply_to,
-        .msg_namelen = sizeof(request->reply_to),
+        .msg_name = &request->datagram.reply_to,
+        .msg_namelen = sizeof(request->datagram.reply_to),
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
@@ -183,7 +191,7 @@ get_next_of_batch(struct ss_request *request)
     if (got < 0)
         return (int)got;
     memcpy(request->input.data, message->msg_iov->iov_base, (size_t)got);
-    memcpy(&request->reply_to, message->msg_name, message->msg_namelen);
+    memcpy(&request->datagram.reply_to, message->msg_name, message->msg_namelen);
     note_message(request, message, (size_t)got);
     return 0;
 }
@@ -218,9 +226,9 @@ add_source(const struct ss_request *request, struct msghdr *message)
         c->cmsg_level = IPPROTO_IPV6;
         c->cmsg_type = IPV6_PKTINFO;
         c->cmsg_len = CMSG_LEN(sizeof(struct in6_pktinfo));
-        struct in6_pktinfo info = {.ipi6_addr = request->reply_from.ipi6_addr};
+        struct in6_pktinfo info = {.ipi6_addr = request->datagram.reply_from.ipi6_addr};
         if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-            info.ipi6_ifindex = request->reply_from.ipi6_ifindex;
+            info.ipi6_ifindex = request->datagram.reply_from.ipi6_ifindex;
         memcpy(CMSG_DATA(c), &info, sizeof(info));
         message->msg_controllen = CMSG_SPACE(sizeof(info));
     } else {
@@ -228,7 +236,7 @@ add_source(const struct ss_request *request, struct msghdr *message)
         c->cmsg_type = IP_PKTINFO;
         c->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
         struct in_pktinfo info = {0};
-        memcpy(&info.ipi_spec_dst, request->reply_from.ipi6_addr.s6_addr + 12, 4);
+        memcpy(&info.ipi_spec_dst, request->datagram.reply_from.ipi6_addr.s6_addr + 12, 4);
         memcpy(CMSG_DATA(c), &info, sizeof(info));
         message->msg_controllen = CMSG_SPACE(sizeof(info));
     }
@@ -250,7 +258,7 @@ wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
     return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
 }
 
-/* One without a source of its own goes by the cheaper call. */
+/* A message without a source of its own goes by the cheaper call. */
 static ssize_t
 send_message(int socket, const struct msghdr *message, int flags)
 {
@@ -269,8 +277,8 @@ send_reply(struct ss_request *request, bool from_known)
     union ancillary control;
     struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
-        .msg_name = &request->reply_to,
-        .msg_namelen = request->reply_to_size,
+        .msg_name = &request->datagram.reply_to,
+        .msg_namelen = request->datagram.reply_to_size,
         .msg_iov = &part,
         .msg_iovlen = 1,
     };
@@ -306,11 +314,11 @@ datagram_shutdown_request(struct ss_request *request)
     enum reply_mode mode = request->server->settings.reply;
     size_t size = request->output.used;
 
-    if (request->reason != CLOSE_DONE || request->output.error < 0 || request->mute ||
+    if (request->reason != CLOSE_DONE || request->output.error < 0 || request->datagram.mute ||
         mode == REPLY_NEVER || (size == 0 && mode != REPLY_ALWAYS))
         return;
-    int error = send_reply(request, request->reply_from_known);
-    if (request->reply_from_known && (error == -EINVAL || error == -EADDRNOTAVAIL))
+    int error = send_reply(request, request->datagram.reply_from_known);
+    if (request->datagram.reply_from_known && (error == -EINVAL || error == -EADDRNOTAVAIL))
         error = send_reply(request, false); /* asked by broadcast, or the address is gone */
     if (error == 0)
         request->bytes_out += size;

@@ -3,9 +3,9 @@
  * stream.c - requests that are connections: TCP and Unix stream sockets
  *
  * A blocking context waits in the kernel with SO_RCVTIMEO, set once per
- * connection: one recv() and one send() a turn, and nothing else. Only a long
- * wait, which holds no buffers, is poll()'s. Where waits are the mixin's, sockets
- * are non-blocking and it is asked for them.
+ * connection: a turn is one recv() and one send(), and nothing else. Only a long
+ * wait, which holds no buffers, is done by poll(). Where the mixin waits, sockets
+ * are non-blocking and it is asked to.
  *
  * Runs in:  a serving context of a worker.
  * Owns:     the connection, from get_request until close_request.
@@ -22,17 +22,26 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
-#include "worker/request/transport.h"
+#include "worker/request/wait.h"
+#include "worker/transport/transports.h"
 
 #define LINGER_BYTES   65536
 #define LINGER_SECONDS 1.0
+
+/* Whether the mixin looks for connections itself, so that accept() shall not wait. */
+static bool
+polls(const struct ss_server *server)
+{
+    const struct mixin *mixin = server->mixin;
+
+    return mixin->polls != NULL ? mixin->polls(server) : !mixin->blocking;
+}
 
 static int
 stream_prepare(struct ss_server *server)
 {
     int flags = fcntl(server->socket, F_GETFL);
-    bool waits = server->mixin->blocking && !server_forks_each(server);
-    int wanted = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    int wanted = polls(server) ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 
     if (flags < 0 || (wanted != flags && fcntl(server->socket, F_SETFL, wanted) < 0))
         return -errno;
@@ -45,20 +54,20 @@ stream_get_request(struct ss_request *request)
     struct ss_server *server = request->server;
     int flags = SOCK_CLOEXEC | (server->mixin->blocking ? 0 : SOCK_NONBLOCK);
 
-    request->client_size = sizeof(request->client);
-    int fd =
-        accept4(server->socket, (struct sockaddr *)&request->client, &request->client_size, flags);
+    request->client.size = sizeof(request->client.address);
+    int fd = accept4(server->socket, (struct sockaddr *)&request->client.address,
+                     &request->client.size, flags);
     if (fd < 0)
         return -errno;
     if (server->ipv6)
-        address_unmap(&request->client, &request->client_size);
+        address_unmap(&request->client.address, &request->client.size);
     request->fd = request->output_fd = fd;
     request->receive_timeout = 0;
     return 0;
 }
 
-/* Tells the kernel how long recv() may wait, unless it knows; and what it means when that is over.
- */
+/* Tells the kernel how long recv() may wait, unless it knows. *ret_over: what it means when that
+ * time is over. */
 static int
 limit_receive(struct ss_request *request, int *ret_over)
 {
@@ -199,6 +208,7 @@ stream_close_request(struct ss_request *request)
 
 const struct transport stream_transport = {
     .stream = true,
+    .direct = true,
     .prepare = stream_prepare,
     .get_request = stream_get_request,
     .receive = stream_receive,

@@ -129,13 +129,27 @@ tell_options(struct ss_request *request, const char *argument)
         (unsigned long long)ss_option_size(server, "limit"), ss_option_duration(server, "pause"));
 }
 
+static int
+tell_names(struct ss_request *request, const char *argument)
+{
+    size_t count = 99;
+    const char *const *names = ss_option_list(ss_server(request), "names", &count);
+
+    (void)argument;
+    ss_printf(request, "names %zu", count);
+    for (; *names != NULL; names++)
+        ss_printf(request, " \"%s\"", *names);
+    return ss_printf(request, "\n");
+}
+
 /* Wrong name, then wrong types: none may do more than log. */
 static int
 misuse_options(struct ss_request *request, const char *argument)
 {
     struct ss_server *server = ss_server(request);
     bool null = !ss_option_string(server, "colour") && !ss_option_string(server, "count") &&
-                ss_option_integer(server, "text") == 0 && !ss_option_boolean(server, "limit");
+                ss_option_integer(server, "text") == 0 && !ss_option_boolean(server, "limit") &&
+                !ss_option_list(server, "text", NULL) && !ss_option_string(server, "names");
 
     (void)argument;
     return ss_printf(request, "misuse %s\n", null ? "null" : "value");
@@ -151,8 +165,7 @@ write_log(struct ss_request *request, const char *argument)
 }
 
 const struct command data_commands[] = {
-    {"count", tell_count},     {"shared", tell_shared},
-    {"data", keep_data},       {"malloc", leak_memory},
-    {"options", tell_options}, {"misuse", misuse_options},
-    {"log", write_log},        {0},
+    {"count", tell_count},   {"shared", tell_shared},   {"data", keep_data},
+    {"malloc", leak_memory}, {"options", tell_options}, {"misuse", misuse_options},
+    {"names", tell_names},   {"log", write_log},        {0},
 };

@@ -22,6 +22,7 @@
  *                data [TEXT]        data TEXT (with TEXT: kept in ss_data for this request)
  *                malloc N           malloc N (N bytes leaked and touched)
  *                options            text=T flag=B count=I ratio=R limit=BYTES pause=SECONDS
+ *                names              names COUNT "NAME" "NAME" ...
  *                misuse             misuse null (asks for an option that does not exist)
  *                log LEVEL TEXT     logged
  * stream.c       echo TEXT          TEXT
@@ -82,6 +83,7 @@ static const struct ss_option good_command_options[] = {
     {"ratio", SS_NUMBER, .fallback = "0.5", .min = 0, .max = 1, .help = "a fraction"},
     {"limit", SS_SIZE, .fallback = "64K", .min = 1, .max = 1 << 30, .help = "a size"},
     {"pause", SS_DURATION, .fallback = "250ms", .min = 0, .max = 3600, .help = "a duration"},
+    {"names", SS_LIST, .fallback = "one\ntwo, three", .max = 4, .help = "a list"},
     {0},
 };
 

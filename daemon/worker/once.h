@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stdio.h - one request on standard input and output
+ * once.h - a process for one request on standard input and output
  */
-#ifndef SOCKSERVERD_WORKER_TRANSPORT_STDIO_H
-#define SOCKSERVERD_WORKER_TRANSPORT_STDIO_H
+#ifndef SOCKSERVERD_WORKER_ONCE_H
+#define SOCKSERVERD_WORKER_ONCE_H
 
 #include "common/settings.h"
 
@@ -13,6 +13,6 @@
  * the exit status: 0, 1 if the request failed or the plugin does not load, 78
  * if its options are wrong.
  */
-int stdio_main(struct settings *settings);
+int once_main(const struct settings *settings);
 
 #endif

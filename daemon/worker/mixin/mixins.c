@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mixin.c - the mixins by their kind
+ * mixins.c - the mixins by their kind
  *
  * Runs in:  a worker, before it serves.
  * Owns:     nothing.
  * Failures: none.
  */
-#include "worker/request/mixin.h"
+#include "worker/mixin/mixins.h"
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_control.c - what a worker says to its supervisor
+ * test_housekeeping.c - what a worker says to its supervisor, and when
  */
 #include "worker_fixture.h"
 
@@ -39,21 +39,21 @@ static void
 expect_said_once_there_is_room(struct fixture *fixture, enum message_type type)
 {
     struct ss_server *server = &fixture->server;
-    struct control control;
+    struct housekeeping housekeeping;
     int ends[2];
 
     fill_channel(ends);
     server->channel = ends[1];
     server->wakeup = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(control_init(&control, server), 0);
-    assert_true(control_next(&control) != FOREVER); /* it tries again by itself */
-    assert_true(control_dispatch(&control));
+    assert_int_equal(housekeeping_init(&housekeeping, server), 0);
+    assert_true(housekeeping_next(&housekeeping) != FOREVER); /* it tries again by itself */
+    assert_true(housekeeping_dispatch(&housekeeping));
     assert_int_equal(count_messages(ends[0], type), 0);
-    assert_true(control_next(&control) == FOREVER);
+    assert_true(housekeeping_next(&housekeeping) == FOREVER);
     assert_int_equal(count_messages(ends[0], type), 1);
-    assert_true(control_next(&control) == FOREVER);
+    assert_true(housekeeping_next(&housekeeping) == FOREVER);
     assert_int_equal(count_messages(ends[0], type), 0);
-    control_done(&control);
+    housekeeping_done(&housekeeping);
     (void)close(server->wakeup);
     (void)close(ends[0]);
     (void)close(ends[1]);

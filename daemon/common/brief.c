@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * brief.c - what a worker is told at its start, beside its listener's settings
+ *
+ * Records of which every one must be there, in the order of the table, and
+ * behind them the bytes of settings_pack(). There is no version: the
+ * supervisor opens the worker's program when it starts, and never another.
+ *
+ * Runs in:  the supervisor (pack), a worker (unpack).
+ * Owns:     the address, until brief_done().
+ * Failures: returned.
+ */
+#include "common/brief.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/memfd.h"
+#include "common/records.h"
+
+#define MAGIC     "sockserverd-brief"
+#define SIZE_MOST (16 << 20)
+
+static int
+pack(const struct brief *brief, const struct settings *settings, char **ret_bytes, size_t *ret_size)
+{
+    _cleanup_free_ char *bytes = NULL, *rest = NULL;
+    size_t size = 0, rest_size;
+    int r = settings_pack(settings, &rest, &rest_size);
+    FILE *stream = r < 0 ? NULL : open_memstream(&bytes, &size);
+    bool failed;
+
+    if (stream == NULL)
+        return -ENOMEM;
+    record_put(stream, MAGIC, brief->address);
+    record_put_number(stream, "check", brief->check);
+    record_put_number(stream, "once", brief->once);
+    record_put_number(stream, "access", brief->access);
+    record_put_number(stream, "sink", brief->sink);
+    record_put_number(stream, "level", (uint64_t)brief->level);
+    (void)fwrite(rest, rest_size, 1, stream);
+    failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed)
+        return -ENOMEM;
+    *ret_bytes = take_pointer(bytes);
+    *ret_size = size;
+    return 0;
+}
+
+int
+brief_to_fd(const struct brief *brief, const struct settings *settings)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+    int r = pack(brief, settings, &bytes, &size);
+
+    return r < 0 ? r : memfd_sealed("brief", bytes, size);
+}
+
+static int
+take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret)
+{
+    const char *value;
+    int r = record_take_named(reader, key, &value);
+
+    return r < 0 ? r : record_number(value, max, ret);
+}
+
+static int
+take_brief(struct record_reader *reader, struct brief *ret)
+{
+    uint64_t check, once, access, sink, level;
+    const char *address;
+
+    if (record_take_named(reader, MAGIC, &address) < 0 ||
+        take_number(reader, "check", 1, &check) < 0 || take_number(reader, "once", 1, &once) < 0 ||
+        take_number(reader, "access", 1, &access) < 0 ||
+        take_number(reader, "sink", LOG_TO_JOURNAL, &sink) < 0 ||
+        take_number(reader, "level", LOG_DEBUG, &level) < 0)
+        return -EBADMSG;
+    *ret = (struct brief){.check = check != 0,
+                          .once = once != 0,
+                          .access = access != 0,
+                          .sink = (enum log_sink)sink,
+                          .level = (int)level,
+                          .address = strdup(address)};
+    return ret->address == NULL ? -ENOMEM : 0;
+}
+
+static int
+unpack(const char *bytes, size_t size, struct brief *ret_brief, struct settings *ret_settings)
+{
+    struct record_reader reader = {bytes, bytes + size};
+    struct brief brief;
+    int r = take_brief(&reader, &brief);
+
+    if (r < 0)
+        return r;
+    r = settings_unpack(reader.at, (size_t)(reader.end - reader.at), ret_settings);
+    if (r < 0)
+        brief_done(&brief);
+    else
+        *ret_brief = brief;
+    return r;
+}
+
+int
+brief_from_fd(int fd, struct brief *ret_brief, struct settings *ret_settings)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (status.st_size <= 0 || status.st_size > SIZE_MOST)
+        return -EBADMSG;
+    bytes = malloc((size_t)status.st_size);
+    if (bytes == NULL)
+        return -ENOMEM;
+    if (pread(fd, bytes, (size_t)status.st_size, 0) != status.st_size)
+        return -EBADMSG;
+    return unpack(bytes, (size_t)status.st_size, ret_brief, ret_settings);
+}
+
+void
+brief_done(struct brief *brief)
+{
+    free(brief->address);
+    *brief = (struct brief){0};
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * brief.h - what a worker is told at its start, beside its listener's settings
+ */
+#ifndef SOCKSERVERD_COMMON_BRIEF_H
+#define SOCKSERVERD_COMMON_BRIEF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/log.h"
+#include "common/settings.h"
+
+struct brief {
+    bool check;  /* stop after loading */
+    bool once;   /* end after one request */
+    bool access; /* log one line for each request */
+    enum log_sink sink;
+    int level;     /* from which on lines are logged */
+    char *address; /* the socket's real one; "" at most, never NULL */
+};
+
+/* Both in one sealed memory file: its descriptor, or a negative errno. */
+int brief_to_fd(const struct brief *brief, const struct settings *settings);
+
+/*
+ * And back; fd stays the caller's. 0 or a negative errno (-EBADMSG: it holds
+ * something else). *ret_brief is for brief_done(), *ret_settings for
+ * settings_done().
+ */
+int brief_from_fd(int fd, struct brief *ret_brief, struct settings *ret_settings);
+void brief_done(struct brief *brief);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settings_life.c - one listener's settings from their beginning to their last holder
+ *
+ * While they are built they belong to one; once shared they are immutable and
+ * counted. Values go from one struct settings to another as what they are,
+ * never through text.
+ *
+ * Runs in:  the supervisor; a worker through settings_pack.c. The count is not
+ *           atomic: settings are shared by the supervisor, which has one
+ *           thread.
+ * Owns:     the strings of struct settings, until settings_done() or the last
+ *           settings_unref().
+ * Failures: only want of memory, which is returned.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/settings_private.h"
+#include "common/texts.h"
+
+/* By enum setting_type: the size of the field; 0: it owns memory. */
+static const size_t field_sizes[] = {
+    [SETTING_BOOLEAN] = sizeof(bool),
+    [SETTING_INTEGER] = sizeof(uint32_t),
+    [SETTING_SIZE] = sizeof(uint64_t),
+    [SETTING_DURATION] = sizeof(double),
+    [SETTING_MODE] = sizeof(uint32_t),
+    [SETTING_CHOICE] = sizeof(int),
+    [SETTING_TEXT] = 0,
+    [SETTING_ADDRESS] = 0,
+    [SETTING_LIST] = 0,
+    [SETTING_NUMBER_LIMIT] = sizeof(uint64_t),
+    [SETTING_SIZE_LIMIT] = sizeof(uint64_t),
+    [SETTING_TIME_LIMIT] = sizeof(uint64_t),
+    [SETTING_GROUP] = 0,
+};
+
+/* ---- beginning and end ---------------------------------------------------- */
+
+int
+settings_init(struct settings *settings, const char *name)
+{
+    *settings = (struct settings){
+        .uid = (uid_t)-1,
+        .gid = (gid_t)-1,
+        .socket_uid = (uid_t)-1,
+        .socket_gid = (gid_t)-1,
+        .umask = UMASK_UNCHANGED,
+        .limits = {LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED,
+                   LIMIT_UNCHANGED, LIMIT_UNCHANGED},
+    };
+    if (name != NULL && (settings->name = strdup(name)) == NULL)
+        return -ENOMEM;
+    return 0;
+}
+
+int
+settings_fill(struct settings *settings)
+{
+    for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
+        bool good = setting_given(settings, setting) && !setting_refused(settings, setting);
+
+        if (!good && settings_set_default(settings, setting) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void
+option_done(struct option_setting *option)
+{
+    free(option->name);
+    given_done(&option->given);
+}
+
+void
+settings_done(struct settings *settings)
+{
+    assert(settings->references == 0);
+    for (size_t i = 0; i < settings_count; i++) {
+        if (settings_table[i].type == SETTING_TEXT)
+            free(*(char **)settings_member(settings, &settings_table[i]));
+        if (settings_table[i].type == SETTING_LIST)
+            texts_free(*(char ***)settings_member(settings, &settings_table[i]));
+        if (settings->places != NULL)
+            given_done(&settings->places[i]);
+    }
+    for (size_t i = 0; i < settings->option_count; i++)
+        option_done(&settings->options[i]);
+    address_done(&settings->address);
+    free(settings->options);
+    free(settings->places);
+    free(settings->gids);
+    free(settings->plugin_file);
+    free(settings->file);
+    free(settings->name);
+    *settings = (struct settings){0};
+}
+
+/* ---- holders -------------------------------------------------------------- */
+
+const struct settings *
+settings_share(struct settings *settings)
+{
+    struct settings *shared = malloc(sizeof(*shared));
+
+    if (shared == NULL) {
+        settings_done(settings);
+        return NULL;
+    }
+    *shared = *settings;
+    shared->references = 1;
+    *settings = (struct settings){0};
+    return shared;
+}
+
+const struct settings *
+settings_ref(const struct settings *settings)
+{
+    assert(settings->references > 0);
+    ((struct settings *)settings)->references++;
+    return settings;
+}
+
+void
+settings_unref(const struct settings *settings)
+{
+    struct settings *shared = (struct settings *)settings;
+
+    if (shared == NULL || --shared->references > 0)
+        return;
+    settings_done(shared);
+    free(shared);
+}
+
+/* ---- values --------------------------------------------------------------- */
+
+int
+settings_add_option(struct settings *settings, const char *name, const struct given *given)
+{
+    struct option_setting option = {.name = strdup(name)};
+    struct option_setting *options =
+        reallocarray(settings->options, settings->option_count + 1, sizeof(*options));
+
+    if (options != NULL)
+        settings->options = options;
+    if (options == NULL || option.name == NULL || given_copy(given, &option.given) < 0) {
+        option_done(&option);
+        return -ENOMEM;
+    }
+    settings->options[settings->option_count++] = option;
+    return 0;
+}
+
+static int
+copy_texts(struct settings *settings, const struct setting *setting, char *const *from)
+{
+    char ***at = settings_member(settings, setting), **copy = texts_copy(from);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    texts_free(*at);
+    *at = copy;
+    return 0;
+}
+
+static int
+copy_address(struct settings *settings, const struct address *from)
+{
+    struct address copy;
+    int r = address_copy(from, &copy);
+
+    if (r < 0)
+        return r;
+    address_done(&settings->address);
+    settings->address = copy;
+    return 0;
+}
+
+int
+settings_inherit(struct settings *settings, const struct setting *setting,
+                 const struct settings *from)
+{
+    const void *value = settings_member(from, setting);
+    int r = 0;
+
+    assert(setting_given(from, setting) && !setting_refused(from, setting));
+    if (setting->type == SETTING_TEXT)
+        r = settings_set_text(settings, setting, *(char *const *)value);
+    else if (setting->type == SETTING_ADDRESS)
+        r = copy_address(settings, value);
+    else if (setting->type == SETTING_LIST)
+        r = copy_texts(settings, setting, *(char **const *)value);
+    else
+        memcpy(settings_member(settings, setting), value, field_sizes[setting->type]);
+    if (r < 0)
+        return r;
+    return settings_remember(settings, setting, &from->places[setting - settings_table], false);
+}
+
+/* ---- comparing ------------------------------------------------------------ */
+
+static bool
+same_text(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
+static bool
+same_value(const struct settings *one, const struct settings *other, const struct setting *setting)
+{
+    const void *a = settings_member(one, setting), *b = settings_member(other, setting);
+
+    if (setting->type == SETTING_TEXT)
+        return same_text(*(char *const *)a, *(char *const *)b);
+    if (setting->type == SETTING_ADDRESS)
+        return same_text(one->address.text, other->address.text);
+    if (setting->type == SETTING_LIST)
+        return texts_equal(*(char **const *)a, *(char **const *)b);
+    return memcmp(a, b, field_sizes[setting->type]) == 0;
+}
+
+static bool
+same_options(const struct settings *one, const struct settings *other)
+{
+    if (one->option_count != other->option_count)
+        return false;
+    for (size_t i = 0; i < one->option_count; i++) {
+        const struct option_setting *a = &one->options[i], *b = &other->options[i];
+
+        if (strcmp(a->name, b->name) != 0 || !given_equal(&a->given, &b->given))
+            return false;
+    }
+    return true;
+}
+
+static bool
+same_groups(const struct settings *one, const struct settings *other)
+{
+    return one->gid_count == other->gid_count &&
+           (one->gid_count == 0 ||
+            memcmp(one->gids, other->gids, one->gid_count * sizeof(*one->gids)) == 0);
+}
+
+bool
+settings_equal(const struct settings *one, const struct settings *other)
+{
+    for (size_t i = 0; i < settings_count; i++)
+        if (!same_value(one, other, &settings_table[i]))
+            return false;
+    return same_text(one->name, other->name) && same_text(one->plugin_file, other->plugin_file) &&
+           one->uid == other->uid && one->gid == other->gid &&
+           one->socket_uid == other->socket_uid && one->socket_gid == other->socket_gid &&
+           same_groups(one, other) && same_options(one, other);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * change.h - what a reload and an upgrade work on
+ *
+ * supervisor.c owns it and fills in the first half; the second half belongs to
+ * the files of this folder.
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_CHANGE_CHANGE_H
+#define SOCKSERVERD_SUPERVISOR_CHANGE_CHANGE_H
+
+#include "common/errors.h"
+#include "config/config.h"
+#include "supervisor/log.h"
+#include "supervisor/operations.h"
+#include "supervisor/roster.h"
+
+/* Reads the configuration: 0, -EINVAL with mistakes in errors, or another negative errno; *ret is
+ * for config_done() in every case. */
+typedef int (*config_loader)(struct config *ret, struct errors *errors, const void *userdata);
+
+struct change {
+    struct roster *roster;
+    struct operations *operations;
+    struct supervisor_log *log;
+    config_loader load; /* NULL: the configuration cannot be read again */
+    const void *load_userdata;
+    bool can_upgrade;
+
+    struct config loaded;    /* the present configuration, once there was a reload */
+    struct reload *reload;   /* the one that runs, or NULL */
+    struct upgrade *upgrade; /* the one that is tried, or NULL */
+};
+
+#endif

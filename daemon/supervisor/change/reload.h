@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reload.h - another configuration, while the daemon serves
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_H
+#define SOCKSERVERD_SUPERVISOR_CHANGE_RELOAD_H
+
+#include "supervisor/change/change.h"
+
+/*
+ * The configuration anew: done when all that changed serves, or with every
+ * mistake. 0, or a negative errno, and then done() (NULL: nobody wants to
+ * know) is not called: -EBUSY while the daemon starts, is reloaded or upgraded
+ * or restarts a listener, -ESHUTDOWN while it stops, -ENOTSUP if the
+ * configuration cannot be read again, -ENOMEM.
+ */
+int reload_begin(struct change *change, operation_done done, void *userdata);
+
+/* Goes on with what has become possible. Returns the configuration if it has just become the
+ * present one, valid until the next one does; else NULL. */
+const struct config *reload_step(struct change *change);
+
+/* Nothing has changed, unless the new generations serve already. */
+void reload_abort(struct change *change, int error, const char *why);
+
+#endif

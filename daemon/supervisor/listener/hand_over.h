@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hand_over.h - what a listener tells the next process of the daemon
+ *
+ * Each layer exports its own part: the listener, its generations, their
+ * workers. change/upgrade_state.h makes bytes of it. Descriptors are told by
+ * their numbers.
+ */
+#ifndef SOCKSERVERD_SUPERVISOR_LISTENER_HAND_OVER_H
+#define SOCKSERVERD_SUPERVISOR_LISTENER_HAND_OVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/counters.h"
+#include "common/settings.h"
+
+struct upgrade_worker {
+    pid_t pid;
+    int channel, counters; /* descriptors */
+    uint32_t slots;
+    uint32_t state;    /* enum process_state: SERVING, DRAINING or ENDING */
+    uint64_t deadline; /* of that state; CLOCK_MONOTONIC, microseconds; UINT64_MAX: none */
+    uint64_t serving_since, pings;
+    bool stopped, asked_to_end;
+};
+
+struct upgrade_generation {
+    uint32_t number;
+    bool present; /* false: it drains */
+    const struct settings *settings;
+    struct upgrade_worker *workers;
+    size_t worker_count;
+};
+
+struct upgrade_listener {
+    const struct settings *settings;
+    bool removed;  /* from the configuration; it drains */
+    uint32_t goal; /* enum listener_goal */
+    uint32_t number;
+    uint64_t restarts;
+    struct counter_sums totals;
+    struct upgrade_generation *generations;
+    size_t generation_count;
+};
+
+/* Releases what belongs to it; the descriptors stay open. */
+void upgrade_listener_done(struct upgrade_listener *listener);
+
+#endif

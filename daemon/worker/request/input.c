@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * input.c - buffered reading: ss_read() and its kin
+ *
+ * Before a request waits for input, its output is sent: so a request/response
+ * protocol costs one receive and one send a turn, and pipelined requests are
+ * answered together.
+ *
+ * Runs in:  a serving context, called by the plugin.
+ * Owns:     the request's input buffer, kept for the next request.
+ * Failures: returned.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "worker/request/buffers.h"
+#include "worker/request/mixin.h"
+#include "worker/request/request.h"
+#include "worker/request/transport.h"
+#include "worker/request/wait.h"
+
+/* A read of so many bytes needs no buffer; the smaller one only while there may be more to come. */
+#define LARGE_READ  4096
+#define MEDIUM_READ 1024
+
+void
+input_restore(struct input *input)
+{
+    if (input->patched) {
+        input->data[input->start] = input->original;
+        input->patched = false;
+    }
+}
+
+int
+input_reserve(struct input *input, size_t capacity)
+{
+    if (input->capacity >= capacity)
+        return 0;
+    if (input->data == NULL && (input->data = buffers_reuse_input(capacity)) != NULL) {
+        input->capacity = capacity;
+        return 0;
+    }
+    char *data = realloc(input->data, capacity + 1);
+    if (data == NULL)
+        return -ENOMEM;
+    input->data = data;
+    input->capacity = capacity;
+    return 0;
+}
+
+/* What is left of read_timeout (0: no limit) when a receive has returned -EAGAIN. */
+static double
+time_left(const struct ss_server *server)
+{
+    double limit = server->settings.read_timeout;
+
+    return limit > 0 && server->mixin->blocking ? limit - RECEIVE_PATIENCE : limit;
+}
+
+/*
+ * Sends what the client may be waiting for. Where a wait does not happen in
+ * the receive itself, or has been a long one there, waits until there is
+ * something, and holds no empty buffer meanwhile: most connections idle most
+ * of the time.
+ */
+static int
+await_input(struct ss_request *request)
+{
+    if (request->server->transport->stream && request->output.used > 0) {
+        int error = output_flush(request);
+        if (error < 0)
+            return error;
+    }
+    if (!request->drained || request->wanted == 0)
+        return 0;
+    buffers_release(request);
+    counter_set(request->slot->stage, STAGE_READING);
+    int error = wait_io(request, request->fd, request->wanted, time_left(request->server));
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    request->drained = false;
+    return error;
+}
+
+/* One receive. -EAGAIN: there was nothing, go and wait for it. */
+static ssize_t
+receive(struct ss_request *request, void *buffer, size_t size)
+{
+    const struct transport *transport = request->server->transport;
+
+    counter_set(request->slot->stage, STAGE_READING);
+    ssize_t got = transport->receive(request, buffer, size);
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    if (got > 0) {
+        request->bytes_in += (uint64_t)got;
+        request->filled = (size_t)got == size;
+        request->drained = !request->filled && !request->server->mixin->blocking;
+    } else if (got == 0)
+        request->ended = true;
+    else if (got == -EAGAIN)
+        request->drained = true;
+    else if (got == -ECONNRESET || got == -EPIPE)
+        request->vanished = true;
+    return got;
+}
+
+/* Receives into the buffer, behind what is there. */
+static ssize_t
+fill(struct ss_request *request)
+{
+    struct input *input = &request->input;
+    ssize_t got = 0;
+
+    if (request->ended)
+        return 0;
+    do {
+        int error = await_input(request);
+        if (error < 0)
+            return error;
+        if (input->start == input->end)
+            input->start = input->end = 0;
+        if (input_reserve(input, (size_t)request->server->settings.read_buffer) < 0)
+            return -ENOMEM;
+        got = receive(request, input->data + input->end, input->capacity - input->end);
+    } while (got == -EAGAIN);
+    if (got > 0)
+        input->end += (size_t)got;
+    return got;
+}
+
+/* Receives into the caller's memory. */
+static ssize_t
+receive_directly(struct ss_request *request, void *buffer, size_t size)
+{
+    ssize_t got = 0;
+
+    if (request->ended)
+        return 0;
+    do {
+        int error = await_input(request);
+        if (error < 0)
+            return error;
+        got = receive(request, buffer, size);
+    } while (got == -EAGAIN);
+    return got;
+}
+
+/* Takes up to size buffered bytes. */
+static size_t
+take(struct input *input, void *buffer, size_t size)
+{
+    size_t there = input->end - input->start;
+    size_t taken = size < there ? size : there;
+
+    memcpy(buffer, input->data + input->start, taken);
+    input->start += taken;
+    return taken;
+}
+
+/*
+ * Into the caller's memory if that is large: no copy, and no page of ours is touched. If it is
+ * not, a client that sends more than it holds would cost more calls than with a buffer.
+ */
+static bool
+needs_no_buffer(const struct ss_request *request, size_t size)
+{
+    return size >= LARGE_READ || (size >= MEDIUM_READ && !request->filled) ||
+           size >= request->server->settings.read_buffer;
+}
+
+ssize_t
+ss_read(struct ss_request *request, void *buffer, size_t size)
+{
+    struct input *input = &request->input;
+
+    if (request->output.error < 0)
+        return request->output.error;
+    if (size == 0)
+        return 0;
+    input_restore(input);
+    if (input->start == input->end) {
+        if (needs_no_buffer(request, size))
+            return receive_directly(request, buffer, size);
+        ssize_t got = fill(request);
+        if (got <= 0)
+            return got;
+    }
+    return (ssize_t)take(input, buffer, size);
+}
+
+ssize_t
+ss_read_full(struct ss_request *request, void *buffer, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t got = ss_read(request, (char *)buffer + done, size - done);
+        if (got < 0)
+            return got;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+/* Makes room behind the data for more of the line that begins at start. */
+static int
+make_room(struct input *input, size_t max_line)
+{
+    size_t held = input->end - input->start;
+
+    if (input->end < input->capacity)
+        return 0;
+    if (input->start > 0) {
+        memmove(input->data, input->data + input->start, held);
+        input->start = 0;
+        input->end = held;
+        return 0;
+    }
+    /* One byte more than a line may have: it tells a line's end from its excess. */
+    size_t capacity = input->capacity * 2;
+    return input_reserve(input, capacity <= max_line ? capacity : max_line + 1);
+}
+
+/* Hands out size bytes from start as a line, with a NUL in place of the byte behind it. */
+static ssize_t
+give_line(struct input *input, size_t size, char **line)
+{
+    *line = input->data + input->start;
+    input->start += size;
+    input->original = input->data[input->start];
+    input->data[input->start] = '\0';
+    input->patched = true;
+    return (ssize_t)size;
+}
+
+ssize_t
+ss_readline(struct ss_request *request, char **line)
+{
+    struct input *input = &request->input;
+    size_t max_line = (size_t)request->server->settings.max_line;
+    size_t searched = 0;
+
+    if (request->output.error < 0)
+        return request->output.error;
+    input_restore(input);
+    for (;;) {
+        size_t held = input->end - input->start;
+        const char *from = held > searched ? input->data + input->start + searched : NULL;
+        const char *newline = from != NULL ? memchr(from, '\n', held - searched) : NULL;
+        size_t size = newline != NULL ? (size_t)(newline - input->data) - input->start + 1 : held;
+
+        if (size > max_line)
+            return -EMSGSIZE;
+        if (newline != NULL)
+            return give_line(input, size, line);
+        searched = held;
+        if (held > 0 && !request->ended && make_room(input, max_line) < 0)
+            return -ENOMEM;
+        ssize_t got = fill(request);
+        if (got < 0)
+            return got;
+        if (got == 0)
+            return held == 0 ? 0 : give_line(input, held, line);
+    }
+}
+
+const void *
+ss_packet(struct ss_request *request, size_t *size)
+{
+    bool stream = request->server->transport->stream;
+
+    input_restore(&request->input);
+    *size = stream ? 0 : request->datagram.size;
+    return stream ? NULL : request->input.data;
+}
+
+bool
+ss_truncated(struct ss_request *request)
+{
+    return request->datagram.truncated;
+}

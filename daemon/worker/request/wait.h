@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.h - waiting in serving contexts, and getting them out of it
+ */
+#ifndef SOCKSERVERD_WORKER_REQUEST_WAIT_H
+#define SOCKSERVERD_WORKER_REQUEST_WAIT_H
+
+#include <stdint.h>
+
+struct slot;
+struct ss_request;
+struct ss_server;
+
+/* The wait of a mixin whose contexts may block: poll(2). As mixin->wait. */
+int wait_blocking(struct ss_request *request, int fd, short events, int64_t until);
+
+/* How long one wait may last, in seconds: the setting (0: for ever), or what request_timeout leaves
+ * of it; negative when nothing is left. */
+double wait_limit(const struct ss_request *request, double setting);
+
+/* One wait for the client, at most the setting. 0, -ETIMEDOUT, -ECANCELED or another error. */
+int wait_io(struct ss_request *request, int fd, short events, double setting);
+
+/* option: SO_RCVTIMEO or SO_SNDTIMEO; 0 seconds: for ever. 0 or a negative errno. */
+int set_socket_timeout(int fd, int option, double seconds);
+
+/*
+ * The signal that gets a context out of a blocking call: it looks at the
+ * server's phase, and shuts its connection down if its request is cut.
+ */
+void interrupts_install(void);
+void interrupt_context(const struct ss_server *server, const struct slot *slot);
+/* Every context in one of these states (bits 1 << enum slot_state). Returns how many. */
+unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
+
+#endif
