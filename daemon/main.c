@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/patience.h"
 #include "config/commandline.h"
 #include "config/config.h"
 #include "supervisor/change/check.h"
@@ -152,12 +153,33 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
     return status_of(supervisor_run(config, &options));
 }
 
+/* Into an upgrade the file has been read already, by the program that was tried: what fails now
+ * passes. */
+static int
+load_to_serve(struct config *config, struct errors *errors, const struct commandline *commandline)
+{
+    bool upgraded = getenv(UPGRADE_VARIABLE) != NULL && !commandline->check;
+    int r = load(config, errors, commandline);
+
+    if (!upgraded)
+        return r;
+    patience_begin();
+    while ((r < 0 || errors_any(errors)) && patience_allows(-EAGAIN)) {
+        config_done(config);
+        errors_done(errors);
+        *config = (struct config){0};
+        *errors = (struct errors){0};
+        r = load(config, errors, commandline);
+    }
+    return r;
+}
+
 static int
 serve(const struct commandline *commandline)
 {
     struct errors errors = {0};
     struct config config = {0};
-    int r = load(&config, &errors, commandline);
+    int r = load_to_serve(&config, &errors, commandline);
     int status;
 
     if (errors_any(&errors) && !commandline->check)

@@ -10,15 +10,16 @@
 #include "common/channel.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_HEAD_SIZE offsetof(struct message, text)
 #define PATIENCE_MS       5000 /* with a supervisor that does not read */
+#define PAUSE_MS          10   /* between two tries */
 
 union attached_fd {
     struct cmsghdr head;
@@ -61,16 +62,23 @@ channel_send(int channel, enum message_type type, uint64_t value, const char *te
     return 0;
 }
 
-/* Whoever cannot start has nothing else to do than to wait until it is heard. */
-static int
-send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
+bool
+channel_is_short(int error)
 {
-    struct pollfd room = {.fd = channel, .events = POLLOUT};
-    int r;
+    return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
+}
 
-    while ((r = channel_send(channel, type, value, text, -1)) == -EAGAIN)
-        if (poll(&room, 1, PATIENCE_MS) <= 0)
-            return r;
+int
+channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
+{
+    int r = -EAGAIN;
+
+    for (int tries = 0; tries < PATIENCE_MS / PAUSE_MS; tries++) {
+        r = channel_send(channel, type, value, text, -1);
+        if (!channel_is_short(r))
+            break;
+        (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    }
     return r;
 }
 
@@ -80,10 +88,10 @@ channel_send_failure(int channel, enum failure kind, const struct errors *mistak
     int r = 0;
 
     for (size_t i = 0; i < mistakes->count && r == 0; i++)
-        r = send_patiently(channel, MESSAGE_MISTAKE, 0, mistakes->texts[i]);
+        r = channel_send_patiently(channel, MESSAGE_MISTAKE, 0, mistakes->texts[i]);
     if (r == 0 && mistakes->exhausted)
-        r = send_patiently(channel, MESSAGE_MISTAKE, 0, "out of memory");
-    return r < 0 ? r : send_patiently(channel, MESSAGE_FAILED, kind, NULL);
+        r = channel_send_patiently(channel, MESSAGE_MISTAKE, 0, "out of memory");
+    return r < 0 ? r : channel_send_patiently(channel, MESSAGE_FAILED, kind, NULL);
 }
 
 /* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not

@@ -9,6 +9,7 @@
 #ifndef SOCKSERVERD_COMMON_CHANNEL_H
 #define SOCKSERVERD_COMMON_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,13 @@ int channel_create(int ret_ends[2]);
 /* text may be NULL (and is cut if too long), fd -1. 0 or a negative errno (-EAGAIN: full, -EPIPE:
  * dead). */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
+
+/* The same, but while there is no room or memory for the message it waits, up to a second. For
+ * those with whom nobody else has to wait. */
+int channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text);
+
+/* Whether the kernel had no room or memory for a message: the same may work a little later. */
+bool channel_is_short(int error);
 
 /*
  * Says why a worker cannot start: every mistake in a message of its own, and

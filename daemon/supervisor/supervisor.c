@@ -28,6 +28,7 @@
 #include "common/array.h"
 #include "common/errors.h"
 #include "common/log.h"
+#include "common/patience.h"
 #include "supervisor/change/reload.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/control/control.h"
@@ -323,7 +324,7 @@ make_roster(struct supervisor *supervisor)
 }
 
 static int
-make_loop(struct supervisor *supervisor)
+try_to_make_loop(struct supervisor *supervisor)
 {
     int r = sd_event_new(&supervisor->event);
 
@@ -333,6 +334,21 @@ make_loop(struct supervisor *supervisor)
         r = make_roster(supervisor);
     if (r >= 0)
         r = signals_watch(supervisor->event, on_signal, supervisor);
+    if (r < 0) {
+        roster_done(&supervisor->roster);
+        supervisor->event = sd_event_unref(supervisor->event);
+    }
+    return r;
+}
+
+static int
+make_loop(struct supervisor *supervisor)
+{
+    int r;
+
+    do
+        r = try_to_make_loop(supervisor);
+    while (patience_allows(r));
     return r;
 }
 
@@ -418,12 +434,16 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
         adopt_discard(supervisor->config);
     if (supervisor->roster.count == 0)
         log_warning("no listeners are defined: nothing to serve");
-    if ((r = make_control(supervisor)) < 0)
+    do
+        r = make_control(supervisor);
+    while (patience_allows(r));
+    if (r < 0)
         return r;
     if (inherited == NULL) {
         notify_starting(START_USEC);
         start_listeners(&supervisor->roster);
     }
+    patience_end();
     if ((r = sd_event_loop(supervisor->event)) < 0)
         return r;
     return 0;
@@ -458,8 +478,11 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
     char reason[SPAWN_REASON_SIZE];
-    int r = supervisor_log_open(&supervisor.log, config);
+    int r;
 
+    do
+        r = supervisor_log_open(&supervisor.log, config);
+    while (patience_allows(r));
     if (r < 0)
         return r;
     int upgraded = upgrade_receive(&inherited);

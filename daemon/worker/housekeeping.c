@@ -141,7 +141,7 @@ tell(const struct housekeeping *housekeeping, enum message_type type, bool *told
 {
     int r = *told ? 0 : channel_send(housekeeping->server->channel, type, 0, NULL, -1);
 
-    *told = r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
+    *told = !channel_is_short(r);
     return *told;
 }
 
@@ -206,8 +206,8 @@ read_channel(struct housekeeping *housekeeping)
 
     while ((result = channel_receive(server->channel, &message, &fd)) == 1)
         on_message(housekeeping, &message, fd);
-    if (result == -EAGAIN || result == -EBADMSG)
-        return;
+    if (result != 0)
+        return; /* no message, junk, or no memory for it now; only the end of file is the end */
     if (server_phase(server) < PHASE_DRAINING)
         log_warning("the supervisor is gone; finishing what runs");
     drain(housekeeping, server->settings.drain_timeout);

@@ -177,12 +177,25 @@ log_confinement(const struct sandbox *sandbox)
              getgid(), sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
 }
 
+/* Unheard, it would be waited for until it is killed. */
+static int
+say_ready(const struct ss_server *server)
+{
+    int error = channel_send_patiently(server->channel, MESSAGE_READY, 0,
+                                       plugin_base_name(&server->plugin));
+
+    if (error < 0)
+        log_error("cannot tell the supervisor that the worker is ready: %s", strerror(-error));
+    return error;
+}
+
 static int
 serve(struct ss_server *server, struct housekeeping *housekeeping)
 {
-    int error = 0;
+    int error = say_ready(server);
 
-    (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin), -1);
+    if (error < 0)
+        return 1;
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
     if (housekeeping_wait_serve(housekeeping) && (error = server->transport->prepare(server)) == 0)
         error = server->mixin->run(server, housekeeping);
@@ -214,11 +227,8 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     int error = worker_load(server, &errors);
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
-    if (brief->check) {
-        (void)channel_send(server->channel, MESSAGE_READY, 0, plugin_base_name(&server->plugin),
-                           -1);
-        return 0;
-    }
+    if (brief->check)
+        return say_ready(server) < 0 ? 1 : 0;
     if (prepare(server, &housekeeping, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
     error = gates_prepare(server, gates, &errors);

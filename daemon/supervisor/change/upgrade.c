@@ -24,11 +24,14 @@
 #include <unistd.h>
 
 #include "common/array.h"
+#include "common/child.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
+#define LOOK_USEC   UINT64_C(1000000)  /* whether it has ended, if nobody says so */
 #define OUTPUT_SIZE 65536              /* a hundred mistakes, and more than enough for each */
 #define STATE_FD    3
 
@@ -41,6 +44,7 @@ struct upgrade {
     char output[OUTPUT_SIZE];
     size_t used;
     bool dropped; /* it said more than fits */
+    uint64_t deadline;
     bool late;
 };
 
@@ -101,7 +105,7 @@ upgrade_free(struct upgrade *upgrade)
     (void)sd_event_source_disable_unref(upgrade->timer);
     if (upgrade->pid > 0) {
         (void)kill(-upgrade->pid, SIGKILL);
-        (void)waitpid(upgrade->pid, NULL, 0);
+        child_reap(upgrade->pid);
     }
     if (upgrade->pipe >= 0)
         (void)close(upgrade->pipe);
@@ -204,7 +208,7 @@ on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
     bool fine = info->si_code == CLD_EXITED && info->si_status == 0;
 
     (void)source;
-    (void)waitpid(upgrade->pid, NULL, 0); /* the loop would do it later: not as another program */
+    child_reap(upgrade->pid); /* the loop would do it later: not as another program */
     upgrade->pid = 0;
     read_output(upgrade);
     if (fine && strstr(upgrade->output, UPGRADE_ANSWER "\n") != NULL)
@@ -219,13 +223,22 @@ on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
 }
 
 static int
-on_late(sd_event_source *source, uint64_t when, void *userdata)
+on_timer(sd_event_source *source, uint64_t when, void *userdata)
 {
     struct upgrade *upgrade = userdata;
+    siginfo_t info;
 
     (void)source, (void)when;
-    upgrade->late = true;
-    (void)kill(-upgrade->pid, SIGKILL);
+    if (child_has_ended(upgrade->pid, &info)) { /* the loop was told, and has missed it */
+        (void)sd_event_source_set_enabled(upgrade->child, SD_EVENT_OFF);
+        return on_end(upgrade->child, &info, upgrade);
+    }
+    if (monotonic_usec() >= upgrade->deadline) {
+        upgrade->late = true;
+        (void)kill(-upgrade->pid, SIGKILL);
+    }
+    (void)sd_event_source_set_time(upgrade->timer, monotonic_usec() + LOOK_USEC);
+    (void)sd_event_source_set_enabled(upgrade->timer, SD_EVENT_ONESHOT);
     return 0;
 }
 
@@ -235,6 +248,8 @@ static int
 watch(struct upgrade *upgrade)
 {
     sd_event *event = upgrade->change->roster->host.event;
+
+    upgrade->deadline = monotonic_usec() + TRIAL_USEC;
     int r = sd_event_add_child(event, &upgrade->child, upgrade->pid, WEXITED, on_end, upgrade);
 
     /* Its end may be ours: a signal that the loop has read already is attended to first. */
@@ -243,8 +258,8 @@ watch(struct upgrade *upgrade)
     if (r >= 0)
         r = sd_event_add_io(event, &upgrade->input, upgrade->pipe, EPOLLIN, on_input, upgrade);
     if (r >= 0)
-        r = sd_event_add_time_relative(event, &upgrade->timer, CLOCK_MONOTONIC, TRIAL_USEC, 0,
-                                       on_late, upgrade);
+        r = sd_event_add_time_relative(event, &upgrade->timer, CLOCK_MONOTONIC, LOOK_USEC, 0,
+                                       on_timer, upgrade);
     return r;
 }
 

@@ -122,7 +122,8 @@ struct hand_over {
     struct handed {
         int fd; /* -1: none */
         char name[sizeof(STORE_PATH_PREFIX) + SOCKET_NAME_SIZE];
-        int aside; /* what had its place */
+        int aside;   /* what had its place; -1: nothing */
+        bool placed; /* a copy of fd is there now */
     } * sockets;
     size_t count, room;
     struct upgrade_state state;
@@ -150,6 +151,7 @@ add_socket(struct hand_over *hand_over, const char *prefix, const char *name, in
     struct handed *handed = &hand_over->sockets[hand_over->count++];
     handed->fd = fd;
     handed->aside = -1;
+    handed->placed = false;
     (void)snprintf(handed->name, sizeof(handed->name), "%s%s", prefix, name);
 }
 
@@ -179,8 +181,12 @@ add_listener(struct hand_over *hand_over, struct listener *listener)
         return;
     (void)socket_name(listener_settings(listener), name);
     add_socket(hand_over, "", name, copy_fd(hand_over, socket->fd));
-    if (socket->path.name != NULL)
-        add_socket(hand_over, STORE_PATH_PREFIX, name, unix_path_hold(&socket->path));
+    if (socket->path.name == NULL)
+        return;
+    int path = unix_path_hold(&socket->path);
+    if (path < 0 && path != -ENOENT && path != -ESTALE)
+        hand_over->error = path; /* without it the next program would have to bind the path anew */
+    add_socket(hand_over, STORE_PATH_PREFIX, name, path);
 }
 
 /* Above the sockets' places, and kept by execve(). */
@@ -267,6 +273,7 @@ put_into_place(struct hand_over *hand_over)
             return -errno;
         if (dup2(handed->fd, place) < 0)
             return -errno;
+        handed->placed = true;
     }
     return 0;
 }
@@ -280,6 +287,8 @@ put_back(struct hand_over *hand_over)
         if (handed->aside >= 0) {
             (void)dup3(handed->aside, place, O_CLOEXEC);
             (void)close(handed->aside);
+        } else if (handed->placed) {
+            (void)close(place); /* or the port stays bound */
         }
         (void)close(handed->fd);
     }

@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/memfd.h"
+#include "common/patience.h"
 #include "supervisor/change/upgrade.h"
 
 /* The memory file that the environment names, if it is one of ours; -1 if there is none. */
@@ -40,14 +41,11 @@ find_state(void)
     return (int)fd;
 }
 
-int
-upgrade_receive(struct upgrade_state *ret)
+static int
+read_state(int fd, struct upgrade_state *ret)
 {
-    _cleanup_close_ int fd = find_state();
     struct stat status;
 
-    if (fd < 0)
-        return 0;
     if (fstat(fd, &status) < 0)
         return -errno;
     if (status.st_size <= 0)
@@ -59,6 +57,20 @@ upgrade_receive(struct upgrade_state *ret)
     int r = upgrade_state_unpack(bytes, size, ret);
     (void)munmap(bytes, size);
     return r < 0 ? r : 1;
+}
+
+int
+upgrade_receive(struct upgrade_state *ret)
+{
+    _cleanup_close_ int fd = find_state();
+    int r;
+
+    if (fd < 0)
+        return 0;
+    do
+        r = read_state(fd, ret);
+    while (patience_allows(r));
+    return r;
 }
 
 int
@@ -89,9 +101,12 @@ static int
 import_listener(struct roster *roster, const struct upgrade_listener *inherited)
 {
     struct listener *listener;
-    int r = inherited->removed ? listener_new(&roster->host, inherited->settings, &listener)
-                               : roster_add(roster, inherited->settings, &listener);
+    int r;
 
+    do
+        r = inherited->removed ? listener_new(&roster->host, inherited->settings, &listener)
+                               : roster_add(roster, inherited->settings, &listener);
+    while (patience_allows(r));
     if (r < 0)
         return r;
     if (inherited->removed)

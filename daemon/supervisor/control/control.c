@@ -29,6 +29,8 @@
 
 #define ACCEPT_AT_ONCE 16
 #define BACKLOG        1024
+#define ACCEPT_USEC    UINT64_C(100000)  /* after a failed accept */
+#define SOCKET_USEC    UINT64_C(1000000) /* after the socket could not be made */
 
 /* ---- newcomers ------------------------------------------------------------------------ */
 
@@ -100,8 +102,14 @@ welcome(struct control *control, int fd)
         control_client_proceed(client, true);
 }
 
-/* Descriptors or memory ran out: until the sampler's next turn, instead of trying all the time.
- * Said once. */
+static void
+retry_later(struct control *control, uint64_t delay_usec)
+{
+    (void)sd_event_source_set_time(control->retry, monotonic_usec() + delay_usec);
+    (void)sd_event_source_set_enabled(control->retry, SD_EVENT_ONESHOT);
+}
+
+/* Descriptors or memory ran out: for a moment, instead of trying all the time. Said once. */
 static void
 pause_accepting(struct control *control, int error)
 {
@@ -109,6 +117,7 @@ pause_accepting(struct control *control, int error)
         log_warning("control: cannot accept: %s; trying again later", strerror(error));
     control->starved = true;
     (void)sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
+    retry_later(control, ACCEPT_USEC);
 }
 
 static int
@@ -186,11 +195,16 @@ open_socket(struct control *control)
     int fd = bind_socket(control, control->configured, &path, &remedy);
 
     if (fd < 0) {
-        log_warning("cannot make the control socket %s: %s%s%s; going on without it",
-                    control->configured, strerror(-fd), remedy == NULL ? "" : ": ",
-                    remedy == NULL ? "" : remedy);
+        if (fd != control->problem)
+            log_warning("cannot make the control socket %s: %s%s%s; going on without it",
+                        control->configured, strerror(-fd), remedy == NULL ? "" : ": ",
+                        remedy == NULL ? "" : remedy);
+        control->problem = fd;
+        if (fd != -EADDRINUSE) /* another daemon's: it is not waited for */
+            retry_later(control, SOCKET_USEC);
         return;
     }
+    control->problem = 0;
     control->fd = fd;
     control->path = path;
     int r = sd_event_add_io(control->event, &control->source, fd, EPOLLIN, on_connection, control);
@@ -199,6 +213,7 @@ open_socket(struct control *control)
     if (r < 0) {
         log_warning("cannot watch the control socket: %s; going on without it", strerror(-r));
         close_socket(control);
+        retry_later(control, SOCKET_USEC);
     }
 }
 
@@ -236,13 +251,16 @@ control_configure(struct control *control, const struct config *config)
     bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 
+    control->config = config;
     (void)replace_text(&control->file, config->file);
     if (same)
         return;
     close_socket(control);
     control->mode = config->control.mode;
     control->group = group;
-    if (replace_text(&control->configured, path) && path != NULL)
+    if (!replace_text(&control->configured, path))
+        retry_later(control, SOCKET_USEC);
+    else if (path != NULL)
         open_socket(control);
 }
 
@@ -262,10 +280,21 @@ on_sampler(sd_event_source *source, uint64_t when, void *userdata)
         samples_add(&control->samples, &status, now);
     }
     samples_end(&control->samples);
-    if (control->source != NULL)
-        (void)sd_event_source_set_enabled(control->source, SD_EVENT_ON);
     (void)sd_event_source_set_time(source, now + SAMPLE_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int
+on_retry(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct control *control = userdata;
+
+    (void)source, (void)when;
+    if (control->source == NULL)
+        control_configure(control, control->config);
+    else if (sd_event_source_set_enabled(control->source, SD_EVENT_ON) < 0)
+        retry_later(control, ACCEPT_USEC);
+    return 0;
 }
 
 int
@@ -288,6 +317,13 @@ control_new(const struct control_host *host, struct control **ret)
     int r = sd_event_add_time_relative(event, &control->sampler, CLOCK_MONOTONIC, 0, 500000,
                                        on_sampler, control);
     if (r >= 0)
+        r = sd_event_add_time(event, &control->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, on_retry,
+                              control);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(control->retry, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_priority(control->retry, CONTROL_PRIORITY);
+    if (r >= 0)
         r = sd_event_source_set_priority(control->sampler, CONTROL_PRIORITY);
     if (r < 0) {
         control_free(control);
@@ -307,6 +343,7 @@ control_free(struct control *control)
             control_client_close(control->clients[i]);
     close_socket(control);
     (void)sd_event_source_disable_unref(control->sampler);
+    (void)sd_event_source_disable_unref(control->retry);
     samples_done(&control->samples);
     free(control->configured);
     free(control->file);

@@ -26,8 +26,10 @@ int control_new(const struct control_host *host, struct control **ret);
 
 /*
  * Makes the socket that the configuration asks for, or moves it there; clients
- * stay. If that cannot be, a warning is logged and the daemon goes on without
- * (or with the one it had). A configuration without a file has none.
+ * stay. If that cannot be, a warning is logged, and the daemon goes on without
+ * it and tries again, unless another daemon has the path. A configuration
+ * without a file has no socket. It is the caller's, and must live until the
+ * next call.
  */
 void control_configure(struct control *control, const struct config *config);
 

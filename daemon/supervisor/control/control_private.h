@@ -35,14 +35,17 @@ struct control {
     int fd; /* the listening socket; -1: none */
     sd_event_source *source;
     struct unix_path path;
-    char *configured; /* the path asked for; NULL: none */
+    const struct config *config; /* the present one; NULL: not configured yet */
+    char *configured;            /* the path asked for; NULL: none */
     uint32_t mode;
     gid_t group; /* may change things, too; (gid_t)-1: none */
     char *file;  /* the configuration's name */
 
     struct control_client *clients[CONTROL_CLIENTS]; /* NULL: a free place */
     uint64_t arrivals;
-    bool starved; /* accepting failed the last time */
+    int problem;            /* why the socket could not be made; 0: none */
+    bool starved;           /* accepting failed the last time */
+    sd_event_source *retry; /* accepts again, or makes the socket that could not be made */
     struct control_samples samples;
     sd_event_source *sampler;
 };

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "common/patience.h"
 
 /* Which file the plugin was when the workers were started; all zero: there was none. */
 struct plugin_file {
@@ -206,12 +207,19 @@ generation_import(const struct generation_setup *setup, const struct upgrade_gen
                   struct generation **ret)
 {
     struct generation *generation;
-    int r = generation_new(setup, &generation);
+    int r;
 
+    do
+        r = generation_new(setup, &generation);
+    while (patience_allows(r));
     if (r < 0)
         return r;
-    if (inherited->worker_count > generation->size &&
-        (r = make_places(generation, inherited->worker_count)) < 0) {
+    do
+        r = inherited->worker_count > generation->size
+                ? make_places(generation, inherited->worker_count)
+                : 0;
+    while (patience_allows(r));
+    if (r < 0) {
         generation_free(generation);
         return r;
     }

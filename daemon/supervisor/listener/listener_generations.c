@@ -16,6 +16,21 @@
 #include "supervisor/listener/listener_private.h"
 #include "supervisor/socket/socket_change.h"
 
+/* Whatever becomes present or prepared leaves one day, and that must not fail. */
+int
+listener_make_room(struct listener *listener)
+{
+    size_t others =
+        listener->leaving_count + (listener->present != NULL) + (listener->next != NULL);
+    struct generation **leaving =
+        reallocarray(listener->leaving, others + 1, sizeof(struct generation *));
+
+    if (leaving == NULL)
+        return -ENOMEM;
+    listener->leaving = leaving;
+    return 0;
+}
+
 int
 listener_new_generation(struct listener *listener, const struct settings *settings,
                         const struct spawn_options *spawn, struct generation **ret)
@@ -29,8 +44,10 @@ listener_new_generation(struct listener *listener, const struct settings *settin
         .handler = listener_on_process,
         .userdata = listener,
     };
-    int r = generation_new(&setup, ret);
+    int r = listener_make_room(listener);
 
+    if (r == 0)
+        r = generation_new(&setup, ret);
     if (r == 0)
         listener->number++;
     return r;
@@ -41,17 +58,9 @@ listener_new_generation(struct listener *listener, const struct settings *settin
 void
 listener_let_leave(struct listener *listener, struct generation *generation)
 {
-    struct generation **leaving =
-        reallocarray(listener->leaving, listener->leaving_count + 1, sizeof(struct generation *));
-
-    if (leaving == NULL) {
-        generation_free(generation); /* it drains unwatched */
-        return;
-    }
-    listener->leaving = leaving;
-    leaving[listener->leaving_count++] = generation;
+    listener->leaving[listener->leaving_count++] = generation; /* listener_make_room() */
     for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
-        generation_cut(leaving[i]);
+        generation_cut(listener->leaving[i]);
 }
 
 bool

@@ -73,6 +73,8 @@ void listener_proceed(struct listener *listener);
 
 /* ---- listener_generations.c -------------------------------------------------------------- */
 
+/* For one more generation to leave. Called before each begins. 0 or -ENOMEM. */
+int listener_make_room(struct listener *listener);
 /* With the next number; nothing is started yet. 0 or -ENOMEM. */
 int listener_new_generation(struct listener *listener, const struct settings *settings,
                             const struct spawn_options *spawn, struct generation **ret);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/patience.h"
 #include "supervisor/listener/listener_private.h"
 
 /* ---- before -------------------------------------------------------------------- */
@@ -63,8 +64,13 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
         .handler = listener_on_process,
         .userdata = listener,
     };
-    int r = generation_import(&setup, inherited, &listener->present);
+    int r;
 
+    do
+        r = listener_make_room(listener);
+    while (patience_allows(r));
+    if (r == 0)
+        r = generation_import(&setup, inherited, &listener->present);
     if (r < 0) {
         log_here(listener, LOG_ERR, "cannot take over generation %u: %s", inherited->number,
                  strerror(-r));
@@ -95,7 +101,9 @@ import_serving(struct listener *listener)
     size_t missing;
 
     if (listener->present == NULL || import_socket(listener) < 0) {
-        (void)listener_dismiss(listener);
+        struct generation *present = listener_dismiss(listener);
+        if (present != NULL) /* on a socket that is nobody's any more */
+            generation_drain(present, false);
         listener_start_generation(listener);
         return;
     }

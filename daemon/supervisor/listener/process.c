@@ -22,8 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/patience.h"
 #include "supervisor/listener/crash.h"
 
 /* ---- the end ----------------------------------------------------------------------- */
@@ -55,23 +57,38 @@ describe_work(struct process *process)
         crash_describe(process->counters, process->slots, process->fate + used, FATE_SIZE - used);
 }
 
-static int
-on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+void
+process_end(struct process *process, const siginfo_t *info)
 {
-    struct process *process = userdata;
-
-    (void)source;
+    child_reap(process->pid); /* the loop would try it only once */
     process_receive(process); /* what it still had to say explains why it ended */
     describe_end(process, info);
     describe_work(process);
     process->state = PROCESS_GONE;
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(process->child_source, SD_EVENT_OFF);
     process->handler(process, PROCESS_IS_GONE, process->userdata);
+}
+
+static int
+on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+    (void)source;
+    process_end(userdata, info);
     return 0;
 }
 
 /* ---- the beginning --------------------------------------------------------------------- */
+
+/* Not "unref": a source may be dispatching just now, and must not come back. */
+static void
+unwatch(struct process *process)
+{
+    process->child_source = sd_event_source_disable_unref(process->child_source);
+    process->channel_source = sd_event_source_disable_unref(process->channel_source);
+    process->timer = sd_event_source_disable_unref(process->timer);
+}
 
 static int
 watch(struct process *process, sd_event *event)
@@ -90,7 +107,9 @@ watch(struct process *process, sd_event *event)
                               process_on_timer, process);
     if (r >= 0)
         r = sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
-    return r;
+    if (r < 0)
+        unwatch(process);
+    return r < 0 ? r : 0;
 }
 
 int
@@ -109,6 +128,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
+    process->retry_at = UINT64_MAX;
     process->pid = spawned.pid;
     process->channel = spawned.channel;
     process->counters = spawned.counters;
@@ -116,7 +136,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->slots = spawned.slots;
     if ((r = watch(process, setup->event)) < 0) {
         (void)kill(process->pid, SIGKILL);
-        (void)waitpid(process->pid, NULL, 0);
+        child_reap(process->pid);
         process_free(process);
         return r;
     }
@@ -137,9 +157,12 @@ int
 process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
                struct process **ret)
 {
-    struct process *process = calloc(1, sizeof(*process));
+    struct process *process;
     uint64_t now = monotonic_usec();
 
+    do
+        process = calloc(1, sizeof(*process));
+    while (process == NULL && patience_allows(-ENOMEM));
     if (process == NULL)
         return -ENOMEM;
     process->settings = settings_ref(setup->settings);
@@ -154,14 +177,19 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->stopped = worker->stopped;
     process->asked_to_end = worker->asked_to_end;
     process->next_ping = now + PING_USEC;
+    process->retry_at = UINT64_MAX;
     int r = can_be_imported(worker) ? 0 : -EBADMSG;
     if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
                    fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0))
         r = -errno;
     if (r == 0)
-        r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
+        do
+            r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
+        while (patience_allows(r));
     if (r == 0)
-        r = watch(process, setup->event);
+        do
+            r = watch(process, setup->event);
+        while (patience_allows(r));
     if (r < 0) {
         process_free(process); /* which closes its channel: it drains and ends by itself */
         return r;
@@ -202,10 +230,7 @@ process_free(struct process *process)
 {
     if (process == NULL)
         return;
-    /* Not "unref": the source may be dispatching just now, and must not come back. */
-    (void)sd_event_source_disable_unref(process->child_source);
-    (void)sd_event_source_disable_unref(process->channel_source);
-    (void)sd_event_source_disable_unref(process->timer);
+    unwatch(process);
     (void)close(process->channel);
     (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
@@ -216,12 +241,23 @@ process_free(struct process *process)
 
 /* ---- orders ------------------------------------------------------------------------------ */
 
+/* Such an order makes the one before it void, and must arrive. */
+static bool
+changes_phase(enum message_type order)
+{
+    return order == MESSAGE_SERVE || order == MESSAGE_DRAIN || order == MESSAGE_EMPTY ||
+           order == MESSAGE_CUT;
+}
+
 void
 process_tell(struct process *process, enum message_type type, uint64_t value, int fd)
 {
     /* A dead one is noticed by its end, one that does not read by its pulse. */
-    if (process->state != PROCESS_GONE)
-        (void)channel_send(process->channel, type, value, NULL, fd);
+    if (process->state == PROCESS_GONE)
+        return;
+    int r = channel_send(process->channel, type, value, NULL, fd);
+    if (changes_phase(type))
+        process_owe(process, channel_is_short(r) ? type : 0, value);
 }
 
 void

@@ -16,6 +16,8 @@
 #define CUT_USEC         (1 * SECOND)  /* from an order to end at once to SIGKILL */
 #define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker cuts by itself; this late it hangs */
 
+#define RETRY_USEC (SECOND / 20) /* after the kernel had no memory for a message */
+
 #define FATE_SIZE 512
 
 struct process {
@@ -36,8 +38,12 @@ struct process {
     uint64_t next_ping, serving_since;
     uint64_t unanswered_since; /* when the first ping without an answer was sent; 0: none */
     uint64_t pings;
+    uint64_t retry_at; /* sends what is owed and reads again; UINT64_MAX: nothing to do */
+    unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
+    uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;
-    bool killed_last; /* by SIGKILL: nothing more can be done */
+    bool deaf;    /* its channel is not watched until retry_at */
+    bool hung_up; /* the worker's end of the channel is closed: it ends, or has ended */
 
     enum failure failure;
     struct errors mistakes; /* why it cannot start, as it says */
@@ -47,6 +53,12 @@ struct process {
 
 /* allowed_usec: until it is ended by force; UINT64_MAX: for ever. */
 void process_enter(struct process *process, enum process_state state, uint64_t allowed_usec);
+
+/* The order is sent again soon; 0: there is none any more. */
+void process_owe(struct process *process, unsigned order, uint64_t value);
+
+/* It has ended, and is reaped or about to be. The process may be freed afterwards. */
+void process_end(struct process *process, const siginfo_t *info);
 
 /* Callbacks of the event loop, and reading what the worker has sent so far. */
 int process_on_timer(sd_event_source *source, uint64_t when, void *userdata);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/array.h"
+#include "common/child.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
@@ -40,6 +41,8 @@ arm_timer(struct process *process)
 
     if (has_pulse(process) && process->next_ping < when)
         when = process->next_ping;
+    if (process->retry_at < when)
+        when = process->retry_at;
     if (when == UINT64_MAX) {
         (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
         return;
@@ -56,6 +59,37 @@ process_enter(struct process *process, enum process_state state, uint64_t allowe
     arm_timer(process);
 }
 
+static void
+retry_soon(struct process *process)
+{
+    process->retry_at = monotonic_usec() + RETRY_USEC;
+    arm_timer(process);
+}
+
+void
+process_owe(struct process *process, unsigned order, uint64_t value)
+{
+    process->owed = order;
+    process->owed_value = value;
+    if (order != 0)
+        retry_soon(process);
+}
+
+/* After a shortage of memory: what is owed is sent, and the channel is read again. */
+static void
+retry(struct process *process)
+{
+    process->retry_at = process->hung_up ? monotonic_usec() + SECOND : UINT64_MAX;
+    if (process->owed != 0)
+        process_tell(process, (enum message_type)process->owed, process->owed_value, -1);
+    if (process->deaf)
+        process->deaf = sd_event_source_set_enabled(process->channel_source, SD_EVENT_ON) < 0;
+    if (process->deaf)
+        retry_soon(process);
+    else
+        arm_timer(process);
+}
+
 /* The pid cannot have been reused: the child is reaped only by its event source. */
 static void
 send_signal(struct process *process, int signal_number)
@@ -68,8 +102,7 @@ static void
 kill_for_good(struct process *process)
 {
     send_signal(process, SIGKILL);
-    process->killed_last = true;
-    process_enter(process, PROCESS_ENDING, UINT64_MAX);
+    process_enter(process, PROCESS_ENDING, CUT_USEC); /* to look whether it is gone */
 }
 
 /* With a core that shows where it hangs. */
@@ -126,8 +159,13 @@ process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
 
     (void)source;
     (void)when;
-    if (now >= process->deadline)
+    siginfo_t info;
+    if (child_has_ended(process->pid, &info)) /* the loop was told, and has missed it */
+        process_end(process, &info);
+    else if (now >= process->deadline)
         deadline_passed(process);
+    else if (now >= process->retry_at)
+        retry(process);
     else if (has_pulse(process) && now >= process->next_ping)
         check_pulse(process, now);
     else
@@ -262,8 +300,15 @@ receive_one(struct process *process)
         misbehave(process, "junk");
     if (r > 0)
         take_message(process, &message);
-    else if (r != -EAGAIN) /* end of file or broken: its exit tells the rest */
+    else if (r != -EAGAIN) { /* end of file or broken: its exit tells the rest */
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
+        process->hung_up = true;
+        retry_soon(process);
+    }
+    if (r != -EAGAIN && channel_is_short(r)) { /* not at once: others shall have a turn */
+        process->deaf = true;
+        retry_soon(process);
+    }
     return r > 0;
 }
 

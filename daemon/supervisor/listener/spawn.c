@@ -173,8 +173,8 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     }
     (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
                    spawn_reason(r, reason));
-    (void)channel_send(channel, MESSAGE_MISTAKE, 0, text, -1);
-    (void)channel_send(channel, MESSAGE_FAILED, FAILURE_RUNTIME, NULL, -1);
+    (void)channel_send_patiently(channel, MESSAGE_MISTAKE, 0, text);
+    (void)channel_send_patiently(channel, MESSAGE_FAILED, FAILURE_RUNTIME, NULL);
     _exit(EXIT_NOT_EXECUTED);
 }
 
@@ -200,15 +200,16 @@ static int
 worker_program(void)
 {
     char path[PATH_MAX + sizeof(WORKER_PROGRAM)];
-    int r = program_fd >= 0 ? 0 : -ENOENT;
 
-    ssize_t size = r < 0 ? readlink("/proc/self/exe", path, PATH_MAX) : 0;
-    if (size > 0) {
-        path[size] = '\0';
-        (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
-        r = spawn_use_program(path);
-    }
-    if (r < 0)
+    if (program_fd >= 0)
+        return program_fd;
+    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX);
+    if (size < 0)
+        return -errno;
+    path[size] = '\0';
+    (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
+    int r = spawn_use_program(path);
+    if (r == -ENOENT || r == -ENOTDIR) /* not for want of descriptors: that would be for good */
         r = spawn_use_program("/proc/self/exe");
     return r < 0 ? r : program_fd;
 }

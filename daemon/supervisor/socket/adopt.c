@@ -31,6 +31,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/patience.h"
 #include "supervisor/socket/adopt_private.h"
 #include "supervisor/socket/store.h"
 #include "supervisor/socket/unix_path.h"
@@ -118,13 +119,19 @@ int
 adopt_begin(void)
 {
     char **names = NULL;
-    int count = sd_listen_fds_with_names(true, &names);
+    int count;
 
+    do
+        count = sd_listen_fds_with_names(false, &names);
+    while (patience_allows(count));
+    (void)sd_listen_fds(true); /* only now: it would take them out of the environment in any case */
     if (count <= 0) {
         free_names(names);
         return count;
     }
-    passed.items = calloc((size_t)count, sizeof(*passed.items));
+    do
+        passed.items = calloc((size_t)count, sizeof(*passed.items));
+    while (passed.items == NULL && patience_allows(-ENOMEM));
     if (passed.items == NULL) {
         free_names(names);
         return -ENOMEM;

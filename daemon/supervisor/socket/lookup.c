@@ -19,9 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/cleanup.h"
 
 #define PROBLEM_SIZE 512
@@ -171,7 +171,7 @@ lookup_free(struct lookup *lookup)
         (void)close(lookup->pipe);
     if (lookup->pid > 0) {
         (void)kill(lookup->pid, SIGKILL);
-        (void)waitpid(lookup->pid, NULL, 0);
+        child_reap(lookup->pid);
     }
     address_done(&lookup->address);
     free(lookup);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/patience.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/socket_private.h"
 #include "supervisor/socket/store.h"
@@ -92,9 +93,9 @@ make_ready(const struct settings *settings, const struct adopted *adopted,
     if (fcntl(made->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
         (made->stream && !made->passed && listen(made->fd, socket_backlog(settings)) < 0))
         return -errno;
-    if ((r = adopt_path(settings, adopted->path_fd, made)) < 0)
+    if ((r = socket_read_address(made->fd, settings, made->stream, made->address)) < 0)
         return r;
-    return socket_read_address(made->fd, settings, made->stream, made->address);
+    return adopt_path(settings, adopted->path_fd, made);
 }
 
 /* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
@@ -113,7 +114,9 @@ socket_take_passed(const struct settings *settings, const struct resolved *found
     made.passed = !adopted.own;
     if (adopted.own && store_exists())
         (void)strcpy(made.stored, adopted.stored);
-    r = make_ready(settings, &adopted, &made);
+    do
+        r = make_ready(settings, &adopted, &made);
+    while (patience_allows(r));
     if (adopted.path_fd >= 0)
         (void)close(adopted.path_fd);
     if (r < 0) {

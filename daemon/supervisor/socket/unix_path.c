@@ -235,8 +235,9 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
         return -ENOMEM;
     if (fstat(made, &status) < 0)
         return -errno;
+    errno = 0;
     if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
-        return -ESTALE;
+        return errno == ENOMEM ? -ENOMEM : -ESTALE;
     if ((r = give_away(path, AT_SYMLINK_NOFOLLOW, &status, owner)) < 0)
         return r;
     *ret = (struct unix_path){
