@@ -50,7 +50,24 @@ count_more(struct errors *errors, size_t count)
     *last = text;
 }
 
-/* Takes over text. */
+/* Takes over text, however many there are. NULL is a text for which memory ran out. */
+static void
+push(struct errors *errors, char *text)
+{
+    char **texts = NULL;
+
+    if (text != NULL)
+        texts = reallocarray(errors->texts, errors->count + 1, sizeof(char *));
+    if (texts == NULL) {
+        free(text);
+        errors->exhausted = true;
+        return;
+    }
+    errors->texts = texts;
+    errors->texts[errors->count++] = text;
+}
+
+/* Takes over text, or counts it where enough have been told. */
 static void
 append(struct errors *errors, char *text)
 {
@@ -59,15 +76,7 @@ append(struct errors *errors, char *text)
         count_more(errors, 1);
         return;
     }
-    char **texts = reallocarray(errors->texts, errors->count + 1, sizeof(char *));
-
-    if (texts == NULL) {
-        free(text);
-        errors->exhausted = true;
-        return;
-    }
-    errors->texts = texts;
-    errors->texts[errors->count++] = text;
+    push(errors, text);
     if (errors_full(errors))
         count_more(errors, 1);
 }
@@ -150,13 +159,14 @@ errors_any(const struct errors *errors)
 }
 
 void
-errors_add_lines(struct errors *errors, const char *text)
+errors_quote(struct errors *errors, const char *text)
 {
     while (*text != '\0') {
         size_t size = strcspn(text, "\n");
+        _cleanup_free_ char *line = strndup(text, size);
 
         if (size > 0)
-            errors_add(errors, NULL, 0, "%.*s", (int)size, text);
+            push(errors, line == NULL ? NULL : printable_text(line, LONGEST_MESSAGE));
         text += size;
         text += *text == '\n';
     }

@@ -31,8 +31,9 @@ void errors_add(struct errors *errors, const char *file, unsigned line, const ch
 char *errors_format(struct errors *errors, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
-/* Adds each line of what another program has said, with nothing before it. */
-void errors_add_lines(struct errors *errors, const char *text);
+/* Adds each line of what another program has said. That program has bounded its list: every line
+ * is told, however many there are. Nothing may be added by errors_add() afterwards. */
+void errors_quote(struct errors *errors, const char *text);
 
 /* Adds every text of other behind those of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);

@@ -163,7 +163,7 @@ fail_with(enum failure kind, const char *lines)
 {
     struct errors mistakes = {0};
 
-    errors_add_lines(&mistakes, lines);
+    errors_quote(&mistakes, lines);
     (void)channel_send_failure(INHERITED_CHANNEL, kind, &mistakes);
     errors_done(&mistakes);
 }

@@ -127,13 +127,13 @@ fail(struct upgrade *upgrade, int error, const char *why)
 {
     struct errors said = {0};
 
-    errors_add_lines(&said, upgrade->output);
+    errors_quote(&said, upgrade->output);
     if (upgrade->dropped)
-        errors_add(&said, NULL, 0, "the new program said more than is kept");
+        errors_quote(&said, "the new program said more than is kept");
     for (size_t i = 0; i < said.count; i++)
         log_error("upgrade: %s", said.texts[i]);
     log_error("cannot upgrade: %s; going on as before", why);
-    errors_add(&said, NULL, 0, "%s", why);
+    errors_quote(&said, why);
     operation_end_with(upgrade->operation, error, &said);
     upgrade_cancel(upgrade->change);
 }
