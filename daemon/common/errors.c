@@ -137,6 +137,12 @@ errors_add(struct errors *errors, const char *file, unsigned line, const char *f
 void
 errors_move(struct errors *errors, struct errors *other)
 {
+    if (errors->count == 0) { /* a list stays as it is, one of another program, too */
+        other->exhausted |= errors->exhausted;
+        *errors = *other;
+        *other = (struct errors){0};
+        return;
+    }
     for (size_t i = 0; i < other->count; i++)
         append(errors, other->texts[i]);
     if (other->more > 1) /* its last text counted as one */
