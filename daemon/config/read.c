@@ -12,7 +12,6 @@
 #include "config/read.h"
 
 #include <errno.h>
-#include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +21,11 @@
 #include "common/suggest.h"
 #include "config/global.h"
 #include "config/source.h"
+#include "config/tree.h"
 
 #define LONGEST_NAME 63
 
-/* One file of it. */
+/* One file of the configuration. */
 struct file {
     struct source source;
     config_t parsed;
@@ -34,131 +34,21 @@ struct file {
 
 #define _cleanup_given_ __attribute__((cleanup(given_done)))
 
-/* ---- from libconfig's tree to text -------------------------------------- */
-
-static char *
-path_of(const config_setting_t *setting)
+/* False without memory, which is then noted. *ret ends with given_done() in both cases. */
+static bool
+find(struct loading *loading, const struct file *file, const config_setting_t *setting,
+     struct given *ret)
 {
-    const config_setting_t *parent = config_setting_parent(setting);
-    const char *name = config_setting_name(setting);
-    _cleanup_free_ char *prefix = NULL;
-    char *path;
-
-    if (name == NULL)
-        return strdup("");
-    if (parent == NULL || config_setting_is_root(parent))
-        return strdup(name);
-    prefix = path_of(parent);
-    return prefix == NULL || asprintf(&path, "%s.%s", prefix, name) < 0 ? NULL : path;
-}
-
-/* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
-static char *
-number_text(const struct source *source, const char *path, const config_setting_t *setting)
-{
-    const char *number = source_number(source, path);
-    char *text;
-
-    if (number != NULL)
-        return strdup(number);
-    if (config_setting_type(setting) == CONFIG_TYPE_FLOAT)
-        return asprintf(&text, "%.15g", config_setting_get_float(setting)) < 0 ? NULL : text;
-    return asprintf(&text, "%lld", config_setting_get_int64(setting)) < 0 ? NULL : text;
-}
-
-static char *
-text_of(const struct source *source, const char *path, const config_setting_t *setting,
-        enum value_form *ret_form)
-{
-    switch (config_setting_type(setting)) {
-    case CONFIG_TYPE_STRING:
-        *ret_form = VALUE_STRING;
-        return strdup(config_setting_get_string(setting));
-    case CONFIG_TYPE_BOOL:
-        *ret_form = VALUE_BOOLEAN;
-        return strdup(config_setting_get_bool(setting) ? "true" : "false");
-    case CONFIG_TYPE_INT:
-    case CONFIG_TYPE_INT64:
-        *ret_form = VALUE_INTEGER;
-        return number_text(source, path, setting);
-    case CONFIG_TYPE_FLOAT:
-        *ret_form = VALUE_FLOAT;
-        return number_text(source, path, setting);
-    case CONFIG_TYPE_GROUP:
-        *ret_form = VALUE_GROUP;
-        return strdup("");
-    default:
-        *ret_form = VALUE_LIST;
-        return strdup("");
-    }
+    if (tree_given(&file->source, setting, ret) == 0)
+        return true;
+    loading->errors->exhausted = true;
+    return false;
 }
 
 static config_setting_t *
 child_of(const config_setting_t *setting, int i)
 {
     return config_setting_get_elem(setting, (unsigned)i);
-}
-
-/* Where libconfig found it; the name is the caller's to free. NULL without memory. */
-static char *
-place_of(const struct file *file, const config_setting_t *setting, unsigned *ret_line)
-{
-    return strdup(
-        source_place(&file->source, (unsigned)config_setting_source_line(setting), ret_line));
-}
-
-/* libconfig puts an item where the next one begins, so its place is the source's. */
-static int
-find_item(const struct file *file, const char *list, int i, const config_setting_t *item,
-          struct given *ret)
-{
-    _cleanup_free_ char *path = NULL;
-    const struct source_entry *entry;
-
-    if (asprintf(&path, "%s.[%d]", list, i) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    entry = source_find(&file->source, path);
-    ret->text = text_of(&file->source, path, item, &ret->form);
-    ret->file = entry != NULL ? strdup(entry->file) : place_of(file, item, &ret->line);
-    ret->line = entry != NULL ? entry->line : ret->line;
-    return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
-}
-
-static int
-find_items(const struct file *file, const char *path, const config_setting_t *list,
-           struct given *ret)
-{
-    int count = config_setting_length(list);
-
-    if (count == 0)
-        return 0;
-    ret->items = calloc((size_t)count, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return -ENOMEM;
-    ret->item_count = (size_t)count;
-    for (int i = 0; i < count; i++)
-        if (find_item(file, path, i, child_of(list, i), &ret->items[i]) < 0)
-            return -ENOMEM;
-    return 0;
-}
-
-/* False without memory, which is then noted. *ret ends with given_done() in both cases. */
-static bool
-find(struct loading *loading, const struct file *file, const config_setting_t *setting,
-     struct given *ret)
-{
-    _cleanup_free_ char *path = path_of(setting);
-
-    *ret = (struct given){0};
-    ret->file = place_of(file, setting, &ret->line);
-    ret->text = path == NULL ? NULL : text_of(&file->source, path, setting, &ret->form);
-    if (ret->text != NULL && ret->file != NULL &&
-        (ret->form != VALUE_LIST || find_items(file, path, setting, ret) == 0))
-        return true;
-    loading->errors->exhausted = true;
-    return false;
 }
 
 /* Whether it is a group; if not, a mistake is added in the name of where. */

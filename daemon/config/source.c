@@ -60,67 +60,13 @@ note_place(struct source_place *place, const char *file, unsigned line, char bra
         *place = (struct source_place){.file = file, .line = line, .bracket = bracket};
 }
 
-/* "listeners.upper.spare", or NULL with errno 0 where the place has no such path. */
-static char *
-path_of(const struct source *source, const char *name)
-{
-    size_t size = SOURCE_NAME;
-    char *path, *end;
-
-    errno = 0;
-    if (source->depth >= SOURCE_DEPTH)
-        return NULL;
-    for (size_t i = 0; i < source->depth; i++)
-        if (!source->brackets[i].named)
-            return NULL;
-    size += source->depth * SOURCE_NAME;
-    path = end = malloc(size);
-    if (path == NULL)
-        return NULL;
-    for (size_t i = 0; i < source->depth; i++)
-        end = stpcpy(stpcpy(end, source->names[i]), ".");
-    strcpy(end, name);
-    return path;
-}
-
-static struct source_entry *
-new_entry(struct source *source)
-{
-    size_t room = source->entry_room == 0 ? 64 : source->entry_room * 2;
-    struct source_entry *entries = source->entries;
-
-    if (source->entry_count == source->entry_room) {
-        entries = reallocarray(source->entries, room, sizeof(*entries));
-        if (entries == NULL)
-            return NULL;
-        source->entries = entries;
-        source->entry_room = room;
-    }
-    return &entries[source->entry_count];
-}
-
 /* Records the setting whose value begins here; number may be NULL. */
 static int
 add_entry(struct cursor *cursor, const char *number)
 {
-    struct source *source = cursor->source;
-    struct source_entry entry = {.file = cursor->file, .line = cursor->name_line}, *place;
-
     if (*cursor->name == '\0')
         return 0;
-    entry.path = path_of(source, cursor->name);
-    if (entry.path == NULL)
-        return errno == 0 ? 0 : -ENOMEM;
-    entry.number = number == NULL ? NULL : strdup(number);
-    place = new_entry(source);
-    if (place == NULL || (number != NULL && entry.number == NULL)) {
-        free(entry.path);
-        free(entry.number);
-        return -ENOMEM;
-    }
-    *place = entry;
-    source->entry_count++;
-    return 0;
+    return source_add_entry(cursor->source, cursor->name, cursor->file, cursor->name_line, number);
 }
 
 static void
@@ -541,28 +487,6 @@ folder_of(const char *file)
 }
 
 static int
-compare_paths(const void *one, const void *other)
-{
-    const struct source_entry *const *a = one, *const *b = other;
-
-    return strcmp((*a)->path, (*b)->path);
-}
-
-static int
-sort_entries(struct source *source)
-{
-    if (source->entry_count == 0)
-        return 0;
-    source->by_path = calloc(source->entry_count, sizeof(*source->by_path));
-    if (source->by_path == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < source->entry_count; i++)
-        source->by_path[i] = &source->entries[i];
-    qsort(source->by_path, source->entry_count, sizeof(*source->by_path), compare_paths);
-    return 0;
-}
-
-static int
 read_everything(struct source *source, struct errors *errors)
 {
     _cleanup_free_ char *text = NULL;
@@ -581,7 +505,7 @@ read_everything(struct source *source, struct errors *errors)
     if (r == 0 && source->depth > 0)
         note_place(&source->open_bracket, name, source->brackets[source->depth - 1].line,
                    source->brackets[source->depth - 1].bracket);
-    return r == 0 ? sort_entries(source) : r;
+    return r == 0 ? source_sort_entries(source) : r;
 }
 
 int
@@ -597,14 +521,9 @@ source_open(struct source *source, const char *name, struct errors *errors)
 void
 source_done(struct source *source)
 {
-    for (size_t i = 0; i < source->entry_count; i++) {
-        free(source->entries[i].path);
-        free(source->entries[i].number);
-    }
+    source_free_entries(source);
     for (size_t i = 0; i < source->file_count; i++)
         free(source->files[i]);
-    free(source->entries);
-    free(source->by_path);
     free(source->files);
     free(source->pieces);
     free(source->brackets);
@@ -612,23 +531,4 @@ source_done(struct source *source)
     free(source->folder);
     free(source->text);
     *source = (struct source){0};
-}
-
-const struct source_entry *
-source_find(const struct source *source, const char *path)
-{
-    const struct source_entry wanted = {.path = (char *)(uintptr_t)path}, *key = &wanted, **found;
-
-    if (source->entry_count == 0)
-        return NULL;
-    found = bsearch(&key, source->by_path, source->entry_count, sizeof(*found), compare_paths);
-    return found == NULL ? NULL : *found;
-}
-
-const char *
-source_number(const struct source *source, const char *path)
-{
-    const struct source_entry *entry = source_find(source, path);
-
-    return entry == NULL ? NULL : entry->number;
 }

@@ -91,6 +91,16 @@ const char *source_number(const struct source *source, const char *path);
 void source_explain(const struct source *source, unsigned line, const char *error,
                     struct errors *errors);
 
+/* ---- source_entries.c: what stands at which path -------------------------------------------- */
+
+/* Adds what begins in the brackets that are open now, if that has a path. file is kept by
+ * source_keep_name(), number is copied and may be NULL. 0 or -ENOMEM. */
+int source_add_entry(struct source *source, const char *name, const char *file, unsigned line,
+                     const char *number);
+/* Before anybody looks for one. 0 or -ENOMEM. */
+int source_sort_entries(struct source *source);
+void source_free_entries(struct source *source);
+
 /* ---- source_text.c: reading files, and joining them ----------------------------------------- */
 
 #define SOURCE_LARGEST      (1u << 20) /* bytes of a file, with those it includes */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree.c - libconfig's tree, as values that somebody gave
+ *
+ * libconfig wraps integers beyond 32 bits, rounds fractions, and places the
+ * items of a list where the next one begins. There the text of the file says
+ * what was written, and where (source.h).
+ *
+ * Runs in:  the supervisor, at start and reload.
+ * Owns:     nothing.
+ * Failures: only want of memory, which is returned.
+ */
+#include "config/tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+static char *
+path_of(const config_setting_t *setting)
+{
+    const config_setting_t *parent = config_setting_parent(setting);
+    const char *name = config_setting_name(setting);
+    _cleanup_free_ char *prefix = NULL;
+    char *path;
+
+    if (name == NULL)
+        return strdup("");
+    if (parent == NULL || config_setting_is_root(parent))
+        return strdup(name);
+    prefix = path_of(parent);
+    return prefix == NULL || asprintf(&path, "%s.%s", prefix, name) < 0 ? NULL : path;
+}
+
+/* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
+static char *
+number_text(const struct source *source, const char *path, const config_setting_t *setting)
+{
+    const char *number = source_number(source, path);
+    char *text;
+
+    if (number != NULL)
+        return strdup(number);
+    if (config_setting_type(setting) == CONFIG_TYPE_FLOAT)
+        return asprintf(&text, "%.15g", config_setting_get_float(setting)) < 0 ? NULL : text;
+    return asprintf(&text, "%lld", config_setting_get_int64(setting)) < 0 ? NULL : text;
+}
+
+static char *
+text_of(const struct source *source, const char *path, const config_setting_t *setting,
+        enum value_form *ret_form)
+{
+    switch (config_setting_type(setting)) {
+    case CONFIG_TYPE_STRING:
+        *ret_form = VALUE_STRING;
+        return strdup(config_setting_get_string(setting));
+    case CONFIG_TYPE_BOOL:
+        *ret_form = VALUE_BOOLEAN;
+        return strdup(config_setting_get_bool(setting) ? "true" : "false");
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        *ret_form = VALUE_INTEGER;
+        return number_text(source, path, setting);
+    case CONFIG_TYPE_FLOAT:
+        *ret_form = VALUE_FLOAT;
+        return number_text(source, path, setting);
+    case CONFIG_TYPE_GROUP:
+        *ret_form = VALUE_GROUP;
+        return strdup("");
+    default:
+        *ret_form = VALUE_LIST;
+        return strdup("");
+    }
+}
+
+/* Where libconfig found it; the name is the caller's to free. NULL without memory. */
+static char *
+place_of(const struct source *source, const config_setting_t *setting, unsigned *ret_line)
+{
+    return strdup(source_place(source, (unsigned)config_setting_source_line(setting), ret_line));
+}
+
+/* libconfig puts an item where the next one begins, so its place is the source's. */
+static int
+find_item(const struct source *source, const char *list, int i, const config_setting_t *item,
+          struct given *ret)
+{
+    _cleanup_free_ char *path = NULL;
+    const struct source_entry *entry;
+
+    if (asprintf(&path, "%s.[%d]", list, i) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    entry = source_find(source, path);
+    ret->text = text_of(source, path, item, &ret->form);
+    ret->file = entry != NULL ? strdup(entry->file) : place_of(source, item, &ret->line);
+    ret->line = entry != NULL ? entry->line : ret->line;
+    return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
+}
+
+static int
+find_items(const struct source *source, const char *path, const config_setting_t *list,
+           struct given *ret)
+{
+    int count = config_setting_length(list);
+
+    if (count == 0)
+        return 0;
+    ret->items = calloc((size_t)count, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -ENOMEM;
+    ret->item_count = (size_t)count;
+    for (int i = 0; i < count; i++)
+        if (find_item(source, path, i, config_setting_get_elem(list, (unsigned)i), &ret->items[i]) <
+            0)
+            return -ENOMEM;
+    return 0;
+}
+
+int
+tree_given(const struct source *source, const config_setting_t *setting, struct given *ret)
+{
+    _cleanup_free_ char *path = path_of(setting);
+
+    *ret = (struct given){0};
+    ret->file = place_of(source, setting, &ret->line);
+    ret->text = path == NULL ? NULL : text_of(source, path, setting, &ret->form);
+    if (ret->text == NULL || ret->file == NULL)
+        return -ENOMEM;
+    return ret->form == VALUE_LIST ? find_items(source, path, setting, ret) : 0;
+}
