@@ -261,7 +261,7 @@ hold(const struct unix_path *path, struct stat *ret_now)
 int
 unix_path_hold(const struct unix_path *path)
 {
-    struct stat now;
+    struct stat now = {0};
 
     return hold(path, &now);
 }
@@ -269,7 +269,7 @@ unix_path_hold(const struct unix_path *path)
 int
 unix_path_own(const struct unix_path *path, const struct unix_path_owner *owner)
 {
-    struct stat now;
+    struct stat now = {0};
     _cleanup_close_ int fd = hold(path, &now);
     char name[64];
 
