@@ -187,7 +187,7 @@ fail_at_length(void)
 static inline int
 play_worker(char **argv)
 {
-    struct settings settings;
+    static struct settings settings; /* the process has them until it ends */
     struct message order;
     int fd;
 
