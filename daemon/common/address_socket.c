@@ -19,7 +19,6 @@
 #include <sys/un.h>
 
 #include "common/address.h"
-#include "common/cleanup.h"
 
 static void
 resolve_unix(const struct address *address, struct resolved *ret)

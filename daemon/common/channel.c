@@ -10,6 +10,7 @@
 #include "common/channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -17,6 +18,9 @@
 #include <unistd.h>
 
 #define MESSAGE_HEAD_SIZE offsetof(struct message, text)
+#define PATIENCE_MS       5000 /* with a supervisor that does not read */
+#define SHORTAGE_TRIES    100
+#define SHORTAGE_NSEC     10000000
 
 union attached_fd {
     struct cmsghdr head;
@@ -65,18 +69,43 @@ channel_is_short(int error)
     return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
 }
 
+/* Whether it is worth trying again. If so, it has waited: the kernel tells when there is room, but
+ * not when there is memory. */
+static bool
+wait_for_room(int channel, int error, unsigned tries)
+{
+    struct pollfd room = {.fd = channel, .events = POLLOUT};
+
+    if (error == -EAGAIN)
+        return poll(&room, 1, PATIENCE_MS) > 0;
+    if (!channel_is_short(error) || tries == SHORTAGE_TRIES)
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = SHORTAGE_NSEC}, NULL);
+    return true;
+}
+
 int
 channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
 {
-    int r = -EAGAIN;
+    unsigned tries = 0;
+    int r;
 
-    for (int tries = 0; tries < 100; tries++) {
+    do
         r = channel_send(channel, type, value, text, -1);
-        if (!channel_is_short(r))
-            break;
-        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
+    while (r < 0 && wait_for_room(channel, r, tries++));
     return r;
+}
+
+int
+channel_send_failure(int channel, enum failure kind, const struct errors *mistakes)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < mistakes->count && r == 0; i++)
+        r = channel_send_patiently(channel, MESSAGE_MISTAKE, 0, mistakes->texts[i]);
+    if (r == 0 && mistakes->exhausted)
+        r = channel_send_patiently(channel, MESSAGE_MISTAKE, 0, "out of memory");
+    return r < 0 ? r : channel_send_patiently(channel, MESSAGE_FAILED, kind, NULL);
 }
 
 /* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not

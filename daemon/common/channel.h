@@ -13,13 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/errors.h"
+
 enum message_type {
     /* worker -> supervisor */
     MESSAGE_READY = 1, /* plugin loaded and activated; text: plugin's file name */
-    MESSAGE_FAILED,    /* cannot start; value: enum failure; text: why, one mistake a line */
+    MESSAGE_FAILED,    /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
     MESSAGE_STOPPED,   /* accepts no more (answer to MESSAGE_DRAIN) */
     MESSAGE_PONG,      /* value: the ping's */
     MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
+    MESSAGE_MISTAKE,   /* text: one of the reasons why it cannot start */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
@@ -33,7 +36,7 @@ enum message_type {
 /* Why a worker could not start, in MESSAGE_FAILED. */
 enum failure {
     FAILURE_RUNTIME,       /* may go away: retried with back-off */
-    FAILURE_CONFIGURATION, /* the file is wrong: options, mixin, transport */
+    FAILURE_CONFIGURATION, /* the file is wrong, and each mistake says where */
 };
 
 #define MESSAGE_TEXT_SIZE 8000
@@ -52,12 +55,18 @@ int channel_create(int ret_ends[2]);
  * dead). */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
 
-/* The same, but while there is no room or memory for the message it waits, up to a second. For
- * those with whom nobody else has to wait. */
+/* The same without a descriptor, but it waits: seconds for room, one second for memory. For those
+ * with whom nobody else has to wait. */
 int channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text);
 
 /* Whether the kernel had no room or memory for a message: the same may work a little later. */
 bool channel_is_short(int error);
+
+/*
+ * Says why a worker cannot start: every mistake in a message of its own, and
+ * then MESSAGE_FAILED, with the same patience. 0 or a negative errno.
+ */
+int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 
 /*
  * 1 and *ret (and *ret_fd, -1 if none came, else the caller's), 0 at end of

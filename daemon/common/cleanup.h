@@ -48,6 +48,4 @@ cleanup_fclose(FILE **file)
         taken_;                                                                                    \
     })
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-
 #endif

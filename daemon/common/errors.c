@@ -149,25 +149,50 @@ errors_any(const struct errors *errors)
     return errors->count > 0 || errors->exhausted;
 }
 
-char *
-errors_join(const struct errors *errors)
+void
+errors_add_lines(struct errors *errors, const char *text)
 {
-    static const char exhausted[] = "out of memory: more mistakes may follow\n";
-    size_t size = 1;
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+
+        if (size > 0)
+            errors_add(errors, NULL, 0, "%.*s", (int)size, text);
+        text += size;
+        text += *text == '\n';
+    }
+}
+
+/* With this behind each text, and the other behind the last. */
+static char *
+join(const struct errors *errors, const char *between, const char *last)
+{
+    static const char exhausted[] = "out of memory: more mistakes may follow";
+    size_t count = errors->count + errors->exhausted, size = sizeof(exhausted) + strlen(last);
     char *joined, *end;
 
     for (size_t i = 0; i < errors->count; i++)
-        size += strlen(errors->texts[i]) + 1;
-    if (errors->exhausted)
-        size += strlen(exhausted);
+        size += strlen(errors->texts[i]) + strlen(between);
     joined = malloc(size);
     if (joined == NULL)
         return NULL;
+    *joined = '\0';
     end = joined;
-    for (size_t i = 0; i < errors->count; i++)
-        end = stpcpy(stpcpy(end, errors->texts[i]), "\n");
-    strcpy(end, errors->exhausted ? exhausted : "");
+    for (size_t i = 0; i < count; i++)
+        end = stpcpy(stpcpy(end, i < errors->count ? errors->texts[i] : exhausted),
+                     i + 1 < count ? between : last);
     return joined;
+}
+
+char *
+errors_join(const struct errors *errors)
+{
+    return join(errors, "\n", "\n");
+}
+
+char *
+errors_line(const struct errors *errors)
+{
+    return join(errors, "; ", "");
 }
 
 void

@@ -31,6 +31,9 @@ void errors_add(struct errors *errors, const char *file, unsigned line, const ch
 char *errors_format(struct errors *errors, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* Adds each line of what another program has said, with nothing before it. */
+void errors_add_lines(struct errors *errors, const char *text);
+
 /* Adds every text of other behind those of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);
 
@@ -41,6 +44,8 @@ bool errors_any(const struct errors *errors);
 
 /* All texts, each with a newline, as one string for the caller to free; NULL without memory. */
 char *errors_join(const struct errors *errors);
+/* All texts on one line, with "; " between them. The same. */
+char *errors_line(const struct errors *errors);
 
 void errors_done(struct errors *errors);
 

@@ -10,6 +10,7 @@
 
 #include <sockserver/plugin.h>
 
+#include "common/array.h"
 #include "common/settings.h"
 
 /* Apart from their traits, because a setting's choices are a list of texts. */
@@ -30,7 +31,7 @@ const struct mixin_traits mixin_traits[] = {
     [MIXIN_COROUTINE] = {MUST_STATE(SS_COROUTINE), .max_connections = 10000},
 };
 
-const size_t mixin_count = sizeof(mixin_traits) / sizeof(mixin_traits[0]);
+const size_t mixin_count = ARRAY_SIZE(mixin_traits);
 
 uint32_t
 mixin_workers(const struct settings *settings)

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 
 #define TRIES     100
 #define WAIT_NSEC 10000000

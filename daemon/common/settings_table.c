@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "common/settings.h"
 
 static const char *const reply_names[] = {"if-written", "always", "never", NULL};

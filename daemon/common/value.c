@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 
 #define LONGEST_NUMBER 64
 

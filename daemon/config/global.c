@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/suggest.h"
 

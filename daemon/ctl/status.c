@@ -14,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/control_interface.h"
 #include "common/counters.h"
 #include "ctl/connection.h"

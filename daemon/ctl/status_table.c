@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "ctl/text.h"
 
 /* ---- looking into JSON --------------------------------------------------------------------- */

@@ -37,18 +37,29 @@ struct operation {
     bool prepares; /* a new generation, which is not ready yet */
     bool ended;    /* with this: */
     int error;
-    char *text;
+    struct errors why;
 };
+
+void
+operation_end_with(struct operation *operation, int error, struct errors *why)
+{
+    if (!operation->ended) {
+        operation->ended = true;
+        operation->error = error;
+        errors_move(&operation->why, why);
+        roster_review(operation->roster);
+    }
+    errors_done(why);
+}
 
 void
 operation_end(struct operation *operation, int error, const char *text)
 {
-    if (operation->ended)
-        return;
-    operation->ended = true;
-    operation->error = error;
-    operation->text = text == NULL ? NULL : strdup(text);
-    roster_review(operation->roster);
+    struct errors why = {0};
+
+    if (text != NULL)
+        errors_add(&why, NULL, 0, "%s", text);
+    operation_end_with(operation, error, &why);
 }
 
 /* ---- what is done to a listener ----------------------------------------------------------- */
@@ -78,13 +89,13 @@ start(struct operation *operation)
 }
 
 static void
-on_prepared(struct listener *listener, int error, const char *text, void *userdata)
+on_prepared(struct listener *listener, int error, struct errors *why, void *userdata)
 {
     struct operation *operation = userdata;
 
     operation->prepares = false;
     if (error < 0)
-        operation_end(operation, error, text);
+        operation_end_with(operation, error, why);
     else
         listener_commit(listener);
     roster_review(operation->roster);
@@ -134,12 +145,12 @@ end_unserved(struct operation *operation)
 {
     const char *problem = listener_problem(operation->listener);
     enum listener_state state = listener_state(operation->listener);
-    char text[1024];
+    struct errors why = {0};
 
-    (void)snprintf(text, sizeof(text), "listeners.%s: %s%s%s",
-                   listener_settings(operation->listener)->name, listener_state_name(state),
-                   problem == NULL ? "" : ": ", problem == NULL ? "" : problem);
-    operation_end(operation, -ECANCELED, text);
+    errors_add(&why, NULL, 0, "listeners.%s: %s%s%s", listener_settings(operation->listener)->name,
+               listener_state_name(state), problem == NULL ? "" : ": ",
+               problem == NULL ? "" : problem);
+    operation_end_with(operation, -ECANCELED, &why);
 }
 
 static void
@@ -185,7 +196,7 @@ look(struct operation *operation)
 static void
 operation_free(struct operation *operation)
 {
-    free(operation->text);
+    errors_done(&operation->why);
     free(operation);
 }
 
@@ -211,7 +222,7 @@ operations_step(struct operations *operations)
         look(operation);
     while ((operation = take_ended(operations)) != NULL) {
         if (operation->done != NULL)
-            operation->done(operation->userdata, operation->error, operation->text);
+            operation->done(operation->userdata, operation->error, &operation->why);
         operation_free(operation);
     }
 }

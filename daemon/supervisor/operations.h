@@ -34,10 +34,10 @@ enum operation_kind {
 
 /*
  * Called exactly once, from the event loop and from within nothing else.
- * error: 0 or a negative errno; text: NULL, or one mistake (notice, if error
- * is 0) a line, the callee's only during the call.
+ * error: 0 or a negative errno; why: the mistakes (notices, if error is 0), if
+ * there is anything to say; the callee's only during the call.
  */
-typedef void (*operation_done)(void *userdata, int error, const char *text);
+typedef void (*operation_done)(void *userdata, int error, const struct errors *why);
 
 struct operation;
 
@@ -65,8 +65,10 @@ void operations_forget(struct operations *operations, const void *userdata);
  * ended by operation_end(); or -ENOMEM. */
 int operations_note(struct operations *operations, enum operation_kind kind, operation_done done,
                     void *userdata, struct operation **ret);
-/* Whoever waits is told at the next step; the operation may be gone from then on. */
+/* Whoever waits is told at the next step; the operation may be gone from then on. text may be NULL.
+ * operation_end_with() empties *why instead. */
 void operation_end(struct operation *operation, int error, const char *text);
+void operation_end_with(struct operation *operation, int error, struct errors *why);
 
 /* Whether one of this kind runs. */
 bool operations_running(const struct operations *operations, enum operation_kind kind);

@@ -10,7 +10,7 @@
 
 #include <signal.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 
 static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 

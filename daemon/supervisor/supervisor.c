@@ -20,11 +20,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/patience.h"

@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -425,10 +426,10 @@ next_time(const struct housekeeping *housekeeping)
                                housekeeping->next_trim};
     int64_t next = FOREVER;
 
-    for (size_t i = 0; i < sizeof(drained) / sizeof(drained[0]); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(drained); i++)
         next = drained[i] < next ? drained[i] : next;
     if (server_phase(housekeeping->server) == PHASE_SERVING)
-        for (size_t i = 0; i < sizeof(serving) / sizeof(serving[0]); i++)
+        for (size_t i = 0; i < ARRAY_SIZE(serving); i++)
             next = serving[i] < next ? serving[i] : next;
     return next;
 }

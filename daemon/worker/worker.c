@@ -9,7 +9,7 @@
  *
  * Runs in:  a worker.
  * Owns:     everything it inherited.
- * Failures: told to the supervisor as MESSAGE_FAILED; then the worker ends.
+ * Failures: told to the supervisor, one by one; then the worker ends.
  */
 #include "worker/worker.h"
 
@@ -66,15 +66,9 @@ worker_load(struct ss_server *server, struct errors *errors)
 static int
 fail(struct ss_server *server, enum failure kind, struct errors *errors)
 {
-    _cleanup_free_ char *text = errors_join(errors);
-    size_t size = text != NULL ? strlen(text) : 0;
-
-    if (size > 0 && text[size - 1] == '\n')
-        text[size - 1] = '\0';
-    int error = channel_send_patiently(server->channel, MESSAGE_FAILED, kind,
-                                       text != NULL ? text : "out of memory");
-    if (error < 0)
-        log_error("cannot start: %s", text != NULL ? text : "out of memory");
+    if (channel_send_failure(server->channel, kind, errors) < 0)
+        for (size_t i = 0; i < errors->count; i++)
+            log_error("cannot start: %s", errors->texts[i]);
     errors_done(errors);
     return 1;
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "support/client.h"
 #include "support/command.h"
 #include "support/daemon.h"

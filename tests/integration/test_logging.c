@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/proc.h"

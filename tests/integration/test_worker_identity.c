@@ -6,11 +6,10 @@
  */
 #include <errno.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -272,12 +271,12 @@ become_limited(void *userdata)
 static void
 limit_above_the_daemons_own_is_a_mistake(void **state)
 {
-    const char *file = daemon_configuration(
+    const char *configuration = daemon_configuration(
         "listeners = {\n%s%s};",
         listener_text("test", "tcp", "none", "good_command",
                       "limits = {\ncore = 0;\nnofile =\n 301; };"),
         listener_text("fits", "tcp", "none", "good_command", "limits = { nofile = 300; };"));
-    const char *arguments[] = {"--check", "-c", file, NULL};
+    const char *arguments[] = {"--check", "-c", configuration, NULL};
     struct daemon *daemon;
 
     (void)state;
@@ -306,24 +305,38 @@ too_few_descriptors_are_told(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* Whether it may exceed its own hard limits: CAP_SYS_RESOURCE. */
+static bool
+may_raise_limits(void)
+{
+    return (strtoull(proc_line(getpid(), "status", "CapEff:"), NULL, 16) >> 24 & 1) != 0;
+}
+
 static void
 unlimited_descriptors_are_what_the_kernel_allows(void **state)
 {
-    struct outcome outcome;
-    struct rlimit limit;
+    const char *const arguments[] = {"--listen",
+                                     "tcp://127.0.0.1:0",
+                                     "--set",
+                                     "limits.nofile=unlimited",
+                                     FIXTURES "/good_command.so",
+                                     NULL};
+    const char *most = text_of("%lu", strtoul(file_text("/proc/sys/fs/nr_open"), NULL, 10));
+    struct daemon *daemon = daemon_run(arguments);
+    struct rlimit now;
 
     (void)state;
-    assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
-    outcome = COMMAND("", "--check", "--listen", "tcp://127.0.0.1:0", "--set",
-                      "limits.core=unlimited", FIXTURES "/good_command.so");
-    assert_int_equal(outcome.status, limit.rlim_max == RLIM_INFINITY ? 0 : 78);
-    outcome = COMMAND("", "--check", "--listen", "tcp://127.0.0.1:0", "--set",
-                      "limits.nofile=unlimited", FIXTURES "/good_command.so");
-    if (outcome.status != 0) {
-        assert_int_equal(outcome.status, 78);
-        assert_contains(outcome.errors, "limits.nofile: found ");
-        assert_contains(outcome.errors, "this daemon may give ");
+    assert_return_code(getrlimit(RLIMIT_NOFILE, &now), errno);
+    if (may_raise_limits() || now.rlim_max >= strtoul(most, NULL, 10)) {
+        (void)daemon_wait_log(daemon, "listening on");
+        expect_limit(daemon_worker(daemon), "Max open files", most, most);
+        daemon_expect_stop(daemon);
+        return;
     }
+    daemon_expect_exit(daemon, 78);
+    assert_contains(daemon_log(daemon),
+                    text_of("limits.nofile: found %s, but this daemon may give %lu at most", most,
+                            (unsigned long)now.rlim_max));
 }
 
 static void
@@ -337,7 +350,7 @@ spent_processor_time_is_named_and_the_worker_replaced(void **state)
 
     (void)state;
     client_send(client, "spin 30\n");
-    (void)daemon_wait_log(daemon, "CPU time limit exceeded");
+    (void)daemon_wait_log(daemon, "was killed by signal 24 (SIGXCPU) while it ran request 1 of ");
     WAIT_UNTIL(!proc_alive(worker));
     client_close(client);
     assert_contains(client_ask(address, "echo again\n"), "again");
@@ -401,12 +414,13 @@ changed_groups_are_a_changed_listener(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* The upgraded daemon knows what it serves: nothing is changed, and a new worker gets it all. */
+/* Through the state that goes over, and to the new program's workers. */
 static void
 upgrade_keeps_groups_and_limits(void **state)
 {
     struct daemon *daemon;
     pid_t before, after;
+    int client;
 
     (void)state;
     needs_root();
@@ -414,14 +428,13 @@ upgrade_keeps_groups_and_limits(void **state)
         SERVE("listeners = {\n%s};", two_listeners("groups = [ \"4\", \"27\" ];\n" LIMITS
                                                    "options = { names = [ \"a\", \"b\" ]; };"));
     before = pid_of(daemon, "test");
+    client = client_connect(daemon_address(daemon, "test"));
     daemon_signal(daemon, SIGUSR2);
     (void)daemon_wait_log(daemon, "upgraded to sockserverd");
     (void)daemon_wait_log(daemon, "reloaded: ");
-    assert_string_equal(client_ask(daemon_address(daemon, "test"), "names\n"),
-                        "names 2 \"a\" \"b\"\n");
-    assert_int_equal(pid_of(daemon, "test"), before);
-    assert_return_code(kill(before, SIGKILL), errno);
-    WAIT_UNTIL(!proc_alive(before));
+    client_send(client, "names\n"); /* to the worker from before */
+    client_expect(client, "names 2 \"a\" \"b\"\n");
+    client_close(client);
     after = pid_of(daemon, "test");
     assert_int_not_equal(after, before);
     expect_groups(after, "4 27");

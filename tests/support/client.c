@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "support/test.h"
 
 static bool opened[4096];

@@ -127,7 +127,7 @@ main=$(property MainPID)
 facts() { # COMMAND-LINE-PATTERN KEY...
     local pid pattern=$1
     shift
-    pid=$(pgrep -f -- "--worker $pattern ")
+    pid=$(pgrep -f -- "--worker $pattern\$")
     for key in "$@"; do awk -v key="$key:" '$1 == key {printf "%s ", $2}' "/proc/$pid/status"; done
 }
 expect "a worker's identity, capabilities, no_new_privs, seccomp" \
@@ -184,8 +184,8 @@ expect "a client that comes at once is not refused" "$refused" 0
 expect "but answered" "$answer" patience
 await has SubState running
 expect "NRestarts" "$(property NRestarts)" $((before + 1))
-await pgrep -f -- "--worker one "
-expect "no worker is left behind" "$(pgrep -c -f -- '--worker one ')" 1
+await pgrep -f -- "--worker one\$"
+expect "no worker is left behind" "$(pgrep -c -f -- '--worker one$')" 1
 
 # ---- upgrade ---------------------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@
 
 #define WAIT_MS 60000
 
+#define TALK_SIZE 900 /* of each mistake */
+
 /* ---- the scripted worker ------------------------------------------------------------- */
 
 extern char **environ;
@@ -155,6 +157,33 @@ on_order(const struct message *order)
     }
 }
 
+/* Each line is a mistake. */
+static inline void
+fail_with(enum failure kind, const char *lines)
+{
+    struct errors mistakes = {0};
+
+    errors_add_lines(&mistakes, lines);
+    (void)channel_send_failure(INHERITED_CHANNEL, kind, &mistakes);
+    errors_done(&mistakes);
+}
+
+/* As many mistakes as are told, or more; each is as long as it may be. */
+static inline void
+fail_at_length(void)
+{
+    struct errors mistakes = {0};
+    char text[TALK_SIZE + 1];
+
+    memset(text, 'x', TALK_SIZE);
+    text[TALK_SIZE] = '\0';
+    for (int i = 0; i < (is("talks-on") ? ERRORS_TOLD + 50 : ERRORS_TOLD); i++)
+        errors_add(&mistakes, "x.conf", (unsigned)i + 1, "%s.", text);
+    if (channel_send_failure(INHERITED_CHANNEL, FAILURE_CONFIGURATION, &mistakes) < 0)
+        _exit(98);
+    errors_done(&mistakes);
+}
+
 static inline int
 play_worker(char **argv)
 {
@@ -167,11 +196,15 @@ play_worker(char **argv)
         strcmp(settings.name, worker_name) != 0)
         return 99;
     if (is("misconfigured") || (is("turns-bad") && !first_time())) {
-        tell(MESSAGE_FAILED, FAILURE_CONFIGURATION, "x.conf:3: bad\nx.conf:4: worse");
+        fail_with(FAILURE_CONFIGURATION, "x.conf:3: bad\nx.conf:4: worse");
         return 1;
     }
     if (is("failing") && (worker_brief.check || !is("failing-once") || first_time())) {
-        tell(MESSAGE_FAILED, FAILURE_RUNTIME, "no luck today\nnor tomorrow\n");
+        fail_with(FAILURE_RUNTIME, "no luck today\nnor tomorrow\n");
+        return 1;
+    }
+    if (is("talks")) {
+        fail_at_length();
         return 1;
     }
     if (is("exits"))

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 
 #include "common/address.h"
+#include "common/array.h"
 #include "common/cleanup.h"
 
 static void

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/brief.h"
 #include "common/cleanup.h"
 #include "common/memfd.h"

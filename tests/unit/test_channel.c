@@ -6,10 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "common/channel.h"
+#include "common/cleanup.h"
 
 #define HEAD offsetof(struct message, text)
 
@@ -65,7 +70,8 @@ messages_arrive_as_they_were_sent(void **state)
         const char *text, *expected;
     } rows[] = {
         {MESSAGE_READY, 0, "upper.so", "upper.so"},
-        {MESSAGE_FAILED, FAILURE_CONFIGURATION, "one\ntwo\n", "one\ntwo\n"},
+        {MESSAGE_MISTAKE, 0, "one\ntwo\n", "one\ntwo\n"},
+        {MESSAGE_FAILED, FAILURE_CONFIGURATION, NULL, ""},
         {MESSAGE_PING, UINT64_MAX, NULL, ""},
         {MESSAGE_DRAIN, 30000, "", ""},
     };
@@ -102,6 +108,50 @@ text_that_is_too_long_is_cut(void **state)
         assert_int_equal(strlen(message.text),
                          size < MESSAGE_TEXT_SIZE ? size : MESSAGE_TEXT_SIZE - 1);
     }
+}
+
+/* Twice as many as the channel holds, which is full before anybody reads. */
+static void
+a_failure_waits_until_all_of_it_is_heard(void **state)
+{
+    const struct ends *ends = *state;
+    struct pollfd room = {.fd = ends->worker, .events = POLLOUT};
+    struct message message;
+    size_t count = 0;
+    int fd, status;
+
+    while (channel_send(ends->worker, MESSAGE_MISTAKE, 0, "mistake", -1) == 0)
+        count++;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(channel_receive(ends->supervisor, &message, &fd), 1);
+    pid_t child = fork();
+    if (child == 0) {
+        _cleanup_free_ char **texts = calloc(2 * count, sizeof(char *));
+        const struct errors mistakes = {.texts = texts, .count = 2 * count};
+
+        for (size_t i = 0; i < 2 * count; i++)
+            if (asprintf(&texts[i], "mistake %zu", i) < 0)
+                _exit(2);
+        _exit(channel_send_failure(ends->worker, FAILURE_RUNTIME, &mistakes) == 0 ? 0 : 1);
+    }
+    while (poll(&room, 1, 0) == 1)
+        (void)sched_yield();
+    struct pollfd heard = {.fd = ends->supervisor, .events = POLLIN};
+    for (size_t i = 0; i < 2 * count; i++) {
+        char expected[32];
+
+        assert_int_equal(poll(&heard, 1, 60000), 1);
+        assert_int_equal(channel_receive(ends->supervisor, &message, &fd), 1);
+        assert_int_equal(message.type, MESSAGE_MISTAKE);
+        (void)snprintf(expected, sizeof(expected), "mistake %zu", i);
+        assert_string_equal(message.text, expected);
+    }
+    assert_int_equal(poll(&heard, 1, 60000), 1);
+    assert_int_equal(channel_receive(ends->supervisor, &message, &fd), 1);
+    assert_int_equal(message.type, MESSAGE_FAILED);
+    assert_int_equal(message.value, FAILURE_RUNTIME);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void
@@ -258,6 +308,7 @@ main(void)
         TEST(both_ends_are_close_on_exec_and_do_not_wait),
         TEST(messages_arrive_as_they_were_sent),
         TEST(text_that_is_too_long_is_cut),
+        TEST(a_failure_waits_until_all_of_it_is_heard),
         TEST(junk_is_refused_and_gone),
         TEST(end_of_file_means_the_other_side_is_dead),
         TEST(reset_counts_as_end_of_file),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "config/commandline.h"
 

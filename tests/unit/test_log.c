@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "common/array.h"
+#include "common/cleanup.h"
+
 /* ---- the text of a line ---------------------------------------------------------- */
 
 static void

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "common/array.h"
+
 /* ---- the journal ---------------------------------------------------------------------- */
 
 static void

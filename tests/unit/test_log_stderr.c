@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "common/cleanup.h"
+
 /* ---- nobody reads ------------------------------------------------------------------ */
 
 static void

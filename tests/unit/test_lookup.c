@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "fds_fixture.h"
 #include "names_fixture.h"

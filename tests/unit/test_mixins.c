@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/array.h"
 #include "common/mixins.h"
 #include "common/settings.h"
 #include "worker/mixin/mixins.h"
@@ -44,7 +45,7 @@ workers_and_slots_follow_the_settings(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct settings settings = {
             .mixin = rows[i].mixin,
             .cpus = rows[i].cpus,

@@ -106,6 +106,85 @@ group_alone_changes(void)
     assert_int_equal(getgroups(0, NULL), 0);
 }
 
+static struct settings
+asked_for_groups(uid_t uid, gid_t gid)
+{
+    static char *names[] = {(char *)"7", (char *)"9", NULL};
+    static gid_t gids[] = {7, 9};
+    struct settings settings = asked(uid, gid, UMASK_UNCHANGED);
+
+    settings.groups = names;
+    settings.gids = gids;
+    settings.gid_count = 2;
+    return settings;
+}
+
+static void
+expect_groups_7_and_9(void)
+{
+    gid_t groups[3];
+
+    assert_int_equal(getgroups(3, groups), 2);
+    assert_int_equal(groups[0], 7);
+    assert_int_equal(groups[1], 9);
+}
+
+static void
+user_keeps_the_groups_it_is_given(void)
+{
+    const struct settings settings = asked_for_groups(NOBODY, NOBODY);
+    struct errors errors = {0};
+
+    assert_int_equal(setgroups(2, (gid_t[]){4, 5}), 0);
+    assert_int_equal(privileges_drop(&settings, &errors), 0);
+    expect_identity(NOBODY, NOBODY);
+    expect_groups_7_and_9();
+}
+
+static void
+groups_alone_change(void)
+{
+    const struct settings settings = asked_for_groups((uid_t)-1, (gid_t)-1);
+    struct errors errors = {0};
+
+    assert_int_equal(setgroups(2, (gid_t[]){4, 5}), 0);
+    assert_int_equal(privileges_drop(&settings, &errors), 0);
+    expect_identity(0, 0);
+    expect_groups_7_and_9();
+}
+
+/* Nothing is to be changed, so no right to change it is missed. */
+static void
+groups_that_are_so_need_no_root(void)
+{
+    const struct settings settings = asked_for_groups((uid_t)-1, (gid_t)-1);
+    struct errors errors = {0};
+
+    assert_int_equal(setgroups(2, (gid_t[]){9, 7}), 0);
+    assert_int_equal(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    assert_int_equal(privileges_drop(&settings, &errors), 0);
+    expect_groups_7_and_9();
+}
+
+static void
+other_groups_are_refused_without_root(void)
+{
+    const struct settings settings = asked_for_groups((uid_t)-1, (gid_t)-1);
+    struct errors errors = {0};
+
+    if (getuid() == 0) {
+        assert_int_equal(setgroups(2, (gid_t[]){7, 8}), 0);
+        assert_int_equal(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    }
+    assert_int_equal(privileges_drop(&settings, &errors), -EPERM);
+    assert_int_equal(errors.count, 1);
+    assert_string_equal(errors.texts[0],
+                        "x.conf:3: listeners.test: cannot set the supplementary groups: Operation "
+                        "not permitted; the daemon must run as root (or with CAP_SETUID and "
+                        "CAP_SETGID) to use `user`, `group` and `groups`");
+    errors_done(&errors);
+}
+
 static void
 other_user_is_refused_without_root(void)
 {
@@ -135,6 +214,10 @@ static const struct part {
     {"umask_is_set", umask_is_set, false},
     {"user_and_group_change_for_good", user_and_group_change_for_good, true},
     {"group_alone_changes", group_alone_changes, true},
+    {"user_keeps_the_groups_it_is_given", user_keeps_the_groups_it_is_given, true},
+    {"groups_alone_change", groups_alone_change, true},
+    {"groups_that_are_so_need_no_root", groups_that_are_so_need_no_root, true},
+    {"other_groups_are_refused_without_root", other_groups_are_refused_without_root, false},
     {"other_user_is_refused_without_root", other_user_is_refused_without_root, false},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))

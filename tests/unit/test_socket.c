@@ -5,6 +5,8 @@
 #include "fds_fixture.h"
 #include "socket_fixture.h"
 
+#include "common/array.h"
+
 /* ---- Internet addresses ----------------------------------------------------------------- */
 
 static void

@@ -4,6 +4,8 @@
  */
 #include "socket_fixture.h"
 
+#include "common/array.h"
+
 static int
 connect_path(const char *path, int type)
 {

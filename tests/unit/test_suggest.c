@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/suggest.h"
 

@@ -4,6 +4,8 @@
  */
 #include "supervisor_fixture.h"
 
+#include "common/array.h"
+
 /* ---- serving and stopping -------------------------------------------------------------------- */
 
 static void
@@ -327,6 +329,43 @@ check_reports_in_the_order_of_the_listeners(void **state)
     errors_done(&errors);
 }
 
+/* Far more than one message holds. */
+static void
+check_tells_every_mistake_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct errors errors = {0};
+
+    signals_block();
+    (void)add(fixture, "talks", "tcp://127.0.0.1:0");
+    assert_int_equal(check_listeners(&fixture->config, true, &errors), 0);
+    assert_int_equal(errors.count, ERRORS_TOLD);
+    for (size_t i = 0; i < errors.count; i++) {
+        char begins[32];
+
+        (void)snprintf(begins, sizeof(begins), "x.conf:%zu: x", i + 1);
+        assert_int_equal(strncmp(errors.texts[i], begins, strlen(begins)), 0);
+        assert_int_equal(strlen(errors.texts[i]), strlen(begins) + TALK_SIZE);
+        assert_string_equal(errors.texts[i] + strlen(errors.texts[i]) - 2, "x.");
+    }
+    errors_done(&errors);
+}
+
+static void
+check_says_how_many_mistakes_are_not_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct errors errors = {0};
+
+    signals_block();
+    (void)add(fixture, "talks-on", "tcp://127.0.0.1:0");
+    assert_int_equal(check_listeners(&fixture->config, true, &errors), 0);
+    assert_int_equal(errors.count, ERRORS_TOLD + 1);
+    assert_string_equal(errors.texts[ERRORS_TOLD],
+                        "x.conf:101: there are 50 more mistakes, from here on");
+    errors_done(&errors);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -347,6 +386,8 @@ main(int argc, char **argv)
         with_fixture(a_name_that_nobody_knows_fails_its_listener_until_it_is_known),
         with_fixture(a_reload_that_waits_for_a_name_holds_nobody_up),
         with_fixture(check_reports_in_the_order_of_the_listeners),
+        with_fixture(check_tells_every_mistake_whole),
+        with_fixture(check_says_how_many_mistakes_are_not_told),
     };
 
     return run_tests_or_play(argc, argv, tests, ARRAY_SIZE(tests));

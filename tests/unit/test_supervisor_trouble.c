@@ -4,6 +4,8 @@
  */
 #include "supervisor_fixture.h"
 
+#include "common/array.h"
+
 static void
 crashed_worker_is_replaced_at_once(void **state)
 {
@@ -51,7 +53,7 @@ failed_listener_is_tried_again_while_others_serve(void **state)
     (void)add(fixture, "failing-once", "tcp://127.0.0.1:0");
     (void)add(fixture, "good", "tcp://127.0.0.1:0");
     start(fixture);
-    (void)expect(fixture, "[failing-once]: no luck today nor tomorrow (next try in 0.1 s)");
+    (void)expect(fixture, "[failing-once]: no luck today; nor tomorrow (next try in 0.1 s)");
     (void)expect(fixture, "[failing-once]: listening on");
     (void)stop(fixture);
     assert_non_null(strstr(fixture->text, "[good]: listening on"));
@@ -105,7 +107,7 @@ strict_makes_a_failed_listener_fatal(void **state)
     (void)add(fixture, "good", "tcp://127.0.0.1:0");
     start(fixture);
     assert_int_equal(wait_end(fixture), 1);
-    (void)expect(fixture, "[failing]: no luck today nor tomorrow\n");
+    (void)expect(fixture, "[failing]: no luck today; nor tomorrow\n");
 }
 
 static void

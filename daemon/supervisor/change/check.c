@@ -47,25 +47,6 @@ struct trial {
 
 static void begin_next(struct check *check);
 
-/* Mistakes in the file come with their places; others get the listener's. */
-static void
-note_failure(struct trial *trial, const struct process *process)
-{
-    const char *text;
-    bool placed = process_failure(process, &text) == FAILURE_CONFIGURATION;
-
-    while (*text != '\0') {
-        int size = (int)strcspn(text, "\n");
-        if (size > 0 && placed)
-            errors_add(&trial->errors, NULL, 0, "%.*s", size, text);
-        else if (size > 0)
-            errors_add(&trial->errors, trial->settings->file, trial->settings->line,
-                       "listeners.%s: %.*s", trial->settings->name, size, text);
-        text += size;
-        text += *text == '\n';
-    }
-}
-
 static void
 note_end(struct trial *trial, const struct process *process)
 {
@@ -88,7 +69,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
         process_expect_end(process, END_USEC);
         break;
     case PROCESS_HAS_FAILED:
-        note_failure(trial, process);
+        process_add_mistakes(process, &trial->errors);
         break;
     case PROCESS_IS_GONE:
         note_end(trial, process);

@@ -79,17 +79,14 @@ static void
 finish(struct reload *reload, int error)
 {
     struct roster *roster = reload->change->roster;
-    _cleanup_free_ char *text = NULL;
     size_t changed = 0;
 
     for (size_t i = 0; i < reload->count; i++)
         changed += reload->plans[i].tried;
     log_result(reload, error, changed);
-    if (errors_any(&reload->errors))
-        text = errors_join(&reload->errors);
     if (roster->stage != DAEMON_STOPS)
         notify_ready();
-    operation_end(reload->operation, error, text);
+    operation_end_with(reload->operation, error, &reload->errors);
     reload->change->reload = NULL;
     reload_free(reload);
 }
@@ -104,28 +101,9 @@ fail(struct reload *reload, int error)
 
 /* ---- preparing --------------------------------------------------------------------------- */
 
-/* Each line of text is a mistake; those found in the file come with their places. */
-static void
-note_failure(struct plan *plan, int error, const char *text)
-{
-    const struct settings *settings = plan->settings;
-    struct errors *errors = &plan->reload->errors;
-
-    while (*text != '\0') {
-        int size = (int)strcspn(text, "\n");
-        if (size > 0 && error == -EINVAL)
-            errors_add(errors, NULL, 0, "%.*s", size, text);
-        else if (size > 0)
-            errors_add(errors, settings->file, settings->line, "listeners.%s: %.*s", settings->name,
-                       size, text);
-        text += size;
-        text += *text == '\n';
-    }
-}
-
 /* In the middle of the listener's own doing: what follows is done by reload_step(). */
 static void
-on_prepared(struct listener *listener, int error, const char *text, void *userdata)
+on_prepared(struct listener *listener, int error, struct errors *why, void *userdata)
 {
     struct plan *plan = userdata;
 
@@ -133,7 +111,7 @@ on_prepared(struct listener *listener, int error, const char *text, void *userda
     plan->preparing = false;
     if (error < 0) {
         plan->reload->error = error;
-        note_failure(plan, error, text);
+        errors_move(&plan->reload->errors, why);
     }
     roster_review(plan->reload->change->roster);
 }

@@ -23,6 +23,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -43,6 +44,7 @@ struct upgrade {
     char output[OUTPUT_SIZE];
     size_t used;
     uint64_t deadline;
+    bool dropped; /* it said more than fits */
     bool late;
 };
 
@@ -123,18 +125,16 @@ upgrade_cancel(struct change *change)
 static void
 fail(struct upgrade *upgrade, int error, const char *why)
 {
-    _cleanup_free_ char *text = NULL;
+    struct errors said = {0};
 
-    for (char *line = upgrade->output; *line != '\0'; line += line[0] == '\n') {
-        int size = (int)strcspn(line, "\n");
-        if (size > 0)
-            log_error("upgrade: %.*s", size, line);
-        line += size;
-    }
+    errors_add_lines(&said, upgrade->output);
+    if (upgrade->dropped)
+        errors_add(&said, NULL, 0, "the new program said more than is kept");
+    for (size_t i = 0; i < said.count; i++)
+        log_error("upgrade: %s", said.texts[i]);
     log_error("cannot upgrade: %s; going on as before", why);
-    if (asprintf(&text, "%s%s", upgrade->output, why) < 0)
-        text = NULL;
-    operation_end(upgrade->operation, error, text == NULL ? why : text);
+    errors_add(&said, NULL, 0, "%s", why);
+    operation_end_with(upgrade->operation, error, &said);
     upgrade_cancel(upgrade->change);
 }
 
@@ -189,6 +189,7 @@ read_output(struct upgrade *upgrade)
             return;
         }
         upgrade->used += fits ? (size_t)got : 0;
+        upgrade->dropped |= !fits;
     }
 }
 

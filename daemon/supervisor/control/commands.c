@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/suggest.h"
@@ -49,20 +50,18 @@ struct method {
 
 /* ---- replies ------------------------------------------------------------------------- */
 
-/* Each line a string of an array. */
+/* Each of them as a string of an array. */
 static json_t *
-lines_of(const char *text)
+array_of(const struct errors *errors)
 {
-    json_t *lines = json_array();
+    json_t *texts = json_array();
 
-    while (text != NULL && *text != '\0') {
-        size_t size = strcspn(text, "\n");
-        if (size > 0)
-            (void)json_array_append_new(lines, varlink_string(text, size));
-        text += size;
-        text += *text == '\n';
-    }
-    return lines;
+    for (size_t i = 0; i < errors->count; i++)
+        (void)json_array_append_new(texts,
+                                    varlink_string(errors->texts[i], strlen(errors->texts[i])));
+    if (errors->exhausted)
+        (void)json_array_append_new(texts, json_string("out of memory"));
+    return texts;
 }
 
 static json_t *
@@ -88,8 +87,10 @@ reply_unknown(struct control_client *client, const char *name)
 }
 
 static void
-reply_failure(struct control_client *client, int error, const char *text)
+reply_failure(struct control_client *client, int error, const struct errors *why)
 {
+    const char *reason = error == -ESHUTDOWN ? "the daemon is stopping" : strerror(-error);
+
     if (error == -EBUSY)
         control_reply_error(client, CONTROL_BUSY, NULL);
     else if (error == -EOPNOTSUPP)
@@ -97,10 +98,9 @@ reply_failure(struct control_client *client, int error, const char *text)
                             json_pack("{s:s}", "method", client->waits));
     else
         control_reply_error(client, CONTROL_FAILED,
-                            json_pack("{s:o}", "mistakes",
-                                      lines_of(text != NULL && *text != '\0' ? text
-                                               : error == -ESHUTDOWN ? "the daemon is stopping"
-                                                                     : strerror(-error))));
+                            why != NULL && errors_any(why)
+                                ? json_pack("{s:o}", "mistakes", array_of(why))
+                                : json_pack("{s:[s]}", "mistakes", reason));
 }
 
 /* ---- looking --------------------------------------------------------------------------- */
@@ -171,14 +171,14 @@ get_description(struct control_client *client, const struct arguments *arguments
 /* ---- steering ------------------------------------------------------------------------------ */
 
 static void
-on_done(void *userdata, int error, const char *text)
+on_done(void *userdata, int error, const struct errors *why)
 {
     struct control_client *client = userdata;
 
     if (error < 0)
-        reply_failure(client, error, text);
+        reply_failure(client, error, why);
     else
-        control_reply(client, json_pack("{s:o}", "notices", lines_of(text)));
+        control_reply(client, json_pack("{s:o}", "notices", array_of(why)));
 }
 
 static void

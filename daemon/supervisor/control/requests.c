@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/address.h"
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "supervisor/control/control_private.h"

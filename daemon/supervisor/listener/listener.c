@@ -379,7 +379,7 @@ listener_resume(struct listener *listener)
 static struct generation *
 quiesce(struct listener *listener, enum listener_goal goal)
 {
-    listener_fail_next(listener, -ECANCELED, "it was told to stop meanwhile");
+    listener_fail_next(listener, "it was told to stop meanwhile");
     listener_look_up_no_more(listener);
     disarm(listener->retry);
     disarm(listener->impatience);

@@ -74,7 +74,7 @@ void listener_tell(struct listener *listener, enum message_type type, uint64_t v
 
 /* From the event loop. error 0: its workers are ready and wait for listener_commit(); else text
  * says why not. */
-typedef void (*listener_prepared)(struct listener *listener, int error, const char *text,
+typedef void (*listener_prepared)(struct listener *listener, int error, struct errors *why,
                                   void *userdata);
 
 struct listener_preparation {

@@ -15,26 +15,11 @@
 
 /* ---- problems ----------------------------------------------------------------------- */
 
-/* A copy with its lines joined; NULL without memory. */
-static char *
-one_line(const char *text)
-{
-    size_t size = strlen(text);
-
-    while (size > 0 && text[size - 1] == '\n')
-        size--;
-    char *line = strndup(text, size);
-    for (char *c = line; c != NULL && *c != '\0'; c++)
-        if (*c == '\n')
-            *c = ' ';
-    return line;
-}
-
 static void
 remember_problem(struct listener *listener, const char *text)
 {
     free(listener->last_problem);
-    listener->last_problem = one_line(text);
+    listener->last_problem = strdup(text);
 }
 
 static void
@@ -50,17 +35,15 @@ set_problem(struct listener *listener, const char *text)
 void
 listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec)
 {
-    _cleanup_free_ char *line = one_line(text);
-    const char *shown = line == NULL ? text : line;
-    bool known = listener->problem != NULL && strcmp(listener->problem, shown) == 0;
+    bool known = listener->problem != NULL && strcmp(listener->problem, text) == 0;
 
     if (listener->host->keep_trying)
-        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)", shown,
+        log_here(listener, known ? LOG_DEBUG : LOG_ERR, "%s (next try in %.1f s)", text,
                  (double)delay_usec / 1e6);
     else
-        log_here(listener, LOG_ERR, "%s", shown);
+        log_here(listener, LOG_ERR, "%s", text);
     if (!known)
-        set_problem(listener, shown);
+        set_problem(listener, text);
 }
 
 void
@@ -74,27 +57,26 @@ listener_fail(struct listener *listener, const char *text)
     listener_enter(listener, LISTENER_FAILED);
 }
 
-/* Each line of text is one mistake, with its own file and line. */
+/* They are the configuration's mistakes, which say themselves where they are. */
 static void
-report_mistakes(struct listener *listener, const char *text)
+report_mistakes(const struct listener *listener, const struct process *process)
 {
-    while (*text != '\0') {
-        int size = (int)strcspn(text, "\n");
-        if (size > 0 && listener->host->configuration_errors != NULL)
-            errors_add(listener->host->configuration_errors, NULL, 0, "%.*s", size, text);
-        else if (size > 0)
-            log_here(listener, LOG_ERR, "%.*s", size, text);
-        text += size;
-        text += *text == '\n';
+    const struct errors *mistakes = process_mistakes(process);
+
+    if (listener->host->configuration_errors != NULL) {
+        process_add_mistakes(process, listener->host->configuration_errors);
+        return;
     }
+    for (size_t i = 0; i < mistakes->count; i++)
+        log_here(listener, LOG_ERR, "%s", mistakes->texts[i]);
 }
 
 /* Only once for the same mistakes. */
 static void
-fail_misconfigured(struct listener *listener, const char *text)
+fail_misconfigured(struct listener *listener, const struct process *process, const char *text)
 {
     if (listener->problem == NULL || strcmp(listener->problem, text) != 0)
-        report_mistakes(listener, text);
+        report_mistakes(listener, process);
     set_problem(listener, text);
     if (listener->host->keep_trying && listener->host->configuration_errors == NULL)
         listener_retry_later(listener, backoff_after_failure(&listener->backoff));
@@ -107,15 +89,15 @@ fail_misconfigured(struct listener *listener, const char *text)
 static void
 on_present_failed(struct listener *listener, const struct process *process)
 {
-    const char *text;
-    bool misconfigured = process_failure(process, &text) == FAILURE_CONFIGURATION;
+    _cleanup_free_ char *line = errors_line(process_mistakes(process));
+    const char *text = line == NULL ? strerror(ENOMEM) : line;
 
     if (listener->state != LISTENER_STARTING)
         return; /* a replacement's end brings the next try */
     generation_cut(listener_dismiss(listener));
-    listener->misconfigured = misconfigured;
-    if (misconfigured)
-        fail_misconfigured(listener, text);
+    listener->misconfigured = process_failure(process) == FAILURE_CONFIGURATION;
+    if (listener->misconfigured)
+        fail_misconfigured(listener, process, text);
     else
         listener_fail(listener, text);
 }
@@ -127,15 +109,14 @@ replace(struct listener *listener, const struct process *process)
     uint64_t served = process_served_usec(process);
     uint64_t delay = served > 0 ? backoff_after_death(&listener->backoff, served)
                                 : backoff_after_failure(&listener->backoff);
-    const char *text;
     char death[640];
 
     listener->restarts++;
     (void)snprintf(death, sizeof(death), "worker %d %s", (int)process_pid(process),
                    process_fate(process));
     if (process_has_failed(process)) {
-        (void)process_failure(process, &text);
-        listener_log_problem(listener, text, delay);
+        _cleanup_free_ char *line = errors_line(process_mistakes(process));
+        listener_log_problem(listener, line == NULL ? strerror(ENOMEM) : line, delay);
     } else {
         remember_problem(listener, death);
         if (delay == 0)
@@ -213,18 +194,30 @@ on_present(struct listener *listener, const struct process *process, enum proces
 
 /* ---- the one that is being prepared ------------------------------------------------------ */
 
-void
-listener_fail_next(struct listener *listener, int error, const char *text)
+static void
+tell_preparer(struct listener *listener, struct errors *why)
 {
+    listener_discard(listener);
+    listener->prepared(listener, -ECANCELED, why, listener->prepared_userdata);
+    errors_done(why);
+}
+
+void
+listener_fail_next(struct listener *listener, const char *text)
+{
+    struct errors why = {0};
+
     if (listener->next == NULL)
         return;
-    listener_discard(listener);
-    listener->prepared(listener, error, text, listener->prepared_userdata);
+    errors_add(&why, listener->next_settings->file, listener->next_settings->line,
+               "listeners.%s: %s", listener->next_settings->name, text);
+    tell_preparer(listener, &why);
 }
 
 static void
 on_next(struct listener *listener, const struct process *process, enum process_event event)
 {
+    struct errors why = {0};
     char text[640];
 
     switch (event) {
@@ -232,19 +225,17 @@ on_next(struct listener *listener, const struct process *process, enum process_e
         if (generation_is_ready(listener->next))
             listener->prepared(listener, 0, NULL, listener->prepared_userdata);
         break;
-    case PROCESS_HAS_FAILED: {
-        const char *why;
-        bool misconfigured = process_failure(process, &why) == FAILURE_CONFIGURATION;
-        listener_fail_next(listener, misconfigured ? -EINVAL : -ECANCELED, why);
+    case PROCESS_HAS_FAILED:
+        process_add_mistakes(process, &why);
+        tell_preparer(listener, &why);
         break;
-    }
     case PROCESS_WANTS_STOP:
-        listener_fail_next(listener, -ECANCELED, "the plugin asked to stop before it served");
+        listener_fail_next(listener, "the plugin asked to stop before it served");
         break;
     case PROCESS_IS_GONE:
         (void)snprintf(text, sizeof(text), "worker %d %s before it served",
                        (int)process_pid(process), process_fate(process));
-        listener_fail_next(listener, -ECANCELED, text);
+        listener_fail_next(listener, text);
         break;
     case PROCESS_HAS_STOPPED:
         break;

@@ -94,6 +94,6 @@ void listener_fail(struct listener *listener, const char *text);
 /* One line for each new reason; the same again is only for who debugs. */
 void listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec);
 /* Throws what is being prepared away and tells who prepares it. */
-void listener_fail_next(struct listener *listener, int error, const char *text);
+void listener_fail_next(struct listener *listener, const char *text);
 
 #endif

@@ -16,13 +16,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/child.h"
-#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/patience.h"
@@ -235,7 +235,7 @@ process_free(struct process *process)
     (void)close(process->counters_fd);
     counters_detach(process->counters, process->slots);
     settings_unref(process->settings);
-    free(process->failure_text);
+    errors_done(&process->mistakes);
     free(process);
 }
 
@@ -337,10 +337,29 @@ process_has_failed(const struct process *process)
 }
 
 enum failure
-process_failure(const struct process *process, const char **ret_text)
+process_failure(const struct process *process)
 {
-    *ret_text = process->failure_text == NULL ? "no reason given" : process->failure_text;
     return process->failure;
+}
+
+const struct errors *
+process_mistakes(const struct process *process)
+{
+    return &process->mistakes;
+}
+
+void
+process_add_mistakes(const struct process *process, struct errors *errors)
+{
+    const struct settings *settings = process->settings;
+
+    for (size_t i = 0; i < process->mistakes.count; i++)
+        if (process->failure == FAILURE_CONFIGURATION)
+            errors_add(errors, NULL, 0, "%s", process->mistakes.texts[i]);
+        else
+            errors_add(errors, settings->file, settings->line, "listeners.%s: %s", settings->name,
+                       process->mistakes.texts[i]);
+    errors->exhausted |= process->mistakes.exhausted;
 }
 
 const char *

@@ -28,7 +28,7 @@ enum process_state {
 
 enum process_event {
     PROCESS_IS_READY,
-    PROCESS_HAS_FAILED,  /* to start: process_failure() says why; PROCESS_IS_GONE follows */
+    PROCESS_HAS_FAILED,  /* to start: process_mistakes() say why; PROCESS_IS_GONE follows */
     PROCESS_HAS_STOPPED, /* accepts no more */
     PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
     PROCESS_IS_GONE      /* the last event: process_free() it, here or later */
@@ -81,9 +81,12 @@ enum process_state process_state(const struct process *process);
 bool process_has_stopped(const struct process *process);
 const struct counters *process_counters(const struct process *process, uint32_t *ret_slots);
 
-/* Whether it said that it cannot start, and then why: one mistake a line. */
+/* Whether it said that it cannot start; then what kind of fault it is, and why. */
 bool process_has_failed(const struct process *process);
-enum failure process_failure(const struct process *process, const char **ret_text);
+enum failure process_failure(const struct process *process);
+const struct errors *process_mistakes(const struct process *process); /* as it said them */
+/* Adds them to errors, each with its own place or, if it has none, its listener's. */
+void process_add_mistakes(const struct process *process, struct errors *errors);
 
 /* After PROCESS_IS_GONE: how it ended, as the end of a sentence: "was killed by signal 11
  * (SIGSEGV) while it ran request 412 of 127.0.0.1:51234 (and 3 others)". */

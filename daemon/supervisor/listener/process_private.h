@@ -46,7 +46,7 @@ struct process {
     bool hung_up; /* the worker's end of the channel is closed: it ends, or has ended */
 
     enum failure failure;
-    char *failure_text;
+    struct errors mistakes; /* why it cannot start, as it says */
     char fate[FATE_SIZE];
     bool ended_well;
 };

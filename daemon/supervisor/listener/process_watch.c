@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/child.h"
-#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
@@ -197,6 +197,13 @@ on_ready(struct process *process, const struct message *message)
     process->handler(process, PROCESS_IS_READY, process->userdata);
 }
 
+/* However many there are: struct errors keeps a hundred, and says so. */
+static void
+on_mistake(struct process *process, const struct message *message)
+{
+    errors_add(&process->mistakes, NULL, 0, "%s", message->text);
+}
+
 static void
 on_failed(struct process *process, const struct message *message)
 {
@@ -205,7 +212,8 @@ on_failed(struct process *process, const struct message *message)
     process->failed = true;
     process->failure =
         message->value == FAILURE_CONFIGURATION ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
-    process->failure_text = strdup(message->text);
+    if (!errors_any(&process->mistakes))
+        errors_add(&process->mistakes, NULL, 0, "no reason given");
     process->asked_to_end = true; /* it ends by itself, and that is no surprise */
     process_enter(process, PROCESS_ENDING, CUT_USEC);
     process->handler(process, PROCESS_HAS_FAILED, process->userdata);
@@ -251,6 +259,7 @@ static const struct {
     void (*take)(struct process *process, const struct message *message);
 } messages[] = {
     {MESSAGE_READY, IN(PROCESS_STARTING), on_ready},
+    {MESSAGE_MISTAKE, IN(PROCESS_STARTING), on_mistake},
     {MESSAGE_FAILED, IN(PROCESS_STARTING), on_failed},
     {MESSAGE_STOPPED, ~IN(PROCESS_GONE), on_stopped},
     {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},

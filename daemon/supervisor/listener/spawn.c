@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
@@ -172,7 +173,8 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     }
     (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
                    spawn_reason(r, reason));
-    (void)channel_send_patiently(channel, MESSAGE_FAILED, FAILURE_RUNTIME, text);
+    (void)channel_send_patiently(channel, MESSAGE_MISTAKE, 0, text);
+    (void)channel_send_patiently(channel, MESSAGE_FAILED, FAILURE_RUNTIME, NULL);
     _exit(EXIT_NOT_EXECUTED);
 }
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/socket_private.h"

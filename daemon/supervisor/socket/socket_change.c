@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "supervisor/socket/socket_private.h"
 
 /* ---- other settings ------------------------------------------------------------------- */

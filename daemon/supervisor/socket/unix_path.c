@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 
 static int

@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#include "common/array.h"
+
 const struct mixin *
 mixin_find(enum mixin_kind kind)
 {
@@ -20,5 +22,5 @@ mixin_find(enum mixin_kind kind)
         [MIXIN_COROUTINE] = &mixin_coroutine,
     };
 
-    return (size_t)kind < sizeof(mixins) / sizeof(mixins[0]) ? mixins[kind] : NULL;
+    return (size_t)kind < ARRAY_SIZE(mixins) ? mixins[kind] : NULL;
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/suggest.h"
 #include "common/texts.h"

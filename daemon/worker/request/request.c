@@ -25,7 +25,6 @@
 #include <time.h>
 
 #include "common/address.h"
-#include "common/cleanup.h"
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/transport.h"

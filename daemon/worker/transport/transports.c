@@ -10,7 +10,7 @@
 
 #include <sys/socket.h>
 
-#include "common/cleanup.h"
+#include "common/array.h"
 #include "common/settings.h"
 
 /*
