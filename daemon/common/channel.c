@@ -10,6 +10,7 @@
 #include "common/channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@
 
 #define MESSAGE_HEAD_SIZE offsetof(struct message, text)
 #define PATIENCE_MS       5000 /* with a supervisor that does not read */
-#define PAUSE_MS          10   /* between two tries */
+#define SHORTAGE_TRIES    100
+#define SHORTAGE_NSEC     10000000
 
 union attached_fd {
     struct cmsghdr head;
@@ -68,17 +70,30 @@ channel_is_short(int error)
     return error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM;
 }
 
+/* Whether it is worth trying again. If so, it has waited: the kernel tells when there is room, but
+ * not when there is memory. */
+static bool
+wait_for_room(int channel, int error, unsigned tries)
+{
+    struct pollfd room = {.fd = channel, .events = POLLOUT};
+
+    if (error == -EAGAIN)
+        return poll(&room, 1, PATIENCE_MS) > 0;
+    if (!channel_is_short(error) || tries == SHORTAGE_TRIES)
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = SHORTAGE_NSEC}, NULL);
+    return true;
+}
+
 int
 channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text)
 {
-    int r = -EAGAIN;
+    unsigned tries = 0;
+    int r;
 
-    for (int tries = 0; tries < PATIENCE_MS / PAUSE_MS; tries++) {
+    do
         r = channel_send(channel, type, value, text, -1);
-        if (!channel_is_short(r))
-            break;
-        (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
-    }
+    while (r < 0 && wait_for_room(channel, r, tries++));
     return r;
 }
 

@@ -55,8 +55,8 @@ int channel_create(int ret_ends[2]);
  * dead). */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
 
-/* The same, but while there is no room or memory for the message it waits, up to a second. For
- * those with whom nobody else has to wait. */
+/* The same without a descriptor, but it waits: seconds for room, one second for memory. For those
+ * with whom nobody else has to wait. */
 int channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text);
 
 /* Whether the kernel had no room or memory for a message: the same may work a little later. */
@@ -64,7 +64,7 @@ bool channel_is_short(int error);
 
 /*
  * Says why a worker cannot start: every mistake in a message of its own, and
- * then MESSAGE_FAILED. It waits for a channel that is full. 0 or a negative errno.
+ * then MESSAGE_FAILED, with the same patience. 0 or a negative errno.
  */
 int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 

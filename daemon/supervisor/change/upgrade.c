@@ -43,8 +43,8 @@ struct upgrade {
     sd_event_source *child, *input, *timer;
     char output[OUTPUT_SIZE];
     size_t used;
-    bool dropped; /* it said more than fits */
     uint64_t deadline;
+    bool dropped; /* it said more than fits */
     bool late;
 };
 
