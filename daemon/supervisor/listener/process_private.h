@@ -9,13 +9,12 @@
 
 #define SECOND UINT64_C(1000000)
 
-#define START_USEC (30 * SECOND) /* to load the plugin and become ready */
-#define PING_USEC  (2 * SECOND)
-#define PONG_USEC  (10 * SECOND) /* a worker that has not answered for so long hangs */
-#define ABORT_USEC (2 * SECOND)  /* from SIGABRT, which leaves a core, to SIGKILL */
-#define CUT_USEC   (1 * SECOND)  /* from an order to end at once to SIGKILL */
-#define DRAIN_GRACE_USEC                                                                           \
-    (5 * SECOND) /* a worker cuts its requests by itself; when it is so late, it hangs */
+#define START_USEC       (30 * SECOND) /* to load the plugin and become ready */
+#define PING_USEC        (2 * SECOND)
+#define PONG_USEC        (10 * SECOND) /* no answer for so long: it hangs */
+#define ABORT_USEC       (2 * SECOND)  /* from SIGABRT, which leaves a core, to SIGKILL */
+#define CUT_USEC         (1 * SECOND)  /* from an order to end at once to SIGKILL */
+#define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker so late hangs */
 
 #define RETRY_USEC (SECOND / 20) /* after the kernel had no memory for a message */
 

@@ -302,8 +302,7 @@ receive_one(struct process *process)
         misbehave(process, "junk");
     if (r > 0)
         take_message(process, &message);
-    else if (r !=
-             -EAGAIN) { /* end of file, or a broken channel: the worker's exit tells the rest */
+    else if (r != -EAGAIN) { /* closed or broken: the exit tells the rest */
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
         process->hung_up = true;
         retry_soon(process);
