@@ -259,7 +259,7 @@ on_looked_up(const struct resolved *found, const char *problem, void *userdata)
     struct listener *listener = userdata;
 
     if (listener->next != NULL) {
-        listener_put_off(listener); /* what is prepared may end it */
+        listener_put_off(listener); /* the next generation may end it */
         return;
     }
     listener_look_up_no_more(listener);
@@ -325,7 +325,7 @@ on_retry(sd_event_source *source, uint64_t when, void *userdata)
     (void)source;
     (void)when;
     if (listener->state == LISTENER_FAILED && listener->next != NULL)
-        listener_retry_later(listener, BACKOFF_FIRST_USEC); /* what is prepared may end it */
+        listener_retry_later(listener, BACKOFF_FIRST_USEC); /* the next generation may end it */
     else if (listener->state == LISTENER_FAILED)
         listener_start_generation(listener);
     else if (listener->present != NULL)
