@@ -102,6 +102,7 @@ void listener_discard(struct listener *listener);
 /* Returns the socket at this real address that the listener will close as soon as the queue has
  * been answered, or NULL. Another listener may take it over with its queue (socket_take_back()). */
 struct listening_socket *listener_leaving_socket(struct listener *listener, const char *address);
+/* Tells the leaving workers to leave the queue alone if another listener has taken it over. */
 void listener_leave_queues(struct listener *listener);
 
 /* Replaces the settings by others under which the workers would run the same; by any others if the

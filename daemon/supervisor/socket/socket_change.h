@@ -18,8 +18,8 @@
 bool socket_stays(const struct settings *old, const struct settings *settings,
                   struct errors *errors);
 
-/* Sets what can be set on the open socket: backlog, nodelay, the path's owner and mode. 0 or a
- * negative errno. */
+/* Sets what can be set on the open socket: backlog, nodelay, the path's owner and mode. Returns 0
+ * or a negative errno. */
 int socket_apply(const struct listening_socket *socket, const struct settings *settings);
 
 /*
