@@ -33,7 +33,7 @@ void upgrade_cancel(struct change *change);
 
 /* ---- upgrade_exec.c -------------------------------------------------------------- */
 
-/* Returns the program to execute, or NULL if it is not known. */
+/* Return the program to execute, NULL if it is not known, and its arguments. */
 const char *upgrade_program(void);
 char **upgrade_arguments(void);
 

@@ -190,8 +190,8 @@ begin(struct control_client *client, const char *what, const char *name)
                name == NULL ? "" : name, (unsigned)client->uid, (int)client->pid);
 }
 
-/* Replies with an error, or lets the client wait. result: what beginning the operation returned;
- * if it is an error, on_done() is not called. */
+/* Replies with the error if an operation could not begin. result: what beginning the operation
+ * returned; if it is an error, on_done() is not called. */
 static void
 note_begun(struct control_client *client, int result, const char *name)
 {

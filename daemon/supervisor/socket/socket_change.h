@@ -49,8 +49,8 @@ void socket_keep(struct listening_socket *socket);
  * stream that nobody else goes on with. False: nothing has changed.
  */
 bool socket_freeze(struct listening_socket *socket);
-/* Closes a socket from which nobody accepts any more: clients that still come are refused, even
- * while workers hold it. */
+/* Closes a socket from which nobody accepts any more (as socket_close() does): clients that still
+ * come are refused, even while workers hold it. */
 void socket_give_up(struct listening_socket *socket);
 
 #endif

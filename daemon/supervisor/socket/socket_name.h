@@ -9,7 +9,7 @@
 
 #include "common/settings.h"
 
-/* With the NUL; a service manager takes no longer name for a descriptor. */
+/* With the NUL; a service manager takes a name of this size for a descriptor. */
 #define SOCKET_NAME_SIZE 240
 
 /*
