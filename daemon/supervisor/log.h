@@ -13,32 +13,37 @@
 #include "config/config.h"
 
 struct supervisor_log {
-    struct log_settings present; /* of the present configuration, which owns the text */
-    unsigned operators_level;    /* that an operator has set, plus one; 0: the configuration's */
-    /* Sends every worker a message, for they write to the same log. fd -1: none. */
+    struct log_settings present; /* the present configuration's, which owns the text */
+    unsigned operators_level;    /* the level that an operator has set, plus one; 0: the
+                                    configuration's holds */
+    /* Sends every worker a message, because they write to the same log. fd is attached; -1: none.
+     */
     void (*tell)(enum message_type type, uint64_t value, int fd, void *userdata);
     void *userdata;
 };
 
-/* What workers are told about where to log. */
+/* Returns where workers must write their log under this configuration. */
 enum log_sink supervisor_log_sink(const struct config *config);
 
-/* Opens what the first configuration asks for. 0 or a negative errno, and that is logged. */
+/* Opens the log that the first configuration asks for. Returns 0 or a negative errno, which is
+ * logged. */
 int supervisor_log_open(struct supervisor_log *log, const struct config *config);
-/* After log rotation: everybody writes to the new file. signal: who asked. */
+/* Opens the log's file anew after a log rotation, here and in every worker. signal: the name of
+ * the signal that asked for it. */
 void supervisor_log_reopen(const struct supervisor_log *log, const char *signal);
 
-/* An operator's level, for the daemon and every worker, until the configuration's becomes another.
- * 0, or -EINVAL if it is no syslog level. */
+/* Sets an operator's level for the daemon and every worker. It holds until the configuration's
+ * level changes. Returns 0, or -EINVAL if it is no syslog level. */
 int supervisor_log_set_level(struct supervisor_log *log, int level);
-/* The level, plus one, that an operator had set before an upgrade; 0: none. Workers have it. */
+/* Goes on with the level, plus one, that an operator had set before an upgrade (0: none). Workers
+ * have it already. */
 void supervisor_log_inherit_level(struct supervisor_log *log, unsigned level);
 
-/* Whether the log can change from the present one to that of config; else a mistake is added. */
+/* Adds a mistake to errors if the log cannot change to the one that config asks for. */
 void supervisor_log_check(const struct supervisor_log *log, const struct config *config,
                           struct errors *errors);
-/* Changes it; what only new workers can follow is left to the caller. config becomes the present
- * one. */
+/* Changes the log to the one that config asks for; config becomes the present configuration. The
+ * caller starts new workers for what only new workers can follow. */
 void supervisor_log_change(struct supervisor_log *log, const struct config *config);
 
 #endif

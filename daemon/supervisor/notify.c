@@ -29,7 +29,8 @@ notify_ready(void)
     (void)sd_notify(0, "READY=1");
 }
 
-/* Without its time a manager that reloads by itself would take an older message for this one. */
+/* The message carries its time: a manager that asked for the reload would otherwise take an older
+ * message for this one. */
 void
 notify_reloading(void)
 {
@@ -52,7 +53,7 @@ count_in(struct listener *const *listeners, size_t count, enum listener_state st
     return found;
 }
 
-/* " (NAME, NAME, ...)" of those in the state, cut where the room ends. */
+/* Writes " (NAME, NAME, ...)", the listeners in the state, and cuts it where the buffer ends. */
 static void
 list_names(struct listener *const *listeners, size_t count, enum listener_state state, char *buffer,
            size_t size)

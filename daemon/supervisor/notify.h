@@ -9,15 +9,15 @@
 
 #include "supervisor/listener/listener.h"
 
-/* All of these do nothing where there is no service manager. */
-/* The start may take so long before anything else is heard of it. */
+/* All of these functions do nothing where there is no service manager. */
+/* Says that the start may take so many microseconds before the daemon says anything else. */
 void notify_starting(uint64_t usec);
 void notify_ready(void);
-/* A reload begins. notify_ready() ends it, whatever became of it. */
+/* Says that a reload begins. notify_ready() says that it is over, whether it succeeded or not. */
 void notify_reloading(void);
-/* The stop may take so long: running requests have their drain_timeout. */
+/* Says that the stop may take so many microseconds: running requests have their drain_timeout. */
 void notify_stopping(uint64_t usec);
-/* STATUS=: how many serve, and which do not. */
+/* Sends STATUS=, which says how many listeners serve and which do not. */
 void notify_status(struct listener *const *listeners, size_t count);
 
 #endif

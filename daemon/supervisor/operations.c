@@ -31,11 +31,11 @@ struct operation {
     struct operation *next;
     struct roster *roster;
     enum operation_kind kind;
-    struct listener *listener; /* NULL: the daemon as a whole */
-    operation_done done;       /* NULL: nobody wants to know, or not any more */
+    struct listener *listener; /* NULL: the operation concerns the whole daemon */
+    operation_done done;       /* NULL: nobody wants to know (any more) */
     void *userdata;
-    bool prepares; /* a new generation, which is not ready yet */
-    bool ended;    /* with this: */
+    bool prepares; /* it prepares a new generation, which is not ready yet */
+    bool ended;    /* it has ended, with error and why: */
     int error;
     struct errors why;
 };
@@ -125,7 +125,7 @@ restart(struct operation *operation)
 }
 
 static const struct kind {
-    const char *verb; /* as the log has it: told to ... */
+    const char *verb; /* in the log, after "told to" */
     enum awaited awaited;
     void (*begin)(struct operation *operation);
 } kinds[] = {
@@ -139,7 +139,7 @@ static const struct kind {
 
 /* ---- waiting for a listener ---------------------------------------------------------------- */
 
-/* The listener neither serves nor is about to. */
+/* Ends the operation of a listener that neither serves nor is about to. */
 static void
 end_unserved(struct operation *operation)
 {

@@ -3,7 +3,8 @@
  * operations.h - what an operator may ask of the running daemon, and who waits for it
  *
  * Each operation is safe in any state of the daemon and of the listener;
- * listener.c has the table of what it does in which. From the event loop only.
+ * listener.c has the table of what it does in which. All functions are called
+ * from the event loop only.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_OPERATIONS_H
 #define SOCKSERVERD_SUPERVISOR_OPERATIONS_H
@@ -13,29 +14,32 @@
 #include "supervisor/roster.h"
 
 enum operation_kind {
-    /* Accept no more; the socket stays open and its queue holds. Done when nothing is accepted any
-     * more. */
+    /* The listener accepts no more; its socket stays open, and clients wait in the queue. Done
+     * when nothing is accepted any more. */
     OPERATION_DRAIN,
-    /* The same; done when all that ran has ended. */
+    /* The same, but done when everything that ran has ended. */
     OPERATION_DRAIN_TO_THE_END,
-    /* Accept again after a drain. Done when it serves. */
+    /* The listener accepts again after a drain. Done when it serves. */
     OPERATION_RESUME,
-    /* Answer what is queued, finish what runs, close the socket. Done when all has ended. */
+    /* The listener answers what is queued, finishes what runs and closes the socket. Done when
+     * everything has ended. */
     OPERATION_STOP,
-    /* Also one that failed: it is tried at once. Done when it serves, or with the reason. */
+    /* The listener starts; one that failed is tried at once. Done when it serves, or, with the
+     * reason, when it cannot. */
     OPERATION_START,
-    /* New workers on the same socket, refusing nobody. Done when they serve. */
+    /* New workers replace the old ones on the same socket, and no client is refused. Done when
+     * they serve. */
     OPERATION_RESTART,
 
-    /* Of the daemon as a whole; change/ runs them and says when they end. */
+    /* These concern the daemon as a whole; change/ runs them and says when they end. */
     OPERATION_RELOAD,
     OPERATION_UPGRADE
 };
 
 /*
- * Called exactly once, from the event loop and from within nothing else.
- * error: 0 or a negative errno; why: the mistakes (notices, if error is 0), if
- * there is anything to say; the callee's only during the call.
+ * It is called exactly once, from the event loop and from within nothing else.
+ * error: 0 or a negative errno. why: the mistakes (notices, if error is 0),
+ * maybe none; valid only during the call.
  */
 typedef void (*operation_done)(void *userdata, int error, const struct errors *why);
 
@@ -43,44 +47,47 @@ struct operation;
 
 struct operations {
     struct roster *roster;
-    struct operation *list; /* of those that are not done; the latest first */
+    struct operation *list; /* the operations that are not done; the latest first */
 };
 
 /*
- * Begins what is done to one listener. 0: done() will be called; userdata must
- * live until then, and operations_forget() is for whoever cannot wait. Or a
- * negative errno, and done() will not be called: -EBUSY while a reload runs,
- * -ESHUTDOWN while the daemon stops, -ENOENT if no listener has that name,
+ * Begins an operation on one listener. Returns 0 if done() will be called:
+ * userdata must live until then, or until operations_forget(). Returns a
+ * negative errno if done() will not be called: -EBUSY while a reload runs,
+ * -ESHUTDOWN while the daemon stops, -ENOENT if no listener has that name, or
  * -ENOMEM.
  */
 int operations_begin(struct operations *operations, enum operation_kind kind, const char *name,
                      operation_done done, void *userdata);
 
-/* done() of all operations with this userdata is not called any more; they go on. */
+/* Makes sure that done() is not called for any operation with this userdata. The operations go on.
+ */
 void operations_forget(struct operations *operations, const void *userdata);
 
 /* ---- for who runs them -------------------------------------------------------------------- */
 
-/* Notes that a reload or an upgrade begins; done NULL: nobody wants to know. 0, and *ret must be
- * ended by operation_end(); or -ENOMEM. */
+/* Notes that a reload or an upgrade begins. done NULL: nobody wants to know when it ends. Returns
+ * 0 and *ret, which the caller ends with operation_end(), or -ENOMEM. */
 int operations_note(struct operations *operations, enum operation_kind kind, operation_done done,
                     void *userdata, struct operation **ret);
-/* Whoever waits is told at the next step; the operation may be gone from then on. text may be NULL.
- * operation_end_with() empties *why instead. */
+/* Ends the operation: the next operations_step() tells whoever waits, and frees it. text is the
+ * reason and may be NULL. operation_end_with() takes the reasons from *why, which is empty
+ * afterwards. */
 void operation_end(struct operation *operation, int error, const char *text);
 void operation_end_with(struct operation *operation, int error, struct errors *why);
 
-/* Whether one of this kind runs. */
+/* Whether an operation of this kind runs. */
 bool operations_running(const struct operations *operations, enum operation_kind kind);
-/* Whether one prepares a new generation. */
+/* Whether an operation prepares a new generation. */
 bool operations_preparing(const struct operations *operations);
 
-/* Looks which are done, and tells who waits. */
+/* Looks which operations are done, and tells those who wait for them. */
 void operations_step(struct operations *operations);
-/* The listener (NULL: every one) will not come to what was asked of it. */
+/* Ends the operations on the listener (NULL: on every listener) with the error: what they wait for
+ * will not happen. */
 void operations_abandon(struct operations *operations, const struct listener *listener, int error,
                         const char *text);
-/* Nobody is told. */
+/* Frees all operations. Nobody is told. */
 void operations_free(struct operations *operations);
 
 #endif

@@ -102,7 +102,7 @@ void
 roster_retire(struct roster *roster, struct listener *listener)
 {
     if (append(&roster->removed, &roster->removed_count, listener) < 0)
-        log_error("out of memory"); /* it ends unwatched, by itself */
+        log_error("out of memory"); /* the listener ends by itself, unwatched */
     else
         roster_review(roster);
 }
@@ -122,8 +122,7 @@ roster_sweep(struct roster *roster)
     roster->removed_count = kept;
 }
 
-/* ---- asking and telling them
- * ------------------------------------------------------------------------- */
+/* ---- asking and telling the listeners -------------------------------------------------- */
 
 struct listener *
 roster_find(const struct roster *roster, const char *name)

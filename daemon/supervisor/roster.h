@@ -2,9 +2,9 @@
 /*
  * roster.h - the listeners that there are
  *
- * This is the ground on which operations, changes and the control socket
- * stand. They read the fields; only the functions below change the lists.
- * From the event loop only.
+ * This is the ground on which operations, changes and the control socket stand.
+ * They read the fields; only the functions below change the lists. All
+ * functions are called from the event loop only.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_ROSTER_H
 #define SOCKSERVERD_SUPERVISOR_ROSTER_H
@@ -29,44 +29,47 @@ struct roster {
 
     struct listener **listeners; /* in the configuration's order */
     size_t count;
-    struct listener **removed; /* by a reload; they are freed when they have ended */
+    struct listener **removed; /* removed by a reload; they are freed when they have ended */
     size_t removed_count;
 };
 
 /*
- * A roster without listeners. Of host, changed and userdata are the roster's
- * own. review runs from the loop whenever something has changed, never from
- * within something else. 0 or a negative errno.
+ * Makes a roster without listeners. It copies host, but puts its own changed
+ * and userdata there. review runs from the loop whenever something has changed,
+ * never from within something else. Returns 0 or a negative errno.
  */
 int roster_init(struct roster *roster, const struct listener_host *host, sd_event_handler_t review,
                 void *userdata);
-/* Frees every listener. One without roster_init() is fine if it is zero. */
+/* Frees every listener. A zeroed roster without roster_init() is fine. */
 void roster_done(struct roster *roster);
 
-/* Has everything looked at again, from the event loop. */
+/* Asks for a review, which the event loop runs later. */
 void roster_review(struct roster *roster);
 
-/* A new listener at the end of the list, which stays the roster's. 0 or -ENOMEM. */
+/* Adds a new listener at the end of the list; the roster owns it. Returns 0 and *ret, or -ENOMEM.
+ */
 int roster_add(struct roster *roster, const struct settings *settings, struct listener **ret);
-/* Takes over another list, an array for free(). Whoever is not in it must have been retired. */
+/* Replaces the list by another, an array for free() that the roster takes over. A listener that is
+ * not in it must have been retired. */
 void roster_replace(struct roster *roster, struct listener **listeners, size_t count);
-/* The listener is not one of the configuration's any more: it is freed once it has ended. */
+/* Notes that the listener does not belong to the configuration any more. It is freed once it has
+ * ended. */
 void roster_retire(struct roster *roster, struct listener *listener);
-/* Frees the retired ones that have ended. */
+/* Frees the retired listeners that have ended. */
 void roster_sweep(struct roster *roster);
 
-/* The configuration's listener of that name, or NULL. */
+/* Returns the configuration's listener of that name, or NULL. */
 struct listener *roster_find(const struct roster *roster, const char *name);
 
 /* Whether every listener that is to serve has shown whether it starts. */
 bool roster_all_tried(const struct roster *roster);
 bool roster_any_failed(const struct roster *roster);
-/* Whether a listener is failed, or ended badly although no second try was wanted. */
+/* Whether a listener has failed, or has ended badly under --once. */
 bool roster_any_problem(const struct roster *roster);
 
-/* Sends every worker a message, also those of retired listeners; fd -1: none. */
+/* Sends every worker a message, also the workers of retired listeners. fd is attached; -1: none. */
 void roster_tell(struct roster *roster, enum message_type type, uint64_t value, int fd);
-/* Does it to each listener, the retired ones included. */
+/* Calls visit() with each listener, also with the retired ones. */
 void roster_each(struct roster *roster, void (*visit)(struct listener *listener));
 
 #endif

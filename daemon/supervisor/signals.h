@@ -8,15 +8,16 @@
 #include <systemd/sd-event.h>
 
 /*
- * Blocks what the event loop reads, and ignores SIGPIPE. First thing in
- * main(): before it, a signal meant for the daemon would end it.
+ * Blocks the signals that the event loop reads, and ignores SIGPIPE. main()
+ * calls it first: before that, a signal meant for the daemon would end it.
  */
 void signals_block(void);
-/* For what runs in this process without the loop, or is executed by it. */
+/* Unblocks them, for code that runs in this process without the loop and for programs that it
+ * executes. */
 void signals_unblock(void);
 
-/* Has each of them read by the loop, except SIGCHLD, which the loop reads for its children. 0 or a
- * negative errno. */
+/* Makes the loop call handler for each of them except SIGCHLD, which the loop reads for its child
+ * sources. Returns 0 or a negative errno. */
 int signals_watch(sd_event *event, sd_event_signal_handler_t handler, void *userdata);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * supervisor.c - the process that owns the sockets and watches the workers
  *
- * One thread, one event loop. It never loads a plugin, never reads what a
- * client sends, and never waits: whatever a listener does, the others and the
- * signals are attended to.
+ * It has one thread and one event loop. It never loads a plugin, never reads
+ * what a client sends, and never waits: whatever a listener does, the others
+ * and the signals are attended to.
  *
  * This file alone connects the rooms below: the listeners there are
  * (roster.c), what operators ask (operations.c), another configuration or
@@ -43,7 +43,7 @@
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
 struct supervisor {
-    const struct config *config; /* the one that it was started with */
+    const struct config *config; /* the one that the daemon was started with */
     struct supervisor_options options;
     sd_event *event;
     struct errors mistakes; /* found by workers during the start */
@@ -54,8 +54,8 @@ struct supervisor {
     struct change change;
     struct control *control;
 
-    bool reload_again;  /* SIGHUP came meanwhile */
-    bool upgrade_again; /* SIGUSR2 did */
+    bool reload_again;  /* a SIGHUP came while it could not be obeyed */
+    bool upgrade_again; /* a SIGUSR2 did */
     bool cutting;
     int result;
 };
@@ -66,7 +66,7 @@ static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
 
-/* Whether the end must wait for the listener. */
+/* Whether the daemon's end must wait for the listener. */
 static bool
 holds_up(const struct supervisor *supervisor, const struct listener *listener)
 {
@@ -98,7 +98,7 @@ stop_because(struct supervisor *supervisor, int result, const char *why)
     begin_stop(supervisor);
 }
 
-/* Every listener has shown whether it starts. */
+/* Ends the start, now that every listener has shown whether it starts. */
 static void
 conclude_start(struct supervisor *supervisor)
 {
@@ -113,13 +113,13 @@ conclude_start(struct supervisor *supervisor)
         stop_because(supervisor, -ECANCELED, "a listener cannot start: not starting");
     } else {
         if (!roster_any_failed(roster))
-            adopt_discard(NULL); /* nobody will need the others any more */
+            adopt_discard(NULL); /* nobody will need the sockets that are left */
         roster->stage = DAEMON_SERVES;
         notify_ready();
     }
 }
 
-/* What has become possible in the rooms goes on. */
+/* Lets the rooms go on with what has become possible. */
 static void
 step(struct supervisor *supervisor)
 {
@@ -161,7 +161,7 @@ on_review(sd_event_source *source, void *userdata)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
-/* How long the slowest listener may take to drain, and to be killed if it does not. */
+/* Returns how long the slowest listener may take to drain, or to be killed if it does not end. */
 static uint64_t
 longest_drain_usec(const struct roster *roster)
 {
@@ -209,7 +209,7 @@ on_stop_signal(struct supervisor *supervisor, const char *name)
     }
 }
 
-/* What becomes of it is logged. */
+/* The reload itself logs how it ends. */
 static void
 begin_reload(struct supervisor *supervisor)
 {
@@ -220,7 +220,7 @@ begin_reload(struct supervisor *supervisor)
         log_error("cannot reload: %s", strerror(-r));
 }
 
-/* Several while one reload runs are one more, afterwards. */
+/* However many signals come while a reload runs, only one more reload follows it. */
 static void
 on_reload_signal(struct supervisor *supervisor, const char *name)
 {
@@ -245,7 +245,7 @@ begin_upgrade(struct supervisor *supervisor)
         log_error("cannot upgrade: %s", strerror(-r));
 }
 
-/* What is under way comes to its end first. */
+/* The upgrade waits for whatever is under way. */
 static void
 on_upgrade_signal(struct supervisor *supervisor, const char *name)
 {
@@ -289,7 +289,7 @@ tell_workers(enum message_type type, uint64_t value, int fd, void *userdata)
     roster_tell(userdata, type, value, fd);
 }
 
-/* Which room stands on which. */
+/* Tells each room which other rooms it uses. */
 static void
 connect_rooms(struct supervisor *supervisor)
 {
@@ -368,7 +368,7 @@ make_control(struct supervisor *supervisor)
     return r;
 }
 
-/* Goes on where this process was as another program. */
+/* Goes on where this process was when it still ran another program. */
 static int
 import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
 {
@@ -449,7 +449,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
     return 0;
 }
 
-/* Those that systemd or an earlier process of ours passed. */
+/* Takes note of the sockets that systemd or an earlier process of the daemon passed. */
 static int
 take_passed_sockets(const struct config *config, bool upgraded)
 {
@@ -461,7 +461,7 @@ take_passed_sockets(const struct config *config, bool upgraded)
         return -ECANCELED;
     }
     if (upgraded)
-        return 0; /* they are for the listeners of before; the reload looks at the configuration */
+        return 0; /* the inherited listeners take them; the reload looks at the configuration */
     adopt_check(config, &mistakes);
     for (size_t i = 0; i < mistakes.count; i++)
         log_error("%s", mistakes.texts[i]);

@@ -13,15 +13,15 @@
 struct supervisor_options {
     bool strict;          /* a listener that cannot start ends the daemon */
     bool once;            /* one request per listener */
-    bool end_when_idle;   /* nothing could start a stopped listener again: end with the last one */
-    config_loader load;   /* for a reload; NULL: it cannot be read again */
+    bool end_when_idle;   /* ends with the last listener: nothing could start a stopped one again */
+    config_loader load;   /* for a reload; NULL: the configuration cannot be read again */
     const void *userdata; /* of load */
 };
 
 /*
- * Serves until told to stop. Returns 0 when it was stopped in order, -EINVAL
- * when a worker found mistakes in the configuration, or another negative
- * errno. Everything is already logged then.
+ * Serves until somebody stops the daemon. Returns 0 when it was stopped in
+ * order, -EINVAL when a worker found mistakes in the configuration, or another
+ * negative errno. Every error is already logged then.
  */
 int supervisor_run(const struct config *config, const struct supervisor_options *options);
 

@@ -12,10 +12,10 @@
 #include "supervisor/listener/spawn.h"
 
 /*
- * Lets a worker load each listener's plugin and check its options, several at
- * a time, binding nothing; disabled listeners too. names: those of enabled
- * listeners are looked up. Mistakes are added to errors. Returns 0 if all
- * could be tried, or a negative errno.
+ * Lets a worker load each listener's plugin and check its options, several at a
+ * time. Nothing is bound, and disabled listeners are tried, too. names: the
+ * names of enabled listeners are looked up. Mistakes are added to errors.
+ * Returns 0 if all could be tried, or a negative errno.
  */
 int check_listeners(const struct config *config, bool names, struct errors *errors);
 
@@ -29,7 +29,7 @@ struct check_item {
     struct resolved found; /* the answer; size 0: none */
 };
 
-/* From the event loop: all have been tried. errors is the callee's to take from. */
+/* It is called from the event loop when all have been tried. The callee may take from errors. */
 typedef void (*check_done)(int error, struct errors *errors, void *userdata);
 
 struct check_setup {
@@ -41,8 +41,8 @@ struct check_setup {
     void *userdata;
 };
 
-/* The same for some listeners, in the loop's background. check_free() may be called at any time. 0
- * or a negative errno; done is then not called. */
+/* Does the same for some listeners while the loop runs. check_free() may be called at any time.
+ * Returns 0 and *ret, or a negative errno, and then done is not called. */
 int check_new(const struct check_setup *setup, struct check **ret);
 void check_free(struct check *check);
 

@@ -74,7 +74,7 @@ log_result(const struct reload *reload, int error, size_t changed)
                    reload->change->roster->count, changed);
 }
 
-/* Whatever became of it, everybody is told. */
+/* Ends the reload and tells everybody, whether it succeeded or not. */
 static void
 finish(struct reload *reload, int error)
 {
@@ -101,7 +101,7 @@ fail(struct reload *reload, int error)
 
 /* ---- preparing --------------------------------------------------------------------------- */
 
-/* In the middle of the listener's own doing: what follows is done by reload_step(). */
+/* The listener calls this while it changes itself, so reload_step() does what follows. */
 static void
 on_prepared(struct listener *listener, int error, struct errors *why, void *userdata)
 {
@@ -220,7 +220,7 @@ all_settled(const struct reload *reload)
     return true;
 }
 
-/* A new generation that was ready may still have died. It is said, and being replaced. */
+/* Notes new generations that were ready and still died; they are being replaced. */
 static void
 note_unserved(struct reload *reload)
 {
@@ -243,7 +243,7 @@ settle(struct reload *reload)
     finish(reload, 0);
 }
 
-/* The configuration, if it is the present one now; else NULL. */
+/* Makes the changes. Returns the configuration if it is the present one now, else NULL. */
 static const struct config *
 make_changes(struct reload *reload)
 {
@@ -318,7 +318,7 @@ read_configuration(struct reload *reload)
     return r < 0 ? r : check(reload);
 }
 
-/* 0, or a negative errno: it cannot begin now. */
+/* Returns 0, or a negative errno if no reload can begin now. */
 static int
 may_begin(const struct change *change)
 {

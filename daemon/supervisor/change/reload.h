@@ -8,11 +8,11 @@
 #include "supervisor/change/change.h"
 
 /*
- * The configuration anew: done when all that changed serves, or with every
- * mistake. 0, or a negative errno, and then done() (NULL: nobody wants to
- * know) is not called: -EBUSY while the daemon starts, is reloaded or upgraded
- * or restarts a listener, -ESHUTDOWN while it stops, -ENOTSUP if the
- * configuration cannot be read again, -ENOMEM.
+ * Reads the configuration anew. The reload is done when all that changed
+ * serves, or fails with every mistake. Returns 0, or a negative errno, and then
+ * done() (NULL: nobody wants to know) is not called: -EBUSY while the daemon
+ * starts, is reloaded or upgraded or restarts a listener, -ESHUTDOWN while it
+ * stops, -ENOTSUP if the configuration cannot be read again, -ENOMEM.
  */
 int reload_begin(struct change *change, operation_done done, void *userdata);
 
@@ -20,7 +20,7 @@ int reload_begin(struct change *change, operation_done done, void *userdata);
  * present one, valid until the next one does; else NULL. */
 const struct config *reload_step(struct change *change);
 
-/* Nothing has changed, unless the new generations serve already. */
+/* Ends the reload. Nothing has changed then, unless the changes were made already. */
 void reload_abort(struct change *change, int error, const char *why);
 
 #endif

@@ -69,7 +69,7 @@ change_one(struct plan *plan)
     }
 }
 
-/* From those who give them up. */
+/* Takes sockets from the listeners that give them up. */
 static void
 take_sockets(const struct reload *reload)
 {

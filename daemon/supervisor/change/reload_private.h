@@ -55,20 +55,20 @@ struct reload {
 
 /* Decides what becomes of each listener of the new configuration. 0 or -ENOMEM. */
 int reload_make_plans(struct reload *reload);
-/* The listener's; NULL: it is not in the new configuration. */
+/* Returns the listener's plan; NULL: it is not in the new configuration. */
 const struct plan *reload_find_plan(const struct reload *reload, const struct listener *listener);
-/* Whether it must bind an address of which only the name is known. */
+/* Whether the listener must bind an address of which only the name is known. */
 bool reload_needs_lookup(const struct plan *plan);
 /*
- * The socket of the new generation. 1: *ret is a new one, the caller's; 0: the
- * present one stays; -EINVAL: a mistake was added.
+ * Finds the socket of the new generation. Returns 1 if *ret is a new one, the
+ * caller's; 0 if the present one stays; -EINVAL if a mistake was added.
  */
 int reload_find_socket(struct plan *plan, struct listening_socket *ret);
 
 /* ---- reload_change.c -------------------------------------------------------------------- */
 
-/* Makes all changes at once: the new configuration is the present one. 0, or -ENOMEM, and nothing
- * has changed. */
+/* Makes all changes at once: the new configuration becomes the present one. Returns 0, or -ENOMEM,
+ * and then nothing has changed. */
 int reload_change(struct reload *reload);
 
 #endif

@@ -252,7 +252,7 @@ watch(struct upgrade *upgrade)
     upgrade->deadline = monotonic_usec() + TRIAL_USEC;
     int r = sd_event_add_child(event, &upgrade->child, upgrade->pid, WEXITED, on_end, upgrade);
 
-    /* Its end may be ours: a signal that the loop has read already is attended to first. */
+    /* The child's end may lead to ours, so signals that the loop has read already come first. */
     if (r >= 0)
         r = sd_event_source_set_priority(upgrade->child, SD_EVENT_PRIORITY_NORMAL + 1);
     if (r >= 0)

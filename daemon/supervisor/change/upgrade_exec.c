@@ -131,7 +131,7 @@ struct hand_over {
     int error;
 };
 
-/* Takes fd over. */
+/* Adds a socket to those handed over, and takes fd over. */
 static void
 add_socket(struct hand_over *hand_over, const char *prefix, const char *name, int fd)
 {
@@ -189,7 +189,7 @@ add_listener(struct hand_over *hand_over, struct listener *listener)
     add_socket(hand_over, STORE_PATH_PREFIX, name, path);
 }
 
-/* Above the sockets' places, and kept by execve(). */
+/* Copies fd above the sockets' places; execve() keeps the copy. */
 static int
 lift(struct hand_over *hand_over, int fd)
 {

@@ -173,7 +173,7 @@ get(struct reader *reader, void *ret, size_t size)
     reader->left -= size;
 }
 
-/* A number of at most so much. */
+/* Reads a number that may be at most `most`. */
 static uint64_t
 get_number(struct reader *reader, uint64_t most)
 {

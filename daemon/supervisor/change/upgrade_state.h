@@ -24,12 +24,12 @@ struct upgrade_state {
     unsigned log_level;
 };
 
-/* To bytes, which are the caller's to free. 0 or a negative errno. */
+/* Packs the state into bytes, which are the caller's to free. Returns 0 or a negative errno. */
 int upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *ret_size);
 /*
- * And back. 0 and *ret (for upgrade_state_done()), -EPROTO if they are of
- * another version, -EBADMSG if they are no such bytes, or -ENOMEM. What the
- * numbers refer to is not looked at.
+ * Unpacks such bytes. Returns 0 and *ret (for upgrade_state_done()), -EPROTO if
+ * another version packed them, -EBADMSG if they are no such bytes, or -ENOMEM.
+ * It does not look at what the numbers refer to.
  */
 int upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret);
 void upgrade_state_done(struct upgrade_state *state);

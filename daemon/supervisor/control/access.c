@@ -6,9 +6,8 @@
  * socket may read; changing is for root, the daemon's own user, and members
  * of control.group, whether it is their primary or a supplementary one.
  *
- * Runs in:  the supervisor.
- * Owns:     nothing.
- * Failures: who cannot be told apart may not change anything.
+ * Runs in: the supervisor. Owns: nothing. Failures: who cannot be told apart
+ * may not change anything.
  */
 #include <errno.h>
 #include <stdlib.h>

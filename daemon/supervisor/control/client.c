@@ -54,7 +54,7 @@ control_client_is_busy(const struct control_client *client)
     return client->waits != NULL || client->output != NULL;
 }
 
-/* What the loop shall watch for now. That the client is gone is told in any case. */
+/* Tells the loop what to watch for now. It reports in any case that the client is gone. */
 static void
 client_watch(struct control_client *client)
 {
@@ -77,7 +77,7 @@ queue_reply(struct control_client *client, const char *error, json_t *parameters
         client->output_sent = 0;
         client->output = varlink_reply_text(error, parameters, &client->output_size);
         if (client->output == NULL)
-            client->ended = true; /* no memory for it: the end must do */
+            client->ended = true; /* there is no memory to watch: end the client instead */
     }
     client_watch(client);
 }
@@ -94,7 +94,8 @@ control_reply_error(struct control_client *client, const char *error, json_t *pa
     queue_reply(client, error, parameters);
 }
 
-/* Sends what it takes without waiting. 0, or a negative errno: it is gone. */
+/* Sends what the client takes without waiting. Returns 0, or a negative errno if the client is
+ * gone. */
 static int
 client_flush(struct control_client *client)
 {
@@ -111,7 +112,8 @@ client_flush(struct control_client *client)
     return 0;
 }
 
-/* Runs the calls that are there, one after the other. 0, or a negative errno: no more of it. */
+/* Runs the calls that have come, one after the other. Returns 0, or a negative errno if the client
+ * must go. */
 static int
 client_take_calls(struct control_client *client)
 {
@@ -137,7 +139,7 @@ client_take_calls(struct control_client *client)
     return r;
 }
 
-/* 0, or a negative errno. */
+/* Reads what has come. Returns 0 or a negative errno. */
 static int
 client_read(struct control_client *client)
 {

@@ -2,8 +2,9 @@
 /*
  * commands.c - what can be called through the control socket
  *
- * A table of methods: who may, with which parameters, what runs. What a method
- * takes is written down once, in its row, and checked before it runs.
+ * A table holds the methods: who may call each, with which parameters, and what
+ * runs. The parameters of a method stand in its row only, and are checked
+ * before it runs.
  *
  * Runs in:  the supervisor.
  * Owns:     nothing.
@@ -27,7 +28,7 @@
 #define REQUESTS_MOST     100
 #define PARAMETERS        2
 
-/* Parameters of the present call, after the check. */
+/* The parameters of the present call, after the check. */
 struct arguments {
     const char *text;
     bool flag;
@@ -45,12 +46,12 @@ struct method {
     bool changes;
     struct parameter parameters[PARAMETERS]; /* name NULL: no more */
     void (*run)(struct control_client *client, const struct arguments *arguments);
-    enum operation_kind operation; /* run NULL: what is done to the listener */
+    enum operation_kind operation; /* if run is NULL: what is done to the listener */
 };
 
 /* ---- replies ------------------------------------------------------------------------- */
 
-/* Each of them as a string of an array. */
+/* Makes an array of them, with each as a string. NULL without memory. */
 static json_t *
 array_of(const struct errors *errors)
 {
@@ -189,7 +190,8 @@ begin(struct control_client *client, const char *what, const char *name)
                name == NULL ? "" : name, (unsigned)client->uid, (int)client->pid);
 }
 
-/* result: what the operation returned; if that is an error, on_done() is not called. */
+/* Replies with the error if an operation could not begin. result: what beginning the operation
+ * returned; if it is an error, on_done() is not called. */
 static void
 note_begun(struct control_client *client, int result, const char *name)
 {
@@ -305,8 +307,8 @@ read_value(const struct parameter *parameter, const json_t *value, struct argume
     }
 }
 
-/* Returns the name of a parameter that is unknown, missing or of the wrong type; NULL: all right.
- */
+/* Checks the parameters and fills *ret. Returns the name of one that is unknown, missing or of the
+ * wrong type, or NULL. */
 static const char *
 read_arguments(const struct method *method, json_t *given, struct arguments *ret)
 {
@@ -328,7 +330,7 @@ read_arguments(const struct method *method, json_t *given, struct arguments *ret
     return NULL;
 }
 
-/* Neither interface has a method of that name. */
+/* Replies that neither interface has a method of that name. */
 static void
 reply_unknown_method(struct control_client *client, const char *name)
 {

@@ -2,9 +2,10 @@
 /*
  * control.c - the control socket: its path, and who gets a place
  *
- * Nothing here waits, and all of it gives way to the workers' events. When all places are taken, a
- * newcomer gets that of the client that has sent nothing for longest, but nobody who may only read
- * pushes out one who may change: an administrator gets through whatever others do.
+ * Nothing here waits, and all of it gives way to the workers' events. When all
+ * places are taken, a newcomer gets the place of the client that has sent
+ * nothing for longest, but nobody who may only read pushes out one who may
+ * change: an administrator gets through whatever others do.
  *
  * Runs in:  the supervisor.
  * Owns:     the socket, its path, and the clients.
@@ -34,7 +35,8 @@
 
 /* ---- newcomers ------------------------------------------------------------------------ */
 
-/* Who goes first when there is no room: whoever only reads, then whoever was there first. */
+/* Whether one goes before the other when there is no room: those who only read go first, then
+ * those who came first. */
 static bool
 gives_way_before(const struct control_client *one, const struct control_client *other)
 {
@@ -43,7 +45,7 @@ gives_way_before(const struct control_client *one, const struct control_client *
     return one->arrival < other->arrival;
 }
 
-/* The place for a newcomer; CONTROL_CLIENTS if there is none. */
+/* Returns the place for a newcomer, or CONTROL_CLIENTS if there is none. */
 static size_t
 find_place(struct control *control, bool may_change)
 {
@@ -75,7 +77,7 @@ turn_away(int fd)
         (void)send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Takes over fd. What the newcomer has sent already is looked at at once. */
+/* Takes over fd, a newcomer's, and looks at once at what the newcomer has sent already. */
 static void
 welcome(struct control *control, int fd)
 {
@@ -109,7 +111,7 @@ retry_later(struct control *control, uint64_t delay_usec)
     (void)sd_event_source_set_enabled(control->retry, SD_EVENT_ONESHOT);
 }
 
-/* Descriptors or memory ran out: for a moment, instead of trying all the time. Said once. */
+/* Accepts nobody for a moment when descriptors or memory have run out. The log says so once. */
 static void
 pause_accepting(struct control *control, int error)
 {
@@ -143,7 +145,8 @@ on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
 
 /* ---- the path -------------------------------------------------------------------------- */
 
-/* The folder, if only that is missing; whoever may not has its reason said by what follows. */
+/* Makes the last folder of the path. Errors need no care: bind() fails then, and its error is
+ * reported. */
 static void
 make_folder(const char *path)
 {
@@ -154,7 +157,7 @@ make_folder(const char *path)
         (void)mkdir(folder, 0755);
 }
 
-/* The new socket bound to the path, or a negative errno and maybe a remedy. */
+/* Returns a new socket bound to the path, or a negative errno and maybe a remedy. */
 static int
 bind_socket(const struct control *control, const char *path, struct unix_path *ret_path,
             const char **ret_remedy)
@@ -200,7 +203,7 @@ open_socket(struct control *control)
                         control->configured, strerror(-fd), remedy == NULL ? "" : ": ",
                         remedy == NULL ? "" : remedy);
         control->problem = fd;
-        if (fd != -EADDRINUSE) /* another daemon's: it is not waited for */
+        if (fd != -EADDRINUSE) /* another daemon has the path: nobody waits for it */
             retry_later(control, SOCKET_USEC);
         return;
     }
@@ -217,7 +220,7 @@ open_socket(struct control *control)
     }
 }
 
-/* (gid_t)-1: there is none, or no name. */
+/* Returns the group's number; (gid_t)-1: there is no such group, or no name. */
 static gid_t
 find_group(const char *name)
 {
@@ -226,7 +229,7 @@ find_group(const char *name)
     return name != NULL && identity_find_group(name, &group) == 0 ? group : (gid_t)-1;
 }
 
-/* Whether both are the same, or both are missing. */
+/* Whether both texts are the same, or both are missing. */
 static bool
 same_or_none(const char *one, const char *other)
 {

@@ -13,7 +13,7 @@
 
 struct control;
 
-/* What is looked into and steered. */
+/* The parts of the daemon that clients look into and steer. */
 struct control_host {
     struct roster *roster;
     struct operations *operations;
@@ -21,15 +21,15 @@ struct control_host {
     struct supervisor_log *log;
 };
 
-/* No socket yet. 0 or a negative errno. */
+/* Makes *ret, which has no socket yet. Returns 0 or a negative errno. */
 int control_new(const struct control_host *host, struct control **ret);
 
 /*
  * Makes the socket that the configuration asks for, or moves it there; clients
- * stay. If that cannot be, a warning is logged, and the daemon goes on without
- * it and tries again, unless another daemon has the path. A configuration
- * without a file has no socket. It is the caller's, and must live until the
- * next call.
+ * stay. If this fails, a warning is logged, and the daemon goes on without the
+ * socket and tries again, unless another daemon has the path. A configuration
+ * without a file has no socket. The configuration stays the caller's, and must
+ * live until the next call.
  */
 void control_configure(struct control *control, const struct config *config);
 

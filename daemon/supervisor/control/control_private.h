@@ -38,7 +38,7 @@ struct control {
     const struct config *config; /* the present one; NULL: not configured yet */
     char *configured;            /* the path asked for; NULL: none */
     uint32_t mode;
-    gid_t group; /* may change things, too; (gid_t)-1: none */
+    gid_t group; /* its members may change things, too; (gid_t)-1: none */
     char *file;  /* the configuration's name */
 
     struct control_client *clients[CONTROL_CLIENTS]; /* NULL: a free place */
@@ -68,25 +68,25 @@ struct control_client {
     size_t output_size, output_sent;
 };
 
-/* access.c: fills in pid, uid and may_change. 0 or a negative errno. */
+/* access.c: fills in pid, uid and may_change. Returns 0 or a negative errno. */
 int control_identify(struct control_client *client);
 
 /* commands.c: runs one call, which is replied to at once or when its operation is done. */
 void control_call(struct control_client *client, const struct varlink_call *call);
 
-/* client.c: begins to watch a client whose descriptor and place are known. 0 or a negative
+/* client.c: begins to watch a client whose descriptor and place are known. Returns 0 or a negative
  * errno. */
 int control_client_begin(struct control_client *client);
-/* Does whatever can be done now; the client may be gone then. */
+/* Does whatever can be done now; the client may be freed afterwards. */
 void control_client_proceed(struct control_client *client, bool readable);
 bool control_client_is_busy(const struct control_client *client);
 void control_client_close(struct control_client *client);
 
-/* The reply to the present call; parameters (NULL: none) are released. */
+/* Sends the reply to the present call, and releases parameters (NULL: none). */
 void control_reply(struct control_client *client, json_t *parameters);
 void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
 
-/* status.c; name NULL: all. NULL without memory. */
+/* status.c: describes the listener of that name (NULL: all). Returns NULL without memory. */
 json_t *control_status(const struct control *control, const char *name);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);

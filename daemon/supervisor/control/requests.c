@@ -2,9 +2,9 @@
 /*
  * requests.c - the requests that have run longest, as JSON
  *
- * Read from the workers' slots, which change meanwhile and which a worker may
- * fill with anything: a request that changed while it was read is passed over,
- * and what makes no sense is left out.
+ * They are read from the workers' slots, which change meanwhile and which a
+ * worker may fill with anything: a request that changed while it was read is
+ * passed over, and what makes no sense is left out.
  *
  * Runs in:  the supervisor.
  * Owns:     nothing.
@@ -42,7 +42,8 @@ static const char *const stage_names[] = {
     [STAGE_WRITING] = "writing", [STAGE_WAITING] = "waiting",
 };
 
-/* False if no request runs there, or it changed while it was read, or cannot be. */
+/* Reads a slot. False if no request runs there, or it changed meanwhile, or its values are
+ * impossible. */
 static bool
 read_slot(const struct slot *slot, int64_t now, struct request *ret)
 {
@@ -87,7 +88,7 @@ collect(const struct listener_worker *worker, void *userdata)
     }
 }
 
-/* Printable, whatever the worker wrote there; "" for a Unix peer. */
+/* Makes a printable text of whatever the worker wrote there; "" for a Unix peer. */
 static json_t *
 client_text(const unsigned char client[sizeof(((struct slot *)NULL)->client)])
 {

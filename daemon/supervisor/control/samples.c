@@ -2,8 +2,8 @@
 /*
  * samples.c - what listeners had counted a moment ago
  *
- * Counters only ever grow; how fast is the difference to an older look at
- * them. A look every five seconds is kept for a minute.
+ * Counters only ever grow; a rate is their difference to an older sample. A
+ * sample is taken every five seconds and kept for a minute.
  *
  * Runs in:  the supervisor.
  * Owns:     the samples.
@@ -91,7 +91,7 @@ samples_end(struct control_samples *samples)
     samples->count = kept;
 }
 
-/* The sample taken so many rounds ago, or the oldest there is; NULL: none. */
+/* Returns the sample taken so many rounds ago, or the oldest one; NULL: there is none. */
 static const struct sample *
 sample_before(const struct control_samples *samples, const char *name, size_t rounds)
 {

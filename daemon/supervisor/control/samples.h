@@ -21,8 +21,8 @@ struct sample {
     struct histogram handling;
 };
 
-/* The last minute of one listener. Kept by name: a reload makes other listeners of the same name.
- */
+/* The last minute of one listener. It is kept by name, because a reload may make another listener
+ * of the same name. */
 struct sample_series {
     char *name;
     size_t newest;
@@ -37,16 +37,18 @@ struct control_samples {
 
 void samples_done(struct control_samples *samples);
 
-/* A round of sampling: begin, add each listener, end; who was not added is forgotten. */
+/* A round of sampling begins, adds each listener and ends; listeners that were not added are
+ * forgotten. */
 void samples_begin(struct control_samples *samples);
 void samples_add(struct control_samples *samples, const struct listener_status *status,
                  uint64_t now_usec);
 void samples_end(struct control_samples *samples);
 
-/* Accepted per second, over the last ten seconds or what there is. */
+/* Returns how many were accepted per second, over the last ten seconds or as long as samples go
+ * back. */
 double samples_rate(const struct control_samples *samples, const struct listener_status *status,
                     uint64_t now_usec);
-/* The times of requests that ended in the last minute. */
+/* Tells the times of the requests that ended in the last minute. */
 void samples_recent(const struct control_samples *samples, const struct listener_status *status,
                     struct histogram *ret);
 

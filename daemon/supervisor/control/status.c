@@ -16,7 +16,7 @@
 #include "supervisor/control/control_private.h"
 #include "supervisor/socket/queue.h"
 
-/* What a worker counted may be anything; JSON's integers have a sign. */
+/* Makes a JSON integer. It has a sign, and what a worker counted may be anything. */
 static json_t *
 integer(uint64_t value)
 {

@@ -8,7 +8,7 @@
  */
 #include "supervisor/listener/backoff.h"
 
-/* The wait before the n-th repeated attempt, n from 1 on. */
+/* Returns the wait before repeated attempt number `attempt`, counted from 1. */
 static uint64_t
 delay_for(unsigned attempt)
 {

@@ -9,18 +9,20 @@
 
 #define BACKOFF_FIRST_USEC UINT64_C(100000)   /* 100 ms, then doubled ... */
 #define BACKOFF_LAST_USEC  UINT64_C(30000000) /* ... up to 30 s */
-#define BACKOFF_GOOD_USEC  UINT64_C(60000000) /* so much good service clears it */
+#define BACKOFF_GOOD_USEC  UINT64_C(60000000) /* so much good service clears the failures */
 
 struct backoff {
     unsigned failures; /* since the last good service */
 };
 
-/* Something that never worked failed: 100 ms, 200 ms, ... 30 s. */
+/* Returns the wait, in microseconds, after something failed that never worked: 100 ms, 200 ms, ...
+ * 30 s. */
 uint64_t backoff_after_failure(struct backoff *backoff);
 
 /*
- * Something that had worked for served_usec died: at once the first time,
- * then as above; good service makes it the first time again.
+ * Returns the wait, in microseconds, after something died that had worked for
+ * served_usec: 0 the first time, then as above. Good service makes it the first
+ * time again.
  */
 uint64_t backoff_after_death(struct backoff *backoff, uint64_t served_usec);
 

@@ -18,7 +18,7 @@
 
 #include "common/address.h"
 
-/* The client's name, or "": a Unix peer has none, and 32 bytes do not hold a path. */
+/* Writes the client's name, or "": a Unix peer has none, and 32 bytes do not hold a path. */
 static void
 describe_client(const struct slot *slot, char *buffer)
 {

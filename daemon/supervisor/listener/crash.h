@@ -10,9 +10,9 @@
 #include "common/counters.h"
 
 /*
- * " while it ran request 412 of 127.0.0.1:51234 (and 3 others)", of the
- * requests that were running: the one begun last, which is the likeliest
- * cause. Empty if there were none.
+ * Writes " while it ran request 412 of 127.0.0.1:51234 (and 3 others)". The
+ * request that it names is the last one begun of those that were running, which
+ * is the likeliest cause. The text is empty if none was running.
  */
 void crash_describe(const struct counters *counters, uint32_t slots, char *buffer, size_t size);
 

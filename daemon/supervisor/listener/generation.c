@@ -2,9 +2,9 @@
 /*
  * generation.c - the worker processes of a listener that were started together
  *
- * As many as the mixin asks for (`cpus` for none, else one), with the same
- * settings, on the same socket. One that dies leaves its place empty until
- * the listener has it filled.
+ * There are as many as the mixin asks for (`cpus` for none, else one), with the
+ * same settings, on the same socket. A process that dies leaves its place empty
+ * until the listener has the place filled.
  *
  * Runs in:  the supervisor.
  * Owns:     its processes and a reference to the settings.
@@ -98,7 +98,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
             generation->processes[i] = NULL;
     add_to_totals(generation->totals, process);
     generation->handler(generation, process, event, generation->userdata);
-    process_free(process); /* the generation may be gone already */
+    process_free(process); /* the handler may have freed the generation */
 }
 
 int
@@ -272,7 +272,7 @@ generation_free(struct generation *generation)
 void
 generation_adopt_settings(struct generation *generation, const struct settings *settings)
 {
-    (void)settings_ref(settings); /* first: they may be the same */
+    (void)settings_ref(settings); /* this comes first: both may be the same settings */
     settings_unref(generation->settings);
     generation->settings = settings;
 }

@@ -37,7 +37,7 @@ struct upgrade_generation {
 
 struct upgrade_listener {
     const struct settings *settings;
-    bool removed;  /* from the configuration; it drains */
+    bool removed;  /* removed from the configuration; it drains */
     uint32_t goal; /* enum listener_goal */
     uint32_t number;
     uint64_t restarts;
@@ -46,7 +46,7 @@ struct upgrade_listener {
     size_t generation_count;
 };
 
-/* Releases what belongs to it; the descriptors stay open. */
+/* Releases what belongs to the description; the descriptors in it stay open. */
 void upgrade_listener_done(struct upgrade_listener *listener);
 
 #endif

@@ -2,11 +2,12 @@
 /*
  * listener.c - one entry of the configuration and what becomes of it
  *
- * A state machine. Its events are orders, the timer that ends a back-off, and
- * what its worker processes do (listener_events.c). The processes started
- * together are a generation. One is present; another may be prepared beside
- * it; up to four older ones drain. All work on the listener's one socket,
- * which stays open while workers come and go: clients wait in its queue.
+ * A listener is a state machine. Its events are orders, the timer that ends a
+ * back-off, and what its worker processes do (listener_events.c). The processes
+ * started together are a generation. One is present; another may be prepared
+ * beside it; up to four older ones drain. All work on the listener's one
+ * socket, which stays open while workers come and go: clients wait in its
+ * queue.
  *
  *  state     | start       drain     resume    stop      | worker dies   back-off ends
  *  ----------+-------------------------------------------+-----------------------------
@@ -135,7 +136,8 @@ begin_serving(struct listener *listener)
     listener->host->changed(listener, listener->host->userdata);
 }
 
-/* A new generation begins when all of it is there; a replacement at once. */
+/* Whether a ready worker can serve: in a new generation all must be ready first, a replacement
+ * serves at once. */
 static bool
 can_serve(const struct listener *listener)
 {
@@ -179,7 +181,7 @@ close_socket(struct listener *listener)
         return;
     listener->start_again = false;
     listener_enter(listener, LISTENER_STOPPED);
-    listener_start_generation(listener); /* beside those that still drain */
+    listener_start_generation(listener); /* it runs beside the workers that still drain */
 }
 
 void
@@ -257,7 +259,7 @@ on_looked_up(const struct resolved *found, const char *problem, void *userdata)
     struct listener *listener = userdata;
 
     if (listener->next != NULL) {
-        listener_put_off(listener); /* what is prepared may end it */
+        listener_put_off(listener); /* the next generation may end it */
         return;
     }
     listener_look_up_no_more(listener);
@@ -323,7 +325,7 @@ on_retry(sd_event_source *source, uint64_t when, void *userdata)
     (void)source;
     (void)when;
     if (listener->state == LISTENER_FAILED && listener->next != NULL)
-        listener_retry_later(listener, BACKOFF_FIRST_USEC); /* what is prepared may end it */
+        listener_retry_later(listener, BACKOFF_FIRST_USEC); /* the next generation may end it */
     else if (listener->state == LISTENER_FAILED)
         listener_start_generation(listener);
     else if (listener->present != NULL)
@@ -375,7 +377,8 @@ listener_resume(struct listener *listener)
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
-/* Nothing starts by itself any more. The generation that was present, if any, is now leaving. */
+/* Makes sure that nothing starts by itself any more. Returns the generation that was present and
+ * now leaves, or NULL. */
 static struct generation *
 quiesce(struct listener *listener, enum listener_goal goal)
 {
@@ -391,7 +394,7 @@ quiesce(struct listener *listener, enum listener_goal goal)
 static void
 settle(struct listener *listener)
 {
-    /* Even if nothing is left to wait for, it passes through DRAINING. */
+    /* Even if nothing is left to wait for, the listener passes through DRAINING. */
     listener_enter(listener, LISTENER_DRAINING);
     listener_proceed(listener);
 }
@@ -415,7 +418,7 @@ listener_stop(struct listener *listener, bool answer_queue)
         return;
     }
     struct generation *generation = quiesce(listener, GOAL_STOPPED);
-    /* Answered by those who have accepted so far; without them nobody could. */
+    /* The workers that have accepted so far answer the queue; without them nobody could. */
     answer_queue = answer_queue && generation != NULL && socket_freeze(&listener->socket);
     if (generation != NULL)
         generation_drain(generation, answer_queue);

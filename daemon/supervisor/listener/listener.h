@@ -22,58 +22,60 @@ enum listener_state {
     LISTENER_STOPPED,  /* disabled, or stopped for good */
     LISTENER_STARTING, /* its workers load the plugin */
     LISTENER_SERVING,
-    LISTENER_FAILED,   /* could not start; is tried again later */
+    LISTENER_FAILED,   /* could not start; will be tried again later */
     LISTENER_BACKING,  /* its worker died; a new one starts later, clients wait in the queue */
     LISTENER_DRAINING, /* accepts no more, requests still run */
     LISTENER_DRAINED   /* accepts no more until it is resumed; the socket is open */
 };
 
-/* What the listeners of a daemon have in common. Must outlive them. */
+/* What the listeners of a daemon have in common. It must outlive them. */
 struct listener_host {
     sd_event *event;
     struct spawn_options spawn;
     bool keep_trying; /* failed listeners are tried again; false: the first failure is final */
-    /* Where mistakes found by workers are gathered, for good; NULL: logged, and tried again. */
+    /* Gathers the mistakes that workers find, and no listener with a mistake is tried again. NULL:
+     * mistakes are logged, and the listener is tried again. */
     struct errors *configuration_errors;
-    /* Called when a listener entered another state, from the event loop. */
+    /* Called from the event loop when something about a listener has changed. */
     void (*changed)(struct listener *listener, void *userdata);
     void *userdata;
 };
 
-/* A stopped listener, which holds a reference to settings. 0 or -ENOMEM. */
+/* Makes a stopped listener, which takes a reference to settings. Returns 0 and *ret, or -ENOMEM. */
 int listener_new(const struct listener_host *host, const struct settings *settings,
                  struct listener **ret);
-/* Lets go of what still runs: it drains and ends by itself. */
+/* Lets go of the workers that still run: they drain and end by themselves. */
 void listener_free(struct listener *listener);
 
 /* ---- orders; each is fine in any state ------------------------------------------- */
 
-/* Opens the socket and starts the workers; one that failed is tried at once. Failures are logged
- * here. */
+/* Opens the socket and starts the workers; a failed listener is tried at once. The function logs
+ * failures. */
 void listener_start(struct listener *listener);
-/* Forgets earlier failures: what waits for a back-off is tried at once. */
+/* Forgets earlier failures. If the listener waits for the end of a back-off, it is tried at once.
+ */
 void listener_heal(struct listener *listener);
-/* Accept no more, finish what runs within drain_timeout; the socket stays open. */
+/* The workers accept no more and finish what runs within drain_timeout; the socket stays open. */
 void listener_drain(struct listener *listener);
-/* Accept again after listener_drain(). */
+/* The listener accepts again after listener_drain(). */
 void listener_resume(struct listener *listener);
 /*
- * Finish what runs within drain_timeout, close the socket, stay stopped.
- * answer_queue: clients that wait in the queue are answered first; false:
- * nothing more is accepted.
+ * The workers finish what runs within drain_timeout, the socket is closed, and
+ * the listener stays stopped. answer_queue: clients that wait in the queue are
+ * answered first; false: nothing more is accepted.
  */
 void listener_stop(struct listener *listener, bool answer_queue);
-/* The daemon ends: what the service manager keeps of its sockets is for the next process. */
+/* Leaves the sockets that the service manager keeps to the next process, as the daemon ends. */
 void listener_keep_sockets(struct listener *listener);
-/* Whatever runs ends at once. */
+/* Ends everything that runs at once. */
 void listener_cut(struct listener *listener);
-/* Sends every worker a message; fd -1: none. */
+/* Sends every worker a message; fd is attached, -1: none. */
 void listener_tell(struct listener *listener, enum message_type type, uint64_t value, int fd);
 
 /* ---- another generation ------------------------------------------------------------ */
 
-/* From the event loop. error 0: its workers are ready and wait for listener_commit(); else text
- * says why not. */
+/* It is called from the event loop. error 0: the new workers are ready and wait for
+ * listener_commit(); else why says what went wrong. */
 typedef void (*listener_prepared)(struct listener *listener, int error, struct errors *why,
                                   void *userdata);
 
@@ -85,9 +87,10 @@ struct listener_preparation {
 };
 
 /*
- * Starts the workers of a new generation beside what serves, on *socket
- * (taken over) or, if that is NULL, on the listener's own. 0, or a negative
- * errno, and then prepared is not called: -EBUSY if one is being prepared.
+ * Starts the workers of a new generation beside what serves. They use *socket,
+ * which is taken over, or the listener's own socket if it is NULL. Returns 0,
+ * or a negative errno, and then prepared is not called: -EBUSY if a generation
+ * is being prepared already.
  */
 int listener_prepare(struct listener *listener, const struct listener_preparation *preparation,
                      struct listening_socket *socket);
@@ -96,26 +99,29 @@ void listener_commit(struct listener *listener);
 /* Throws the prepared generation away; what served goes on untouched. */
 void listener_discard(struct listener *listener);
 
-/* The socket at this real address that it gives up as soon as the queue has been answered; NULL:
- * none. Somebody else may take it back (socket_change.h), and then the queue with it: */
+/* Returns the socket at this real address that the listener will close as soon as the queue has
+ * been answered, or NULL. Another listener may take it over with its queue (socket_take_back()). */
 struct listening_socket *listener_leaving_socket(struct listener *listener, const char *address);
+/* Tells the leaving workers to leave the queue alone if another listener has taken it over. */
 void listener_leave_queues(struct listener *listener);
 
-/* Settings that run the same, but stand elsewhere in the file; or any, for one that is stopped. */
+/* Replaces the settings by others under which the workers would run the same; by any others if the
+ * listener is stopped or drained. */
 void listener_adopt_settings(struct listener *listener, const struct settings *settings);
-/* Whether its plugin's file is another than the one its workers were started with. */
+/* Whether the plugin's file has changed since the workers were started. */
 bool listener_plugin_changed(const struct listener *listener);
 
 /* ---- upgrade ------------------------------------------------------------------------- */
 
-/* Whether it is in no state that only this process can bring to an end. */
+/* Whether another process could go on with the listener: it prepares nothing and moves no socket.
+ */
 bool listener_can_be_exported(const struct listener *listener);
-/* A name that is being looked up will be later. */
+/* Ends a look-up that runs; the name is looked up again later. */
 void listener_put_off(struct listener *listener);
-/* What the next process must know to go on with it. 0 or -ENOMEM; *ret is for
- * upgrade_listener_done() in either case. */
+/* Tells what the next process must know to go on with the listener. Returns 0 or -ENOMEM; in
+ * either case the caller releases *ret with upgrade_listener_done(). */
 int listener_export(const struct listener *listener, struct upgrade_listener *ret);
-/* Of a new one: goes on where an earlier process of this daemon was. */
+/* Makes a new listener go on where an earlier process of this daemon was with it. */
 void listener_import(struct listener *listener, const struct upgrade_listener *inherited);
 
 /* ---- what others ask ----------------------------------------------------------------- */
@@ -123,27 +129,30 @@ void listener_import(struct listener *listener, const struct upgrade_listener *i
 enum listener_state listener_state(const struct listener *listener);
 const char *listener_state_name(enum listener_state state);
 const struct settings *listener_settings(const struct listener *listener);
-/* Whether any of its processes still runs. */
+/* Whether any process of the listener still runs. */
 bool listener_has_processes(const struct listener *listener);
-/* Whether any of its workers may still accept something. */
+/* Whether any worker of the listener may still accept something. */
 bool listener_accepts(const struct listener *listener);
-/* Whether the generation that shall serve does, and no other is about to. */
+/* Whether the listener is neither starting nor preparing a generation, and its workers serve if it
+ * does. */
 bool listener_is_settled(const struct listener *listener);
-/* Whether its first start has succeeded or failed. */
+/* Whether the listener's first start has succeeded or failed. */
 bool listener_was_tried(const struct listener *listener);
-/* Whether it was told to serve, and not to drain or stop since. */
+/* Whether the listener was told to serve, and has not been told to drain or stop since. */
 bool listener_is_wanted(const struct listener *listener);
-/* Why it is failed, or ended badly under --once; NULL: it is or did not. */
+/* Returns why the listener has failed, or has ended badly under --once; NULL: neither is the case.
+ */
 const char *listener_problem(const struct listener *listener);
 struct listening_socket *listener_socket(struct listener *listener);
-/* Of the generation that is being prepared; fd -1: the present one stays. */
+/* Returns the socket of the generation that is being prepared; its fd is -1 if the present one
+ * stays. */
 struct listening_socket *listener_next_socket(struct listener *listener);
 
 #define LISTENER_PIDS 64
 
 struct listener_status {
     const char *name, *state; /* texts are valid until the loop goes on */
-    const char *address;      /* the real one; as configured while there is no socket */
+    const char *address;      /* the real one; the configured one while there is no socket */
     const char *plugin;       /* its file */
     const char *mixin;
     const char *problem; /* the last one; NULL: none */
@@ -161,7 +170,8 @@ struct listener_status {
 
 void listener_status(const struct listener *listener, struct listener_status *ret);
 
-/* One worker that runs, of any generation. slots: ours, not what the mapping says. */
+/* One worker that runs, of any generation. slots is the number that we made, not what the mapping
+ * says. */
 struct listener_worker {
     pid_t pid;
     unsigned generation;

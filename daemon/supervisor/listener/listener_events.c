@@ -57,7 +57,7 @@ listener_fail(struct listener *listener, const char *text)
     listener_enter(listener, LISTENER_FAILED);
 }
 
-/* They are the configuration's mistakes, which say themselves where they are. */
+/* Reports mistakes of the configuration; each says itself where it is. */
 static void
 report_mistakes(const struct listener *listener, const struct process *process)
 {
@@ -71,7 +71,7 @@ report_mistakes(const struct listener *listener, const struct process *process)
         log_here(listener, LOG_ERR, "%s", mistakes->texts[i]);
 }
 
-/* Only once for the same mistakes. */
+/* Fails the listener, and reports the same mistakes only once. */
 static void
 fail_misconfigured(struct listener *listener, const struct process *process, const char *text)
 {
@@ -85,7 +85,7 @@ fail_misconfigured(struct listener *listener, const struct process *process, con
 
 /* ---- the present generation ----------------------------------------------------------- */
 
-/* A worker cannot start, and the others of its generation would fail alike. */
+/* Ends the whole generation when one worker cannot start: the others would fail alike. */
 static void
 on_present_failed(struct listener *listener, const struct process *process)
 {
@@ -93,7 +93,7 @@ on_present_failed(struct listener *listener, const struct process *process)
     const char *text = line == NULL ? strerror(ENOMEM) : line;
 
     if (listener->state != LISTENER_STARTING)
-        return; /* a replacement's end brings the next try */
+        return; /* when this replacement ends, the next one is tried */
     generation_cut(listener_dismiss(listener));
     listener->misconfigured = process_failure(process) == FAILURE_CONFIGURATION;
     if (listener->misconfigured)
@@ -102,7 +102,7 @@ on_present_failed(struct listener *listener, const struct process *process)
         listener_fail(listener, text);
 }
 
-/* A worker that had served is dead: the listener goes on, with the next one as soon as allowed. */
+/* Goes on after a worker's death, and starts the next one as soon as the back-off allows. */
 static void
 replace(struct listener *listener, const struct process *process)
 {
@@ -130,7 +130,8 @@ replace(struct listener *listener, const struct process *process)
         listener_enter(listener, LISTENER_BACKING);
 }
 
-/* Under --once there is no second try: the request was lost with its worker. */
+/* Stops after a worker's death under --once: the request was lost with the worker, and there is no
+ * second try. */
 static void
 give_up(struct listener *listener, const struct process *process)
 {
@@ -188,7 +189,7 @@ on_present(struct listener *listener, const struct process *process, enum proces
         break;
     case PROCESS_IS_READY:
     case PROCESS_HAS_STOPPED:
-        break; /* listener_proceed() looks */
+        break; /* listener_proceed() looks at the workers */
     }
 }
 
@@ -250,7 +251,7 @@ on_leaving(struct listener *listener, const struct process *process, enum proces
     if (event == PROCESS_IS_GONE && !process_ended_well(process) && !process_has_failed(process))
         log_here(listener, LOG_WARNING, "worker %d %s while draining", (int)process_pid(process),
                  process_fate(process));
-    if (event == PROCESS_HAS_STOPPED) /* somebody may wait for that */
+    if (event == PROCESS_HAS_STOPPED) /* somebody may wait for the end of accepting */
         listener->host->changed(listener, listener->host->userdata);
 }
 

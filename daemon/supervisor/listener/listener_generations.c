@@ -16,7 +16,7 @@
 #include "supervisor/listener/listener_private.h"
 #include "supervisor/socket/socket_change.h"
 
-/* Whatever becomes present or prepared leaves one day, and that must not fail. */
+/* Every generation leaves one day, and that must not fail. */
 int
 listener_make_room(struct listener *listener)
 {
@@ -58,7 +58,8 @@ listener_new_generation(struct listener *listener, const struct settings *settin
 void
 listener_let_leave(struct listener *listener, struct generation *generation)
 {
-    listener->leaving[listener->leaving_count++] = generation; /* listener_make_room() */
+    listener->leaving[listener->leaving_count++] =
+        generation; /* listener_make_room() made the place */
     for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
         generation_cut(listener->leaving[i]);
 }
@@ -138,7 +139,8 @@ listener_discard(struct listener *listener)
     listener_proceed(listener);
 }
 
-/* The old socket's queue is answered by the old generation. */
+/* Moves the listener to its next socket. Whether the old generation shall answer the old socket's
+ * queue. */
 static bool
 move_socket(struct listener *listener)
 {
@@ -202,7 +204,7 @@ listener_leave_queues(struct listener *listener)
 
     if (!taken)
         return;
-    for (size_t i = 0; i < listener->leaving_count; i++) /* no longer than they have already */
+    for (size_t i = 0; i < listener->leaving_count; i++) /* they get no more time than before */
         generation_tell(listener->leaving[i], MESSAGE_DRAIN, milliseconds, -1);
 }
 
@@ -214,7 +216,7 @@ listener_adopt_settings(struct listener *listener, const struct settings *settin
     listener->settings = settings_ref(settings);
     if (listener->state == LISTENER_DRAINED &&
         strcmp(old->address.text, settings->address.text) != 0)
-        socket_give_up(&listener->socket); /* it will be resumed on the other */
+        socket_give_up(&listener->socket); /* the listener will be resumed at the other address */
     settings_unref(old);
     if (listener->present != NULL)
         generation_adopt_settings(listener->present, settings);

@@ -14,7 +14,7 @@
 #include "supervisor/listener/listener.h"
 #include "supervisor/socket/lookup.h"
 
-#define DRAINING_MAX 4 /* generations; a further one has the oldest cut */
+#define DRAINING_MAX 4 /* generations; if there is one more, the oldest is cut */
 
 /* What was asked for last. */
 enum listener_goal { GOAL_STOPPED, GOAL_DRAINED, GOAL_SERVE };
@@ -60,11 +60,12 @@ struct listener {
 
 void listener_enter(struct listener *listener, enum listener_state state);
 void listener_retry_later(struct listener *listener, uint64_t delay_usec);
-/* Nothing is tried again by itself. */
+/* Takes back listener_retry_later(): nothing is tried again by itself. */
 void listener_retry_no_more(struct listener *listener);
-/* Opens the socket if it is not open and starts a generation; a name is looked up before. */
+/* Opens the socket if it is not open, and starts a generation. If a name must be looked up, this
+ * happens afterwards. */
 void listener_start_generation(struct listener *listener);
-/* The name is not looked up any more. */
+/* Ends the look-up of the name, if one runs. */
 void listener_look_up_no_more(struct listener *listener);
 /* Fills the empty places of the present generation. */
 void listener_start_missing(struct listener *listener);
@@ -73,27 +74,32 @@ void listener_proceed(struct listener *listener);
 
 /* ---- listener_generations.c -------------------------------------------------------------- */
 
-/* For one more generation to leave. Called before each begins. 0 or -ENOMEM. */
+/* Makes room for one more generation to leave; it is called before each generation begins. Returns
+ * 0 or -ENOMEM. */
 int listener_make_room(struct listener *listener);
-/* With the next number; nothing is started yet. 0 or -ENOMEM. */
+/* Makes a generation with the next number, and starts nothing yet. Returns 0 and *ret, or -ENOMEM.
+ */
 int listener_new_generation(struct listener *listener, const struct settings *settings,
                             const struct spawn_options *spawn, struct generation **ret);
-/* It accepts no more, or soon so. Beyond four the oldest has no more time. */
+/* Notes that the generation leaves: it accepts no more, or will soon be told so. If more than
+ * DRAINING_MAX leave, the oldest are cut. */
 void listener_let_leave(struct listener *listener, struct generation *generation);
 bool listener_leaving_have_stopped(const struct listener *listener);
 void listener_forget_the_gone(struct listener *listener);
-/* The present generation, if any, is present no more; the caller ends it. */
+/* Lets the present generation leave and returns it (NULL: there is none); the caller tells it to
+ * end. */
 struct generation *listener_dismiss(struct listener *listener);
 
 /* ---- listener_events.c ----------------------------------------------------------------- */
 
 void listener_on_process(struct generation *generation, struct process *process,
                          enum process_event event, void *userdata);
-/* It could not start: FAILED, tried again. text may have several lines. */
+/* The listener could not start: it becomes FAILED and is tried again. text may have several lines.
+ */
 void listener_fail(struct listener *listener, const char *text);
-/* One line for each new reason; the same again is only for who debugs. */
+/* Logs one line for each new reason; a repeated one is logged at debug level. */
 void listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec);
-/* Throws what is being prepared away and tells who prepares it. */
+/* Throws the prepared generation away and tells whoever prepares it. */
 void listener_fail_next(struct listener *listener, const char *text);
 
 #endif

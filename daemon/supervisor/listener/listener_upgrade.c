@@ -78,17 +78,17 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
     }
     bool serves = inherited->present && generation_count(listener->present, PROCESS_SERVING) > 0;
     if (!serves)
-        (void)listener_dismiss(listener); /* it goes on draining */
+        (void)listener_dismiss(listener); /* the generation goes on draining */
 }
 
-/* The one it had: passed to this process under its stable name. */
+/* Takes the socket that the listener had; it was passed to this process under its stable name. */
 static int
 import_socket(struct listener *listener)
 {
     _cleanup_free_ char *problem = NULL;
 
     if (socket_needs_lookup(listener->settings))
-        return -ENOENT; /* it was not passed */
+        return -ENOENT; /* the socket was not passed */
     int r = socket_open(listener->settings, NULL, &listener->socket, &problem);
     if (r < 0)
         log_here(listener, LOG_ERR, "%s", problem == NULL ? strerror(-r) : problem);
@@ -102,7 +102,7 @@ import_serving(struct listener *listener)
 
     if (listener->present == NULL || import_socket(listener) < 0) {
         struct generation *present = listener_dismiss(listener);
-        if (present != NULL) /* on a socket that is nobody's any more */
+        if (present != NULL) /* its socket is nobody's any more */
             generation_drain(present, false);
         listener_start_generation(listener);
         return;

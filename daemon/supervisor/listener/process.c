@@ -2,9 +2,9 @@
 /*
  * process.c - one worker process, as the supervisor sees it
  *
- * Holds its side of the channel, watches its life and its pulse, and ends it
- * when it must. What its events mean for the listener is decided in
- * generation.c and listener.c; what its messages mean, in process_watch.c.
+ * This file holds the supervisor's side of the channel, watches the worker's
+ * life, and ends it when it must. generation.c and listener.c decide what its
+ * events mean for the listener; process_watch.c says what its messages mean.
  *
  * Runs in:  the supervisor.
  * Owns:     the child process, its channel, its counters' mapping.
@@ -47,7 +47,7 @@ describe_end(struct process *process, const siginfo_t *info)
         process->asked_to_end ? "" : " although nobody asked it to: does the plugin call exit()?");
 }
 
-/* Of one that nobody asked to end: what it was doing. */
+/* Adds what the worker was doing, if nobody asked it to end. */
 static void
 describe_work(struct process *process)
 {
@@ -60,8 +60,8 @@ describe_work(struct process *process)
 void
 process_end(struct process *process, const siginfo_t *info)
 {
-    child_reap(process->pid); /* the loop would try it only once */
-    process_receive(process); /* what it still had to say explains why it ended */
+    child_reap(process->pid); /* the loop would try to reap it only once */
+    process_receive(process); /* the worker's last messages explain why it ended */
     describe_end(process, info);
     describe_work(process);
     process->state = PROCESS_GONE;
@@ -81,7 +81,7 @@ on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
 
 /* ---- the beginning --------------------------------------------------------------------- */
 
-/* Not "unref": a source may be dispatching just now, and must not come back. */
+/* A mere "unref" would not do: a source may be dispatching just now, and must not come back. */
 static void
 unwatch(struct process *process)
 {
@@ -99,7 +99,7 @@ watch(struct process *process, sd_event *event)
     if (r >= 0)
         r = sd_event_add_io(event, &process->channel_source, process->channel, EPOLLIN,
                             process_on_channel, process);
-    /* Answers are read before anybody concludes that there are none. */
+    /* Answers must be read before the timer concludes that there are none. */
     if (r >= 0)
         r = sd_event_source_set_priority(process->channel_source, SD_EVENT_PRIORITY_IMPORTANT);
     if (r >= 0)
@@ -191,14 +191,14 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
             r = watch(process, setup->event);
         while (patience_allows(r));
     if (r < 0) {
-        process_free(process); /* which closes its channel: it drains and ends by itself */
+        process_free(process); /* this closes the channel: the worker drains and ends */
         return r;
     }
     uint64_t left = worker->deadline > now ? worker->deadline - now : 0;
     process_enter(process, (enum process_state)worker->state,
                   worker->deadline == UINT64_MAX ? UINT64_MAX : left);
     if (process->state == PROCESS_ENDING)
-        process_tell(process, MESSAGE_CUT, 0, -1); /* it may have been starting */
+        process_tell(process, MESSAGE_CUT, 0, -1); /* the worker may have been starting */
     *ret = process;
     return 0;
 }
@@ -220,7 +220,7 @@ process_export(const struct process *process, struct upgrade_worker *ret)
     };
     if (process->state >= PROCESS_SERVING)
         return;
-    ret->state = PROCESS_ENDING; /* the next one starts its own */
+    ret->state = PROCESS_ENDING; /* the next process of the daemon starts its own worker */
     ret->deadline = monotonic_usec() + CUT_USEC;
     ret->asked_to_end = true;
 }
@@ -241,7 +241,7 @@ process_free(struct process *process)
 
 /* ---- orders ------------------------------------------------------------------------------ */
 
-/* Such an order makes the one before it void, and must arrive. */
+/* Whether the order must arrive, and makes the one before it void. */
 static bool
 changes_phase(enum message_type order)
 {
@@ -252,7 +252,8 @@ changes_phase(enum message_type order)
 void
 process_tell(struct process *process, enum message_type type, uint64_t value, int fd)
 {
-    /* A dead one is noticed by its end, one that does not read by its pulse. */
+    /* Errors need no care: a dead worker is noticed by its end, one that does not read by its
+     * pulse. */
     if (process->state == PROCESS_GONE)
         return;
     int r = channel_send(process->channel, type, value, NULL, fd);
@@ -274,7 +275,7 @@ void
 process_drain(struct process *process, uint64_t milliseconds, bool answer_queue)
 {
     process->asked_to_end = true;
-    if (process->state == PROCESS_STARTING) { /* nothing to finish, and it may not listen yet */
+    if (process->state == PROCESS_STARTING) { /* it has nothing to finish, and may not listen yet */
         process_cut(process);
         return;
     }

@@ -28,10 +28,10 @@ enum process_state {
 
 enum process_event {
     PROCESS_IS_READY,
-    PROCESS_HAS_FAILED,  /* to start: process_mistakes() say why; PROCESS_IS_GONE follows */
+    PROCESS_HAS_FAILED,  /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
     PROCESS_HAS_STOPPED, /* accepts no more */
     PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
-    PROCESS_IS_GONE      /* the last event: process_free() it, here or later */
+    PROCESS_IS_GONE      /* the last event: the handler may call process_free(), or do so later */
 };
 
 /* Called from the event loop. */
@@ -47,33 +47,38 @@ struct process_setup {
     void *userdata;
 };
 
-/* Starts a worker. 0 and *ret, or a negative errno. */
+/* Starts a worker. Returns 0 and *ret, for process_free(), or a negative errno. */
 int process_new(const struct process_setup *setup, struct process **ret);
 
 /*
- * One that an earlier process of this daemon started. Its descriptors are
- * taken over, also on failure. Of setup, event, settings, handler and userdata
- * are used. 0 and *ret, or a negative errno.
+ * Goes on with a worker that an earlier process of this daemon started. It
+ * takes the worker's descriptors over, also on failure. It uses only event,
+ * settings, handler and userdata of setup. Returns 0 and *ret, or a negative
+ * errno.
  */
 int process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
                    struct process **ret);
-/* What the next process must know to import it. The descriptors stay ours. */
+/* Tells what the next process must know to import the worker. The descriptors stay the process's
+ * own. */
 void process_export(const struct process *process, struct upgrade_worker *ret);
 
-/* Lets go of it. One that still runs finds its channel closed: it drains and ends by itself. */
+/* Frees the process. If the worker still runs, it finds its channel closed, drains and ends by
+ * itself. */
 void process_free(struct process *process);
 
 void process_serve(struct process *process);
 /*
- * Stop accepting and end within so many milliseconds; answer_queue: accept
- * what is in the socket's queue first. Ignored if it already drains.
+ * Tells the worker to stop accepting and to end within so many milliseconds;
+ * answer_queue: it accepts what is in the socket's queue first. The order is
+ * ignored if the worker already drains.
  */
 void process_drain(struct process *process, uint64_t milliseconds, bool answer_queue);
-/* End at once; killed if it has not after a second. */
+/* Tells the worker to end at once; it is killed if it has not ended after a second. */
 void process_cut(struct process *process);
-/* It is about to end by itself; killed if it has not within so many microseconds. */
+/* Expects that the worker ends by itself; it is killed if it has not ended within so many
+ * microseconds. */
 void process_expect_end(struct process *process, uint64_t allowed_usec);
-/* Sends another message; fd is attached, -1: none. */
+/* Sends the worker a message; fd is attached, -1: none. */
 void process_tell(struct process *process, enum message_type type, uint64_t value, int fd);
 
 pid_t process_pid(const struct process *process);
@@ -81,19 +86,19 @@ enum process_state process_state(const struct process *process);
 bool process_has_stopped(const struct process *process);
 const struct counters *process_counters(const struct process *process, uint32_t *ret_slots);
 
-/* Whether it said that it cannot start; then what kind of fault it is, and why. */
+/* Whether the worker said that it cannot start; then what kind of fault it is, and why. */
 bool process_has_failed(const struct process *process);
 enum failure process_failure(const struct process *process);
-const struct errors *process_mistakes(const struct process *process); /* as it said them */
-/* Adds them to errors, each with its own place or, if it has none, its listener's. */
+const struct errors *process_mistakes(const struct process *process); /* as the worker said them */
+/* Adds the mistakes to errors, each with its own place or, if it has none, its listener's. */
 void process_add_mistakes(const struct process *process, struct errors *errors);
 
-/* After PROCESS_IS_GONE: how it ended, as the end of a sentence: "was killed by signal 11
+/* After PROCESS_IS_GONE: how the worker ended, as the end of a sentence: "was killed by signal 11
  * (SIGSEGV) while it ran request 412 of 127.0.0.1:51234 (and 3 others)". */
 const char *process_fate(const struct process *process);
-/* Whether it ended because it was told to, and in order. */
+/* Whether the worker ended in order, and because it was told to. */
 bool process_ended_well(const struct process *process);
-/* How long it has served, in microseconds; 0 if it never did. */
+/* Returns how long the worker has served, in microseconds; 0 if it never did. */
 uint64_t process_served_usec(const struct process *process);
 
 #endif

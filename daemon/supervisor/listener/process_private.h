@@ -11,10 +11,10 @@
 
 #define START_USEC       (30 * SECOND) /* to load the plugin and become ready */
 #define PING_USEC        (2 * SECOND)
-#define PONG_USEC        (10 * SECOND) /* without an answer: hangs */
+#define PONG_USEC        (10 * SECOND) /* no answer for so long: it hangs */
 #define ABORT_USEC       (2 * SECOND)  /* from SIGABRT, which leaves a core, to SIGKILL */
 #define CUT_USEC         (1 * SECOND)  /* from an order to end at once to SIGKILL */
-#define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker cuts by itself; this late it hangs */
+#define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker so late hangs */
 
 #define RETRY_USEC (SECOND / 20) /* after the kernel had no memory for a message */
 
@@ -38,29 +38,32 @@ struct process {
     uint64_t next_ping, serving_since;
     uint64_t unanswered_since; /* when the first ping without an answer was sent; 0: none */
     uint64_t pings;
-    uint64_t retry_at; /* sends what is owed and reads again; UINT64_MAX: nothing to do */
+    uint64_t retry_at; /* when what is owed is sent and the channel read again; UINT64_MAX: nothing
+                          to do */
     unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
     uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;
     bool deaf;    /* its channel is not watched until retry_at */
-    bool hung_up; /* the worker's end of the channel is closed: it ends, or has ended */
+    bool hung_up; /* the worker's end of the channel is closed: the worker ends, or has ended */
 
     enum failure failure;
-    struct errors mistakes; /* why it cannot start, as it says */
+    struct errors mistakes; /* why the worker cannot start, as it says */
     char fate[FATE_SIZE];
     bool ended_well;
 };
 
-/* allowed_usec: until it is ended by force; UINT64_MAX: for ever. */
+/* Enters the state. After allowed_usec the worker is ended by force; UINT64_MAX: never. */
 void process_enter(struct process *process, enum process_state state, uint64_t allowed_usec);
 
-/* The order is sent again soon; 0: there is none any more. */
+/* Notes an order that must be sent again soon; 0: there is none any more. */
 void process_owe(struct process *process, unsigned order, uint64_t value);
 
-/* It has ended, and is reaped or about to be. The process may be freed afterwards. */
+/* Concludes that the worker has ended, and reaps it. The handler may free the process in this
+ * call. */
 void process_end(struct process *process, const siginfo_t *info);
 
-/* Callbacks of the event loop, and reading what the worker has sent so far. */
+/* The first two are callbacks of the event loop; the third reads what the worker has sent so far.
+ */
 int process_on_timer(sd_event_source *source, uint64_t when, void *userdata);
 int process_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata);
 void process_receive(struct process *process);

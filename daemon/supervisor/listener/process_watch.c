@@ -2,9 +2,9 @@
 /*
  * process_watch.c - a worker's pulse, its deadlines, and what it says
  *
- * Everything a worker sends is hostile input: what does not belong is said
- * once and the worker killed. A message has the states in which it makes sense
- * in a table.
+ * Everything that a worker sends is hostile input: if a message does not
+ * belong, this is logged once and the worker is killed. A table says in which
+ * states each message makes sense.
  *
  * Runs in:  the supervisor.
  * Owns:     nothing; the process is process.c's.
@@ -75,7 +75,7 @@ process_owe(struct process *process, unsigned order, uint64_t value)
         retry_soon(process);
 }
 
-/* After a shortage of memory: what is owed is sent, and the channel is read again. */
+/* Sends what is owed and reads the channel again, after a shortage of memory. */
 static void
 retry(struct process *process)
 {
@@ -102,10 +102,11 @@ static void
 kill_for_good(struct process *process)
 {
     send_signal(process, SIGKILL);
-    process_enter(process, PROCESS_ENDING, CUT_USEC); /* to look whether it is gone */
+    process_enter(process, PROCESS_ENDING,
+                  CUT_USEC); /* the deadline looks whether the worker is gone */
 }
 
-/* With a core that shows where it hangs. */
+/* Ends the worker with a core file that shows where it hangs. */
 static void
 abort_process(struct process *process)
 {
@@ -160,7 +161,7 @@ process_on_timer(sd_event_source *source, uint64_t when, void *userdata)
     (void)source;
     (void)when;
     siginfo_t info;
-    if (child_has_ended(process->pid, &info)) /* the loop was told, and has missed it */
+    if (child_has_ended(process->pid, &info)) /* the loop has missed the end */
         process_end(process, &info);
     else if (now >= process->deadline)
         deadline_passed(process);
@@ -197,7 +198,7 @@ on_ready(struct process *process, const struct message *message)
     process->handler(process, PROCESS_IS_READY, process->userdata);
 }
 
-/* However many there are: struct errors keeps a hundred, and says so. */
+/* A worker may send any number of mistakes: struct errors keeps a hundred, and says so. */
 static void
 on_mistake(struct process *process, const struct message *message)
 {
@@ -214,7 +215,7 @@ on_failed(struct process *process, const struct message *message)
         message->value == FAILURE_CONFIGURATION ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;
     if (!errors_any(&process->mistakes))
         errors_add(&process->mistakes, NULL, 0, "no reason given");
-    process->asked_to_end = true; /* it ends by itself, and that is no surprise */
+    process->asked_to_end = true; /* the worker ends by itself, and this is no surprise */
     process_enter(process, PROCESS_ENDING, CUT_USEC);
     process->handler(process, PROCESS_HAS_FAILED, process->userdata);
 }
@@ -226,7 +227,8 @@ on_stopped(struct process *process, const struct message *message)
     if (process->stopped)
         return;
     process->stopped = true;
-    /* Unasked: somebody sent SIGTERM to it, as service managers do to all processes at once. */
+    /* Nobody here asked for it: somebody sent SIGTERM to the worker, as service managers do to all
+     * processes at once. */
     if (process->state == PROCESS_SERVING)
         process_enter(process, PROCESS_DRAINING, UINT64_MAX);
     process->handler(process, PROCESS_HAS_STOPPED, process->userdata);
@@ -251,7 +253,7 @@ on_stop(struct process *process, const struct message *message)
     process->handler(process, PROCESS_WANTS_STOP, process->userdata);
 }
 
-/* What a worker may say, and in which states (bits); elsewhere it is not taken seriously. */
+/* What a worker may say, and in which states (bits). */
 #define IN(state) (1u << (state))
 static const struct {
     uint32_t type;
@@ -270,7 +272,7 @@ static void
 take_message(struct process *process, const struct message *message)
 {
     if (process->state == PROCESS_ENDING)
-        return; /* its last words do not matter any more */
+        return; /* the worker's last words do not matter any more */
     for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
         if (messages[i].type != message->type)
             continue;
@@ -283,7 +285,7 @@ take_message(struct process *process, const struct message *message)
     misbehave(process, "a message of unknown type");
 }
 
-/* Whether there may be more. */
+/* Takes one message from the channel. Whether there may be more. */
 static bool
 receive_one(struct process *process)
 {
@@ -300,12 +302,13 @@ receive_one(struct process *process)
         misbehave(process, "junk");
     if (r > 0)
         take_message(process, &message);
-    else if (r != -EAGAIN) { /* end of file or broken: its exit tells the rest */
+    else if (r != -EAGAIN) { /* closed or broken: the exit tells the rest */
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
         process->hung_up = true;
         retry_soon(process);
     }
-    if (r != -EAGAIN && channel_is_short(r)) { /* not at once: others shall have a turn */
+    if (r != -EAGAIN &&
+        channel_is_short(r)) { /* it is not read at once: others shall have a turn */
         process->deaf = true;
         retry_soon(process);
     }

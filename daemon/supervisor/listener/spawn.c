@@ -34,14 +34,15 @@ extern char **environ;
 
 #define EXIT_NOT_EXECUTED 127
 
-/* From the folder of this program; the same in a build folder and where it is installed. */
+/* The path is relative to the folder of this program; it is the same in a build folder and where
+ * the daemon is installed. */
 #define WORKER_PROGRAM "/../lib/sockserverd/worker"
 
-/* Sources are moved above the places before they take them, so that none is overwritten. Not
- * higher: the limit may be as low as 64. */
+/* Descriptors are moved above the places before they take them, so that none is overwritten. They
+ * go no higher, because the limit may be as low as 64. */
 #define HIGH_FD (INHERITED_END + 1)
 
-/* A trailing '*': any name that begins so. Everything else stays with the supervisor. */
+/* A trailing '*' means any name that begins so. All other variables stay with the supervisor. */
 static const char *const inherited_variables[] = {
     "PATH",          "HOME",         "TZ",           "TMPDIR",
     "LANG",          "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",
@@ -64,7 +65,7 @@ is_inherited(const char *variable)
     return false;
 }
 
-/* The strings stay the supervisor's environment's own. */
+/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment. */
 static char **
 make_environment(void)
 {
@@ -112,23 +113,24 @@ default_signals(void)
     sigset_t none;
 
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)sigaction(signal_number, &action, NULL); /* refused for KILL, STOP, libc's own */
+        (void)sigaction(signal_number, &action,
+                        NULL); /* the kernel refuses it for KILL and STOP, libc for its own */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Under memory pressure a worker goes before the supervisor. Best effort. */
+/* Lets the kernel kill this worker before the supervisor when memory runs out, if possible. */
 static void
 volunteer_for_oom(void)
 {
     _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
     if (fd >= 0 && write(fd, "300", 3) < 0)
-        return; /* e.g. no /proc: nothing lost */
+        return; /* there is no /proc, for example: nothing is lost */
 }
 
-/* Puts fds[i] at INHERITED_BRIEF + i (-1: nothing there), the program behind them, and closes
- * all others. */
+/* Puts fds[i] at INHERITED_BRIEF + i (-1: nothing is there), puts the program behind them, and
+ * closes all others. Returns 0 or a negative errno. */
 static int
 place_fds(int *fds, int program)
 {
@@ -164,7 +166,8 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
     if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
-        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
+                    0); /* workers do not get them */
     int r = place_fds(fds, program);
     if (r == 0) {
         channel = INHERITED_CHANNEL;
@@ -195,7 +198,7 @@ spawn_use_program(const char *path)
     return 0;
 }
 
-/* The program of every worker, or a negative errno. */
+/* Returns the descriptor of every worker's program, or a negative errno. */
 static int
 worker_program(void)
 {
@@ -209,7 +212,7 @@ worker_program(void)
     path[size] = '\0';
     (void)strcpy(strrchr(path, '/'), WORKER_PROGRAM);
     int r = spawn_use_program(path);
-    if (r == -ENOENT || r == -ENOTDIR) /* not for want of descriptors: that would be for good */
+    if (r == -ENOENT || r == -ENOTDIR) /* a mere lack of descriptors must not decide it for good */
         r = spawn_use_program("/proc/self/exe");
     return r < 0 ? r : program_fd;
 }

@@ -25,18 +25,18 @@ struct spawned {
     int channel; /* the supervisor's end */
     int counters_fd;
     struct counters *counters;
-    uint32_t slots; /* how many we made: never what the mapping says */
+    uint32_t slots; /* how many the supervisor made: never what the mapping says */
 };
 
 /*
- * Chooses what workers execute from now on; by default the program that
- * belongs to this daemon. 0 or a negative errno.
+ * Chooses the program that workers execute from now on; the default is the one
+ * that belongs to this daemon. Returns 0 or a negative errno.
  */
 int spawn_use_program(const char *path);
 
 /*
- * What stands behind an error of starting something, and the remedy where
- * there is one. buffer of at least SPAWN_REASON_SIZE; returns it.
+ * Writes what an error of starting something means, with the remedy if there is
+ * one. buffer has at least SPAWN_REASON_SIZE bytes, and is returned.
  */
 #define SPAWN_REASON_SIZE 160
 const char *spawn_reason(int error, char *buffer);
@@ -49,8 +49,8 @@ struct spawn_socket {
 
 /*
  * Starts a worker for the listener. Returns 0 and fills *ret, all of which is
- * the caller's, or a negative errno. That the program could not be executed
- * comes as MESSAGE_FAILED through the channel.
+ * the caller's, or a negative errno. If the program cannot be executed,
+ * MESSAGE_FAILED comes through the channel.
  */
 int spawn_worker(const struct settings *settings, const struct spawn_options *options,
                  const struct spawn_socket *socket, struct spawned *ret);

@@ -38,7 +38,7 @@
 
 #define OWN_MARK (SIGRTMIN + 7)
 
-/* By nature one per process, as is the environment that announced them. */
+/* There is one per process, as there is one environment that announced the sockets. */
 static struct {
     struct passed *items;
     size_t count;
@@ -67,7 +67,7 @@ is_usual_protocol(int fd, int family, int type)
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
 
-/* Why no listener can use it, or NULL. */
+/* Returns why no listener can use the socket, or NULL. */
 static const char *
 judge(struct passed *item)
 {
@@ -97,7 +97,7 @@ adopt_mark(int fd)
     (void)fcntl(fd, F_SETSIG, OWN_MARK);
 }
 
-/* The descriptor of a Unix path, stored beside its socket. */
+/* Whether it is the descriptor of a Unix path, stored beside its socket. */
 static bool
 is_path(const struct passed *item)
 {
@@ -279,7 +279,7 @@ adopt_check(const struct config *config, struct errors *errors)
     }
 }
 
-/* Its path is removed if it is still that: nobody listens there any more. */
+/* Removes the socket's path if it is still the same: nobody listens there any more. */
 static void
 remove_path(struct passed *socket)
 {

@@ -3,13 +3,13 @@
  * adopt.h - the sockets that this process was started with
  *
  * They come by the LISTEN_FDS convention, each with a name, from three places:
- * a socket unit (whose they stay), the service manager's store (they are ours,
- * store.h), and an upgrade (ours, too). A listener takes
- *   - the socket called NAME, if its address is "systemd:NAME";
- *   - else one that has its own address, and either its name, or its
- *     socket_name(), or was opened by an earlier process of this daemon.
- * While the address behind a host's name is not known, the port is compared
- * instead, and the socket must have the right name.
+ * a socket unit (it keeps its sockets), the service manager's store (its
+ * sockets are ours, store.h), and an upgrade (its sockets are ours, too). A
+ * listener takes - the socket called NAME, if its address is "systemd:NAME"; -
+ * else one that has its own address, and either its name, or its socket_name(),
+ * or was opened by an earlier process of this daemon. While the address behind
+ * a host's name is not known, the port is compared instead, and the socket must
+ * have the right name.
  */
 #ifndef SOCKSERVERD_SUPERVISOR_SOCKET_ADOPT_H
 #define SOCKSERVERD_SUPERVISOR_SOCKET_ADOPT_H
@@ -22,11 +22,12 @@
 #include "supervisor/socket/socket_name.h"
 
 /*
- * Takes note of what was passed, and clears the environment of it. Once, at
- * the start. 0 or a negative errno (-EINVAL: the names do not fit).
+ * Takes note of the sockets that were passed, and clears the environment of
+ * their variables. Call it once, at the start. Returns 0 or a negative errno
+ * (-EINVAL: the names do not fit).
  */
 int adopt_begin(void);
-/* Closes what is left. */
+/* Closes the sockets that nobody has claimed. */
 void adopt_end(void);
 
 /*
@@ -43,29 +44,31 @@ struct adopted {
     bool own;
     bool stream;
     struct sockaddr_storage address;
-    int path_fd;                   /* of our own Unix path, the caller's; -1: none */
-    char stored[SOCKET_NAME_SIZE]; /* of our own: the name it came with */
+    int path_fd;                   /* a descriptor of our own Unix path, the caller's; -1: none */
+    char stored[SOCKET_NAME_SIZE]; /* if the socket is our own: the name it came with */
 };
 
 /*
- * Takes the listener's socket. found: the address behind its name; NULL: it
- * is no name, or nobody knows yet. 1 and *ret, 0 if there is none, or a
- * negative errno.
+ * Takes the listener's socket. found: the address behind the listener's host
+ * name; NULL: it has no such name, or the address is not known yet. Returns 1
+ * and *ret, 0 if there is no socket, or a negative errno.
  */
 int adopt_claim(const struct settings *settings, const struct resolved *found, struct adopted *ret);
 
-/* Whether adopt_claim() would find one although nobody knows yet. */
+/* Whether adopt_claim() would find a socket although the address is not known yet. */
 bool adopt_has(const struct settings *settings);
 
-/* The names of the passed sockets, "a, b" or "none": a string to free; NULL without memory. */
+/* Returns the names of the passed sockets, "a, b" or "none", a string to free; NULL without
+ * memory. */
 char *adopt_names(void);
 
 /* Marks a socket as opened by this daemon, for whoever inherits it. */
 void adopt_mark(int fd);
 
 /*
- * What an upgrade passes on besides the listeners' own sockets: those of
- * socket units. Calls back with each name and descriptor, which stay ours.
+ * Calls back with the name and the descriptor of each socket of a socket unit,
+ * which an upgrade passes on besides the listeners' own sockets. Both stay
+ * ours.
  */
 void adopt_each(void (*take)(const char *name, int fd, void *userdata), void *userdata);
 

@@ -42,7 +42,7 @@ same_inet_address(const struct passed *item, const struct resolved *to)
            in6->sin6_scope_id == in6_wanted->sin6_scope_id;
 }
 
-/* As far as it can be told without asking for the name. */
+/* Whether the socket may have the address, as far as can be told without looking up the name. */
 static bool
 may_be_named(const struct passed *item, const struct address *address)
 {
@@ -110,8 +110,8 @@ passed_belongs_to(const struct passed *item, const struct settings *settings,
     bool same_name = strcmp(item->name, socket_name(settings, name)) == 0;
     if (!item->own && strcmp(item->name, settings->name) == 0)
         same_name = true;
-    /* One that was renamed meanwhile; but among several at one address the name decides, and
-     * where the name is all there is. */
+    /* The listener may have been renamed. But the name decides among several at one address, and
+     * where only a name is known. */
     if (item->own && !socket_shares_address(settings) &&
         (found != NULL || !address_is_name(&settings->address)))
         same_name = true;

@@ -17,11 +17,11 @@ struct passed {
     socklen_t size;
 };
 
-/* Whether it is the listener's. found: the address behind the listener's name; NULL: it has no
- * name, or the name has not been looked up. */
+/* Whether the socket is the listener's. found: the address behind the listener's host name; NULL:
+ * it has no such name, or the name has not been looked up. */
 bool passed_belongs_to(const struct passed *item, const struct settings *settings,
                        const struct resolved *found);
-/* Whether it may turn out to be the listener's, once the name has been looked up. */
+/* Whether the socket may turn out to be the listener's, once its host name has been looked up. */
 bool passed_may_belong_to(const struct passed *item, const struct settings *settings);
 
 #endif

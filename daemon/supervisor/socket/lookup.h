@@ -14,20 +14,20 @@
 
 struct lookup;
 
-/* From the event loop, once. found is NULL if it failed, and then problem is a sentence. Both are
- * the callee's only during the call. */
+/* It is called from the event loop, once. found is NULL if the look-up failed, and then problem is
+ * a sentence. Both are valid only during the call. */
 typedef void (*lookup_done)(const struct resolved *found, const char *problem, void *userdata);
 
 struct lookup_setup {
     sd_event *event;
-    const struct address *address; /* of a listener, whose host or port is a name; copied */
+    const struct address *address; /* a listener's, whose host or port is a name; copied */
     uint64_t patience_usec;
     lookup_done done;
     void *userdata;
 };
 
-/* Looks the address up. 0 and *ret (for lookup_free(), at any time, also from within done), or a
- * negative errno; done is then not called. */
+/* Looks the address up. Returns 0 and *ret, for lookup_free() at any time, also from within done;
+ * or a negative errno, and then done is not called. */
 int lookup_new(const struct lookup_setup *setup, struct lookup **ret);
 void lookup_free(struct lookup *lookup);
 

@@ -13,7 +13,8 @@ struct accept_queue {
     uint64_t length, limit; /* limit 0: not known */
 };
 
-/* 0, or a negative errno: the kernel does not say. Never waits. */
+/* Looks at the queue of a listening socket; it never waits. Returns 0, or a negative errno if the
+ * kernel does not say. */
 int queue_look(int fd, struct accept_queue *ret);
 
 #endif

@@ -39,7 +39,7 @@ socket_has_path(const struct address *address)
     return address_is_unix(address) && address->path[0] != '@';
 }
 
-/* What a person can do about the error, or NULL. */
+/* Returns what a person can do about the error, or NULL. */
 static const char *
 remedy_for(const struct settings *settings, int error)
 {
@@ -115,7 +115,6 @@ is_one_host(const struct sockaddr_storage *address)
     return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
 }
 
-/* What workers rely on, also of a socket that somebody else bound. */
 int
 socket_set_worker_options(int fd, const struct settings *settings,
                           const struct sockaddr_storage *address, bool stream)
@@ -154,7 +153,6 @@ set_options(int fd, const struct settings *settings, const struct target *target
     return socket_set_worker_options(fd, settings, &target->to.address, stream);
 }
 
-/* The kernel cuts what is above net.core.somaxconn. */
 int
 socket_backlog(const struct settings *settings)
 {
@@ -273,7 +271,7 @@ not_passed(const struct settings *settings, char **ret_problem)
 
 /* ---- what others use ---------------------------------------------------------- */
 
-/* Asks nobody: a name without its address is an error. */
+/* Resolves the address without asking anybody: a name without its address is an error. */
 static int
 resolve(const struct settings *settings, const struct resolved *found, struct resolved *ret,
         char **ret_why)

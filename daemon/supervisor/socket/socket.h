@@ -15,10 +15,10 @@
 struct listening_socket {
     int fd;
     bool stream;
-    bool passed;                   /* by a socket unit, whose it stays */
+    bool passed;                   /* a socket unit passed it and keeps it */
     char stored[SOCKET_NAME_SIZE]; /* its name in the manager's store; "": it is not there */
-    bool kept;                     /* there, also when it is closed (socket_keep()) */
-    bool shared; /* somebody else goes on with it: not ours to shut down or to empty */
+    bool kept;                     /* it stays in the store when it is closed (socket_keep()) */
+    bool shared; /* somebody else goes on with it: we may not shut it down or empty it */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
 };
@@ -27,25 +27,26 @@ struct listening_socket {
 
 /*
  * Opens, binds and listens as the settings say, or takes the socket that was
- * passed to this process for them (adopt.h). found: the address behind its
- * name (lookup.h), if socket_needs_lookup(); else not looked at. Returns 0 and
- * fills *ret (socket_close() ends it), or a negative errno and *ret_problem, a
- * sentence for the caller to free (NULL without memory): "cannot listen on
- * tcp://x:7: Permission denied; ...". Nothing is left behind then.
+ * passed to this process for them (adopt.h). found: the address behind the host
+ * name (lookup.h), if socket_needs_lookup(); else it is not looked at. Returns
+ * 0 and fills *ret (socket_close() ends it), or a negative errno and
+ * *ret_problem, a sentence for the caller to free (NULL without memory):
+ * "cannot listen on tcp://x:7: Permission denied; ...". After an error nothing
+ * is left behind.
  */
 int socket_open(const struct settings *settings, const struct resolved *found,
                 struct listening_socket *ret, char **ret_problem);
-/* The Internet address that socket_open() binds, as in struct listening_socket. buffer of at least
- * ADDRESS_TEXT_SIZE; returns it, or NULL. */
+/* Writes the Internet address that socket_open() binds, as in struct listening_socket. buffer has
+ * at least ADDRESS_TEXT_SIZE bytes. Returns buffer, or NULL. */
 const char *socket_wanted_address(const struct settings *settings, const struct resolved *found,
                                   char *buffer);
-/* Whether its address is a name, and no socket was passed for it. */
+/* Whether the listener's address is a name, and no socket was passed for it. */
 bool socket_needs_lookup(const struct settings *settings);
 
 /*
- * Closes it and removes the Unix path, if that is still the one we made; what
- * systemd passed is only closed. A stored socket leaves the store, too, unless
- * it is marked as kept: then it waits there with its path.
+ * Closes the socket and removes its Unix path if it is still the one we made; a
+ * socket that systemd passed is only closed. A stored socket leaves the store,
+ * too, unless it is marked as kept: then it waits there with its path.
  */
 void socket_close(struct listening_socket *socket);
 

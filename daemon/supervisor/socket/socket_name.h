@@ -9,15 +9,16 @@
 
 #include "common/settings.h"
 
-/* With the NUL; what a service manager takes as the name of a descriptor. */
+/* With the NUL; a service manager takes a name of this size for a descriptor. */
 #define SOCKET_NAME_SIZE 240
 
 /*
- * The socket's stable name, made of scheme and address: "tcp-127.0.0.1-9999",
- * "udp-[--1]-53", "unix-/run/x.sock", "unixgram-@x"; where several listeners
- * may share the address (port 0, reuse_port), with the listener's name behind
- * it. Other characters than printable ASCII, '%' and a path's ':' are %XX.
- * buffer of at least SOCKET_NAME_SIZE; returns it.
+ * Writes the socket's stable name, made of scheme and address:
+ * "tcp-127.0.0.1-9999", "udp-[--1]-53", "unix-/run/x.sock", "unixgram-@x";
+ * where several listeners may share the address (port 0, reuse_port), the
+ * listener's name follows. Characters that are not printable ASCII, '%' and a
+ * path's ':' become %XX. buffer has at least SOCKET_NAME_SIZE bytes, and is
+ * returned.
  */
 char *socket_name(const struct settings *settings, char *buffer);
 /* Whether other listeners may have the same address. */

@@ -49,7 +49,7 @@ socket_unstore(struct listening_socket *listening)
     listening->stored[0] = '\0';
 }
 
-/* So that the next process of ours finds it, whatever happens to this one. */
+/* Stores the socket so that the next process finds it, whatever happens to this one. */
 void
 socket_store(const struct settings *settings, struct listening_socket *listening)
 {
@@ -98,7 +98,6 @@ make_ready(const struct settings *settings, const struct adopted *adopted,
     return adopt_path(settings, adopted->path_fd, made);
 }
 
-/* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
 int
 socket_take_passed(const struct settings *settings, const struct resolved *found,
                    struct listening_socket *ret)

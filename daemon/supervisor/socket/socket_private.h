@@ -12,25 +12,28 @@
 
 /* ---- socket.c: what settings mean for a socket ------------------------------------------- */
 
-/* Whether it is a Unix socket with a name in the file system. */
+/* Whether the address is a Unix socket's with a name in the file system. */
 bool socket_has_path(const struct address *address);
-/* What listen() is told. The kernel cuts what is above net.core.somaxconn. */
+/* Returns the backlog for listen(). The kernel limits it to net.core.somaxconn. */
 int socket_backlog(const struct settings *settings);
 struct unix_path_owner socket_path_owner(const struct settings *settings);
-/* What workers rely on, also of a socket that somebody else bound. 0 or a negative errno. */
+/* Sets the options that workers rely on, also on a socket that somebody else bound. Returns 0 or a
+ * negative errno. */
 int socket_set_worker_options(int fd, const struct settings *settings,
                               const struct sockaddr_storage *address, bool stream);
-/* The real address as text. buffer of at least ADDRESS_TEXT_SIZE. 0 or a negative errno. */
+/* Writes the socket's real address as text. buffer has at least ADDRESS_TEXT_SIZE bytes. Returns 0
+ * or a negative errno. */
 int socket_read_address(int fd, const struct settings *settings, bool stream, char *buffer);
 
 /* ---- socket_passed.c -------------------------------------------------------------------- */
 
-/* 1 and *ret if a socket was passed for the listener, 0 if not, or a negative errno. */
+/* Takes the socket that was passed for the listener. Returns 1 and *ret, 0 if there is none, or a
+ * negative errno. */
 int socket_take_passed(const struct settings *settings, const struct resolved *found,
                        struct listening_socket *ret);
-/* Leaves it with the service manager, under its present name. */
+/* Leaves the socket with the service manager, under its present name. */
 void socket_store(const struct settings *settings, struct listening_socket *listening);
-/* The manager keeps it no longer. */
+/* Takes the socket out of the service manager's store. */
 void socket_unstore(struct listening_socket *listening);
 
 #endif

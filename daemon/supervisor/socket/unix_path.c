@@ -245,7 +245,7 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
     return 0;
 }
 
-/* A descriptor (O_PATH) of what we made, and what it is like now. */
+/* Returns a descriptor (O_PATH) of the path that we made, and its present state. */
 static int
 hold(const struct unix_path *path, struct stat *ret_now)
 {
@@ -293,7 +293,7 @@ unix_path_remove(struct unix_path *path)
 
     if (path->name == NULL)
         return;
-    /* Without the lock somebody may be replacing it just now: then it is theirs. */
+    /* Without the lock somebody may be replacing the path just now: then it is theirs. */
     if (lock_beside(path->name, &lock) == 0 && is_there(path->name, path->device, path->inode))
         (void)unlink(path->name);
     unix_path_forget(path);

@@ -28,34 +28,36 @@ struct unix_path_owner {
 /* A path that is to be made. */
 struct unix_path_plan {
     const char *name;
-    int type;    /* of the socket: SOCK_STREAM, ... */
-    int backlog; /* of a stream */
+    int type;    /* the socket's: SOCK_STREAM, ... */
+    int backlog; /* for a stream */
     struct unix_path_owner owner;
 };
 
 /*
- * Binds fd, a new Unix socket, to the path. What is left of a dead server
- * there is replaced; a path on which somebody answers, or that is no socket,
- * is not touched: -EADDRINUSE. Streams listen with the backlog before the path
- * appears, so nobody who sees it is refused.
- * Returns 0 and fills *ret, or a negative errno; *ret_remedy is then what
- * else there is to say (static text), or NULL.
+ * Binds fd, a new Unix socket, to the path. It replaces a dead server's socket
+ * there; a path on which somebody answers, or that is no socket, is not
+ * touched: -EADDRINUSE. Streams listen with the backlog before the path
+ * appears, so that nobody who sees it is refused. Returns 0 and fills *ret, or
+ * a negative errno and *ret_remedy, a static text that says more, or NULL.
  */
 int unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
                    const char **ret_remedy);
 
 /*
- * Takes over a path that an earlier process of ours made. made is a descriptor
- * (O_PATH) of it from then. Gives it its owner and mode anew. 0 and *ret,
- * -ESTALE if something else is there now, or another negative errno.
+ * Takes over a path that an earlier process of ours made, and gives it its
+ * owner and mode anew. made is the descriptor (O_PATH) that unix_path_hold()
+ * returned then. Returns 0 and *ret, -ESTALE if something else is there now, or
+ * another negative errno.
  */
 int unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
                     struct unix_path *ret);
-/* A descriptor (O_PATH) of the path for that, or -ESTALE, or another negative errno. */
+/* Returns a descriptor (O_PATH) of the path for unix_path_adopt(), -ESTALE if something else is
+ * there now, or another negative errno. */
 int unix_path_hold(const struct unix_path *path);
-/* Gives it its owner and mode anew, if it is still the one we made. 0 or a negative errno. */
+/* Gives the path its owner and mode anew, if it is still the one we made. Returns 0 or a negative
+ * errno. */
 int unix_path_own(const struct unix_path *path, const struct unix_path_owner *owner);
-/* It stays where it is, and is not ours any more. */
+/* Forgets the path, which stays where it is and is not ours any more. */
 void unix_path_forget(struct unix_path *path);
 
 /* Removes the path if it is still the one we made, and forgets it. */
