@@ -14,8 +14,7 @@
 
 struct supervisor_log {
     struct log_settings present; /* the present configuration's, which owns the text */
-    unsigned operators_level;    /* the level that an operator has set, plus one; 0: the
-                                    configuration's holds */
+    unsigned operators_level;    /* an operator's, plus one; 0: the configuration's holds */
     /* Sends every worker a message, because they write to the same log. fd is attached; -1: none.
      */
     void (*tell)(enum message_type type, uint64_t value, int fd, void *userdata);

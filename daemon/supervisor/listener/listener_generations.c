@@ -58,8 +58,7 @@ listener_new_generation(struct listener *listener, const struct settings *settin
 void
 listener_let_leave(struct listener *listener, struct generation *generation)
 {
-    listener->leaving[listener->leaving_count++] =
-        generation; /* listener_make_room() made the place */
+    listener->leaving[listener->leaving_count++] = generation; /* listener_make_room() */
     for (size_t i = 0; i + DRAINING_MAX < listener->leaving_count; i++)
         generation_cut(listener->leaving[i]);
 }

@@ -38,8 +38,7 @@ struct process {
     uint64_t next_ping, serving_since;
     uint64_t unanswered_since; /* when the first ping without an answer was sent; 0: none */
     uint64_t pings;
-    uint64_t retry_at; /* when what is owed is sent and the channel read again; UINT64_MAX: nothing
-                          to do */
+    uint64_t retry_at; /* then sends what is owed and reads again; UINT64_MAX: never */
     unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
     uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;

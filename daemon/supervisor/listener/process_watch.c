@@ -102,8 +102,7 @@ static void
 kill_for_good(struct process *process)
 {
     send_signal(process, SIGKILL);
-    process_enter(process, PROCESS_ENDING,
-                  CUT_USEC); /* the deadline looks whether the worker is gone */
+    process_enter(process, PROCESS_ENDING, CUT_USEC); /* to look whether it is gone */
 }
 
 /* Ends the worker with a core file that shows where it hangs. */
@@ -307,8 +306,7 @@ receive_one(struct process *process)
         process->hung_up = true;
         retry_soon(process);
     }
-    if (r != -EAGAIN &&
-        channel_is_short(r)) { /* it is not read at once: others shall have a turn */
+    if (r != -EAGAIN && channel_is_short(r)) { /* others shall have a turn first */
         process->deaf = true;
         retry_soon(process);
     }

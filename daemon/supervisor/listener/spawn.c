@@ -113,8 +113,7 @@ default_signals(void)
     sigset_t none;
 
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)sigaction(signal_number, &action,
-                        NULL); /* the kernel refuses it for KILL and STOP, libc for its own */
+        (void)sigaction(signal_number, &action, NULL); /* refused for KILL, STOP, libc's own */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -166,8 +165,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
     if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
-        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
-                    0); /* workers do not get them */
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
     int r = place_fds(fds, program);
     if (r == 0) {
         channel = INHERITED_CHANNEL;
