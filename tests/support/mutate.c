@@ -49,7 +49,8 @@ replace(struct text *text, struct part part, const char *with, size_t size)
     if (bytes == NULL)
         abort();
     end = mempcpy(end, text->bytes, part.at);
-    end = mempcpy(end, with, size);
+    if (size > 0)
+        end = mempcpy(end, with, size);
     end = mempcpy(end, text->bytes + behind, text->size - behind);
     *end = '\0';
     free(text->bytes);
