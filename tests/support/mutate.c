@@ -40,6 +40,13 @@ pick_original(struct mutation *mutation)
     return &mutation->originals[pick(mutation, mutation->count)];
 }
 
+/* The bytes of an empty text may be NULL. */
+static char *
+append(char *end, const char *bytes, size_t size)
+{
+    return size == 0 ? end : mempcpy(end, bytes, size);
+}
+
 static void
 replace(struct text *text, struct part part, const char *with, size_t size)
 {
@@ -48,10 +55,9 @@ replace(struct text *text, struct part part, const char *with, size_t size)
 
     if (bytes == NULL)
         abort();
-    end = mempcpy(end, text->bytes, part.at);
-    if (size > 0)
-        end = mempcpy(end, with, size);
-    end = mempcpy(end, text->bytes + behind, text->size - behind);
+    end = append(end, text->bytes, part.at);
+    end = append(end, with, size);
+    end = append(end, text->bytes + (text->bytes == NULL ? 0 : behind), text->size - behind);
     *end = '\0';
     free(text->bytes);
     text->bytes = bytes;
