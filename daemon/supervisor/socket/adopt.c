@@ -67,6 +67,19 @@ is_usual_protocol(int fd, int family, int type)
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
 
+/* What the socket is bound to. */
+static bool
+find_address(struct passed *item)
+{
+    int r;
+
+    do {
+        item->size = sizeof(item->address);
+        r = getsockname(item->fd, (struct sockaddr *)&item->address, &item->size) < 0 ? -errno : 0;
+    } while (patience_allows(r));
+    return r == 0;
+}
+
 /* Returns why no listener can use the socket, or NULL. */
 static const char *
 judge(struct passed *item)
@@ -77,8 +90,7 @@ judge(struct passed *item)
         return "is no socket";
     item->family = socket_fact(item->fd, SO_DOMAIN);
     item->type = socket_fact(item->fd, SO_TYPE);
-    item->size = sizeof(item->address);
-    if (getsockname(item->fd, (struct sockaddr *)&item->address, &item->size) < 0)
+    if (!find_address(item))
         return "has no address";
     if (item->family != AF_INET && item->family != AF_INET6 && item->family != AF_UNIX)
         return "is neither an Internet nor a Unix socket";
