@@ -188,8 +188,7 @@ expect_limit(const struct setting *setting)
     return length < 0 ? NULL : text;
 }
 
-/* Lists a group's keys without its name; group NULL: the keys outside groups. NULL ends the list.
- */
+/* Lists a group's keys without its name; if group is NULL, the keys outside groups; then NULL. */
 static void
 list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
 {
