@@ -2,8 +2,8 @@
 /*
  * address.c - listener addresses: text, parts, socket address, and back
  *
- * A mistake says what was found and what is expected. Control
- * characters are accepted nowhere, so that an address can stand in a log line.
+ * A mistake says what was found and what is expected. Control characters are
+ * accepted nowhere, so that an address can stand in a log line.
  *
  * Runs in:  the supervisor; a worker formats clients and copies its own.
  * Owns:     the strings of struct address, until address_done().

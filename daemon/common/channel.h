@@ -2,9 +2,10 @@
 /*
  * channel.h - the socketpair between the supervisor and one worker
  *
- * The socketpair carries sequenced packets; one message is one packet. End of file means "the other
- * side is dead", in both directions. Messages are small and neither side ever
- * waits to send: a full channel is the peer's fault and is reported.
+ * It carries sequenced packets; one message is one packet. End of file means
+ * "the other side is dead", in both directions. Messages are small and neither
+ * side waits to send, except in channel_send_patiently(): a full channel is the
+ * peer's fault and is reported.
  */
 #ifndef SOCKSERVERD_COMMON_CHANNEL_H
 #define SOCKSERVERD_COMMON_CHANNEL_H
@@ -59,15 +60,17 @@ int channel_create(int ret_ends[2]);
  */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
 
-/* Sends like channel_send(), but waits up to five seconds while there is no room or memory for
- * the message. It is for callers for whom nobody else has to wait. */
+/* The same, but while there is no room or memory for the message it waits, up to a second. For
+ * those with whom nobody else has to wait. */
 int channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text);
 
 /* True if the kernel had no room or memory for a message: the same call may work a little later. */
 bool channel_is_short(int error);
 
-/* Says why a worker cannot start: sends a MESSAGE_MISTAKE for each mistake, and then
- * MESSAGE_FAILED. Waits like channel_send_patiently() for each. Returns 0 or a negative errno. */
+/*
+ * Says why a worker cannot start: every mistake in a message of its own, and
+ * then MESSAGE_FAILED. It waits for a channel that is full. 0 or a negative errno.
+ */
 int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 
 /*

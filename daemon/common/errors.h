@@ -36,7 +36,7 @@ char *errors_format(struct errors *errors, const char *format, va_list arguments
  * limited its list. The caller must not call errors_add() on this list afterwards. */
 void errors_quote(struct errors *errors, const char *text);
 
-/* Adds every text of other behind those of errors, and empties other. */
+/* Moves every text of other behind the texts of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);
 
 /* True if further mistakes are only counted, so that the caller need not put them into words. */

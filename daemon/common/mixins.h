@@ -31,8 +31,8 @@ extern const size_t mixin_count;
 
 /*
  * The first returns how many worker processes serve the listener. The second
- * returns how many slots each of them needs: one for each request at a time
- * and for each spare context, and one more.
+ * returns how many slots each of them needs: one if the mixin serves one
+ * request at a time, else max_connections + spare + 1.
  */
 uint32_t mixin_workers(const struct settings *settings);
 uint32_t mixin_slots(const struct settings *settings);

@@ -4,8 +4,8 @@
  *
  * This file knows just enough of libconfig's language: comments, strings,
  * @include, names, numbers and brackets. libconfig reports mistakes in the
- * grammar. An included file takes the place of its directive in
- * the text that libconfig gets.
+ * grammar. The text that libconfig gets holds each included file in place of
+ * the directive.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     everything in struct source, until source_done().

@@ -3,8 +3,8 @@
  * source_text.c - reads the files of a configuration, and joins them to one text
  *
  * A FIFO, a device or an endless file as configuration is a mistake: a running
- * daemon reads the file in its event loop, where nothing may wait. Each line of the joined text
- * remembers which file it comes from.
+ * daemon reads the file in its event loop, where nothing may wait. Each line of
+ * the joined text remembers which file it comes from.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     the text, its pieces and the names of files in struct source, until

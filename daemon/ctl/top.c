@@ -179,8 +179,7 @@ draw(const struct top *top)
     (void)fflush(stdout);
 }
 
-/* ---- the terminal -----------------------------------------------------------------------------
- */
+/* ---- the terminal ---------------------------------------------------------------------------- */
 
 static int
 open_screen(struct top *top)
