@@ -2,10 +2,10 @@
 /*
  * suggest.c - how far two names are apart, in slips of the hand
  *
- * cost() is the optimal string alignment distance in half edits: a letter that
- * is added, lost or replaced costs two, as do two letters that are swapped;
- * another case, or a hyphen for an underscore, costs one. A name that only lacks
- * or adds an end ("thread", "allow_reuse_address") is near, too.
+ * distance() counts the optimal string alignment distance in half edits: a
+ * letter that is added, lost or replaced costs two, as do two letters that are
+ * swapped; another case, or a hyphen for an underscore, costs one. A name that
+ * only lacks or adds an end ("thread", "allow_reuse_address") is near, too.
  *
  * Runs in:  supervisor and worker, when a mistake is reported.
  * Owns:     nothing.
