@@ -63,7 +63,7 @@ report_failure(const char *what, int error)
     return STATUS_FAILED;
 }
 
-/* What the command line says about everything goes over what the file says. */
+/* Replaces what the file says about everything by what the command line says. */
 static void
 override(struct config *config, const struct commandline *commandline)
 {
@@ -82,7 +82,7 @@ load_file(struct config *config, const struct commandline *commandline, struct e
     return r;
 }
 
-/* The one listener of a command line, and the rest of what there is to know. */
+/* Makes the only listener of a command line, and the configuration that goes with it. */
 static int
 load_plugin(struct config *config, const struct commandline *commandline,
             struct settings *ret_settings, struct errors *errors)
@@ -109,7 +109,7 @@ load_commandline(struct config *config, const struct commandline *commandline,
     return config_add_listener(config, &settings);
 }
 
-/* For the start, and again for each reload. */
+/* Reads the configuration for the start, and again for each reload. */
 static int
 load(struct config *config, struct errors *errors, const void *userdata)
 {
@@ -124,7 +124,7 @@ check(const struct config *config, const struct commandline *commandline, struct
 {
     /* Only mistakes are of interest, unless more was asked for. */
     log_set_level(commandline->log_level >= 0 ? commandline->log_level : LOG_WARNING);
-    /* The sockets of a daemon that runs are open: no name is looked up for its upgrade. */
+    /* The sockets of a running daemon are open, so no name is looked up for its upgrade. */
     int r = check_listeners(config, getenv(UPGRADE_VARIABLE) == NULL, errors);
 
     if (r < 0)
@@ -153,8 +153,8 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
     return status_of(supervisor_run(config, &options));
 }
 
-/* Into an upgrade the file has been read already, by the program that was tried: what fails now
- * passes. */
+/* Reads the configuration for serving. In an upgrade, the program that was tried has already
+ * read the file, so what fails now will pass. */
 static int
 load_to_serve(struct config *config, struct errors *errors, const struct commandline *commandline)
 {
@@ -274,7 +274,8 @@ run(int argc, char **argv)
     return fflush(stdout) != 0 && status == STATUS_FINE ? STATUS_FAILED : status;
 }
 
-/* So that no socket ever gets the number of standard error. */
+/* Opens what is missing of descriptors 0 to 2, so that no socket gets the number of standard
+ * error. */
 static int
 open_standard_fds(void)
 {

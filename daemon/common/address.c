@@ -2,8 +2,8 @@
 /*
  * address.c - listener addresses: text, parts, socket address, and back
  *
- * A mistake is told with what was found and what is expected. Control
- * characters are accepted nowhere, so that an address can stand in a log line.
+ * A mistake says what was found and what is expected. Control characters are
+ * accepted nowhere, so that an address can stand in a log line.
  *
  * Runs in:  the supervisor; a worker formats clients and copies its own.
  * Owns:     the strings of struct address, until address_done().
@@ -29,7 +29,7 @@
 #define LONGEST_HOST 253
 #define LONGEST_NAME 255 /* systemd.socket(5), FileDescriptorName= */
 
-/* By enum address_scheme. */
+/* The index is enum address_scheme. */
 static const char *const scheme_names[] = {"tcp", "udp", "unix", "unixgram", "systemd", NULL};
 
 const char *
@@ -42,7 +42,7 @@ address_scheme_name(enum address_scheme scheme)
     "expected an address such as \"tcp://127.0.0.1:9999\", \"udp://[::]:53\", "                    \
     "\"unix:///run/name.sock\", \"unix:@name\" or \"systemd:NAME\""
 
-/* Always -EINVAL (or -ENOMEM), for a caller to return. */
+/* Puts the text into *ret_problem and returns -EINVAL, or -ENOMEM. */
 static int problem(char **ret_problem, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -114,7 +114,7 @@ valid_ipv6(const char *host)
     return inet_pton(AF_INET6, number, &ignored) == 1;
 }
 
-/* "host:port" or "[v6]:port" */
+/* Reads "host:port" or "[v6]:port". */
 static int
 parse_inet(const char *rest, struct address *address, const char *shown, char **ret_problem)
 {
@@ -154,7 +154,7 @@ parse_inet(const char *rest, struct address *address, const char *shown, char **
     return r < 0 ? r : 0;
 }
 
-/* "///path" or "@name" */
+/* Reads "///path" or "@name". */
 static int
 parse_unix(const char *rest, struct address *address, const char *shown, char **ret_problem)
 {

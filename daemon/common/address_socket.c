@@ -60,7 +60,7 @@ lookup_error(const struct address *address, int error, char **ret_problem)
     return result;
 }
 
-/* What getaddrinfo() says; flags: AI_NUMERIC... for one that must not ask anybody. */
+/* Returns what getaddrinfo() returns. With AI_NUMERIC... in flags nobody is asked. */
 static int
 get_info(const struct address *address, int flags, struct addrinfo **ret)
 {
@@ -116,7 +116,7 @@ address_resolve(const struct address *address, struct resolved *ret, char **ret_
     return 0;
 }
 
-/* HOST:PORT without scheme; -1 if the family is not an Internet one. */
+/* Writes HOST:PORT without the scheme. Returns -1 if the family is not an Internet one. */
 static int
 format_inet(const struct sockaddr *address, socklen_t size, char *buffer, size_t room)
 {
@@ -144,7 +144,8 @@ format_inet(const struct sockaddr *address, socklen_t size, char *buffer, size_t
     return -1;
 }
 
-/* A path or @name; what cannot be shown becomes "?". "" when unnamed. */
+/* Writes a path, "@name", or "" for a socket without a name. A "?" replaces what cannot be
+ * shown. */
 static void
 format_unix(const struct sockaddr *address, socklen_t size, char *buffer)
 {

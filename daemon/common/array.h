@@ -5,7 +5,7 @@
 #ifndef SOCKSERVERD_COMMON_ARRAY_H
 #define SOCKSERVERD_COMMON_ARRAY_H
 
-/* Of an array only: a pointer's number of elements cannot be told. */
+/* The argument must be an array: how many elements a pointer points to is not known. */
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * brief.c - what a worker is told at its start, beside its listener's settings
  *
- * Records of which every one must be there, in the order of the table, and
- * behind them the bytes of settings_pack(). There is no version: the
- * supervisor opens the worker's program when it starts, and never another.
+ * A brief consists of records, all of which must be there in the order of
+ * pack(), and of the bytes of settings_pack() behind them. It has no version:
+ * the supervisor opens the worker's program when it starts, and never another.
  *
  * Runs in:  the supervisor (pack), a worker (unpack).
  * Owns:     the address, until brief_done().

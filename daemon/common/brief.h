@@ -20,13 +20,14 @@ struct brief {
     char *address; /* the socket's real one; "" at most, never NULL */
 };
 
-/* Both in one sealed memory file: its descriptor, or a negative errno. */
+/* Packs both into one sealed memory file. Returns its descriptor, which the caller closes, or a
+ * negative errno. */
 int brief_to_fd(const struct brief *brief, const struct settings *settings);
 
 /*
- * And back; fd stays the caller's. 0 or a negative errno (-EBADMSG: it holds
- * something else). *ret_brief is for brief_done(), *ret_settings for
- * settings_done().
+ * Unpacks both from fd, which stays the caller's. Returns 0 or a negative
+ * errno; -EBADMSG: the file holds something else. brief_done() releases
+ * *ret_brief, and settings_done() *ret_settings.
  */
 int brief_from_fd(int fd, struct brief *ret_brief, struct settings *ret_settings);
 void brief_done(struct brief *brief);

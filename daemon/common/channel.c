@@ -109,8 +109,8 @@ channel_send_failure(int channel, enum failure kind, const struct errors *mistak
     return r < 0 ? r : channel_send_patiently(channel, MESSAGE_FAILED, kind, NULL);
 }
 
-/* The attached descriptor, or -1. The kernel attaches at most the one there is room for: not
- * CMSG_SPACE(), whose padding holds a second. */
+/* Returns the attached descriptor, or -1. The kernel attaches no more descriptors than there is
+ * room for. The caller offers CMSG_LEN(): the padding in CMSG_SPACE() has room for a second one. */
 static int
 received_fd(struct msghdr *packet)
 {

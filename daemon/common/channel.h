@@ -2,9 +2,10 @@
 /*
  * channel.h - the socketpair between the supervisor and one worker
  *
- * Sequenced packets; one message is one packet. End of file means "the other
- * side is dead", in both directions. Messages are small and neither side ever
- * waits to send: a full channel is the peer's fault and is reported.
+ * It carries sequenced packets; one message is one packet. End of file means
+ * "the other side is dead", in both directions. Messages are small and neither
+ * side waits to send, except in channel_send_patiently(): a full channel is the
+ * peer's fault and is reported.
  */
 #ifndef SOCKSERVERD_COMMON_CHANNEL_H
 #define SOCKSERVERD_COMMON_CHANNEL_H
@@ -33,7 +34,7 @@ enum message_type {
     MESSAGE_EMPTY, /* as MESSAGE_DRAIN, but accept first what is already in the socket's queue */
 };
 
-/* Why a worker could not start, in MESSAGE_FAILED. */
+/* MESSAGE_FAILED says with this why a worker could not start. */
 enum failure {
     FAILURE_RUNTIME,       /* may go away: retried with back-off */
     FAILURE_CONFIGURATION, /* the file is wrong, and each mistake says where */
@@ -48,18 +49,22 @@ struct message {
     char text[MESSAGE_TEXT_SIZE]; /* NUL-terminated; only as much as needed is sent */
 };
 
-/* Both ends CLOEXEC and non-blocking. 0 or a negative errno. */
+/* Makes both ends close-on-exec and non-blocking. Returns 0 or a negative errno. */
 int channel_create(int ret_ends[2]);
 
-/* text may be NULL (and is cut if too long), fd -1. 0 or a negative errno (-EAGAIN: full, -EPIPE:
- * dead). */
+/*
+ * Sends a message without waiting. text may be NULL, and is cut if it is too
+ * long; fd is -1 or a descriptor to attach, which stays the caller's. Returns
+ * 0 or a negative errno; -EAGAIN: the channel is full, -EPIPE: the peer is
+ * dead.
+ */
 int channel_send(int channel, enum message_type type, uint64_t value, const char *text, int fd);
 
 /* The same without a descriptor, but it waits: seconds for room, one second for memory. For those
  * with whom nobody else has to wait. */
 int channel_send_patiently(int channel, enum message_type type, uint64_t value, const char *text);
 
-/* Whether the kernel had no room or memory for a message: the same may work a little later. */
+/* True if the kernel had no room or memory for a message: the same call may work a little later. */
 bool channel_is_short(int error);
 
 /*
@@ -69,14 +74,16 @@ bool channel_is_short(int error);
 int channel_send_failure(int channel, enum failure kind, const struct errors *mistakes);
 
 /*
- * 1 and *ret (and *ret_fd, -1 if none came, else the caller's), 0 at end of
- * file, -EAGAIN if there is none, -EBADMSG for junk, or another error.
+ * Takes the next message without waiting. Returns 1 and *ret, and *ret_fd:
+ * the attached descriptor, which the caller closes, or -1. Returns 0 at end
+ * of file, -EAGAIN if there is no message, -EBADMSG if it has the wrong
+ * shape, or another negative errno.
  */
 int channel_receive(int channel, struct message *ret, int *ret_fd);
 
-/* Where a worker finds what it inherits. */
+/* The numbers of the descriptors that a worker inherits. */
 enum inherited_fd {
-    INHERITED_BRIEF = 3, /* memfd, brief_pack() */
+    INHERITED_BRIEF = 3, /* memfd, brief_to_fd() */
     INHERITED_CHANNEL,
     INHERITED_COUNTERS,
     INHERITED_SOCKET, /* the listening socket; absent for a check */

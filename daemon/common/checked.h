@@ -2,8 +2,8 @@
 /*
  * checked.h - whether this build is instrumented, and by what
  *
- * gcc tells of a sanitizer by a macro, clang 14 by __has_feature() alone: this
- * is the one place that asks either. Each is 0 or 1, for #if and for if ().
+ * gcc tells of a sanitizer by a macro, clang 14 only by __has_feature(): only
+ * this file asks either of them. Each macro here is 0 or 1, for #if and if ().
  */
 #ifndef SOCKSERVERD_COMMON_CHECKED_H
 #define SOCKSERVERD_COMMON_CHECKED_H
@@ -26,17 +26,17 @@
 #define CHECKED_THREAD 0
 #endif
 
-/* Lines are counted; CMake says so. */
+/* CMake defines this when lines are counted. */
 #ifdef SOCKSERVERD_COVERAGE
 #define CHECKED_COVERAGE 1
 #else
 #define CHECKED_COVERAGE 0
 #endif
 
-/* A sanitizer runs: frames are larger, everything is slower, faults are reported by it. */
+/* A sanitizer runs: frames are larger, everything is slower, and the sanitizer reports faults. */
 #define SANITIZED (CHECKED_ADDRESS || CHECKED_THREAD)
 
-/* Something must be written when a process ends, and fork() must be the C library's own. */
+/* The instrumentation writes something when a process ends, and fork() must be the C library's. */
 #define INSTRUMENTED (SANITIZED || CHECKED_COVERAGE)
 
 #endif

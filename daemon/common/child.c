@@ -3,7 +3,7 @@
  * child.c - waiting for a child process, without trusting that a first try succeeds
  *
  * A wait may be interrupted although no handler runs: a debugger that leaves
- * is enough. Whoever hears only once of an end looks again with this.
+ * is enough. A caller that hears only once of an end looks again with this.
  *
  * Runs in:  the supervisor; safe everywhere.
  * Owns:     nothing.

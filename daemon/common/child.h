@@ -12,7 +12,7 @@
 /* Waits for the end of a child that has been killed. */
 void child_reap(pid_t pid);
 
-/* Whether the child has ended. If so it is reaped, and *ret says how it ended. Never waits. */
+/* True if the child has ended; then it is reaped, and *ret says how it ended. Never waits. */
 bool child_has_ended(pid_t pid, siginfo_t *ret);
 
 #endif

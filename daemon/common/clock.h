@@ -13,23 +13,22 @@
 
 #define FOREVER INT64_MAX /* a time in nanoseconds that never comes */
 
-/* Nanoseconds. */
+/* Returns nanoseconds. */
 int64_t monotonic_now(void);
 
-/* The end of a wait of so many seconds from now; FOREVER for 0 or less, and beyond 30 years. */
+/* Returns the time when so many seconds from now are over. A wait of 0 or less, or of more than
+ * 30 years, ends at FOREVER. */
 int64_t monotonic_after(double seconds);
 
-/*
- * Nanoseconds, at a fraction of the price of monotonic_now(): the result is
- * some milliseconds behind, and never ahead.
- */
+/* Returns nanoseconds, at a fraction of the price of monotonic_now(). The result is some
+ * milliseconds behind, and never ahead. */
 int64_t monotonic_roughly(void);
 #define ROUGHLY 100000000 /* ns: more than it is ever behind while the machine runs */
 
-/* Microseconds, as sd-event and the service manager count them. */
+/* Returns microseconds, as sd-event and the service manager count them. */
 uint64_t monotonic_usec(void);
 
-/* Microseconds since 1970. */
+/* Returns microseconds since 1970. */
 uint64_t realtime_usec(void);
 
 #endif

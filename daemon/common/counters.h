@@ -2,11 +2,11 @@
 /*
  * counters.h - what a worker shares with the supervisor: a slot per serving context
  *
- * A memfd mapped by both. Every slot belongs to one serving context (thread,
+ * Both map one memfd. Every slot belongs to one serving context (thread,
  * child, coroutine) of the worker and has one writer; everything is a relaxed
  * atomic, there are no locks and no pointers, so a writer that dies between
  * two steps leaves nothing behind that anyone waits for. The supervisor treats
- * it as hostile input: it reads numbers, and checks what it uses as an index.
+ * the memfd as hostile input: it checks a number that it uses as an index.
  */
 #ifndef SOCKSERVERD_COMMON_COUNTERS_H
 #define SOCKSERVERD_COMMON_COUNTERS_H
@@ -18,7 +18,7 @@
 
 #include "common/histogram.h"
 
-/* More than a few contexts share a histogram: then the additions must be atomic, as they are. */
+/* More contexts than this share histograms, so additions to a histogram are atomic. */
 #define COUNTERS_HISTOGRAMS 16
 
 enum slot_state {
@@ -72,14 +72,19 @@ struct counters {
     struct slot slots[] __attribute__((aligned(64)));
 };
 
-/* Makes a sealed memfd for so many slots (a listener's max_connections) and maps it. 0 or a
- * negative errno. */
+/*
+ * Makes a memfd of a fixed size for so many slots (a listener's
+ * max_connections) and maps it. Returns 0 or a negative errno. The caller
+ * closes *ret_fd, and counters_detach() releases the mapping.
+ */
 int counters_create(uint32_t slots, struct counters **ret_counters, int *ret_fd);
-/* Maps an inherited one. Checks its size against its slot_count. */
+/* Maps an inherited memfd, and checks its size against its slot_count. Returns 0 or a negative
+ * errno. */
 int counters_attach(int fd, struct counters **ret_counters);
-/* Maps one that we made ourselves, with so many slots; looks at its size only. */
+/* Maps a memfd from counters_create(), with so many slots, and checks only its size. Returns the
+ * same. */
 int counters_attach_own(int fd, uint32_t slots, struct counters **ret_counters);
-/* slots: the creator's own count, not the mapped one. NULL is fine. */
+/* Unmaps the counters; NULL is fine. slots is the creator's own count, not the mapped one. */
 void counters_detach(struct counters *counters, uint32_t slots);
 
 struct counter_sums {
@@ -91,9 +96,9 @@ struct counter_sums {
 enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
 
 /*
- * One sum of a slot. Whoever adds, hands over or shows sums goes by the table, so
- * that a new counter is a field in both structs, a row, and its line in the
- * control socket's interface, which a test compares with the row.
+ * One sum of a slot. All code that adds, hands over or shows sums goes by the
+ * table, so a new counter needs a field in both structs, a row, and a line in
+ * the control socket's interface, which a test compares with the row.
  */
 struct counter {
     const char *name; /* as it is shown: in microseconds what is counted in nanoseconds */
@@ -103,7 +108,7 @@ struct counter {
 };
 
 #define COUNTER_COUNT 9
-/* The order is that of an upgrade's bytes: new rows go to the end. */
+/* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];
 
 static inline uint64_t *
@@ -118,22 +123,22 @@ counter_of_sums(const struct counter_sums *sums, const struct counter *counter)
     return *(const uint64_t *)(const void *)((const char *)sums + counter->in_sums);
 }
 
-/* The figure that belongs to the counter's name. */
+/* Returns the figure that belongs to the counter's name. */
 static inline uint64_t
 counter_shown(const struct counter_sums *sums, const struct counter *counter)
 {
     return counter_of_sums(sums, counter) / (counter->unit == COUNTER_NANOSECONDS ? 1000 : 1);
 }
 
-/* Adds everything up; slots is the creator's own count, not the mapped one. */
+/* Adds up the counters of all slots; slots is the creator's own count, not the mapped one. */
 void counters_sum(const struct counters *counters, uint32_t slots, struct counter_sums *ret);
-/* Adds one worker's sums to those of others. */
+/* Adds one worker's sums to those that other workers gave. */
 void counter_sums_add(struct counter_sums *sums, const struct counter_sums *more);
-/* The same for a worker that is gone: nothing is active or idle there any more. */
+/* Adds the sums of a worker that has ended: nothing is active or idle there any more. */
 void counter_sums_add_past(struct counter_sums *sums, const struct counter_sums *more);
 
 #define counter_add(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
-/* For a counter with one writer: cheaper than an atomic addition. */
+/* This is for a counter with one writer, and is cheaper than an atomic addition. */
 #define counter_bump(counter, n)                                                                   \
     atomic_store_explicit(&(counter),                                                              \
                           atomic_load_explicit(&(counter), memory_order_relaxed) + (n),            \
@@ -141,10 +146,8 @@ void counter_sums_add_past(struct counter_sums *sums, const struct counter_sums 
 #define counter_set(counter, n) atomic_store_explicit(&(counter), (n), memory_order_relaxed)
 #define counter_get(counter)    atomic_load_explicit(&(counter), memory_order_relaxed)
 
-/*
- * How many slots, from the first, a reader looks at: reading one that was
- * never given out would allocate its memory. slots: as in counters_sum().
- */
+/* Returns how many slots, from the first, a reader looks at: reading a slot that was never given
+ * out would allocate its memory. slots is as in counters_sum(). */
 static inline uint32_t
 counters_used(const struct counters *counters, uint32_t slots)
 {
@@ -154,9 +157,9 @@ counters_used(const struct counters *counters, uint32_t slots)
 }
 
 /*
- * Notes that a slot is given out. Sequentially consistent, as are the slot's
- * states where it matters: who reads an older `used` reads it before the slot
- * had a state.
+ * Notes that a slot is given out. The store is sequentially consistent, as
+ * are the stores of the slot's state where it matters: a reader of an older
+ * `used` reads it before the slot had a state.
  */
 static inline void
 counters_use(struct counters *counters, const struct slot *slot)
@@ -177,7 +180,7 @@ counters_note_time(struct counters *counters, const struct slot *slot, uint64_t 
     counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
 }
 
-/* Whether the housekeeping found that the slot's request went on after request_timeout. */
+/* True if the housekeeping found that the slot's request ran longer than request_timeout. */
 static inline bool
 slot_is_cancelled(const struct slot *slot)
 {

@@ -3,7 +3,7 @@
  * errors.c - a list of mistakes that only grows
  *
  * Adding cannot fail visibly: without memory the list is marked exhausted,
- * which counts as a mistake of its own, so that nothing wrong passes as right.
+ * which counts as one more mistake, so that nothing wrong passes as right.
  *
  * Runs in:  supervisor and worker, wherever something a person wrote is read.
  * Owns:     the texts, until errors_done().
@@ -22,7 +22,7 @@
 
 #define LONGEST_MESSAGE 1000 /* bytes; a log line holds it, with its place */
 
-/* How long the place at the beginning of a text is: "FILE:LINE: ", "FILE: " or nothing. */
+/* Returns the length of the place that a text begins with: "FILE:LINE: ", "FILE: " or nothing. */
 static size_t
 place_size(const char *text)
 {
@@ -31,7 +31,8 @@ place_size(const char *text)
     return colon == NULL ? 0 : (size_t)(colon + 2 - text);
 }
 
-/* The last text tells how many mistakes are not told, and keeps the place of their first. */
+/* Lets the last text tell how many more mistakes there are; it keeps the place of the first of
+ * them. */
 static void
 count_more(struct errors *errors, size_t count)
 {
@@ -50,7 +51,8 @@ count_more(struct errors *errors, size_t count)
     *last = text;
 }
 
-/* Takes over text, however many there are. NULL is a text for which memory ran out. */
+/* Adds text, which the list then owns, to a list of any length. NULL is a text for which memory
+ * ran out. */
 static void
 push(struct errors *errors, char *text)
 {
@@ -67,7 +69,7 @@ push(struct errors *errors, char *text)
     errors->texts[errors->count++] = text;
 }
 
-/* Takes over text, or counts it where enough have been told. */
+/* Adds text, which the list then owns, or only counts it if the list is full. */
 static void
 append(struct errors *errors, char *text)
 {
@@ -81,7 +83,8 @@ append(struct errors *errors, char *text)
         count_more(errors, 1);
 }
 
-/* Names and values come from files: none of their bytes reaches a terminal that should not. */
+/* Puts the place before the message. Both may hold bytes from files, so those that a terminal
+ * must not get are made visible. */
 static char *
 join_place(const char *file, unsigned line, const char *message)
 {
@@ -137,7 +140,7 @@ errors_add(struct errors *errors, const char *file, unsigned line, const char *f
 void
 errors_move(struct errors *errors, struct errors *other)
 {
-    if (errors->count == 0) { /* a list stays as it is, one of another program, too */
+    if (errors->count == 0) { /* the list is moved whole, however long it is */
         other->exhausted |= errors->exhausted;
         *errors = *other;
         *other = (struct errors){0};
@@ -178,7 +181,7 @@ errors_quote(struct errors *errors, const char *text)
     }
 }
 
-/* With this behind each text, and the other behind the last. */
+/* Joins all texts, with `between` behind each of them except for the last, which `last` follows. */
 static char *
 join(const struct errors *errors, const char *between, const char *last)
 {

@@ -20,32 +20,35 @@ struct errors {
     bool exhausted; /* memory ran out: texts are missing */
 };
 
-/* So many mistakes are told, then one more text says how many others there are. */
+/* So many mistakes are told, and then one more text says how many others there are. */
 #define ERRORS_TOLD 100
 
 /* Adds one mistake. file may be NULL (no place), line 0 (no line). Never fails visibly. */
 void errors_add(struct errors *errors, const char *file, unsigned line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* What a mistake says, for the caller to free; NULL without memory, which errors then knows. */
+/* Returns a mistake's text, which the caller frees; without memory NULL, and errors is marked
+ * exhausted. */
 char *errors_format(struct errors *errors, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
-/* Adds each line of what another program has said. That program has bounded its list: every line
- * is told, however many there are. Nothing may be added by errors_add() afterwards. */
+/* Adds each line of what another program has said, however many there are: that program has
+ * limited its list. The caller must not call errors_add() on this list afterwards. */
 void errors_quote(struct errors *errors, const char *text);
 
-/* Adds every text of other behind those of errors, and empties other. */
+/* Moves every text of other behind the texts of errors, and empties other. */
 void errors_move(struct errors *errors, struct errors *other);
 
-/* Whether what is added from now on is only counted: whoever knows need not find fine words. */
+/* True if further mistakes are only counted, so that the caller need not put them into words. */
 bool errors_full(const struct errors *errors);
 
 bool errors_any(const struct errors *errors);
 
-/* All texts, each with a newline, as one string for the caller to free; NULL without memory. */
+/* Returns all texts, each with a newline, as one string that the caller frees; NULL without
+ * memory. */
 char *errors_join(const struct errors *errors);
-/* All texts on one line, with "; " between them. The same. */
+/* Returns all texts on one line, with "; " between them, as a string that the caller frees; NULL
+ * without memory. */
 char *errors_line(const struct errors *errors);
 
 void errors_done(struct errors *errors);

@@ -2,9 +2,9 @@
 /*
  * histogram.h - how long things took, in buckets, and the quantiles of that
  *
- * Log-linear: four buckets to each power of two, from a microsecond to half an
- * hour; what is shorter or longer goes to the ends. A quantile is right
- * within an eighth of its value, whatever the shape.
+ * There are four buckets to each power of two, from a microsecond to half an
+ * hour; the first and the last take what is shorter or longer. A quantile is
+ * right within an eighth of its value, however the times are distributed.
  */
 #ifndef SOCKSERVERD_COMMON_HISTOGRAM_H
 #define SOCKSERVERD_COMMON_HISTOGRAM_H
@@ -18,7 +18,7 @@ struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-/* Which bucket a time belongs to. A few instructions: it stands on the path of every request. */
+/* Returns the bucket of a time. Every request calls this, so it has only a few instructions. */
 static inline unsigned
 histogram_bucket(uint64_t nanoseconds)
 {
@@ -31,20 +31,19 @@ histogram_bucket(uint64_t nanoseconds)
     return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
-/* The shortest time of a bucket, in nanoseconds; of HISTOGRAM_BUCKETS: where the last one ends. */
+/* Returns the shortest time of a bucket, in nanoseconds; for HISTOGRAM_BUCKETS, the end of the
+ * last. */
 uint64_t histogram_floor(unsigned bucket);
 
 uint64_t histogram_count(const struct histogram *histogram);
 
-/*
- * The time within which a share of all (0.5, 0.99) lies, in nanoseconds,
- * interpolated within its bucket; -1 where nothing was counted.
- */
+/* Returns the time, in nanoseconds, within which a share (0.5, 0.99) of all times lies,
+ * interpolated within its bucket; -1 if nothing was counted. */
 double histogram_quantile(const struct histogram *histogram, double share);
 
 void histogram_add(struct histogram *histogram, const struct histogram *other);
-/* What was counted since `earlier`; if it counts less than that, it began anew and stays as it is.
- */
+/* Leaves what was counted since `earlier`. If any bucket counts less than `earlier`, the
+ * histogram began anew and stays as it is. */
 void histogram_subtract(struct histogram *histogram, const struct histogram *earlier);
 
 #endif

@@ -32,7 +32,7 @@ const struct limit limits_table[] = {
 
 const size_t limits_count = ARRAY_SIZE(limits_table);
 
-/* Nobody, root included, may have more descriptors than this. */
+/* Returns how many descriptors any process may have at most, even if it belongs to root. */
 static rlim_t
 most_descriptors(void)
 {

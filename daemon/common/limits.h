@@ -22,17 +22,16 @@ struct limit {
 extern const struct limit limits_table[];
 extern const size_t limits_count;
 
-/*
- * Whether the listener has this limit, and which. Descriptors without limit are
- * as many as the kernel allows any process.
- */
+/* True if the listener has this limit; then *ret is its value. "unlimited" descriptors are as
+ * many as the kernel allows any process. */
 bool limit_wanted(const struct settings *settings, const struct limit *limit, rlim_t *ret);
 
-/* The most that this process may give itself or a child: its own hard limit, unless privileged. */
+/* Returns the most that this process may give itself or a child: its hard limit, if it has no
+ * privilege to raise that. */
 rlim_t limit_ceiling(const struct limit *limit);
 
-/* The limit as its key in the file would have it: "64K", "1h", "unlimited". buffer of at least 32.
- */
+/* Writes the limit as its key in the file would have it: "64K", "1h", "unlimited". buffer has at
+ * least 32 bytes, and is returned. */
 char *limit_format(const struct limit *limit, rlim_t value, char *buffer);
 
 #endif

@@ -177,9 +177,9 @@ log_dropped(void)
 /* ---- making a line printable --------------------------------------------------- */
 
 /*
- * Copies text with everything else as \xNN. What is longer than room is cut
- * between two characters and ends in "..."; whole says that text itself is not
- * cut already.
+ * Copies text, and shows everything that is not printable as \xNN. A text
+ * longer than room is cut between two characters and ends in "..."; so does
+ * one that was already cut, which whole = false says.
  */
 static void
 copy_printable(char *to, size_t room, const char *text, bool whole)

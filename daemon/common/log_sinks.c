@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
-/* Away from the numbers that a new worker's descriptors are moved to. */
+/* Our descriptors have at least this number: a new worker's descriptors are moved to lower ones. */
 #define LOWEST_FD 32
 
 enum way {
@@ -42,10 +42,11 @@ enum way {
     WAY_POLLED,  /* fd 2 if poll(2) says so */
 };
 
-/* The private descriptor keeps its number when reopened: other threads may be writing to it. */
+/* The private descriptor keeps its number when it is reopened: other threads may be writing to
+ * it. */
 static _Atomic int stderr_fd = -1;
 static _Atomic int stderr_way = WAY_PLAIN;
-/* The last write stopped half-way (full disk, terminal): the next begins on a new line. */
+/* The last write stopped half-way (full disk, terminal), so the next one begins on a new line. */
 static _Atomic bool stderr_torn;
 
 static _Atomic int journal_fd = -1;
@@ -72,7 +73,8 @@ append_to_file(int fd)
         (void)fcntl(fd, F_SETFL, flags | O_APPEND);
 }
 
-/* Moves fd to *slot: onto the number it has, or to a new one out of the way. */
+/* Moves fd to the number in *slot, or to a new one from LOWEST_FD on if *slot has none. fd is
+ * closed in every case. Returns the number or a negative errno. */
 static int
 keep_fd(int fd, _Atomic int *slot)
 {
@@ -205,7 +207,6 @@ sink_journal_close(void)
         (void)close(fd);
 }
 
-/* Appends the parts, all or none. */
 static bool
 append(struct datagram *datagram, const void *data, size_t size)
 {
@@ -216,10 +217,8 @@ append(struct datagram *datagram, const void *data, size_t size)
     return true;
 }
 
-/*
- * One field. A value with a newline is given by its length: "KEY\n", 64 bits
- * little-endian, the value, "\n". A field that does not fit is left out whole.
- */
+/* Appends one field. A value with a newline is written with its length: "KEY\n", 64 bits
+ * little-endian, the value, "\n". A field that does not fit is left out whole. */
 static void
 append_field(struct datagram *datagram, const char *key, size_t key_size, const char *value)
 {

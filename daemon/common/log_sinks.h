@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A whole line on standard error, newline included: below PIPE_BUF, so that a pipe keeps it whole.
- */
+/* The most bytes of a line on standard error, with its newline. Less than PIPE_BUF, so a pipe
+ * keeps it whole. */
 #define LOG_LINE_SIZE 2048
 
 struct log_line {
@@ -24,16 +24,17 @@ struct log_line {
     char text[LOG_LINE_SIZE];  /* printable, no newline */
 };
 
-/* Gives fd 2 a description of our own; it is used plainly until then. Repeatable. */
+/* Opens a private description of fd 2; until then lines are written to fd 2 itself. May be
+ * called again. */
 void sink_stderr_open(void);
 void sink_stderr_close(void);
-/* 0, -EAGAIN when it would have to wait, or another negative errno: the line is lost. */
+/* Returns 0; -EAGAIN if it would have to wait, or another negative errno: then the line is lost. */
 int sink_stderr_write(const struct log_line *line);
 
-/* 0, or a negative errno: nobody listens at path now, or no socket is to be had. */
+/* Returns 0, or a negative errno: nobody listens at path now, or no socket can be made. */
 int sink_journal_open(const char *path);
 void sink_journal_close(void);
-/* As sink_stderr_write(). -ENOTCONN: there is no journal (any more). */
+/* Returns what sink_stderr_write() does; -ENOTCONN: there is no journal, or not any more. */
 int sink_journal_write(const struct log_line *line);
 
 #endif

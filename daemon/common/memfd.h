@@ -8,13 +8,11 @@
 #include <fcntl.h>
 #include <stddef.h>
 
-/* What keeps it as it is: who takes one over may ask for exactly these. */
+/* These seals keep a memfd as it is; a process that takes one over may check for exactly these. */
 #define MEMFD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
-/*
- * A copy of the bytes that nobody can change any more, close-on-exec, at its
- * beginning. The descriptor, or a negative errno.
- */
+/* Copies the bytes to a file that nobody can change any more; it is close-on-exec and at its
+ * beginning. Returns the descriptor, which the caller closes, or a negative errno. */
 int memfd_sealed(const char *name, const char *bytes, size_t size);
 
 #endif

@@ -13,7 +13,7 @@
 #include "common/array.h"
 #include "common/settings.h"
 
-/* Apart from their traits, because a setting's choices are a list of texts. */
+/* The names stand apart from the traits, because a setting's choices are a list of texts. */
 const char *const mixin_names[] = {
     [MIXIN_NONE] = "none",
     [MIXIN_THREADING] = "threading",

@@ -2,8 +2,8 @@
 /*
  * mixins.h - what the supervisor must know of each mixin, and a plugin may state of it
  *
- * How a mixin serves is the worker's: there it has a struct mixin. Which keys
- * mean something under it stands in settings_table.
+ * The worker knows how a mixin serves: there it has a struct mixin.
+ * settings_table says which keys mean something under a mixin.
  */
 #ifndef SOCKSERVERD_COMMON_MIXINS_H
 #define SOCKSERVERD_COMMON_MIXINS_H
@@ -29,8 +29,11 @@ extern const char *const mixin_names[];          /* by enum mixin_kind, NULL at 
 extern const struct mixin_traits mixin_traits[]; /* by enum mixin_kind */
 extern const size_t mixin_count;
 
-/* How many worker processes serve the listener, and how many slots each of them needs: one for
- * each request at a time, and for the spares. */
+/*
+ * The first returns how many worker processes serve the listener. The second
+ * returns how many slots each of them needs: one if the mixin serves one
+ * request at a time, else max_connections + spare + 1.
+ */
 uint32_t mixin_workers(const struct settings *settings);
 uint32_t mixin_slots(const struct settings *settings);
 

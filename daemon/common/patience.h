@@ -2,9 +2,9 @@
 /*
  * patience.h - trying again what failed only because the machine was short of something
  *
- * For the few steps that must not fail, at a time when nobody else is kept
- * waiting: a program that has just been executed by an upgrade either takes
- * everything over, or the service ends.
+ * This is for the few steps that must not fail, at a time when nobody else has
+ * to wait: a program that an upgrade has just executed either takes everything
+ * over, or the service ends.
  *
  *     do
  *         r = step();
@@ -15,11 +15,13 @@
 
 #include <stdbool.h>
 
-/* From now on the process may wait for at most a second, all in all; before, never. */
+/* From now on the process may wait for a second at most, all in all; before, it may not wait at
+ * all. */
 void patience_begin(void);
 void patience_end(void);
 
-/* Whether to try again after this error (a negative errno). If so, it has waited a little. */
+/* True if the caller shall try again after this error (a negative errno); then it has waited a
+ * little. */
 bool patience_allows(int error);
 
 #endif

@@ -9,19 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * Whether the character may be shown as it is: no control character, and none
- * that breaks the line or changes the direction in which others are read.
- */
+/* True if the character may be shown as it is: it is no control character, does not break the
+ * line, and does not change the direction in which others are read. */
 bool printable_point(uint32_t point);
 
-/* Bytes of the printable UTF-8 character at text; 0 if there is none such. */
+/* Returns the size in bytes of the printable UTF-8 character at text, or 0 if none is there. */
 size_t printable_size(const char *text);
 
-/*
- * Text with everything else as \xNN, to free; what is longer than so many
- * bytes is cut, and ends in "...". NULL without memory.
- */
+/* Returns a copy that the caller frees, with everything that is not printable as \xNN. A text of
+ * more than `most` bytes is cut, and ends in "...". NULL without memory. */
 char *printable_text(const char *text, size_t most);
 
 #endif

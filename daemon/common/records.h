@@ -10,21 +10,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Errors of writing are the stream's: ask ferror(). */
+/* Both append one pair. The stream notes errors: ask ferror(). */
 void record_put(FILE *stream, const char *key, const char *value);
 void record_put_number(FILE *stream, const char *key, uint64_t value);
 
-/* Bytes that are read; at moves towards end. The strings stay where they are. */
+/* The bytes still to be read; `at` moves towards `end`. The strings stay where they are. */
 struct record_reader {
     const char *at, *end;
 };
 
-/* The next pair. 0 or -EBADMSG. */
+/* Takes the next pair. Returns 0 or -EBADMSG. */
 int record_take(struct record_reader *reader, const char **ret_key, const char **ret_value);
-/* The same, and its key must be this one. */
+/* Takes the next pair, which must have this key. Returns 0 or -EBADMSG. */
 int record_take_named(struct record_reader *reader, const char *key, const char **ret_value);
 
-/* A decimal number of at most max, without a sign. 0 or -EBADMSG. */
+/* Reads a decimal number of at most max, without a sign. Returns 0 or -EBADMSG. */
 int record_number(const char *value, uint64_t max, uint64_t *ret);
 
 #endif

@@ -120,33 +120,28 @@ extern const size_t settings_count;
 
 const struct setting *setting_find(const char *key);
 
-/* The group that the key is in by its name, "limits" of "limits.nofile", or NULL. */
+/* Returns the group that the key is in, by its name ("limits" for "limits.nofile"), or NULL. */
 const struct setting *setting_group_of(const char *key);
 
-/*
- * Whether the listener was given the key; whether its value was refused;
- * whether every listener needs it; whether it means anything to this one (in
- * doubt, it does).
- */
+/* In this order: the listener was given the key; its value was refused; every listener needs it;
+ * it means anything to this listener (in doubt, it does). */
 bool setting_given(const struct settings *settings, const struct setting *setting);
 bool setting_refused(const struct settings *settings, const struct setting *setting);
 bool setting_is_required(const struct setting *setting);
 bool setting_applies(const struct settings *settings, const struct setting *setting);
 
-/*
- * The value as text that settings_set() reads back, to free; a list has one
- * item in each line. 0, -ENODATA if unset, or -ENOMEM.
- */
+/* Writes the value as text that settings_set() reads back; the caller frees it. A list has one
+ * item in each line. Returns 0, -ENODATA if the key is unset, or -ENOMEM. */
 int setting_format(const struct settings *settings, const struct setting *setting, char **ret);
 
 /*
- * Settings are built in memory of the caller's: begun, given values, finished.
- * Then they are shared, and nothing changes them any more.
+ * The caller provides the memory in which settings are begun, given values,
+ * and finished. Then they are shared, and nothing changes them any more.
  *
- * settings_init() gives no key a value. name is copied; NULL makes it the
- * file's `defaults` group, which messages then speak of. settings_fill() gives
- * every key without a value, or with a refused one, the table's default.
- * 0 or -ENOMEM.
+ * settings_init() gives no key a value. name is copied; NULL makes the
+ * settings the file's `defaults` group, and messages then say so.
+ * settings_fill() gives the table's default to every key that has no value or
+ * whose value was refused. Both return 0 or -ENOMEM.
  */
 int settings_init(struct settings *settings, const char *name);
 int settings_fill(struct settings *settings);
@@ -162,46 +157,45 @@ const struct settings *settings_ref(const struct settings *settings);
 void settings_unref(const struct settings *settings);
 
 /*
- * Gives one key a value. A mistake is added to errors
+ * Gives one key a value. If it is wrong, a mistake is added to errors
  * (`FILE:LINE: listeners.NAME.KEY: ...`; without a file, `--set KEY: ...`, or
  * the name of the option that gave it) and the setting keeps its old value.
- * What is given as plain text is added to a list; "" gives it without adding.
+ * Plain text is added to a list; "" counts as given, and adds nothing.
  */
 void settings_set(struct settings *settings, const char *key, const struct given *given,
                   struct errors *errors);
 
-/* Adds a mistake in one key, in the words above, at the place of given. */
+/* Adds a mistake in one key, in the same form, at the place of given. */
 void settings_mistake(const struct settings *settings, const char *key, const struct given *given,
                       struct errors *errors, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* The same, at the place where the key was given. */
+/* Adds a mistake in one key, at the place where the key was given. */
 void settings_mistake_at(const struct settings *settings, const struct setting *setting,
                          struct errors *errors, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Gives one key the value, and the place, that it has in from, where it was given. 0 or -ENOMEM. */
+/* Gives one key the value that it has in `from`, and its place there. Returns 0 or -ENOMEM. */
 int settings_inherit(struct settings *settings, const struct setting *setting,
                      const struct settings *from);
 
-/* Adds one plugin option. name and given are copied. 0 or -ENOMEM. */
+/* Adds one plugin option. name and given are copied. Returns 0 or -ENOMEM. */
 int settings_add_option(struct settings *settings, const char *name, const struct given *given);
 
 /*
- * What can only be judged when all keys are known: required ones, defaults
- * (some depend on the mixin), keys that do not apply, users and groups looked
- * up, the plugin's file found (in plugin_path, a list separated by colons; a
- * missing file is NOT an error here: plugin_file is then its best guess).
+ * Does what needs all keys: checks that required keys are there and that the
+ * others apply, fills in defaults (some depend on the mixin), looks up users
+ * and groups, and finds the plugin's file in plugin_path, a list separated by
+ * colons. A missing file is NOT an error here: plugin_file is then the best
+ * guess. Mistakes are added to errors.
  */
 void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
 
-/* Whether the two would run the same: places are not compared. Both must be finished. */
+/* True if both would run the same; places are not compared. Both must be finished. */
 bool settings_equal(const struct settings *one, const struct settings *other);
 
-/*
- * What a worker is told about its listener: finished settings to bytes (to
- * free) and back. settings_unpack() returns 0, -EBADMSG or -ENOMEM.
- */
+/* Turn finished settings into bytes for a worker, and back. The caller frees *ret_bytes.
+ * settings_pack() returns 0 or a negative errno, settings_unpack() 0, -EBADMSG or -ENOMEM. */
 int settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size);
 int settings_unpack(const char *bytes, size_t size, struct settings *ret);
 

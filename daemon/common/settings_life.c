@@ -2,9 +2,9 @@
 /*
  * settings_life.c - one listener's settings from their beginning to their last holder
  *
- * While they are built they belong to one; once shared they are immutable and
- * counted. Values go from one struct settings to another as what they are,
- * never through text.
+ * While settings are built they belong to one holder; once they are shared they
+ * are immutable, and their holders are counted. A value is copied from one
+ * struct settings to another as it is, never through text.
  *
  * Runs in:  the supervisor; a worker through settings_pack.c. The count is not
  *           atomic: settings are shared by the supervisor, which has one
@@ -22,7 +22,7 @@
 #include "common/settings_private.h"
 #include "common/texts.h"
 
-/* By enum setting_type: the size of the field; 0: it owns memory. */
+/* The size of a field by enum setting_type; 0: the field owns memory. */
 static const size_t field_sizes[] = {
     [SETTING_BOOLEAN] = sizeof(bool),
     [SETTING_INTEGER] = sizeof(uint32_t),

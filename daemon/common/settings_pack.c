@@ -2,10 +2,11 @@
 /*
  * settings_pack.c - a listener's settings as bytes, for the worker that runs it
  *
- * Records of two NUL-terminated strings, key and value, first the magic and
- * version, last "end". Values are written as an operator would and read by the
- * same code, so that range checks come for free. Not accepted: unknown or
- * repeated keys, values out of range, bytes behind the end.
+ * The bytes are records of two NUL-terminated strings, key and value. The first
+ * holds the magic and version, the last is "end". Values are written as an
+ * operator would write them, and read by the same code, which checks their
+ * range. Unknown or repeated keys, values out of range, and bytes behind the end
+ * are not accepted.
  *
  * Runs in:  the supervisor (pack), a worker (unpack).
  * Owns:     nothing beyond a call.
@@ -26,7 +27,8 @@
 #define MAGIC   "sockserverd-settings"
 #define VERSION "1"
 
-/* An item is at least this: "text", "form", "file" and "line", each with its NUL and a value's. */
+/* An item has at least so many bytes: "text", "form", "file" and "line", each with its NUL, and
+ * a NUL for each value. */
 #define SMALLEST_ITEM 24
 
 #define MOST_GIDS 65536 /* the kernel's own NGROUPS_MAX */
@@ -119,7 +121,7 @@ settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_siz
 
 /* ---- unpack ----------------------------------------------------------- */
 
-/* The strings of *ret are the reader's. */
+/* Reads one value. The strings of *ret belong to the reader's bytes. */
 static int
 read_given(struct record_reader *reader, struct given *ret)
 {
@@ -140,7 +142,8 @@ read_given(struct record_reader *reader, struct given *ret)
     return 0;
 }
 
-/* Takes as many items as are said to follow, if there are bytes for them. ret->items is to free. */
+/* Reads as many items as *ret says, if there are enough bytes for them. The caller frees
+ * ret->items. */
 static int
 read_items(struct record_reader *reader, struct given *ret)
 {
@@ -218,7 +221,7 @@ read_string(const char *value, char **at)
     return *at == NULL ? -ENOMEM : 0;
 }
 
-/* What stands beside the table: strings, and numbers of 32 bits. */
+/* Reads a key that is not in the table: a string, or a number of 32 bits. */
 static int
 read_other(struct settings *settings, const char *key, const char *value)
 {
@@ -280,7 +283,7 @@ read_records(struct record_reader *reader, struct settings *settings, uint64_t *
     }
 }
 
-/* The keys were given by the file, not by these bytes. */
+/* Forgets where the keys were given: the file gave them, not these bytes. */
 static void
 forget_places(struct settings *settings)
 {

@@ -125,7 +125,7 @@ settings_is_item(const struct setting *setting, const struct given *given)
            strchr(given->text, '\n') == NULL;
 }
 
-/* 0, -EINVAL or -ENOMEM; *ret is for texts_free() if it is 0. */
+/* Copies the items. Returns 0, -EINVAL or -ENOMEM; texts_free() releases *ret if it is 0. */
 static int
 read_items(const struct setting *setting, const struct given *items, size_t count, char ***ret)
 {
@@ -145,7 +145,8 @@ read_items(const struct setting *setting, const struct given *items, size_t coun
     return r;
 }
 
-/* Plain text has an item in each line; they come behind those that the key was given before. */
+/* Adds each line of plain text as an item behind those in `before`. Returns 0, -EINVAL or
+ * -ENOMEM; texts_free() releases *ret if it is 0. */
 static int
 add_lines(char *const *before, const char *lines, char ***ret)
 {
@@ -192,7 +193,7 @@ read_list(struct settings *settings, const struct setting *setting, const struct
     return 0;
 }
 
-/* The least number that is not below it: part of a second cannot be a limit. */
+/* Rounds up to a whole number: a limit cannot be a part of a second. */
 static uint64_t
 round_up(double number)
 {
@@ -242,7 +243,7 @@ read_limit(struct settings *settings, const struct setting *setting, const struc
     return 0;
 }
 
-/* Its keys follow, each on its own. */
+/* A group has no field: each of its keys follows by itself. */
 static int
 read_group(struct settings *settings, const struct setting *setting, const struct given *given)
 {
@@ -251,7 +252,7 @@ read_group(struct settings *settings, const struct setting *setting, const struc
     return given->form == VALUE_GROUP ? 0 : -EINVAL;
 }
 
-/* By enum setting_type; an address tells its own mistakes. */
+/* The index is enum setting_type; an address tells its own mistakes. */
 static int (*const readers[])(struct settings *, const struct setting *, const struct given *) = {
     [SETTING_TEXT] = read_text,          [SETTING_BOOLEAN] = read_boolean,
     [SETTING_INTEGER] = read_integer,    [SETTING_SIZE] = read_size,

@@ -2,7 +2,7 @@
 /*
  * settings_table.c - every key a listener can have
  *
- * The one place that knows a key's type, range, default and where it applies.
+ * This is the one place that knows a key's type, range, default and where it applies.
  * sockserverd.conf(5) is tested against it.
  *
  * Runs in:  supervisor and worker.
@@ -22,8 +22,8 @@ static const char *const reply_names[] = {"if-written", "always", "never", NULL}
 #define MIB        (1024 * 1024.0)
 #define TIB        (1024 * 1024 * MIB)
 
-/* Order is the manual's. A row's number is its bit in settings.set: append, or rebuild everything.
- */
+/* The manual has the same order. A row's number is its bit in settings.set: append rows, or
+ * rebuild everything. */
 const struct setting settings_table[] = {
     {"address", SETTING_ADDRESS, AT(address), .help = "where to listen, required"},
     {"plugin", SETTING_TEXT, AT(plugin), .help = "name or path of the handler, required"},
@@ -157,7 +157,7 @@ setting_refused(const struct settings *settings, const struct setting *setting)
     return (settings->wrong >> (setting - settings_table) & 1) != 0;
 }
 
-/* Whether one of the bits in mask that the key asks for is among what the listener is. */
+/* True if the key asks for none of the bits in mask, or for one that the listener has. */
 static bool
 matches(uint32_t applies, uint32_t mask, uint32_t is)
 {

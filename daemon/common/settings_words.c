@@ -2,8 +2,8 @@
 /*
  * settings_words.c - what is said about mistakes in a listener's settings
  *
- * Each names the key as its giver wrote it, what was found, what was expected,
- * and the nearest known name.
+ * Each message names the key as it was written, what was found, what was
+ * expected, and the nearest known name.
  *
  * Runs in:  the supervisor; a worker through settings_pack.c.
  * Owns:     nothing.
@@ -21,7 +21,7 @@
 
 #define LARGEST_TABLE 64 /* settings.set has as many bits */
 
-/* Names from Python's socketserver, and what people call things elsewhere. */
+/* Here are names from Python's socketserver, and names that keys have in other programs. */
 static const struct {
     const char *word, *key;
 } other_names[] = {
@@ -60,7 +60,7 @@ static const struct {
     {"rlimit_stack", "limits.stack"},
 };
 
-/* What a person types to give the key without --set. */
+/* Returns what a person types to give the key without --set. */
 static const char *
 option_for(const char *key)
 {
@@ -114,7 +114,7 @@ settings_mistake_at(const struct settings *settings, const struct setting *setti
         settings_mistake(settings, setting->key, place, errors, "%s", message);
 }
 
-/* "none, threading or forking" */
+/* Returns a list in words, which the caller frees: "none, threading or forking". */
 static char *
 list_choices(const char *const *choices)
 {
@@ -188,7 +188,7 @@ expect_limit(const struct setting *setting)
     return length < 0 ? NULL : text;
 }
 
-/* The keys of a group, or the others, without the group's name; ends with NULL. */
+/* Lists a group's keys without its name; if group is NULL, the keys outside groups; then NULL. */
 static void
 list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
 {
@@ -202,7 +202,7 @@ list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
     ret[count] = NULL;
 }
 
-/* "nofile, nproc, as": to free. */
+/* Returns the keys of a group in words, which the caller frees: "nofile, nproc, as". */
 static char *
 name_keys(const struct setting *group)
 {
@@ -236,7 +236,7 @@ expect_group(const struct setting *group, const struct given *given)
     return length < 0 ? NULL : text;
 }
 
-/* What the key takes, as it stands behind "expected". To free. */
+/* Returns what the key takes, in words that follow "expected"; the caller frees them. */
 static char *
 expected(const struct setting *setting, const struct given *given)
 {
@@ -262,7 +262,7 @@ expected(const struct setting *setting, const struct given *given)
     }
 }
 
-/* Each item that is none, where it stands. Whether there was one. */
+/* Adds a mistake for each wrong item, at its place. Returns true if there was one. */
 static bool
 wrong_items(const struct settings *settings, const struct setting *setting,
             const struct given *given, struct errors *errors)
@@ -287,7 +287,7 @@ wrong_items(const struct settings *settings, const struct setting *setting,
     return found;
 }
 
-/* A list of items that are right has too many of them, or too few. */
+/* Says what was found; the caller frees it. All items are right here, only their number is not. */
 static char *
 show_given(const struct setting *setting, const struct given *given)
 {
@@ -323,7 +323,7 @@ settings_wrong_value(const struct settings *settings, const struct setting *sett
                          setting->key, shown, expects);
 }
 
-/* The key most likely meant by an unknown one, or NULL. */
+/* Returns the key that a person most likely meant by an unknown one, or NULL. */
 static const char *
 suggest_key(const char *key)
 {
@@ -345,7 +345,7 @@ suggest_key(const char *key)
     return near;
 }
 
-/* The names of a group are known, so they are all told where none is near. */
+/* Reports an unknown key in a known group, and tells all the group's keys if none is near. */
 static void
 unknown_key_in_group(const struct settings *settings, const struct setting *group, const char *key,
                      const struct given *given, struct errors *errors)
@@ -381,7 +381,7 @@ unknown_key_outside(struct settings *settings, const char *key, const struct giv
     else
         settings_mistake(settings, NULL, given, errors, "unknown key %s; did you mean \"%s\"?",
                          shown, meant);
-    /* A mistyped key is not missing as well. */
+    /* A required key that was mistyped is not reported as missing, too. */
     if (setting != NULL && setting_is_required(setting) && !setting_given(settings, setting) &&
         settings_remember(settings, setting, given, true) < 0)
         errors->exhausted = true;

@@ -2,10 +2,10 @@
 /*
  * suggest.c - how far two names are apart, in slips of the hand
  *
- * The optimal string alignment distance in half edits: a letter added, lost or
- * replaced costs two, as do two letters swapped; another case, or a hyphen for
- * an underscore, costs one. A name that only lacks its beginning or end
- * ("thread", "allow_reuse_address") is near, too.
+ * distance() counts the optimal string alignment distance in half edits: a
+ * letter that is added, lost or replaced costs two, as do two letters that are
+ * swapped; another case, or a hyphen for an underscore, costs one. A name that
+ * only lacks or adds an end ("thread", "allow_reuse_address") is near, too.
  *
  * Runs in:  supervisor and worker, when a mistake is reported.
  * Owns:     nothing.
@@ -66,7 +66,8 @@ distance(const char *word, size_t word_length, const char *name, size_t name_len
     return last[name_length];
 }
 
-/* "thread" for "threading", "forks" for "forking", "allow_reuse_address" for "reuse_address". */
+/* True for "thread" and "threading", "forks" and "forking", "allow_reuse_address" and
+ * "reuse_address". */
 static bool
 shares_an_end(const char *one, size_t one_length, const char *other, size_t other_length)
 {
@@ -81,7 +82,7 @@ shares_an_end(const char *one, size_t one_length, const char *other, size_t othe
            strcasecmp(one + one_length - shorter, other + other_length - shorter) == 0;
 }
 
-/* How far, or a cost beyond every limit. */
+/* Returns how far the two are apart, or a cost beyond every limit. */
 static unsigned
 cost(const char *word, size_t word_length, const char *name)
 {
@@ -93,7 +94,7 @@ cost(const char *word, size_t word_length, const char *name)
     if (name_length > LONGEST)
         return ~0u;
     far = distance(word, word_length, name, name_length);
-    /* Replacing every letter of a very short word is no slip. */
+    /* If every letter of a very short word were replaced, that would be no slip. */
     if (far <= limit && far < least((unsigned)word_length, (unsigned)name_length) * EDIT)
         return far;
     if (shares_an_end(word, word_length, name, name_length))

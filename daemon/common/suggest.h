@@ -6,14 +6,14 @@
 #define SOCKSERVERD_COMMON_SUGGEST_H
 
 /*
- * The name in the NULL-terminated list that a person most likely meant by
- * word (few edits, transpositions and case counted lightly), or NULL if none
- * is near.
+ * Returns the name in the NULL-terminated list that a person most likely
+ * meant by word (few edits; swapped letters and case count little), or NULL
+ * if none is near.
  */
 const char *suggest(const char *word, const char *const *names);
 
-/* Appends `; did you mean "NAME"?` to nothing or gives "": a string to free, never NULL but without
- * memory. */
+/* Returns `; did you mean "NAME"?`, or "" if no name is near, as a string that the caller frees;
+ * NULL without memory. */
 char *suggest_phrase(const char *word, const char *const *names);
 
 #endif

@@ -12,17 +12,19 @@
 
 size_t texts_count(char *const *texts);
 
-/* Whether both have the same strings in the same order, or nobody gave either. */
+/* True if both have the same strings in the same order, or nobody gave either. */
 bool texts_equal(char *const *one, char *const *other);
 
-/* A copy for texts_free(), of NULL too; NULL without memory. */
+/* Copies a list, also NULL; texts_free() releases the copy. Returns NULL if there is no memory. */
 char **texts_copy(char *const *texts);
 void texts_free(char **texts);
 
-/* An item for each line of it; a newline at the end ends the last one. NULL without memory. */
+/* Makes an item of each line; a newline at the end ends the last one. texts_free() releases the
+ * list. Returns NULL without memory. */
 char **texts_split(const char *lines);
 
-/* All of them, with a newline between two, as one string to free; NULL without memory. */
+/* Joins all strings, with a newline between two, into one that the caller frees; NULL without
+ * memory. */
 char *texts_join(char *const *texts);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * value.c - text to typed value and back
  *
- * Not accepted: white space, locale-dependent numbers, "inf" and "nan", hex
- * floats, compound durations ("1m30s"), fractions of bytes.
+ * White space, locale-dependent numbers, "inf" and "nan", hex floats, compound
+ * durations ("1m30s") and fractions of bytes are not accepted.
  *
  * Runs in:  supervisor and worker, while reading settings and plugin options.
  * Owns:     nothing.
@@ -133,7 +133,7 @@ value_integer(const char *text, enum value_form form, int64_t *ret)
     return 0;
 }
 
-/* The decimal number text begins with; *ret_rest is what follows it. */
+/* Reads the decimal number that text begins with; *ret_rest is what follows. */
 static int
 read_number(const char *text, double *ret, const char **ret_rest)
 {
@@ -227,7 +227,8 @@ value_size(const char *text, enum value_form form, uint64_t *ret)
     return 0;
 }
 
-/* From the largest to the smallest, the order in which value_format_duration() tries them. */
+/* The units stand in the order in which value_format_duration() tries them: the largest is
+ * first. */
 static const struct {
     const char *name;
     double seconds, per_second;
@@ -235,7 +236,7 @@ static const struct {
     {"d", 86400, 0}, {"h", 3600, 0}, {"m", 60, 0}, {"s", 1, 1}, {"ms", 0, 1e3}, {"us", 0, 1e6},
 };
 
-/* A division rounds once: "100ms" is the very double 0.1 is. */
+/* Returns seconds. A division rounds only once, so "100ms" is exactly the double 0.1. */
 static double
 in_seconds(double count, size_t unit)
 {
@@ -329,7 +330,8 @@ value_format_duration(double seconds, char *buffer)
     return buffer;
 }
 
-/* Quoted, with what would spoil a line of a message made visible. */
+/* Returns the text in quotes, which the caller frees. What would spoil a line of a message is
+ * made visible, and a long text is cut. */
 static char *
 show_string(const char *text)
 {

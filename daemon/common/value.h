@@ -25,11 +25,8 @@ enum value_form {
     VALUE_LIST     /* [ ] or ( ) */
 };
 
-/*
- * A value as somebody wrote it, and where it stands. The strings are
- * borrowed, except in what given_copy() has made. A list or group inside a list
- * is there as an item without any of its own.
- */
+/* A value as somebody wrote it, and where it stands. The strings are borrowed, except for those
+ * that given_copy() has made. A list or group inside a list is an item that has no items. */
 struct given {
     const char *text;
     enum value_form form;
@@ -39,16 +36,18 @@ struct given {
     size_t item_count;
 };
 
-#define GIVEN_BY_OPTION 1 /* by an option of its own, such as --mixin; 0: by --set or -o */
+#define GIVEN_BY_OPTION 1 /* an option such as --mixin gave it; 0: --set or -o did */
 
-/* A copy that owns its strings and ends with given_done(). text may be NULL. 0 or -ENOMEM. */
+/* Makes a copy that owns its strings; given_done() releases it. text may be NULL. Returns 0 or
+ * -ENOMEM. */
 int given_copy(const struct given *given, struct given *ret);
 void given_done(struct given *given);
 
-/* Whether they are the same value, wherever they stand: as written, and every item. */
+/* True if both are written the same, with all their items; places are not compared. */
 bool given_equal(const struct given *one, const struct given *other);
 
-/* Whether it is text: in quotes, or from a command line, where everything is. */
+/* True if the value is text: it stands in quotes, or comes from a command line, where everything
+ * is text. */
 bool given_is_text(const struct given *given);
 
 /* Each returns 0 and *ret, or -EINVAL (not of that type) or -ERANGE (too large to hold). */
@@ -62,12 +61,13 @@ int value_duration(const char *text, enum value_form form,
 int value_mode(const char *text, enum value_form form,
                uint32_t *ret); /* permissions, octal digits in quotes: "0660"; up to 0777 */
 
-/* Shortest text that reads back as the same value: "64K", "250ms". buffer of at least 32. */
+/* Both write the shortest text that reads back as the same value: "64K", "250ms". buffer has at
+ * least 32 bytes, and is returned. */
 char *value_format_size(uint64_t bytes, char *buffer);
 char *value_format_duration(double seconds, char *buffer);
 
-/* The value as a person would find it in the file, for "found ...": quoted if it was a string. To
- * free. */
+/* Returns the value as a person would find it in the file, for "found ...": a string is in
+ * quotes. The caller frees it; NULL without memory. */
 char *value_show(const char *text, enum value_form form);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * varlink.c - messages of the control socket: JSON objects, each ended by a NUL byte
  *
- * Not accepted: anything but an object, a NUL byte or invalid UTF-8 within a
- * string, a member twice, bytes behind the object.
+ * A message must be an object. A NUL byte or invalid UTF-8 within a string, a
+ * member that stands there twice, and bytes behind the object are not accepted.
  *
  * Runs in:  the supervisor and sockserverctl.
  * Owns:     the bytes of a message until they are one.
@@ -31,7 +31,7 @@ varlink_input_done(struct varlink_input *input)
     *input = (struct varlink_input){0};
 }
 
-/* Makes room for at least one more byte, never beyond the limit. */
+/* Makes room for at least one more byte, but never for more than the limit. */
 static int
 make_room(struct varlink_input *input)
 {
@@ -114,7 +114,7 @@ varlink_input_next(struct varlink_input *input, json_t **ret)
     return 1;
 }
 
-/* A member that may be missing or null; false if it is neither that nor a boolean. */
+/* Reads a boolean member, which may be missing or null. Returns false if it has another type. */
 static bool
 read_boolean(const json_t *message, const char *name, bool *ret)
 {
@@ -145,7 +145,8 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
     return 0;
 }
 
-/* json_dumps() ends its text with the very byte that ends the message. */
+/* Returns the bytes of a message: the NUL byte that ends the text of json_dumps() ends the
+ * message, too. */
 static char *
 text_of(json_t *message, size_t *ret_size)
 {

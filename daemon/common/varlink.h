@@ -18,7 +18,7 @@
 #define VARLINK_METHOD_NOT_IMPLEMENTED "org.varlink.service.MethodNotImplemented"
 #define VARLINK_INVALID_PARAMETER      "org.varlink.service.InvalidParameter"
 
-/* What has come in and is not yet a whole message. */
+/* The bytes that have come in and are not yet a whole message. */
 struct varlink_input {
     char *data;
     size_t size, room; /* used; allocated */
@@ -31,18 +31,16 @@ void varlink_input_done(struct varlink_input *input);
 
 /*
  * Reads once from a non-blocking socket. Returns the number of bytes, 0 at
- * its end, -EAGAIN, -EMSGSIZE when a message is longer than the limit, or
- * another negative errno. Take the messages that are there first.
+ * the end of file, -EAGAIN, -EMSGSIZE when a message is longer than the
+ * limit, or another negative errno. Before the call, take the messages that
+ * are there.
  */
 int varlink_input_read(struct varlink_input *input, int fd);
-/* The same from memory; returns 0 or -EMSGSIZE or -ENOMEM. */
+/* Takes the bytes from memory instead. Returns 0, -EMSGSIZE or -ENOMEM. */
 int varlink_input_feed(struct varlink_input *input, const char *bytes, size_t size);
 
-/*
- * The next whole message. Returns 1 and *ret (to be released), 0 if there is
- * none yet, -EBADMSG if it is not a JSON object, -EMSGSIZE if it will be too
- * long.
- */
+/* Takes the next whole message. Returns 1 and *ret, which the caller releases; 0 if there is
+ * none yet; -EBADMSG if it is not a JSON object; -EMSGSIZE if it will be too long. */
 int varlink_input_next(struct varlink_input *input, json_t **ret);
 
 /* A call, taken apart. The strings belong to the message. */
@@ -52,16 +50,16 @@ struct varlink_call {
     bool oneway, more;
 };
 
-/* 0, or -EBADMSG: no method, or a member of the wrong type. */
+/* Takes a call apart. Returns 0, or -EBADMSG: it has no method, or a member of the wrong type. */
 int varlink_call_parse(const json_t *message, struct varlink_call *ret);
 
-/* Messages ready to send, their NUL byte included, to free; NULL without memory. Parameters (NULL:
- * none) are released in every case. */
+/* Both return a message that is ready to be sent, with its NUL byte; the caller frees it. NULL
+ * without memory. parameters (NULL: none) are released in every case. */
 char *varlink_call_text(const char *method, json_t *parameters, size_t *ret_size);
 char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size);
 
-/* Any bytes as a string: what is not UTF-8 has its non-ASCII bytes replaced by '?'. NULL without
- * memory. */
+/* Makes a string of any bytes: if they are not UTF-8, '?' replaces the non-ASCII ones. Returns
+ * NULL without memory. */
 json_t *varlink_string(const char *text, size_t size);
 
 #endif

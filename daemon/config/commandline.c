@@ -22,7 +22,7 @@
 #include "common/log.h"
 #include "common/suggest.h"
 
-/* With which role an option goes. */
+/* These are the roles that an option goes with. */
 #define WITH(role) (1u << (role))
 #define FILE_ONLY  WITH(ROLE_SERVE_FILE)
 #define SERVING    (WITH(ROLE_SERVE_FILE) | WITH(ROLE_LISTEN))
@@ -82,7 +82,7 @@ const char *const commandline_option_names[] = {
     "no-access-log", "json",   "help",        "version",  NULL,
 };
 
-/* How the roles are called in messages. */
+/* Messages call the roles by these names. */
 static const char *const role_names[] = {
     [ROLE_SERVE_FILE] = "--config", [ROLE_LISTEN] = "--listen", [ROLE_STDIO] = "--stdio",
     [ROLE_DESCRIBE] = "--describe", [ROLE_HELP] = "--help",     [ROLE_VERSION] = "--version",
@@ -186,7 +186,7 @@ unknown_option(const char *argument, char **ret_problem)
                  (int)strcspn(argument, "="), argument, near);
 }
 
-/* Which arguments have been read, and which options were among them. */
+/* This holds which arguments have been read, and which options were among them. */
 struct reader {
     int argc;
     char *const *argv;
@@ -206,7 +206,7 @@ choose_role(const struct option *option, struct commandline *commandline, const 
             options[i].role < ROLE_HELP && role < ROLE_HELP)
             return usage(ret_problem, "--%s and --%s exclude each other", options[i].name,
                          option->name);
-    /* Whoever asks for help gets it, whatever else is there. */
+    /* A person who asks for help gets it, whatever else is given. */
     if (commandline->role < ROLE_HELP)
         commandline->role = role;
     return 0;
@@ -232,7 +232,7 @@ apply(const struct option *option, const char *value, struct commandline *comman
     return 0;
 }
 
-/* "--name", "--name=value", "--name value", "-o value", "-ovalue". */
+/* Reads "--name", "--name=value", "--name value", "-o value" or "-ovalue". */
 static int
 read_option(struct reader *reader, const char *argument, struct commandline *commandline,
             char **ret_problem)

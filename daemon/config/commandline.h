@@ -31,7 +31,7 @@ struct assignment {
     const char *value;
 };
 
-/* The strings are argv's, except the names of assignments. */
+/* The strings belong to argv, except for the names of assignments. */
 struct commandline {
     enum role role;
     bool check, once, strict, json, no_access_log;
@@ -44,24 +44,19 @@ struct commandline {
     size_t assignment_count;
 };
 
-/*
- * Reads the arguments. Returns 0, or -EINVAL and *ret_problem (one line, to
- * free), or -ENOMEM. *ret is for commandline_done() in every case.
- */
+/* Reads the arguments. Returns 0; -EINVAL and *ret_problem, one line that the caller frees; or
+ * -ENOMEM. commandline_done() releases *ret in every case. */
 int commandline_parse(int argc, char *const *argv, struct commandline *ret, char **ret_problem);
 void commandline_done(struct commandline *commandline);
 
 void commandline_help(FILE *out);
 
-/*
- * The listener that --listen or --stdio describes, named after the plugin's
- * file. Mistakes are added to errors. 0 or -ENOMEM; *ret is for
- * settings_done() in every case.
- */
+/* Makes the listener that --listen or --stdio describes, named after the plugin's file. Mistakes
+ * are added to errors. Returns 0 or -ENOMEM; settings_done() releases *ret in every case. */
 int commandline_settings(const struct commandline *commandline, const char *plugin_path,
                          struct settings *ret, struct errors *errors);
 
-/* The options, for tests: long names without dashes, NULL at the end. */
+/* Tests use this list of the options: long names without dashes, and NULL at the end. */
 extern const char *const commandline_option_names[];
 
 #endif

@@ -13,7 +13,7 @@
 #include "common/cleanup.h"
 #include "config/commandline.h"
 
-/* "dir/upper.so" -> "upper" */
+/* Returns "upper" for "dir/upper.so"; the caller frees it. */
 static char *
 listener_name(const char *plugin)
 {
@@ -35,7 +35,7 @@ set_by_option(struct settings *settings, const char *key, const char *text, stru
 static int
 set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
 {
-    /* --stdio and --describe have none, and use none. */
+    /* --stdio and --describe have no address, and use none. */
     const char *address = commandline->address != NULL ? commandline->address : "tcp://localhost:0";
 
     set_by_option(settings, "address", address, errors);

@@ -3,9 +3,8 @@
  * config.c - the configuration as a whole: main file, drop-ins, and how they fit together
  *
  * Every mistake of every file is gathered before anything is judged as a
- * whole. Where a file cannot be parsed, nothing is said of what it may lack.
- * In a drop-in only `listeners` is accepted: what is set for all stands in one
- * file.
+ * whole. If a file cannot be parsed, no mistake says what it may lack. A drop-in
+ * may hold only `listeners`: what is set for all stands in one file.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     struct config, until config_done().
@@ -25,7 +24,7 @@
 
 /* ---- drop-ins ----------------------------------------------------------- */
 
-/* Not hidden files, nor what editors and package managers leave behind. */
+/* Skips hidden files, and what editors and package managers leave behind. */
 static int
 is_drop_in(const struct dirent *entry)
 {
@@ -81,7 +80,7 @@ load_drop_ins(struct loading *loading)
 
 /* ---- the configuration as a whole --------------------------------------- */
 
-/* A default is for whom it fits: elsewhere it is passed over without a word. */
+/* A default is only taken by a listener that it fits; the others pass it over without a word. */
 static bool
 takes_default(const struct settings *settings, const struct setting *setting)
 {
@@ -107,14 +106,15 @@ apply_defaults(struct loading *loading, struct settings *settings)
     }
 }
 
-/* The same host or port, as far as can be told from how they are written. */
+/* True for the same host or port, as far as their spelling shows it. */
 static bool
 same_ignoring_case(const char *one, const char *other)
 {
     return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
 }
 
-/* Whether two listeners cannot both be bound. Judged by what is written: no names are looked up. */
+/* True if two listeners cannot both be bound. Only their spelling counts: no names are looked
+ * up. */
 static bool
 collide(const struct settings *one, const struct settings *other)
 {
@@ -153,7 +153,7 @@ check_collisions(struct loading *loading)
         }
 }
 
-/* Instead of what the file says, unless it is NULL. */
+/* Replaces the file's plugin_path, unless plugin_path is NULL. */
 static int
 use_plugin_path(struct config *config, const char *plugin_path)
 {
@@ -187,7 +187,7 @@ judge(struct loading *loading)
                    config->file);
 }
 
-/* Nothing of them changes from here on. */
+/* Shares all listeners: nothing changes them from here on. */
 static void
 share_listeners(struct loading *loading)
 {

@@ -27,21 +27,21 @@ struct config {
 };
 
 /*
- * Reads file and its drop-in directory (FILE.d, every *.conf in order), checks
- * everything that can be checked without loading plugins and binding sockets,
- * and adds all mistakes to errors. plugin_path, unless NULL, is used instead
- * of what the file says. Returns 0 if there were no mistakes, -EINVAL, or
- * -ENOMEM. *config is overwritten, and for config_done() in every case.
+ * Reads file and its drop-in directory (FILE.d, every *.conf in order),
+ * checks everything that can be checked without loading plugins and binding
+ * sockets, and adds all mistakes to errors. If plugin_path is not NULL, it
+ * replaces the file's. Returns 0 if there were no mistakes, -EINVAL, or
+ * -ENOMEM. *config is overwritten, and config_done() releases it in every
+ * case.
  */
 int config_load(struct config *config, const char *file, const char *plugin_path,
                 struct errors *errors);
 
-/*
- * A configuration without a file: defaults, no listeners. plugin_path NULL:
- * the default. 0 or -ENOMEM; *config is for config_done() in every case.
- */
+/* Makes a configuration without a file: it has defaults and no listeners. plugin_path NULL is
+ * the default. Returns 0 or -ENOMEM; config_done() releases *config in every case. */
 int config_load_nothing(struct config *config, const char *plugin_path);
-/* Shares *settings, which are finished and empty afterwards, also on failure. 0 or -ENOMEM. */
+/* Shares *settings, which must be finished and are empty afterwards, also on failure. Returns 0
+ * or -ENOMEM. */
 int config_add_listener(struct config *config, struct settings *settings);
 void config_done(struct config *config);
 

@@ -50,7 +50,7 @@ fill_defaults(struct settings *settings, struct errors *errors)
         settings->recycle_after = traits->recycle_after;
 }
 
-/* "mixins \"threading\" and \"forking\"" */
+/* Writes mixins in words: "mixins \"threading\" and \"forking\"". */
 static const char *
 list_mixins(uint32_t applies, char buffer[MIXINS_TEXT_SIZE])
 {
@@ -65,7 +65,7 @@ list_mixins(uint32_t applies, char buffer[MIXINS_TEXT_SIZE])
     return buffer;
 }
 
-/* "tcp addresses" */
+/* Returns addresses in words: "tcp addresses". */
 static const char *
 list_addresses(uint32_t applies)
 {
@@ -120,7 +120,7 @@ check_combinations(const struct settings *settings, struct errors *errors)
                             settings->max_connections, mixin_names[settings->mixin]);
 }
 
-/* Where the key was given. */
+/* Returns the place where the key was given. */
 static const struct given *
 place_of(const struct settings *settings, const char *key)
 {
@@ -130,7 +130,8 @@ place_of(const struct settings *settings, const char *key)
                                     : &settings->places[setting_find(key) - settings_table];
 }
 
-/* The user or group that the key names, with its place; its text is NULL if there is none. */
+/* Returns the user or group that the key names, with its place; its text is NULL if there is
+ * none. */
 static struct given
 name_in(const struct settings *settings, const char *key)
 {
@@ -140,7 +141,7 @@ name_in(const struct settings *settings, const char *key)
     return name;
 }
 
-/* What getpwnam_r(3) answers where there is no such user differs from system to system. */
+/* The error that getpwnam_r(3) returns for an unknown user differs from system to system. */
 static void
 report_unknown(const struct settings *settings, const char *key, const struct given *name,
                int error, struct errors *errors)
@@ -196,7 +197,7 @@ has_group(const struct settings *settings, gid_t gid)
     return false;
 }
 
-/* An item that is no group is reported in its own line. */
+/* Looks up the groups. A mistake in an item has the line of that item. */
 static void
 resolve_groups(struct settings *settings, struct errors *errors)
 {
@@ -211,7 +212,7 @@ resolve_groups(struct settings *settings, struct errors *errors)
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        /* One text instead of a list has no items. */
+        /* If one text was given instead of a list, there are no items. */
         struct given name = list->item_count > 0 ? list->items[i] : *list;
         gid_t gid;
         int r = identity_find_group(settings->groups[i], &gid);
@@ -224,7 +225,7 @@ resolve_groups(struct settings *settings, struct errors *errors)
     }
 }
 
-/* What its worker could not give itself is told here, in the line of the limit. */
+/* Adds a mistake, in the limit's line, for each limit that the worker could not give itself. */
 static void
 check_limits(const struct settings *settings, struct errors *errors)
 {
@@ -243,7 +244,8 @@ check_limits(const struct settings *settings, struct errors *errors)
     }
 }
 
-/* The file a plugin's name means: the first that is there, else where it should have been. */
+/* Returns the file that a plugin's name means: the first that exists, or else the first that was
+ * tried. The caller frees it. */
 static char *
 find_plugin(const char *plugin, const char *plugin_path)
 {

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-/* One row for each; the manual is tested against it. */
+/* Each of these keys has one row; the manual is tested against the table. */
 struct global {
     const char *group; /* NULL: at top level */
     const char *key;
@@ -20,7 +20,7 @@ struct global {
 extern const struct global globals_table[];
 extern const size_t globals_count;
 
-/* Gives every key its default. 0 or -ENOMEM. */
+/* Gives every key its default. Returns 0 or -ENOMEM. */
 int globals_fill(struct config *config);
 
 bool global_is_group(const char *name);

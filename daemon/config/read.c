@@ -2,8 +2,8 @@
 /*
  * read.c - one file of the configuration, from libconfig's tree to settings
  *
- * Walks the tree in the order of the file, so that mistakes come in that order,
- * too. Every value is carried on as text with its form and place.
+ * These functions walk the tree in the order of the file, so that mistakes come
+ * in that order, too. Every value is carried on as text with its form and place.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     the tree and the text of the file, until config_read_one() returns.
@@ -34,7 +34,8 @@ struct file {
 
 #define _cleanup_given_ __attribute__((cleanup(given_done)))
 
-/* False without memory, which is then noted. *ret ends with given_done() in both cases. */
+/* Finds the value of a setting. Returns false without memory, and notes that. given_done()
+ * releases *ret in both cases. */
 static bool
 find(struct loading *loading, const struct file *file, const config_setting_t *setting,
      struct given *ret)
@@ -51,7 +52,7 @@ child_of(const config_setting_t *setting, int i)
     return config_setting_get_elem(setting, (unsigned)i);
 }
 
-/* Whether it is a group; if not, a mistake is added in the name of where. */
+/* True if the setting is a group; otherwise adds a mistake, which names it as `where` does. */
 static bool
 is_group(struct loading *loading, const config_setting_t *setting, const char *where,
          const struct given *found)
@@ -85,7 +86,7 @@ read_options(struct loading *loading, const struct file *file, const config_sett
     }
 }
 
-/* Each key in it is one of the listener's, with the group's name in front. */
+/* Reads a group of a listener: the group's name is put in front of each key. */
 static void
 read_group(struct loading *loading, const struct file *file, const config_setting_t *group,
            struct settings *settings)
@@ -150,7 +151,8 @@ read_defaults(struct loading *loading, struct file *file, const config_setting_t
         read_key(loading, file, child_of(group, i), &loading->defaults);
 }
 
-/* The name stands in logs, in thread names and on command lines. */
+/* True if a listener may have this name, which stands in logs, in thread names and on command
+ * lines. */
 static bool
 is_name(const char *name)
 {
@@ -169,7 +171,7 @@ find_listener(const struct loading *loading, const char *name)
     return NULL;
 }
 
-/* Begins another listener; NULL without memory, which is then noted. */
+/* Begins another listener. Returns NULL without memory, and notes that. */
 static struct settings *
 add_listener(struct loading *loading, const char *name, struct given *found)
 {
@@ -184,13 +186,13 @@ add_listener(struct loading *loading, const char *name, struct given *found)
         return NULL;
     }
     settings = &listeners[loading->listener_count++];
-    settings->file = (char *)found->file; /* taken over */
+    settings->file = (char *)found->file; /* the listener owns it now */
     settings->line = found->line;
     found->file = NULL;
     return settings;
 }
 
-/* Whether a listener can be made of it; otherwise a mistake is added. */
+/* True if a listener can be made of the setting; otherwise adds a mistake. */
 static bool
 is_listener(struct loading *loading, const config_setting_t *setting, const struct given *found)
 {
@@ -326,7 +328,7 @@ read_top(struct loading *loading, struct file *file, const config_setting_t *set
     unknown_key(loading, key, &found);
 }
 
-/* libconfig reads a stream; an empty one is no memory stream. */
+/* Opens the text as a stream, which libconfig reads. An empty text becomes an empty line. */
 static FILE *
 open_text(const struct source *source)
 {

@@ -9,7 +9,7 @@
 
 #include "config/config.h"
 
-/* A config_load() on its way. */
+/* The state of a config_load() that is not done yet. */
 struct loading {
     struct config *config;
     struct errors *errors;
@@ -21,10 +21,8 @@ struct loading {
     unsigned no_listeners;    /* the line of a group without any; 0: there is no group */
 };
 
-/*
- * Adds what the file says to loading->config and loading->defaults, and its
- * mistakes to loading->errors. A drop-in may only add listeners.
- */
+/* Adds what the file says to loading->config and loading->defaults or loading->listeners, and
+ * its mistakes to loading->errors. A drop-in may only add listeners. */
 void config_read_one(struct loading *loading, const char *name, bool drop_in);
 
 #endif

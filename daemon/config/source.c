@@ -3,9 +3,9 @@
  * source.c - looks through the text of a configuration file
  *
  * This file knows just enough of libconfig's language: comments, strings,
- * @include, names, numbers and brackets. What is wrong with the grammar is left
- * for libconfig to say. An included file takes the place of its directive in
- * the text that libconfig gets.
+ * @include, names, numbers and brackets. libconfig reports mistakes in the
+ * grammar. The text that libconfig gets holds each included file in place of
+ * the directive.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     everything in struct source, until source_done().
@@ -35,7 +35,7 @@
 
 #define INCLUDE "@include"
 
-/* One file being looked through. */
+/* One file that is being looked through. */
 struct cursor {
     struct source *source;
     struct errors *errors;
@@ -178,7 +178,7 @@ take_name(struct cursor *cursor)
     return 0;
 }
 
-/* Whether libconfig would read another number than this one, written without its suffix "L". */
+/* True if libconfig reads the number, written without its suffix "L", as it stands. */
 static bool
 is_trusted(const char *number)
 {
@@ -252,7 +252,8 @@ close_bracket(struct cursor *cursor, char bracket)
     return 0;
 }
 
-/* What stands before this has a value now. */
+/* Counts a setting that has got its value. Too many settings are a mistake, and -EINVAL is
+ * returned. */
 static int
 count_setting(struct cursor *cursor)
 {
@@ -296,7 +297,8 @@ check_text(const char *file, const char *text, size_t size, struct errors *error
     return 0;
 }
 
-/* The name behind @include, to free. NULL without memory, or if no whole directive stands here. */
+/* Returns the name behind @include, which the caller frees. NULL without memory, or with errno
+ * EINVAL if no whole directive stands here. */
 static char *
 include_name(const char *at, const char **ret_end)
 {
@@ -313,7 +315,8 @@ include_name(const char *at, const char **ret_end)
     return strndup(start + 1, (size_t)(end - start - 1));
 }
 
-/* What an included file is called from where the daemon was started. To free. */
+/* Returns the path of an included file, as seen from where the daemon was started; the caller
+ * frees it. */
 static char *
 included_path(const struct source *source, const char *name)
 {
@@ -324,7 +327,7 @@ included_path(const struct source *source, const char *name)
     return asprintf(&path, "%s%s", source->folder, name) < 0 ? NULL : path;
 }
 
-/* Why the file cannot be included here, before it has been opened; or NULL. */
+/* Returns why the file cannot be included here, before it is opened; or NULL. */
 static const char *
 include_obstacle(const struct cursor *cursor, const char *file)
 {
@@ -370,7 +373,7 @@ include_file(struct cursor *cursor, const char *name)
     return r;
 }
 
-/* What has been looked at since the last time becomes part of the text. */
+/* Appends to the text what has been looked at since the last call. */
 static int
 take_text(struct cursor *cursor)
 {
@@ -380,7 +383,7 @@ take_text(struct cursor *cursor)
     return r;
 }
 
-/* The file takes the directive's place in the text. */
+/* Puts the file in the directive's place in the text. */
 static int
 take_include(struct cursor *cursor)
 {
@@ -477,7 +480,7 @@ look_through(struct source *source, const struct cursor *includer, const char *f
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-/* FILE's folder with its slash; "" for a plain name. */
+/* Returns FILE's folder with its slash, or "" for a plain name; the caller frees it. */
 static char *
 folder_of(const char *file)
 {

@@ -17,7 +17,7 @@
 #include "common/errors.h"
 
 #define SOURCE_DEPTH 8  /* settings nested deeper mean nothing to the daemon */
-#define SOURCE_NAME  64 /* and longer names are none of its own */
+#define SOURCE_NAME  64 /* and no name that the daemon knows is longer */
 
 /* One `name = ...` of the file or of those it includes, or one item of a list. */
 struct source_entry {
@@ -48,7 +48,7 @@ struct source {
         char bracket;
     } open_bracket, stray_bracket, long_string;
 
-    /* Only while looking through. */
+    /* These are used only while the text is looked through. */
     char names[SOURCE_DEPTH][SOURCE_NAME];
     struct source_bracket {
         unsigned line;
@@ -63,7 +63,7 @@ struct source {
     unsigned settings, outside; /* in the whole text; of these, in no bracket */
 };
 
-/* From line `first` of the text on, the lines are those of file from `line` on. */
+/* From line `first` of the text on, the lines are the lines of file from `line` on. */
 struct source_piece {
     unsigned first;
     const char *file;
@@ -71,20 +71,21 @@ struct source_piece {
 };
 
 /*
- * Reads the file and looks through it and what it includes. Returns 0;
- * -EINVAL if libconfig must not see it (a mistake was added); -ENOMEM.
- * *source is for source_done() in every case.
+ * Reads the file and looks through it and the files it includes. Returns 0;
+ * -EINVAL if libconfig must not see it (a mistake was added); or -ENOMEM.
+ * source_done() releases *source in every case.
  */
 int source_open(struct source *source, const char *name, struct errors *errors);
 void source_done(struct source *source);
 
-/* Which file and line a line of the text was. The name lives as long as source. */
+/* Returns the file, and *ret_line in it, that a line of the text came from. The name lives as
+ * long as source. */
 const char *source_place(const struct source *source, unsigned line, unsigned *ret_line);
 
-/* What stands at path, or NULL: the place of a list's item is known nowhere else. */
+/* Returns the entry at path, or NULL. Only an entry knows where an item of a list stands. */
 const struct source_entry *source_find(const struct source *source, const char *path);
 
-/* The number as written at path, if libconfig's is not to be trusted, else NULL. */
+/* Returns the number as it is written at path if libconfig's is not to be trusted, else NULL. */
 const char *source_number(const struct source *source, const char *path);
 
 /* Adds a mistake that explains libconfig's error in this line of the text. */
@@ -93,11 +94,11 @@ void source_explain(const struct source *source, unsigned line, const char *erro
 
 /* ---- source_entries.c: what stands at which path -------------------------------------------- */
 
-/* Adds what begins in the brackets that are open now, if that has a path. file is kept by
- * source_keep_name(), number is copied and may be NULL. 0 or -ENOMEM. */
+/* Adds the value that begins in the brackets that are open now, if it has a path. file comes
+ * from source_keep_name(), number is copied and may be NULL. Returns 0 or -ENOMEM. */
 int source_add_entry(struct source *source, const char *name, const char *file, unsigned line,
                      const char *number);
-/* Before anybody looks for one. 0 or -ENOMEM. */
+/* Sorts the entries, which must happen before source_find(). Returns 0 or -ENOMEM. */
 int source_sort_entries(struct source *source);
 void source_free_entries(struct source *source);
 
@@ -107,17 +108,19 @@ void source_free_entries(struct source *source);
 #define SOURCE_LARGEST_TEXT "1 MiB"
 
 /*
- * The whole file, NUL-terminated. It must be a regular file and is never
- * waited for. 0 or a negative errno, which source_problem() puts in words.
+ * Reads the whole file and ends it with a NUL byte; the caller frees
+ * *ret_text. It must be a regular file, and this never waits for it. Returns
+ * 0 or a negative errno, which source_problem() puts in words.
  */
 int source_read(const char *name, char **ret_text, size_t *ret_size);
 const char *source_problem(int error);
 
-/* A copy of the name that lives as long as source; NULL without memory. */
+/* Returns a copy of the name that lives as long as source; NULL without memory. */
 const char *source_keep_name(struct source *source, const char *name);
-/* Appends to the text. 0 or -ENOMEM. */
+/* Appends to the text. Returns 0 or -ENOMEM. */
 int source_append(struct source *source, const char *text, size_t size);
-/* What is appended from now on are the lines of file from `line` on. 0 or -ENOMEM. */
+/* Says that the text appended from now on has the lines of file from `line` on. Returns 0 or
+ * -ENOMEM. */
 int source_begin_piece(struct source *source, const char *file, unsigned line);
 
 #endif

@@ -13,7 +13,8 @@
 
 #include "config/source.h"
 
-/* "listeners.upper.spare", or NULL with errno 0 where the place has no such path. */
+/* Returns a path such as "listeners.upper.spare", which the caller frees; NULL with errno 0
+ * where the place has no such path. */
 static char *
 path_of(const struct source *source, const char *name)
 {

@@ -2,9 +2,9 @@
 /*
  * source_text.c - reads the files of a configuration, and joins them to one text
  *
- * Whoever names a FIFO, a device or an endless file as configuration gets a
- * mistake: a running daemon reads it in its event loop, and nothing there may
- * wait. Each line of the joined text remembers which file it comes from.
+ * A FIFO, a device or an endless file as configuration is a mistake: a running
+ * daemon reads the file in its event loop, where nothing may wait. Each line of
+ * the joined text remembers which file it comes from.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     the text, its pieces and the names of files in struct source, until
@@ -147,7 +147,7 @@ source_place(const struct source *source, unsigned line, unsigned *ret_line)
     size_t low = 0, high = source->piece_count;
     const struct source_piece *piece;
 
-    /* The last piece that begins in this line or before it. */
+    /* Find the last piece that begins in this line or before it. */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
 

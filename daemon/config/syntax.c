@@ -2,9 +2,9 @@
 /*
  * syntax.c - says what "syntax error" means
  *
- * libconfig tells a line and two words. The line is shown, and its likely
- * cause: each rule below knows one mistake that people make. The line before
- * is tried, too, since libconfig may notice one token late.
+ * libconfig tells a line and two words. A message shows the line and the likely
+ * cause: each rule below knows one mistake that people make. The rules also try
+ * the line before, since libconfig may notice a mistake one token late.
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     nothing.
@@ -58,7 +58,7 @@ is_blank(const struct line *line)
     return line->size == 0 || line->text[0] == '#' || strncmp(line->text, "//", 2) == 0;
 }
 
-/* The line with something on it before this one; size 0 if there is none. */
+/* Returns the nearest line before this one that is not empty; its size is 0 if there is none. */
 static struct line
 line_before(const char *text, unsigned number)
 {
@@ -101,7 +101,7 @@ is_word(const char *word, size_t size, const char *const *words)
     return false;
 }
 
-/* mixin = threading; enabled = on; read_timeout = 30s; name = 'x'; */
+/* Finds: mixin = threading; enabled = on; read_timeout = 30s; name = 'x'; */
 static char *
 bare_value(const struct line *line)
 {
@@ -130,7 +130,7 @@ bare_value(const struct line *line)
     return NULL;
 }
 
-/* upper.mixin = ...; 9p = ... */
+/* Finds: upper.mixin = ...; 9p = ... */
 static char *
 bad_name(const struct line *line)
 {
@@ -147,7 +147,7 @@ bad_name(const struct line *line)
     return NULL;
 }
 
-/* upper { ... }; mixin "threading"; */
+/* Finds: upper { ... }; mixin "threading"; */
 static char *
 missing_equals(const struct line *line)
 {
@@ -159,7 +159,7 @@ missing_equals(const struct line *line)
     return hint("\"=\" is missing behind \"%.*s\"", size, line->text);
 }
 
-/* address = ; */
+/* Finds: address = ; */
 static char *
 missing_value(const struct line *line)
 {
@@ -196,7 +196,7 @@ from_rules(const struct line *line)
     return found;
 }
 
-/* [ 1, 2, ] on one line, or with the bracket on the next. */
+/* Finds: [ 1, 2, ] on one line, or with the bracket on the next. */
 static char *
 trailing_comma(const struct line *line, const struct line *before)
 {
@@ -214,7 +214,7 @@ trailing_comma(const struct line *line, const struct line *before)
     return NULL;
 }
 
-/* What only the whole file shows: quotes and brackets that find no partner. */
+/* Finds what only the whole file shows: quotes and brackets that have no partner. */
 static char *
 from_places(const struct source *source, const char *file, unsigned line, bool last)
 {
@@ -258,7 +258,7 @@ explain_line(const struct source *source, unsigned number)
     return found;
 }
 
-/* The line for a message: nothing that would spoil a terminal, not too long. */
+/* Writes the line for a message: nothing in it spoils a terminal, and a long line is cut. */
 static void
 show_line(const struct line *line, char *buffer)
 {
@@ -286,7 +286,7 @@ explain_syntax(const struct source *source, unsigned number, struct errors *erro
                    cause == NULL ? "expected settings, each like: name = value" : cause, shown);
 }
 
-/* libconfig tells where the second one is. */
+/* Explains a name that is there twice; libconfig tells where the second one is. */
 static void
 explain_duplicate(const struct source *source, const char *file, unsigned line,
                   struct errors *errors)

@@ -3,8 +3,8 @@
  * tree.c - libconfig's tree, as values that somebody gave
  *
  * libconfig wraps integers beyond 32 bits, rounds fractions, and places the
- * items of a list where the next one begins. There the text of the file says
- * what was written, and where (source.h).
+ * items of a list where the next one begins. In these cases the text of the
+ * file says what was written, and where (source.h).
  *
  * Runs in:  the supervisor, at start and reload.
  * Owns:     nothing.
@@ -35,7 +35,8 @@ path_of(const config_setting_t *setting)
     return prefix == NULL || asprintf(&path, "%s.%s", prefix, name) < 0 ? NULL : path;
 }
 
-/* Outside 32 bits and for fractions, what was written: libconfig wraps, and rounds. */
+/* Returns the number as it was written if it is a fraction or needs more than 32 bits, as
+ * libconfig rounds and wraps. The caller frees it. */
 static char *
 number_text(const struct source *source, const char *path, const config_setting_t *setting)
 {
@@ -76,14 +77,16 @@ text_of(const struct source *source, const char *path, const config_setting_t *s
     }
 }
 
-/* Where libconfig found it; the name is the caller's to free. NULL without memory. */
+/* Returns the place where libconfig found the setting; the caller frees the name. NULL without
+ * memory. */
 static char *
 place_of(const struct source *source, const config_setting_t *setting, unsigned *ret_line)
 {
     return strdup(source_place(source, (unsigned)config_setting_source_line(setting), ret_line));
 }
 
-/* libconfig puts an item where the next one begins, so its place is the source's. */
+/* Finds one item of a list. Its place is the source's: libconfig puts an item where the next
+ * begins. */
 static int
 find_item(const struct source *source, const char *list, int i, const config_setting_t *item,
           struct given *ret)

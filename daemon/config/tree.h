@@ -10,11 +10,8 @@
 #include "common/value.h"
 #include "config/source.h"
 
-/*
- * The value of a setting, how it was written and where: source is the file's
- * that libconfig has read. 0 or -ENOMEM; *ret ends with given_done() in both
- * cases.
- */
+/* Finds the value of a setting, how it was written and where. source is the file that libconfig
+ * has read. Returns 0 or -ENOMEM; given_done() releases *ret in both cases. */
 int tree_given(const struct source *source, const config_setting_t *setting, struct given *ret);
 
 #endif

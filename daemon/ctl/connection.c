@@ -64,7 +64,7 @@ send_all(int fd, const char *bytes, size_t size)
     return 0;
 }
 
-/* 0 when something can be read. */
+/* Returns 0 when something can be read, or a negative errno. */
 static int
 wait_readable(int fd, int64_t deadline)
 {
@@ -89,7 +89,7 @@ connection_call(struct connection *connection, const char *method, json_t *param
 
     if (text == NULL)
         return -ENOMEM;
-    /* One that hung up may have said why before. */
+    /* A daemon that hung up may have said why before: so look for a reply even if this fails. */
     int unsent = send_all(connection->fd, text, size);
     for (;;) {
         int r = varlink_input_next(&connection->input, ret);

@@ -91,7 +91,7 @@ unknown_command(const char *word, char **ret_problem)
     return complain(ret_problem, "unknown command \"%s\"%s", word, phrase == NULL ? "" : phrase);
 }
 
-/* One word after "--"; *next is the following argument, NULL at the end. */
+/* Reads one word after "--". next is the argument that follows, NULL at the end. */
 static int
 parse_option(const char *option, const char *next, struct ctl_arguments *arguments,
              bool *ret_took_next, char **ret_problem)

@@ -20,7 +20,7 @@ enum ctl_result {
 
 struct ctl_command;
 
-/* The strings are argv's. */
+/* The strings belong to argv. */
 struct ctl_arguments {
     const char *socket;
     const struct ctl_command *command;
@@ -28,7 +28,7 @@ struct ctl_arguments {
     bool json, wait, help, version;
 };
 
-/* How often a command's operand stands. */
+/* A command takes no operand, or it may have one, or it must have one. */
 enum ctl_operand { OPERAND_NONE, OPERAND_OPTIONAL, OPERAND_REQUIRED };
 
 struct ctl_command {
@@ -45,14 +45,15 @@ extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_command_count;
 extern const char *const ctl_options[]; /* long names without dashes, NULL at the end */
 
-/* The whole program but for exit(). */
+/* Runs the whole program except for exit(). Returns the exit status. */
 int ctl_main(int argc, char *const *argv);
 
-/* 0, or -EINVAL and *ret_problem (one line, to free; NULL without memory). */
+/* Reads the arguments. Returns 0, or -EINVAL and *ret_problem: one line that the caller frees,
+ * or NULL without memory. */
 int ctl_parse(int argc, char *const *argv, struct ctl_arguments *ret, char **ret_problem);
 void ctl_help(FILE *out);
 
-/* The commands; they print what there is to say. */
+/* These are the commands; they print what there is to say. */
 enum ctl_result ctl_status(const struct ctl_arguments *arguments);
 enum ctl_result ctl_top(const struct ctl_arguments *arguments);
 enum ctl_result ctl_operate(const struct ctl_arguments *arguments);

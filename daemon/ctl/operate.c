@@ -3,7 +3,7 @@
  * operate.c - the commands that change something
  *
  * The daemon answers when it is done; until then we wait, however long it
- * takes. Whoever does not want to wait ends us: the operation goes on.
+ * takes. A user who does not want to wait ends us, and the operation goes on.
  *
  * Runs in:  sockserverctl.
  * Owns:     nothing.
@@ -26,7 +26,7 @@
 #define UPGRADE_SECONDS  20  /* for the new program to answer */
 #define UPGRADE_PAUSE_MS 100 /* between two looks */
 
-/* What succeeded may still have something to say. */
+/* Prints the notices of an operation: one that succeeded may have some, too. */
 static void
 print_notices(const json_t *parameters)
 {
@@ -53,7 +53,8 @@ parameters_for(const struct ctl_arguments *arguments)
     return json_pack("{s:s}", "listener", arguments->operand);
 }
 
-/* The daemon would refuse it, too, but cannot say what was meant. */
+/* Complains about an unknown level. The daemon would refuse it, too, but cannot say what was
+ * meant. */
 static bool
 is_wrong_level(const struct ctl_arguments *arguments)
 {
@@ -85,7 +86,7 @@ ctl_operate(const struct ctl_arguments *arguments)
 
 /* ---- upgrade --------------------------------------------------------------------------------- */
 
-/* Which program answers: 0 and *ret, or a negative errno. */
+/* Asks which program answers. Returns 0 and *ret, or a negative errno. */
 static int
 ask_instance(const char *path, json_int_t *ret)
 {
@@ -104,7 +105,7 @@ ask_instance(const char *path, json_int_t *ret)
     return r;
 }
 
-/* The old program is gone with our connection; the new one answers soon. */
+/* Waits for the new program, which answers soon. The old one has ended our connection. */
 static enum ctl_result
 await_new_program(const struct ctl_arguments *arguments, json_int_t before)
 {

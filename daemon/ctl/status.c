@@ -42,7 +42,7 @@ print_shown(const json_t *listener, const char *title,
     print_line(title, text);
 }
 
-/* Every counter of one unit: "7 accepted, 0 refused", "12 bytes in, 9 bytes out". */
+/* Prints every counter of one unit: "7 accepted, 0 refused", "12 bytes in, 9 bytes out". */
 static void
 print_counters(const json_t *listener, const char *title, enum counter_unit unit)
 {

@@ -16,17 +16,19 @@ struct terminal {
     bool colours;
 };
 
-/* Of standard output: $COLUMNS, or the terminal's own; colours unless $NO_COLOR is set. */
+/* Looks at standard output. The width is $COLUMNS or the terminal's; a terminal has colours
+ * unless $NO_COLOR is set. */
 struct terminal terminal_look(void);
 
-/* The parameters of GetStatus as a table, one row for each listener. */
+/* Makes a table of the parameters of GetStatus, with one row for each listener. table_done()
+ * releases it. */
 void status_fill(struct table *table, const json_t *status);
-/* The same for GetRequests. */
+/* Makes a table of the parameters of GetRequests in the same way. */
 void requests_fill(struct table *table, const json_t *requests);
-/* One line on the daemon itself, without its end. */
+/* Writes one line on the daemon itself, without a newline. */
 void status_headline(const json_t *status, FILE *out);
 
-/* One thing about a listener as text; buffer of SHOW_SIZE. */
+/* Each writes one thing about a listener as text. buffer has SHOW_SIZE bytes. */
 #define SHOW_SIZE 256
 void show_active(const json_t *listener, char *buffer);
 void show_generation(const json_t *listener, char *buffer);
@@ -37,7 +39,7 @@ void show_restarts(const json_t *listener, char *buffer);
 void show_state(const json_t *listener, char *buffer);
 void show_uptime(const json_t *listener, char *buffer);
 
-/* Members of a JSON object; "", 0 or -1 where there is none of that type. */
+/* Each returns a member of a JSON object, or "", 0 or -1 where there is none of that type. */
 const char *text_member(const json_t *object, const char *name);
 uint64_t count_member(const json_t *object, const char *name);
 double number_member(const json_t *object, const char *name);

@@ -105,7 +105,7 @@ show_failed(const json_t *listener, char *buffer)
     (void)text_count(count_member(listener, "failed"), buffer);
 }
 
-/* Of the last minute, or of all time if nothing happened in it. */
+/* Shows a time of the last minute, or of all time if nothing happened in that minute. */
 static void
 show_time(const json_t *listener, const char *which, char *buffer)
 {
@@ -162,7 +162,7 @@ show_uptime(const json_t *listener, char *buffer)
     (void)text_age(count_member(listener, "state_us"), buffer);
 }
 
-/* The columns and what fills them, in the same order. */
+/* These are the columns and the functions that fill them, in the same order. */
 static const struct column columns[] = {
     {"NAME", false, 0, 8},    {"STATE", false, 0, 0},   {"ADDRESS", false, 0, 21},
     {"PLUGIN", false, 9, 0},  {"MIXIN", false, 5, 0},   {"ACTIVE", true, 0, 0},

@@ -99,7 +99,7 @@ total(const size_t *widths, size_t count)
     return sum == 0 ? 0 : sum - GAP;
 }
 
-/* Takes what is too much from the columns that may be shortened. Whether it fits then. */
+/* Shortens the columns that may be shortened. Returns true if the table fits then. */
 static bool
 shorten(const struct table *table, size_t *widths, size_t width)
 {
@@ -117,7 +117,7 @@ shorten(const struct table *table, size_t *widths, size_t width)
     return now <= width;
 }
 
-/* Leaves out the column that matters least. False: none may go. */
+/* Leaves out the column that matters least. Returns false if no column may go. */
 static bool
 drop_one(const struct table *table, size_t *widths)
 {
@@ -133,7 +133,7 @@ drop_one(const struct table *table, size_t *widths)
     return true;
 }
 
-/* What is left is shortened no more than it must be. */
+/* Makes the table fit. The columns that are left are shortened no more than they must be. */
 static void
 fit(const struct table *table, size_t *widths, size_t width)
 {
@@ -204,7 +204,7 @@ print_row(const struct table *table, const size_t *widths, const struct row *row
     }
 }
 
-/* The bytes of the next line of a note: whole words where possible. */
+/* Returns the number of bytes in the next line of a note; words stay whole where possible. */
 static size_t
 note_part(const char *note, size_t columns)
 {

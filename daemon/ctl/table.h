@@ -35,26 +35,27 @@ struct table {
     size_t row_count;
 };
 
-/* columns must outlive the table. */
+/* Begins an empty table. columns must outlive it. */
 void table_init(struct table *table, const struct column *columns, size_t count);
 void table_done(struct table *table);
 
-/* Adds an empty row; NULL without memory. */
+/* Adds an empty row, which the table owns. Returns NULL without memory. */
 struct row *table_add(struct table *table);
 /* Both copy the text and clean it. */
 void row_set(struct row *row, size_t column, enum colour colour, const char *text);
 void row_note(struct row *row, const char *text);
 
-/* Takes away all rows but the first ones. */
+/* Removes all rows except for the first `rows`. */
 void table_cut(struct table *table, size_t rows);
-/* How many lines table_print() will print. */
+/* Returns how many lines table_print() will print. */
 size_t table_lines(const struct table *table, size_t width);
 
-/* Leaves out and shortens columns until the rest fits into width, 0: whatever it takes. end: what
- * ends each line. */
+/* Leaves out and shortens columns until the rest fits into width; 0 is any width. Each line ends
+ * with `end`. */
 void table_print(const struct table *table, FILE *out, size_t width, bool colours, const char *end);
 
-/* The escape sequence that begins a colour, or "" without colours; COLOUR_NONE ends any. */
+/* Returns the escape sequence that begins a colour, or "" without colours. COLOUR_NONE ends any
+ * colour. */
 const char *colour_code(enum colour colour, bool colours);
 
 #endif

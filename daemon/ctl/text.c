@@ -17,7 +17,7 @@
 #include "common/cleanup.h"
 #include "common/printable.h"
 
-/* The length of the character at text and its columns; -1: it cannot be printed. */
+/* Returns the length of the character at text, and its columns; -1: it cannot be printed. */
 static size_t
 look_at(const char *text, int *ret_columns)
 {
@@ -93,7 +93,7 @@ text_prefix(const char *text, size_t columns)
     return (size_t)(at - text);
 }
 
-/* Where the end begins that is at most so wide. */
+/* Returns the beginning of the longest end of text that is at most so wide. */
 static const char *
 suffix_of(const char *text, size_t columns)
 {
@@ -119,7 +119,7 @@ text_shorten(const char *text, size_t columns)
     return shorter;
 }
 
-/* 3 figures at most: "1.2M", "45M". */
+/* Writes 3 figures at most: "1.2M", "45M". */
 static char *
 scale(double value, double step, const char *const *units, char *buffer)
 {

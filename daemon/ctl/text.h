@@ -11,23 +11,22 @@
 
 #define TEXT_SIZE 32
 
-/*
- * What the terminal may be sent: whatever cannot be printed in this locale,
- * control characters above all, becomes '?'. To free; NULL without memory.
- */
+/* Returns a copy that a terminal may be sent, and that the caller frees: '?' replaces whatever
+ * cannot be printed in this locale, above all control characters. NULL without memory. */
 char *text_clean(const char *text);
 void print_clean(FILE *out, const char *text);
 
-/* Columns it takes on the terminal, after text_clean(). */
+/* Returns the columns that text takes on the terminal, after text_clean(). */
 size_t text_width(const char *text);
 
-/* The bytes of as many of its first characters as fit into so many columns. */
+/* Returns the number of bytes in the longest beginning of text that fits into so many columns. */
 size_t text_prefix(const char *text, size_t columns);
 
-/* At most so many columns, its middle replaced by an ellipsis. To free. */
+/* Returns a copy of at most so many columns, with an ellipsis for its middle; the caller frees
+ * it. */
 char *text_shorten(const char *text, size_t columns);
 
-/* All return buffer, of at least TEXT_SIZE. */
+/* All write to buffer, which has at least TEXT_SIZE bytes, and return it. */
 char *text_count(uint64_t count, char *buffer);      /* 99999, 123k, 1.2M */
 char *text_rate(double rate, char *buffer);          /* 0, 0.4, 12.3, 1200, 45k */
 char *text_time(double microseconds, char *buffer);  /* 85us, 1.2ms, 340ms, 2.1s, 75s */

@@ -2,8 +2,8 @@
 /*
  * top.c - status, live, and the requests that have run longest
  *
- * Draws once a second on the terminal's alternate screen, and leaves the
- * terminal as it was, however it ends.
+ * The command draws once a second on the terminal's alternate screen, and leaves
+ * the terminal as it was, however it ends.
  *
  * Runs in:  sockserverctl.
  * Owns:     the terminal's settings, meanwhile.
@@ -85,7 +85,7 @@ find_listener(const json_t *status, const char *name)
     return NULL;
 }
 
-/* Between two looks of our own the rate is fresher than the daemon's. */
+/* Computes the rate between our last two looks, which is fresher than the daemon's. */
 static void
 update_rates(const json_t *before, json_t *now, double seconds)
 {
@@ -131,7 +131,8 @@ ask_all(struct top *top)
 
 /* ---- drawing -------------------------------------------------------------------------------- */
 
-/* Two tables into so many lines; the requests get what the listeners leave, but three at least. */
+/* Draws two tables into so many lines. The requests get what the listeners leave, at least three
+ * rows. */
 static void
 draw_tables(const struct top *top, const struct terminal *terminal, FILE *out)
 {
@@ -178,8 +179,7 @@ draw(const struct top *top)
     (void)fflush(stdout);
 }
 
-/* ---- the terminal -----------------------------------------------------------------------------
- */
+/* ---- the terminal ---------------------------------------------------------------------------- */
 
 static int
 open_screen(struct top *top)
