@@ -8,14 +8,15 @@
  *           of serving, where they happen.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/descriptors.h"
+#include "common/inherited.h"
+#include "common/mixins.h"
 #include "common/patience.h"
 #include "config/commandline.h"
 #include "config/config.h"
@@ -119,6 +120,35 @@ load(struct config *config, struct errors *errors, const void *userdata)
                                             : load_file(config, commandline, errors);
 }
 
+/* Returns how many descriptors the supervisor will need for it. */
+static size_t
+count_descriptors(const struct config *config)
+{
+    size_t workers = 0;
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        workers += mixin_workers(config->listeners[i]);
+    return descriptors_needed(config->listener_count, workers);
+}
+
+#define USUAL_DESCRIPTORS 1024 /* nobody needs to be told of fewer */
+
+static void
+say_descriptors(const struct config *config)
+{
+    size_t needed = count_descriptors(config), allowed = descriptors_allowed();
+
+    if (needed > allowed)
+        (void)printf(
+            "warning: a reload or an upgrade of %zu listeners needs up to %zu descriptors, "
+            "but only %zu are allowed; raise LimitNOFILE= of the unit, or ulimit -Hn\n",
+            config->listener_count, needed, allowed);
+    else if (needed > USUAL_DESCRIPTORS)
+        (void)printf("a reload or an upgrade of %zu listeners needs up to %zu descriptors; %zu are "
+                     "allowed\n",
+                     config->listener_count, needed, allowed);
+}
+
 static int
 check(const struct config *config, const struct commandline *commandline, struct errors *errors)
 {
@@ -135,6 +165,7 @@ check(const struct config *config, const struct commandline *commandline, struct
     if ((r = upgrade_answer()) < 0)
         return report_failure("take over from the running daemon", r);
     (void)puts("configuration OK");
+    say_descriptors(config);
     return STATUS_FINE;
 }
 
@@ -142,6 +173,7 @@ static int
 run_supervisor(const struct commandline *commandline, const struct config *config)
 {
     bool alone = commandline->role == ROLE_LISTEN;
+    size_t needed = count_descriptors(config);
     const struct supervisor_options options = {
         .strict = commandline->strict || alone, /* whoever typed it wants to know at once */
         .once = commandline->once,
@@ -150,6 +182,11 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
         .userdata = commandline,
     };
 
+    descriptors_raise_limit();
+    if (needed > descriptors_allowed())
+        log_warning("%zu listeners need up to %zu descriptors, but only %zu are allowed; raise "
+                    "LimitNOFILE= of the unit, or ulimit -Hn",
+                    config->listener_count, needed, descriptors_allowed());
     return status_of(supervisor_run(config, &options));
 }
 
@@ -274,17 +311,6 @@ run(int argc, char **argv)
     return fflush(stdout) != 0 && status == STATUS_FINE ? STATUS_FAILED : status;
 }
 
-/* Opens what is missing of descriptors 0 to 2, so that no socket gets the number of standard
- * error. */
-static int
-open_standard_fds(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            return -errno;
-    return 0;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -292,7 +318,7 @@ main(int argc, char **argv)
         return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
     signals_block();
-    if (open_standard_fds() < 0)
+    if (inherited_put_right() < 0)
         return STATUS_FAILED;
     return run(argc, argv);
 }

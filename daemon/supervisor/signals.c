@@ -31,7 +31,7 @@ signals_block(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-    change_mask(SIG_BLOCK);
+    change_mask(SIG_SETMASK);
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 

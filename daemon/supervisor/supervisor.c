@@ -368,6 +368,20 @@ make_control(struct supervisor *supervisor)
     return r;
 }
 
+/* Two daemons of one configuration would take each other's addresses whenever one is free. */
+static int
+refuse_second(const struct supervisor *supervisor)
+{
+    pid_t process;
+
+    if (!control_is_taken(supervisor->control, &process))
+        return 0;
+    log_error("not starting: process %d is a daemon with the same control socket, %s; stop it "
+              "first, or give this one a control.path of its own",
+              (int)process, supervisor->config->control.path);
+    return -EALREADY;
+}
+
 /* Goes on where this process was when it still ran another program. */
 static int
 import_listeners(struct supervisor *supervisor, const struct upgrade_state *state)
@@ -440,6 +454,8 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
     if (r < 0)
         return r;
     if (inherited == NULL) {
+        if ((r = refuse_second(supervisor)) < 0)
+            return r;
         notify_starting(START_USEC);
         start_listeners(&supervisor->roster);
     }
@@ -493,9 +509,9 @@ supervisor_run(const struct config *config, const struct supervisor_options *opt
     connect_rooms(&supervisor);
     r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);
     upgrade_state_done(&inherited);
-    if (r < 0)
+    if (r < 0 && r != -EALREADY)
         log_error("cannot go on: %s", spawn_reason(r, reason));
-    else if (supervisor.result == 0)
+    else if (r == 0 && supervisor.result == 0)
         log_notice("stopped");
     release(&supervisor);
     adopt_end();

@@ -10,11 +10,13 @@
  * Runs in:  the main thread of a worker; under "none" a thread of its own, under
  *           "coroutine" the first event loop.
  * Owns:     its signalfd.
- * Failures: a dead supervisor (end of file on the channel) starts a drain.
+ * Failures: a dead supervisor (end of file on the channel) starts a drain, and
+ *           the address is free as soon as nobody accepts any more.
  */
 #include "worker/housekeeping.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -145,6 +147,25 @@ tell(const struct housekeeping *housekeeping, enum message_type type, bool *told
     return *told;
 }
 
+/*
+ * Whoever starts the daemon anew wants the address. The descriptor of the
+ * listening socket becomes one of the wakeup's, so that nothing else gets its
+ * number. The socket itself is not shut down: a service manager's store may
+ * hold it for the next supervisor. A datagram is answered from it to the end.
+ */
+static void
+leave_socket(struct housekeeping *housekeeping)
+{
+    struct ss_server *server = housekeeping->server;
+
+    housekeeping->orphaned = false;
+    if (!server->transport->stream)
+        return;
+    (void)dup3(server->wakeup, server->socket, O_CLOEXEC);
+    if (server->mixin->processes)
+        signal_contexts(server, 1u << SLOT_BUSY, SIGTERM); /* see child.c */
+}
+
 /* ---- the channel -------------------------------------------------------------- */
 
 /* A child keeps the log that it was born with: children that have the old one shall end. */
@@ -212,6 +233,7 @@ read_channel(struct housekeeping *housekeeping)
         log_warning("the supervisor is gone; finishing what runs");
     drain(housekeeping, server->settings.drain_timeout);
     server->channel = -1; /* poll() ignores it; the descriptor stays until the end */
+    housekeeping->orphaned = true;
 }
 
 static void
@@ -406,8 +428,11 @@ nudge(struct housekeeping *housekeeping)
 
     if (phase >= PHASE_DRAINING || atomic_load(&server->due) != 0)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
-    if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
+    if (phase >= PHASE_DRAINING && nudged == 0) { /* no context accepts any more */
         nudged += !tell(housekeeping, MESSAGE_STOPPED, &housekeeping->stopped_told);
+        if (housekeeping->orphaned)
+            leave_socket(housekeeping);
+    }
     if (counter_get(server->counters->stop_asked) != 0)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)

@@ -19,6 +19,7 @@ struct housekeeping {
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
     bool child_ended;     /* SIGCHLD: one or more; the mixin clears it */
     bool log_replaced;    /* children with the old log may be left */
+    bool orphaned;        /* the supervisor is gone, and its address is still ours */
     bool given_up;        /* requests were cut and did not end: leave without them */
     int64_t drain_until;  /* when running requests are cut */
     int64_t give_up_at;   /* when those that do not end are left behind */

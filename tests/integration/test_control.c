@@ -471,7 +471,7 @@ what_a_dead_daemon_left_is_replaced(void **state)
 }
 
 static void
-a_live_daemons_path_is_not_taken(void **state)
+a_second_daemon_does_not_start(void **state)
 {
     const char *path = test_path("control"), *text = configuration(path);
     struct daemon *first = daemon_start("%s", text), *second;
@@ -479,10 +479,16 @@ a_live_daemons_path_is_not_taken(void **state)
     (void)state;
     (void)control_connect(first);
     second = daemon_start("%s", text);
-    assert_contains(daemon_wait_log(second, "control socket"), "going on without it");
-    assert_string_equal(client_ask(daemon_address(second, "test"), "hello\n"), "HELLO\n");
-    daemon_expect_stop(second);
+    daemon_expect_exit(second, 1);
+    assert_contains(
+        daemon_log(second),
+        text_of("not starting: process %d is a daemon with the same control socket, %s; "
+                "stop it first",
+                (int)daemon_pid(first), path));
+    assert_lacks(daemon_log(second), "listening on");
+    assert_lacks(daemon_log(second), "going on without it");
     expect_answers(first);
+    assert_string_equal(client_ask(daemon_address(first, "test"), "hello\n"), "HELLO\n");
     daemon_expect_stop(first);
 }
 
@@ -542,5 +548,5 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(without_descriptors_it_pauses_and_comes_back), TEST(all_places_taken_is_said),
           TEST(scribbled_counters_harm_nobody), TEST(slots_that_nobody_had_take_no_memory),
           TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
-          TEST(what_a_dead_daemon_left_is_replaced), TEST(a_live_daemons_path_is_not_taken),
+          TEST(what_a_dead_daemon_left_is_replaced), TEST(a_second_daemon_does_not_start),
           TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))

@@ -27,6 +27,7 @@
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "supervisor/signals.h"
 
@@ -90,6 +91,7 @@ become_trial(int output, int state, char **arguments)
         close_range(STATE_FD + 1, ~0U, 0) < 0 || setenv(UPGRADE_VARIABLE, "3", 1) < 0)
         _exit(EXIT_FAILURE);
     signals_unblock();
+    descriptors_restore_limit();
     (void)execv(upgrade_program(), arguments);
     (void)dprintf(STDERR_FILENO, "%s: %s\n", upgrade_program(), strerror(errno));
     _exit(EXIT_FAILURE);

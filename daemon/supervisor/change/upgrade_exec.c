@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "common/memfd.h"
 #include "supervisor/socket/adopt.h"
@@ -350,8 +351,10 @@ upgrade_execute(const struct change *change)
     if (r == 0)
         r = announce(&hand_over);
     if (r == 0) {
+        descriptors_restore_limit();
         (void)execv(self.path, self.arguments);
         r = -errno;
+        descriptors_raise_limit();
     }
     take_announcement_back();
     put_back(&hand_over);

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -190,15 +191,16 @@ close_socket(struct control *control)
     unix_path_remove(&control->path);
 }
 
+/* first: the daemon starts, and ends if another one has the path (control_is_taken()). */
 static void
-open_socket(struct control *control)
+open_socket(struct control *control, bool first)
 {
     struct unix_path path = UNIX_PATH_NONE;
     const char *remedy = NULL;
     int fd = bind_socket(control, control->configured, &path, &remedy);
 
     if (fd < 0) {
-        if (fd != control->problem)
+        if (fd != control->problem && !(first && fd == -EADDRINUSE))
             log_warning("cannot make the control socket %s: %s%s%s; going on without it",
                         control->configured, strerror(-fd), remedy == NULL ? "" : ": ",
                         remedy == NULL ? "" : remedy);
@@ -251,6 +253,7 @@ control_configure(struct control *control, const struct config *config)
 {
     const char *path = config->file == NULL ? NULL : config->control.path;
     gid_t group = find_group(config->control.group);
+    bool first = control->config == NULL;
     bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 
@@ -264,7 +267,34 @@ control_configure(struct control *control, const struct config *config)
     if (!replace_text(&control->configured, path))
         retry_later(control, SOCKET_USEC);
     else if (path != NULL)
-        open_socket(control);
+        open_socket(control, first);
+}
+
+/* Returns the number of the process that listens on the path, or 0. */
+static pid_t
+find_owner(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred owner = {0};
+    socklen_t size = sizeof(owner);
+    _cleanup_close_ int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (probe < 0 || strlen(path) >= sizeof(address.sun_path))
+        return 0;
+    (void)strcpy(address.sun_path, path);
+    if (connect(probe, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        getsockopt(probe, SOL_SOCKET, SO_PEERCRED, &owner, &size) < 0)
+        return 0;
+    return owner.pid;
+}
+
+bool
+control_is_taken(const struct control *control, pid_t *ret_process)
+{
+    if (control->fd >= 0 || control->problem != -EADDRINUSE)
+        return false;
+    *ret_process = find_owner(control->configured);
+    return *ret_process != 0;
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */

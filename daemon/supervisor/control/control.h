@@ -33,6 +33,10 @@ int control_new(const struct control_host *host, struct control **ret);
  */
 void control_configure(struct control *control, const struct config *config);
 
+/* Whether the configured path is another daemon's, which answers there. *ret_process: its number,
+ * or 0 if that is not known. */
+bool control_is_taken(const struct control *control, pid_t *ret_process);
+
 /* Closes everything and removes the path if it is still ours. NULL is fine. */
 void control_free(struct control *control);
 

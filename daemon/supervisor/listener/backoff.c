@@ -34,6 +34,21 @@ backoff_after_failure(struct backoff *backoff)
 }
 
 uint64_t
+backoff_while_taken(struct backoff *backoff)
+{
+    if (backoff->taken >= BACKOFF_TAKEN_TRIES)
+        return backoff_after_failure(backoff);
+    backoff->taken++;
+    return BACKOFF_TAKEN_USEC;
+}
+
+void
+backoff_not_taken(struct backoff *backoff)
+{
+    backoff->taken = 0;
+}
+
+uint64_t
 backoff_after_death(struct backoff *backoff, uint64_t served_usec)
 {
     if (served_usec >= BACKOFF_GOOD_USEC)

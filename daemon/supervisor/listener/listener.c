@@ -233,6 +233,11 @@ open_socket(struct listener *listener, const struct resolved *found)
     if (listener->socket.fd >= 0)
         return 0;
     int r = socket_open(listener->settings, found, &listener->socket, &text);
+    if (r == -EADDRINUSE) {
+        listener_fail_taken(listener, text == NULL ? strerror(-r) : text);
+        return r;
+    }
+    backoff_not_taken(&listener->backoff);
     if (r < 0)
         listener_fail(listener, text == NULL ? strerror(-r) : text);
     return r;

@@ -46,15 +46,25 @@ listener_log_problem(struct listener *listener, const char *text, uint64_t delay
         set_problem(listener, text);
 }
 
-void
-listener_fail(struct listener *listener, const char *text)
+static void
+fail_for(struct listener *listener, const char *text, uint64_t delay)
 {
-    uint64_t delay = backoff_after_failure(&listener->backoff);
-
     listener_log_problem(listener, text, delay);
     if (listener->host->keep_trying)
         listener_retry_later(listener, delay);
     listener_enter(listener, LISTENER_FAILED);
+}
+
+void
+listener_fail(struct listener *listener, const char *text)
+{
+    fail_for(listener, text, backoff_after_failure(&listener->backoff));
+}
+
+void
+listener_fail_taken(struct listener *listener, const char *text)
+{
+    fail_for(listener, text, backoff_while_taken(&listener->backoff));
 }
 
 /* Reports mistakes of the configuration; each says itself where it is. */

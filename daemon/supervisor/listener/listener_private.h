@@ -97,6 +97,8 @@ void listener_on_process(struct generation *generation, struct process *process,
 /* The listener could not start: it becomes FAILED and is tried again. text may have several lines.
  */
 void listener_fail(struct listener *listener, const char *text);
+/* The same because somebody else has the address. */
+void listener_fail_taken(struct listener *listener, const char *text);
 /* Logs one line for each new reason; a repeated one is logged at debug level. */
 void listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec);
 /* Throws the prepared generation away and tells whoever prepares it. */

@@ -29,6 +29,7 @@
 #include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/descriptors.h"
 
 extern char **environ;
 
@@ -167,6 +168,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
         (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
     int r = place_fds(fds, program);
+    descriptors_restore_limit();
     if (r == 0) {
         channel = INHERITED_CHANNEL;
         (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);

@@ -10,6 +10,7 @@
  * Failures: one that cannot wait for requests exits with STATUS_USELESS.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -23,17 +24,23 @@
 static struct ss_server *child_server; /* for the signal handler */
 
 /*
- * The zygote is gone, or wants us gone: serve nothing new, and the present one
- * not for ever. If we are just about to wait for one, that is not interrupted:
- * the alarm ends it.
+ * The zygote is gone, or wants us gone: serve nothing new, leave the listening
+ * socket to whoever wants its address, and serve the present request not for
+ * ever. If we are just about to wait for one, that is not interrupted: the
+ * alarm ends it.
  */
 static void
 on_terminate(int signal)
 {
+    int saved = errno;
+
     (void)signal;
     child_server->terminated = 1;
+    if (child_server->transport->stream)
+        (void)dup3(child_server->wakeup, child_server->socket, O_CLOEXEC);
     double seconds = request_current == NULL ? 0 : child_server->settings.drain_timeout;
-    (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
+    (void)alarm(1 + (unsigned)seconds);
+    errno = saved;
 }
 
 /* The zygote itself reads SIGTERM and blocks it. */

@@ -124,17 +124,23 @@ interrupts_install(void)
     (void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
 }
 
-void
-interrupt_context(const struct ss_server *server, const struct slot *slot)
+static void
+signal_context(const struct ss_server *server, const struct slot *slot, int number)
 {
     pid_t id = counter_get(slot->context);
 
     if (id > 0)
-        (void)syscall(SYS_tgkill, server->mixin->processes ? id : getpid(), id, INTERRUPT_SIGNAL);
+        (void)syscall(SYS_tgkill, server->mixin->processes ? id : getpid(), id, number);
+}
+
+void
+interrupt_context(const struct ss_server *server, const struct slot *slot)
+{
+    signal_context(server, slot, INTERRUPT_SIGNAL);
 }
 
 unsigned
-interrupt_contexts(const struct ss_server *server, unsigned states)
+signal_contexts(const struct ss_server *server, unsigned states, int number)
 {
     uint32_t used = counters_used(server->counters, server->slot_count);
     unsigned count = 0;
@@ -143,8 +149,14 @@ interrupt_contexts(const struct ss_server *server, unsigned states)
         const struct slot *slot = &server->counters->slots[i];
         if ((states >> atomic_load(&slot->state) & 1) == 0) /* see request_get() */
             continue;
-        interrupt_context(server, slot);
+        signal_context(server, slot, number);
         count++;
     }
     return count;
+}
+
+unsigned
+interrupt_contexts(const struct ss_server *server, unsigned states)
+{
+    return signal_contexts(server, states, INTERRUPT_SIGNAL);
 }

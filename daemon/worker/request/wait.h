@@ -32,5 +32,7 @@ void interrupts_install(void);
 void interrupt_context(const struct ss_server *server, const struct slot *slot);
 /* Every context in one of these states (bits 1 << enum slot_state). Returns how many. */
 unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
+/* The same with another signal. */
+unsigned signal_contexts(const struct ss_server *server, unsigned states, int number);
 
 #endif
