@@ -1,24 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * child.c - waiting for a child process, without trusting that a first try succeeds
+ * child.c - the children that this process has forked: which they are, and waiting for their end
  *
  * A wait may be interrupted although no handler runs: a debugger that leaves
  * is enough. A caller that hears only once of an end looks again with this.
  *
- * Runs in:  the supervisor; safe everywhere.
- * Owns:     nothing.
+ * Runs in:  the supervisor.
+ * Owns:     the list of noted children.
  * Failures: child_has_ended() says "no": the caller looks again later.
  */
 #include "common/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+static struct {
+    pid_t *pids;
+    size_t count, room;
+    bool incomplete; /* one could not be noted */
+} noted;
+
+void
+child_note(pid_t pid)
+{
+    if (noted.count == noted.room) {
+        size_t room = 2 * noted.room + 16;
+        pid_t *grown = reallocarray(noted.pids, room, sizeof(*grown));
+        if (grown == NULL) {
+            noted.incomplete = true;
+            return;
+        }
+        noted.pids = grown;
+        noted.room = room;
+    }
+    noted.pids[noted.count++] = pid;
+}
+
+static void
+forget(pid_t pid)
+{
+    for (size_t i = 0; i < noted.count; i++)
+        if (noted.pids[i] == pid)
+            noted.pids[i--] = noted.pids[--noted.count];
+    noted.incomplete = noted.incomplete && noted.count > 0;
+}
+
+bool
+child_is_noted(pid_t pid)
+{
+    if (noted.incomplete)
+        return true;
+    for (size_t i = 0; i < noted.count; i++)
+        if (noted.pids[i] == pid)
+            return true;
+    return false;
+}
 
 void
 child_reap(pid_t pid)
 {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    forget(pid);
 }
 
 bool
@@ -28,6 +77,39 @@ child_has_ended(pid_t pid, siginfo_t *ret)
 
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid != pid)
         return false;
+    forget(pid);
     *ret = info;
     return true;
+}
+
+/* Reads numbers from the file until there is no room or no more. */
+static size_t
+read_numbers(int fd, pid_t *ret, size_t room)
+{
+    char buffer[4096];
+    ssize_t size;
+    size_t count = 0;
+    pid_t number = 0;
+
+    while ((size = read(fd, buffer, sizeof(buffer))) > 0)
+        for (ssize_t i = 0; i < size; i++) {
+            if (buffer[i] >= '0' && buffer[i] <= '9') {
+                number = 10 * number + (buffer[i] - '0');
+                continue;
+            }
+            if (number > 0 && count < room)
+                ret[count++] = number;
+            number = 0;
+        }
+    return count;
+}
+
+size_t
+child_list(pid_t *ret, size_t room)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? 0 : read_numbers(fd, ret, room);
 }

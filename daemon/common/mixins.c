@@ -27,7 +27,7 @@ const char *const mixin_names[] = {
 const struct mixin_traits mixin_traits[] = {
     [MIXIN_NONE] = {.max_connections = 1, .one_at_a_time = true, .cpus_are_workers = true},
     [MIXIN_THREADING] = {MUST_STATE(SS_THREADING), .max_connections = 512},
-    [MIXIN_FORKING] = {.max_connections = 40, .recycle_after = 1},
+    [MIXIN_FORKING] = {.max_connections = 40, .recycle_after = 1, .forks = true},
     [MIXIN_COROUTINE] = {MUST_STATE(SS_COROUTINE), .max_connections = 10000},
 };
 

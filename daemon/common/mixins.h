@@ -22,7 +22,8 @@ struct mixin_traits {
     uint32_t max_connections; /* default */
     uint32_t recycle_after;   /* default */
     bool one_at_a_time;       /* serves one request at a time: max_connections may not be more */
-    bool cpus_are_workers;    /* `cpus` are worker processes, not something within one */
+    bool forks;            /* requests have processes of their own, which may outlive the worker */
+    bool cpus_are_workers; /* `cpus` are worker processes, not something within one */
 };
 
 extern const char *const mixin_names[];          /* by enum mixin_kind, NULL at the end */

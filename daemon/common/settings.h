@@ -51,7 +51,7 @@ struct settings {
     uint64_t max_packet_size, max_line, read_buffer, write_buffer; /* bytes */
     enum reply_mode reply;
     double drain_timeout;
-    bool block_on_close, daemon_threads;
+    bool block_on_close, daemon_threads, kill_helpers;
     char *user, *group; /* NULL: the supervisor's */
     uid_t uid;          /* resolved by settings_finish(); (uid_t)-1: unchanged */
     gid_t gid;

@@ -91,6 +91,8 @@ const struct setting settings_table[] = {
      .help = "a stop waits for running requests"},
     {"daemon_threads", SETTING_BOOLEAN, AT(daemon_threads), .fallback = "false",
      .applies = APPLIES_MIXIN(MIXIN_THREADING), .help = "a stop does not wait for threads"},
+    {"kill_helpers", SETTING_BOOLEAN, AT(kill_helpers), .fallback = "true",
+     .help = "what the plugin has started ends with the worker"},
 
     {"user", SETTING_TEXT, AT(user), .help = "the worker's user"},
     {"group", SETTING_TEXT, AT(group), .help = "the worker's group"},

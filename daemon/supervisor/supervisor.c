@@ -32,6 +32,7 @@
 #include "supervisor/change/reload.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/control/control.h"
+#include "supervisor/listener/helpers.h"
 #include "supervisor/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/operations.h"
@@ -87,7 +88,7 @@ all_done(const struct supervisor *supervisor)
     for (size_t i = 0; i < roster->removed_count; i++)
         if (holds_up(supervisor, roster->removed[i]))
             return false;
-    return true;
+    return !helpers_any();
 }
 
 static void
@@ -161,16 +162,24 @@ on_review(sd_event_source *source, void *userdata)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
+static double
+longer(double seconds, const struct listener *listener)
+{
+    double drain = listener_settings(listener)->drain_timeout;
+
+    return drain > seconds ? drain : seconds;
+}
+
 /* Returns how long the slowest listener may take to drain, or to be killed if it does not end. */
 static uint64_t
 longest_drain_usec(const struct roster *roster)
 {
     double seconds = 0;
 
-    for (size_t i = 0; i < roster->count; i++) {
-        double drain = listener_settings(roster->listeners[i])->drain_timeout;
-        seconds = drain > seconds ? drain : seconds;
-    }
+    for (size_t i = 0; i < roster->count; i++)
+        seconds = longer(seconds, roster->listeners[i]);
+    for (size_t i = 0; i < roster->removed_count; i++) /* they may be draining still */
+        seconds = longer(seconds, roster->removed[i]);
     return (uint64_t)(seconds * 1e6) + END_GRACE_USEC;
 }
 
@@ -323,6 +332,14 @@ make_roster(struct supervisor *supervisor)
     return roster_init(&supervisor->roster, &host, on_review, supervisor);
 }
 
+static void
+on_helpers_gone(void *userdata)
+{
+    struct supervisor *supervisor = userdata;
+
+    roster_review(&supervisor->roster);
+}
+
 static int
 try_to_make_loop(struct supervisor *supervisor)
 {
@@ -334,6 +351,8 @@ try_to_make_loop(struct supervisor *supervisor)
         r = make_roster(supervisor);
     if (r >= 0)
         r = signals_watch(supervisor->event, on_signal, supervisor);
+    if (r >= 0)
+        r = helpers_begin(supervisor->event, on_helpers_gone, supervisor);
     if (r < 0) {
         roster_done(&supervisor->roster);
         supervisor->event = sd_event_unref(supervisor->event);
@@ -429,6 +448,7 @@ release(struct supervisor *supervisor)
     control_free(supervisor->control);
     operations_free(&supervisor->operations);
     roster_done(&supervisor->roster);
+    helpers_done();
     config_done(&supervisor->change.loaded);
     errors_done(&supervisor->mistakes);
     (void)sd_event_unref(supervisor->event);

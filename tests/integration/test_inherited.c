@@ -211,6 +211,101 @@ a_dead_supervisors_address_is_free(void **state)
     daemon_expect_stop(second);
 }
 
+/* ---- helpers of plugins ------------------------------------------------------------------ */
+
+static void
+expect_gone(pid_t process)
+{
+    double until = clock_now() + DEADLINE;
+
+    while (proc_alive(process)) {
+        assert_true(clock_now() < until);
+        clock_pause();
+    }
+}
+
+/* A program that a plugin started, in a session of its own or not, and whose parent has ended. */
+static pid_t
+start_helper(const char *address, const char *how)
+{
+    pid_t helper = atoi(client_ask(address, text_of("helper %s\n", how)));
+
+    assert_true(helper > 1);
+    assert_true(proc_alive(helper));
+    return helper;
+}
+
+static void
+helpers_end_with_their_worker(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("test", "unix", server->mixin, "good_command", ""),
+        listener_text("other", "unix", "none", "good_command", ""));
+    const char *address = daemon_address(daemon, "test");
+    pid_t near = start_helper(address, "near"), far = start_helper(address, "far");
+    pid_t others = start_helper(daemon_address(daemon, "other"), "far");
+
+    assert_int_equal(CTL(daemon, "restart", "test").status, 0);
+    expect_gone(near);
+    expect_gone(far);
+    assert_true(proc_alive(others));
+    assert_int_equal(proc_zombie_count(daemon_pid(daemon)), 0);
+    daemon_expect_stop(daemon);
+    assert_false(proc_alive(others));
+}
+
+static void
+helpers_are_kept_where_asked(void **state)
+{
+    struct daemon *daemon = daemon_serve("unix", "none", "good_command", "kill_helpers = false;");
+    pid_t helper = start_helper(daemon_address(daemon, "test"), "far");
+
+    (void)state;
+    assert_int_equal(daemon_stop(daemon), 0);
+    assert_true(proc_alive(helper));
+    assert_return_code(kill(helper, SIGKILL), errno);
+}
+
+/* ---- files of others ------------------------------------------------------------------------ */
+
+static void
+a_foreign_lock_stays(void **state)
+{
+    const char *lock = test_file("test.sock.lock", "somebody's");
+    struct daemon *daemon = daemon_start("listeners = {\n%s};",
+                                         listener_text("test", "unix", "none", "good_command", ""));
+
+    (void)state;
+    assert_contains(daemon_wait_log(daemon, "is not a lock of ours"), "test.sock");
+    assert_return_code(unlink(lock), errno);
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo 1\n"), "1\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_path_that_is_bound_stays(void **state)
+{
+    const char *path = test_path("test.sock");
+    struct sockaddr_storage address;
+    socklen_t size = client_resolve(text_of("unix://%s", path), &address);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat before, after;
+    struct daemon *daemon;
+
+    (void)state;
+    assert_return_code(bind(fd, (struct sockaddr *)&address, size), errno);
+    assert_return_code(stat(path, &before), errno);
+    daemon = daemon_start("listeners = {\n%s};",
+                          listener_text("test", "unix", "none", "good_command", ""));
+    (void)daemon_wait_log(daemon, "a running process has bound it and does not listen yet");
+    assert_return_code(stat(path, &after), errno);
+    assert_int_equal(before.st_ino, after.st_ino);
+    (void)close(fd);
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo 1\n"), "1\n");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_ROW(nothing_is_inherited, &inheritances[0], "all signals ignored"),
           TEST_ROW(nothing_is_inherited, &inheritances[1], "all signals blocked"),
           TEST_ROW(nothing_is_inherited, &inheritances[2], "timers that run"),
@@ -219,4 +314,7 @@ RUN_TESTS(TEST_ROW(nothing_is_inherited, &inheritances[0], "all signals ignored"
           TEST_ROW(nothing_is_inherited, &inheritances[5], "no standard input and output"),
           TEST(many_listeners_need_no_more_than_the_hard_limit),
           TEST(check_tells_how_many_are_needed),
-          TEST_EACH_MIXIN(a_dead_supervisors_address_is_free, "tcp"))
+          TEST_EACH_MIXIN(a_dead_supervisors_address_is_free, "tcp"),
+          TEST_EACH_MIXIN(helpers_end_with_their_worker, "unix"),
+          TEST(helpers_are_kept_where_asked), TEST(a_foreign_lock_stays),
+          TEST(a_path_that_is_bound_stays))

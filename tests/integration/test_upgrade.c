@@ -327,7 +327,7 @@ the_program_has_no_traces_of_it_in_its_workers(void **state)
     upgrade(daemon, 1);
     WAIT_UNTIL(daemon_worker(daemon) != before);
     const char *environment = proc_environment(daemon_worker(daemon));
-    assert_lacks(environment, "SOCKSERVERD_");
+    assert_lacks(environment, "SOCKSERVERD_HAND_OVER");
     assert_lacks(environment, "LISTEN_");
     daemon_expect_stop(daemon);
 }

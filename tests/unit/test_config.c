@@ -180,11 +180,11 @@ options_arrive_as_written(void **state)
         enum value_form form;
         unsigned line;
     } rows[] = {
-        {"text", "a \"quoted\" word", VALUE_STRING, 43},
-        {"whole", "5000000000", VALUE_INTEGER, 44}, /* libconfig 1.5 says 705032704 */
-        {"fraction", "0.1", VALUE_FLOAT, 45},
-        {"truth", "true", VALUE_BOOLEAN, 46},
-        {"list", "", VALUE_LIST, 47},
+        {"text", "a \"quoted\" word", VALUE_STRING, 44},
+        {"whole", "5000000000", VALUE_INTEGER, 45}, /* libconfig 1.5 says 705032704 */
+        {"fraction", "0.1", VALUE_FLOAT, 46},
+        {"truth", "true", VALUE_BOOLEAN, 47},
+        {"list", "", VALUE_LIST, 48},
     };
     struct config config;
 

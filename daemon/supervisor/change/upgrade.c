@@ -27,6 +27,7 @@
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/close_from.h"
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "supervisor/signals.h"
@@ -88,8 +89,9 @@ become_trial(int output, int state, char **arguments)
     if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
         dup2(output, STDERR_FILENO) < 0 ||
         (state != STATE_FD ? dup2(state, STATE_FD) : fcntl(state, F_SETFD, 0)) < 0 ||
-        close_range(STATE_FD + 1, ~0U, 0) < 0 || setenv(UPGRADE_VARIABLE, "3", 1) < 0)
+        setenv(UPGRADE_VARIABLE, "3", 1) < 0)
         _exit(EXIT_FAILURE);
+    close_from(STATE_FD + 1);
     signals_unblock();
     descriptors_restore_limit();
     (void)execv(upgrade_program(), arguments);
@@ -290,6 +292,7 @@ start_trial(struct upgrade *upgrade)
         upgrade->pid = 0;
         return -errno;
     }
+    child_note(upgrade->pid);
     (void)setpgid(upgrade->pid, upgrade->pid); /* in case we come first */
     return watch(upgrade);
 }

@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "common/patience.h"
 #include "supervisor/listener/crash.h"
+#include "supervisor/listener/helpers.h"
 
 /* ---- the end ----------------------------------------------------------------------- */
 
@@ -63,6 +64,7 @@ process_end(struct process *process, const siginfo_t *info)
     child_reap(process->pid); /* the loop would try to reap it only once */
     process_receive(process); /* the worker's last messages explain why it ended */
     describe_end(process, info);
+    helpers_end(process->pid, process->settings, !process->ended_well);
     describe_work(process);
     process->state = PROCESS_GONE;
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
@@ -169,6 +171,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->pid = worker->pid;
+    child_note(process->pid);
     process->channel = worker->channel;
     process->counters_fd = worker->counters;
     process->slots = worker->slots;

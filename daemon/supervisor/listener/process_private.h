@@ -42,6 +42,7 @@ struct process {
     unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
     uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;
+    bool traced;  /* it did not answer because of a debugger, which was logged */
     bool deaf;    /* its channel is not watched until retry_at */
     bool hung_up; /* the worker's end of the channel is closed: the worker ends, or has ended */
 

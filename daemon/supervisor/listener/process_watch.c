@@ -11,14 +11,17 @@
  * Failures: a worker that hangs or misbehaves is logged and killed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/array.h"
 #include "common/child.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
@@ -113,11 +116,46 @@ abort_process(struct process *process)
     process_enter(process, PROCESS_ENDING, ABORT_USEC);
 }
 
+/* Returns the process that traces the worker, a debugger for example, or 0. */
+static pid_t
+tracer_of(const struct process *process)
+{
+    char path[64], text[4096];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)process->pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (size < 0)
+        return 0;
+    text[size] = '\0';
+    const char *line = strstr(text, "\nTracerPid:");
+    return line == NULL ? 0 : (pid_t)strtol(line + strlen("\nTracerPid:"), NULL, 10);
+}
+
+/* Whether a debugger holds the worker: then it has time until the debugger leaves. */
+static bool
+is_traced(struct process *process)
+{
+    pid_t tracer = tracer_of(process);
+
+    if (tracer != 0 && !process->traced)
+        log_listener(process->settings->name, LOG_WARNING,
+                     "worker %d does not answer, but process %d traces it: leaving it alone until "
+                     "that ends",
+                     (int)process->pid, (int)tracer);
+    process->traced = tracer != 0;
+    return process->traced;
+}
+
 static void
 deadline_passed(struct process *process)
 {
     switch (process->state) {
     case PROCESS_STARTING:
+        if (is_traced(process)) {
+            process_enter(process, PROCESS_STARTING, process->start_usec);
+            break;
+        }
         log_listener(process->settings->name, LOG_ERR,
                      "worker %d did not become ready within %" PRIu64 " s: killing it",
                      (int)process->pid, process->start_usec / SECOND);
@@ -137,6 +175,9 @@ deadline_passed(struct process *process)
 static void
 check_pulse(struct process *process, uint64_t now)
 {
+    if (process->unanswered_since != 0 && now - process->unanswered_since >= PONG_USEC &&
+        is_traced(process))
+        process->unanswered_since = now;
     if (process->unanswered_since != 0 && now - process->unanswered_since >= PONG_USEC) {
         log_listener(process->settings->name, LOG_ERR,
                      "worker %d has not answered for %" PRIu64 " s: killing it", (int)process->pid,

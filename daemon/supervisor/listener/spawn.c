@@ -28,8 +28,11 @@
 #include "common/array.h"
 #include "common/brief.h"
 #include "common/channel.h"
+#include "common/child.h"
 #include "common/cleanup.h"
+#include "common/close_from.h"
 #include "common/descriptors.h"
+#include "supervisor/listener/helpers.h"
 
 extern char **environ;
 
@@ -66,21 +69,23 @@ is_inherited(const char *variable)
     return false;
 }
 
-/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment. */
+/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment, and the
+ * last is the given one. */
 static char **
-make_environment(void)
+make_environment(char *worker)
 {
     size_t count = 0;
 
     for (char **variable = environ; *variable != NULL; variable++)
         count += is_inherited(*variable);
-    char **made = calloc(count + 1, sizeof(*made));
+    char **made = calloc(count + 2, sizeof(*made));
     if (made == NULL)
         return NULL;
     count = 0;
     for (char **variable = environ; *variable != NULL; variable++)
         if (is_inherited(*variable))
             made[count++] = *variable;
+    made[count] = worker;
     return made;
 }
 
@@ -99,6 +104,9 @@ spawn_reason(int error, char *buffer)
     }
     if (error == -EAGAIN)
         remedy = "; too many processes? see TasksMax= of the unit, and ulimit -u";
+    else if (error == -ENOSYS)
+        remedy = "; the kernel or a container's filter lacks memfd_create(2) of Linux 3.17, which "
+                 "the daemon needs";
     else if (error == -ENOENT && access("/proc/self/exe", F_OK) < 0)
         remedy = "; there is no /proc, which the daemon needs: mount -t proc proc /proc";
     (void)snprintf(buffer, SPAWN_REASON_SIZE, "%s%s", strerror(-error), remedy);
@@ -152,7 +160,22 @@ place_fds(int *fds, int program)
     }
     if (dup3(program, INHERITED_END, O_CLOEXEC) < 0)
         return -errno;
-    return close_range(INHERITED_END + 1, ~0U, 0) < 0 ? -errno : 0;
+    close_from(INHERITED_END + 1);
+    return 0;
+}
+
+/* Returns only on failure: a negative errno. Filters of old containers forbid execveat(2). */
+static int
+execute(int program, char *const *arguments, char *const *environment)
+{
+    char path[64];
+
+    (void)execveat(program, "", arguments, environment, AT_EMPTY_PATH);
+    if (errno != ENOSYS && errno != EPERM)
+        return -errno;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
+    (void)execve(path, arguments, environment);
+    return -errno;
 }
 
 static _Noreturn void
@@ -171,8 +194,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     descriptors_restore_limit();
     if (r == 0) {
         channel = INHERITED_CHANNEL;
-        (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);
-        r = -errno;
+        r = execute(INHERITED_END, arguments, environment);
     }
     (void)snprintf(text, sizeof(text), "cannot execute the worker's program: %s",
                    spawn_reason(r, reason));
@@ -221,7 +243,8 @@ static int
 fork_worker(const struct settings *settings, int *fds)
 {
     const char *arguments[] = {"sockserverd", "--worker", settings->name, NULL};
-    _cleanup_free_ char **environment = make_environment();
+    char worker[sizeof(HELPERS_VARIABLE) + 16];
+    _cleanup_free_ char **environment = make_environment(worker);
     int program = worker_program();
 
     if (program < 0)
@@ -229,9 +252,14 @@ fork_worker(const struct settings *settings, int *fds)
     if (environment == NULL)
         return -ENOMEM;
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        (void)sprintf(worker, HELPERS_VARIABLE "=%d", (int)getpid());
         become_worker(settings, program, fds, (char *const *)arguments, environment);
-    return pid < 0 ? -errno : pid;
+    }
+    if (pid < 0)
+        return -errno;
+    child_note(pid);
+    return pid;
 }
 
 int

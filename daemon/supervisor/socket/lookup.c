@@ -23,6 +23,7 @@
 
 #include "common/child.h"
 #include "common/cleanup.h"
+#include "common/close_from.h"
 
 #define PROBLEM_SIZE 512
 #define ANSWER_FD    3
@@ -54,8 +55,9 @@ answer(const struct address *address, int pipe)
     struct answer answer = {0};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if ((pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0) || close_range(ANSWER_FD + 1, ~0U, 0) < 0)
+    if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
         _exit(EXIT_FAILURE);
+    close_from(ANSWER_FD + 1);
     answer.found = address_resolve(address, &answer.resolved, &problem) == 0;
     (void)snprintf(answer.problem, sizeof(answer.problem), "%s",
                    problem == NULL ? strerror(ENOMEM) : problem);
@@ -134,6 +136,7 @@ start(struct lookup *lookup, sd_event *event)
         answer(&lookup->address, theirs);
     if (pid < 0)
         return -errno;
+    child_note(pid);
     lookup->pid = pid;
     return 0;
 }

@@ -24,9 +24,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "supervisor/socket/unix_bound.h"
 
 static int
 fill_address(const char *path, struct sockaddr_un *ret)
@@ -71,6 +73,28 @@ try_lock(int fd, const char *name)
     return lstat(name, &there) == 0 && there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
 }
 
+/* Returns a descriptor of the lock's file, or a negative errno; -EEXIST: that file is not a lock of
+ * ours, which is always empty. */
+static int
+open_lock(const char *name)
+{
+    struct stat there;
+    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    int made = open(name, flags | O_CREAT | O_EXCL, 0600);
+
+    if (made >= 0 || errno != EEXIST)
+        return made < 0 ? -errno : made;
+    _cleanup_close_ int fd = open(name, flags);
+    if (fd < 0)
+        return errno == ENOENT ? -EAGAIN : errno == ELOOP ? -EEXIST : -errno;
+    if (fstat(fd, &there) < 0)
+        return -errno;
+    if (!S_ISREG(there.st_mode) || there.st_size != 0 || there.st_uid != geteuid() ||
+        (there.st_mode & 07777) != 0600)
+        return -EEXIST;
+    return take_fd(fd);
+}
+
 /* Never waits: whoever holds the lock is another server that takes the same path just now. */
 static int
 lock_beside(const char *path, struct path_lock *ret)
@@ -80,10 +104,11 @@ lock_beside(const char *path, struct path_lock *ret)
         return -ENOMEM;
     }
     for (unsigned attempt = 0; attempt < 10; attempt++) {
-        _cleanup_close_ int fd =
-            open(ret->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        _cleanup_close_ int fd = open_lock(ret->name);
+        if (fd == -EAGAIN)
+            continue; /* it was removed just now */
         if (fd < 0)
-            return -errno;
+            return fd;
         int locked = try_lock(fd, ret->name);
         if (locked < 0)
             return locked;
@@ -132,6 +157,10 @@ make_room(const struct sockaddr_un *address, const char **ret_remedy)
     int answer = somebody_answers(address);
     if (answer > 0)
         *ret_remedy = "a running server answers there; stop it first";
+    else if (answer == 0 && unix_bound(&there) > 0) {
+        *ret_remedy = "a running process has bound it and does not listen yet; stop it first";
+        answer = 1;
+    }
     if (answer != 0)
         return answer < 0 ? answer : -EADDRINUSE;
     return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
@@ -204,6 +233,9 @@ unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
     if ((r = lock_beside(plan->name, &lock)) < 0) {
         if (r == -ENOENT)
             *ret_remedy = "the folder does not exist";
+        else if (r == -EEXIST)
+            *ret_remedy = "PATH.lock beside it is not a lock of ours: remove it, or choose another "
+                          "path";
         return r;
     }
     if ((r = make_room(&address, ret_remedy)) < 0)

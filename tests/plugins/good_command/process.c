@@ -184,16 +184,44 @@ fork_child(struct ss_request *request, const char *argument)
     return ss_printf(request, "fork-child %d\n", WEXITSTATUS(status));
 }
 
+/* The parent of the helper ends at once. "far": the helper leaves the worker's session, too. */
+static _Noreturn void
+become_helpers_parent(int pipe, bool far)
+{
+    if (far)
+        (void)setsid();
+    pid_t helper = fork();
+    if (helper != 0)
+        _exit(write(pipe, &helper, sizeof(helper)) == sizeof(helper) ? 0 : 1);
+    for (int fd = 0; fd < 100; fd++)
+        (void)close(fd);
+    for (;;)
+        (void)pause();
+}
+
+static int
+start_helper(struct ss_request *request, const char *argument)
+{
+    pid_t child, helper = 0;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return ss_printf(request, "0\n");
+    if ((child = fork()) == 0)
+        become_helpers_parent(ends[1], strcmp(argument, "far") == 0);
+    if (read(ends[0], &helper, sizeof(helper)) != sizeof(helper))
+        helper = 0;
+    (void)waitpid(child, NULL, 0);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return ss_printf(request, "%d\n", (int)helper);
+}
+
 const struct command process_commands[] = {
-    {"fds", tell_fds},
-    {"environment", tell_environment},
-    {"status", tell_status},
-    {"identity", tell_identity},
-    {"mask", tell_mask},
-    {"umask", tell_umask},
-    {"threads", tell_threads},
-    {"parent", tell_parent},
-    {"fdleak", leak_fds},
-    {"fork-child", fork_child},
-    {0},
+    {"fds", tell_fds},         {"environment", tell_environment},
+    {"status", tell_status},   {"identity", tell_identity},
+    {"mask", tell_mask},       {"umask", tell_umask},
+    {"threads", tell_threads}, {"parent", tell_parent},
+    {"fdleak", leak_fds},      {"fork-child", fork_child},
+    {"helper", start_helper},  {0},
 };
