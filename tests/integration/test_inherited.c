@@ -224,6 +224,17 @@ expect_gone(pid_t process)
     }
 }
 
+static void
+await_no_zombies(pid_t parent)
+{
+    double until = clock_now() + DEADLINE;
+
+    while (proc_zombie_count(parent) != 0) {
+        assert_true(clock_now() < until);
+        clock_pause();
+    }
+}
+
 /* A program that a plugin started, in a session of its own or not, and whose parent has ended. */
 static pid_t
 start_helper(const char *address, const char *how)
@@ -250,9 +261,21 @@ helpers_end_with_their_worker(void **state)
     expect_gone(near);
     expect_gone(far);
     assert_true(proc_alive(others));
-    assert_int_equal(proc_zombie_count(daemon_pid(daemon)), 0);
+    await_no_zombies(daemon_pid(daemon));
     daemon_expect_stop(daemon);
     assert_false(proc_alive(others));
+}
+
+static void
+a_helper_that_ignores_sigterm_is_killed(void **state)
+{
+    struct daemon *daemon = daemon_serve("unix", "none", "good_command", "");
+    pid_t helper = start_helper(daemon_address(daemon, "test"), "stubborn");
+
+    (void)state;
+    assert_int_equal(daemon_stop(daemon), 0);
+    assert_false(proc_alive(helper));
+    assert_contains(daemon_log(daemon), "left behind did not end: killing them");
 }
 
 static void
@@ -316,5 +339,5 @@ RUN_TESTS(TEST_ROW(nothing_is_inherited, &inheritances[0], "all signals ignored"
           TEST(check_tells_how_many_are_needed),
           TEST_EACH_MIXIN(a_dead_supervisors_address_is_free, "tcp"),
           TEST_EACH_MIXIN(helpers_end_with_their_worker, "unix"),
-          TEST(helpers_are_kept_where_asked), TEST(a_foreign_lock_stays),
-          TEST(a_path_that_is_bound_stays))
+          TEST(a_helper_that_ignores_sigterm_is_killed), TEST(helpers_are_kept_where_asked),
+          TEST(a_foreign_lock_stays), TEST(a_path_that_is_bound_stays))

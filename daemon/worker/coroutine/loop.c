@@ -220,7 +220,7 @@ time_left(int64_t until)
 static int
 wait_for_events(const struct loop *loop, struct epoll_event *events, int64_t until)
 {
-    static _Atomic bool coarse; /* before Linux 5.11: milliseconds only */
+    static _Atomic bool coarse; /* before Linux 5.11, or forbidden: milliseconds only */
     struct timespec left = {0}, *timeout = &left;
 
     if (loop->ready == NULL && until == FOREVER) {
@@ -232,7 +232,7 @@ wait_for_events(const struct loop *loop, struct epoll_event *events, int64_t unt
     }
     if (!atomic_load_explicit(&coarse, memory_order_relaxed)) {
         int count = epoll_pwait2(loop->epoll, events, EVENTS_A_TURN, timeout, NULL);
-        if (count >= 0 || errno != ENOSYS)
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
             return count;
         atomic_store_explicit(&coarse, true, memory_order_relaxed);
     }

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,12 +185,18 @@ fork_child(struct ss_request *request, const char *argument)
     return ss_printf(request, "fork-child %d\n", WEXITSTATUS(status));
 }
 
-/* The parent of the helper ends at once. "far": the helper leaves the worker's session, too. */
+/* The parent of the helper ends at once. "far": the helper leaves the worker's session, too.
+ * "stubborn": SIGTERM does not end it. */
 static _Noreturn void
-become_helpers_parent(int pipe, bool far)
+become_helpers_parent(int pipe, const char *how)
 {
-    if (far)
+    sigset_t none;
+
+    if (strcmp(how, "far") == 0)
         (void)setsid();
+    (void)signal(SIGTERM, strcmp(how, "stubborn") == 0 ? SIG_IGN : SIG_DFL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     pid_t helper = fork();
     if (helper != 0)
         _exit(write(pipe, &helper, sizeof(helper)) == sizeof(helper) ? 0 : 1);
@@ -208,7 +215,7 @@ start_helper(struct ss_request *request, const char *argument)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return ss_printf(request, "0\n");
     if ((child = fork()) == 0)
-        become_helpers_parent(ends[1], strcmp(argument, "far") == 0);
+        become_helpers_parent(ends[1], argument);
     if (read(ends[0], &helper, sizeof(helper)) != sizeof(helper))
         helper = 0;
     (void)waitpid(child, NULL, 0);
