@@ -20,6 +20,7 @@
 #include "config/commandline.h"
 #include "config/config.h"
 #include "supervisor/change/check.h"
+#include "supervisor/change/load.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/signals.h"
@@ -109,7 +110,8 @@ load_commandline(struct config *config, const struct commandline *commandline,
     return config_add_listener(config, &settings);
 }
 
-/* Reads the configuration for the start, and again for each reload. */
+/* Reads the configuration for the start, and again for each reload; each time in a process of
+ * its own (load.h). */
 static int
 load(struct config *config, struct errors *errors, const void *userdata)
 {
@@ -153,25 +155,36 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
     return status_of(supervisor_run(config, &options));
 }
 
-/* Reads the configuration for serving. In an upgrade, the program that was tried has already
- * read the file, so what fails now will pass. */
+/* Reads the configuration for serving, in a process of its own. In an upgrade, the program that
+ * was tried has already read the file, so what fails now will pass; and nothing must end this
+ * process, as there are workers. */
 static int
 load_to_serve(struct config *config, struct errors *errors, const struct commandline *commandline)
 {
+    const struct load_setup setup = {
+        .loader = load, .loader_userdata = commandline, .patience_usec = LOAD_USEC};
     bool upgraded = getenv(UPGRADE_VARIABLE) != NULL && !commandline->check;
-    int r = load(config, errors, commandline);
+    int r = load_now(&setup, !upgraded, config, errors);
 
     if (!upgraded)
         return r;
     patience_begin();
-    while ((r < 0 || errors_any(errors)) && patience_allows(-EAGAIN)) {
+    while (r < 0 && r != -ETIMEDOUT && patience_allows(-EAGAIN)) {
         config_done(config);
         errors_done(errors);
-        *config = (struct config){0};
-        *errors = (struct errors){0};
-        r = load(config, errors, commandline);
+        r = load_now(&setup, !upgraded, config, errors);
     }
     return r;
+}
+
+/* Says why there is no configuration to serve. Its mistakes have an exit status of their own. */
+static int
+report_load(int error, const struct errors *errors)
+{
+    if (error != -EINVAL && !errors_any(errors))
+        return report_failure("load the configuration", error);
+    int status = print_errors(errors);
+    return error == -EINVAL || errors->exhausted ? status : STATUS_FAILED;
 }
 
 static int
@@ -182,10 +195,8 @@ serve(const struct commandline *commandline)
     int r = load_to_serve(&config, &errors, commandline);
     int status;
 
-    if (errors_any(&errors) && !commandline->check)
-        status = print_errors(&errors);
-    else if (r < 0 && r != -EINVAL)
-        status = report_failure("load the configuration", r);
+    if (r < 0 && !(r == -EINVAL && commandline->check))
+        status = report_load(r, &errors);
     else if (commandline->check)
         status = check(&config, commandline, &errors);
     else

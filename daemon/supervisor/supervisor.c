@@ -26,6 +26,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/array.h"
+#include "common/child.h"
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/patience.h"
@@ -149,6 +150,7 @@ on_review(sd_event_source *source, void *userdata)
     (void)source;
     step(supervisor);
     roster_sweep(roster);
+    child_sweep();
     notify_status(roster->listeners, roster->count);
     bool stopping = roster->stage == DAEMON_STOPS;
     if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
