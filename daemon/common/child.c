@@ -39,7 +39,7 @@ child_has_ended(pid_t pid, siginfo_t *ret)
     return true;
 }
 
-void
+size_t
 child_sweep(void)
 {
     size_t kept = 0;
@@ -48,15 +48,16 @@ child_sweep(void)
         if (errno = 0, waitpid(left[i], NULL, WNOHANG) == 0 || errno == EINTR)
             left[kept++] = left[i];
     left_count = kept;
+    return kept;
 }
 
 void
 child_leave(pid_t pid)
 {
-    child_sweep();
+    (void)child_sweep();
     if (left_count < sizeof(left) / sizeof(left[0]))
         left[left_count++] = pid;
-    child_sweep();
+    (void)child_sweep();
 }
 
 const char *

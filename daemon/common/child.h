@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Waits for the end of a child that has been killed. */
@@ -15,8 +16,9 @@ void child_reap(pid_t pid);
 /* Reaps a child that has been killed: now if it has ended, else later. Never waits: a process that
  * waits for a disk takes its time. */
 void child_leave(pid_t pid);
-/* Reaps those of them that have ended since. child_leave() does it, too. */
-void child_sweep(void);
+/* Reaps those of them that have ended since; child_leave() does it, too. Returns how many have
+ * not. */
+size_t child_sweep(void);
 
 #define CHILD_FATE_SIZE 64
 

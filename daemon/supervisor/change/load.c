@@ -40,7 +40,7 @@
 #define LARGEST   (64u << 20)    /* bytes that the child may hand over */
 #define PIECE     65536u         /* bytes that are read at a time */
 #define PIECES    16             /* that are read in one turn of the loop */
-#define LOOK_USEC UINT64_C(2000) /* whether the child has ended, when it has said all */
+#define LOOK_USEC UINT64_C(1000) /* whether the child has ended, when it has said all */
 
 struct load {
     struct load_setup setup;
@@ -72,7 +72,7 @@ write_all(const char *bytes, size_t size)
 
 /* Nothing of the supervisor's stays open: no socket outlives it here. */
 static _Noreturn void
-read_and_hand_over(const struct load_setup *setup, int pipe)
+read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
 {
     struct config config = {0};
     struct errors errors = {0};
@@ -80,6 +80,8 @@ read_and_hand_over(const struct load_setup *setup, int pipe)
     size_t size;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it has died already */
+        _exit(EXIT_FAILURE);
     if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
         _exit(EXIT_FAILURE);
     (void)close_range(ANSWER_FD + 1, ~0U, 0); /* where it is missing, they are close-on-exec */
@@ -126,6 +128,19 @@ end_badly(const siginfo_t *end, struct errors *errors)
     return -ECANCELED;
 }
 
+/* Whether there is nothing to wait for any more: the child has said all and ended, or its time is
+ * up. *ret_end says how it ended; si_pid 0: it has not. */
+static bool
+is_over(struct load *load, siginfo_t *ret_end)
+{
+    *ret_end = (siginfo_t){0};
+    if (load->complete && child_has_ended(load->pid, ret_end)) {
+        load->pid = 0;
+        return true;
+    }
+    return monotonic_usec() >= load->deadline;
+}
+
 /* Tries what the child has said. True if that is an end: then *ret_result says which. */
 static bool
 is_concluded(struct load *load, int *ret_result, struct config *config, struct errors *errors)
@@ -136,20 +151,14 @@ is_concluded(struct load *load, int *ret_result, struct config *config, struct e
         *ret_result = end_large(errors);
         return true;
     }
+    if (!is_over(load, &end))
+        return false;
     int r = load->complete ? config_unpack(load->bytes, load->size, ret_result, config, errors)
                            : -EBADMSG;
     if (r == -ENOMEM)
         *ret_result = r;
-    if (r != -EBADMSG)
-        return true;
-    if (load->complete && child_has_ended(load->pid, &end)) {
-        load->pid = 0;
-        *ret_result = end_badly(&end, errors);
-        return true;
-    }
-    if (monotonic_usec() < load->deadline)
-        return false;
-    *ret_result = end_late(load, errors);
+    else if (r < 0)
+        *ret_result = end.si_pid != 0 ? end_badly(&end, errors) : end_late(load, errors);
     return true;
 }
 
@@ -275,9 +284,9 @@ start(struct load *load)
         r = watch(load);
     if (r < 0)
         return r;
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        read_and_hand_over(&load->setup, theirs);
+        read_and_hand_over(&load->setup, theirs, parent);
     if (pid < 0)
         return -errno;
     load->pid = pid;

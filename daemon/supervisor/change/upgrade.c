@@ -105,7 +105,7 @@ upgrade_free(struct upgrade *upgrade)
     (void)sd_event_source_disable_unref(upgrade->timer);
     if (upgrade->pid > 0) {
         (void)kill(-upgrade->pid, SIGKILL);
-        child_reap(upgrade->pid);
+        child_leave(upgrade->pid);
     }
     if (upgrade->pipe >= 0)
         (void)close(upgrade->pipe);

@@ -136,7 +136,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->slots = spawned.slots;
     if ((r = watch(process, setup->event)) < 0) {
         (void)kill(process->pid, SIGKILL);
-        child_reap(process->pid);
+        child_leave(process->pid);
         process_free(process);
         return r;
     }

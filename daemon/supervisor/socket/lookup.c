@@ -171,7 +171,7 @@ lookup_free(struct lookup *lookup)
         (void)close(lookup->pipe);
     if (lookup->pid > 0) {
         (void)kill(lookup->pid, SIGKILL);
-        child_reap(lookup->pid);
+        child_leave(lookup->pid);
     }
     address_done(&lookup->address);
     free(lookup);
