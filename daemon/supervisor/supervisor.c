@@ -352,7 +352,7 @@ try_to_make_loop(struct supervisor *supervisor)
     int r = sd_event_new(&supervisor->event);
 
     if (r >= 0)
-        r = sd_event_set_watchdog(supervisor->event, true);
+        r = notify_begin(supervisor->event);
     if (r >= 0)
         r = make_roster(supervisor);
     if (r >= 0)
@@ -361,6 +361,7 @@ try_to_make_loop(struct supervisor *supervisor)
         r = sd_event_add_time(supervisor->event, &supervisor->sweeper, CLOCK_MONOTONIC, 0, 0,
                               on_sweep, supervisor);
     if (r < 0) {
+        notify_end();
         supervisor->sweeper = sd_event_source_disable_unref(supervisor->sweeper);
         roster_done(&supervisor->roster);
         supervisor->event = sd_event_unref(supervisor->event);
@@ -445,6 +446,8 @@ release(struct supervisor *supervisor)
     config_done(&supervisor->change.loaded);
     errors_done(&supervisor->mistakes);
     (void)sd_event_source_disable_unref(supervisor->sweeper);
+    notify_last();
+    notify_end();
     (void)sd_event_unref(supervisor->event);
 }
 
