@@ -9,14 +9,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/apart.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/patience.h"
+#include "common/printable.h"
 #include "config/commandline.h"
 #include "config/config.h"
 #include "supervisor/change/check.h"
@@ -206,44 +210,97 @@ serve(const struct commandline *commandline)
     return status;
 }
 
+/* ---- plugin code, while a person waits ------------------------------------ */
+
+static const char *
+remedy_for(int signal)
+{
+    switch (signal) {
+    case SIGBUS:
+        return "is its file cut short? Install it again";
+    case SIGKILL:
+        return "was memory short, or has somebody killed it?";
+    default:
+        return "is its file damaged? If not, its code has a fault: debug it with "
+               "gdb -ex 'set follow-fork-mode child'";
+    }
+}
+
+/* Runs the function, which loads the plugin, in a child. The exit status. */
+static int
+run_apart(int (*function)(void *), void *userdata, const char *plugin_file)
+{
+    char fate[CHILD_FATE_SIZE];
+    siginfo_t end;
+    int r = apart_run(function, userdata, &end);
+
+    if (r < 0)
+        return report_failure("start a process for the plugin", r);
+    if (end.si_code == CLD_EXITED)
+        return end.si_status;
+    apart_follow(&end);
+    (void)fputs("sockserverd: plugin ", stderr);
+    printable_put(stderr, plugin_file);
+    (void)fprintf(stderr, ": the process that ran it %s: %s\n", child_fate(&end, fate),
+                  remedy_for(end.si_status));
+    return STATUS_FAILED;
+}
+
+/* What --stdio and --describe have read of their command line. */
+struct alone {
+    const struct commandline *commandline;
+    struct config config;
+    struct settings settings;
+    struct errors errors;
+};
+
+static int
+serve_stdio(void *userdata)
+{
+    struct alone *alone = userdata;
+
+    log_set_level(alone->config.log.level);
+    signals_unblock();
+    return once_main(&alone->settings);
+}
+
+static int
+describe_plugin(void *userdata)
+{
+    struct alone *alone = userdata;
+
+    signals_unblock();
+    return describe_main(alone->settings.plugin_file, alone->commandline->json);
+}
+
+/* Reads the command line and runs the plugin. strict: everything must be right that a listener
+ * needs, not only the plugin's file. */
+static int
+run_alone(const struct commandline *commandline, int (*function)(void *), bool strict)
+{
+    struct alone alone = {.commandline = commandline};
+    int status = STATUS_FAILED;
+
+    if (load_plugin(&alone.config, commandline, &alone.settings, &alone.errors) == 0)
+        status = strict ? print_errors(&alone.errors) : STATUS_FINE;
+    if (status == STATUS_FINE)
+        status = run_apart(function, &alone, alone.settings.plugin_file);
+    settings_done(&alone.settings);
+    config_done(&alone.config);
+    errors_done(&alone.errors);
+    return status;
+}
+
 static int
 stdio(const struct commandline *commandline)
 {
-    struct errors errors = {0};
-    struct config config = {0};
-    struct settings settings = {0};
-    int status = STATUS_FAILED;
-
-    if (load_plugin(&config, commandline, &settings, &errors) == 0)
-        status = print_errors(&errors);
-    if (status == STATUS_FINE) {
-        log_set_level(config.log.level);
-        signals_unblock();
-        status = once_main(&settings);
-    }
-    settings_done(&settings);
-    config_done(&config);
-    errors_done(&errors);
-    return status;
+    return run_alone(commandline, serve_stdio, true);
 }
 
 static int
 describe(const struct commandline *commandline)
 {
-    struct errors errors = {0};
-    struct config config = {0};
-    struct settings settings = {0};
-    int status = STATUS_FAILED;
-
-    /* Only the plugin's file is of interest, not what else a listener needs. */
-    if (load_plugin(&config, commandline, &settings, &errors) == 0) {
-        signals_unblock();
-        status = describe_main(settings.plugin_file, commandline->json);
-    }
-    settings_done(&settings);
-    config_done(&config);
-    errors_done(&errors);
-    return status;
+    return run_alone(commandline, describe_plugin, false);
 }
 
 static int
@@ -275,8 +332,9 @@ run(int argc, char **argv)
     int status;
 
     if (commandline_parse(argc, argv, &commandline, &problem) < 0) {
-        (void)fprintf(stderr, "sockserverd: %s\nsee sockserverd --help\n",
-                      problem == NULL ? "out of memory" : problem);
+        (void)fputs("sockserverd: ", stderr);
+        printable_put(stderr, problem == NULL ? "out of memory" : problem);
+        (void)fputs("\nsee sockserverd --help\n", stderr);
         status = STATUS_USAGE;
     } else {
         status = roles[commandline.role](&commandline);
