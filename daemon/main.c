@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "common/patience.h"
 #include "common/printable.h"
+#include "common/stray_signals.h"
 #include "config/commandline.h"
 #include "config/config.h"
 #include "supervisor/change/check.h"
@@ -261,6 +262,7 @@ serve_stdio(void *userdata)
 
     log_set_level(alone->config.log.level);
     signals_unblock();
+    stray_signals_survive_large_file();
     return once_main(&alone->settings);
 }
 
@@ -270,6 +272,7 @@ describe_plugin(void *userdata)
     struct alone *alone = userdata;
 
     signals_unblock();
+    stray_signals_survive_large_file();
     return describe_main(alone->settings.plugin_file, alone->commandline->json);
 }
 
@@ -361,6 +364,7 @@ main(int argc, char **argv)
         return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
     signals_block();
+    stray_signals_survive();
     if (open_standard_fds() < 0)
         return STATUS_FAILED;
     return run(argc, argv);

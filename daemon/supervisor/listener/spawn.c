@@ -98,6 +98,9 @@ spawn_reason(int error, char *buffer)
     }
     if (error == -EAGAIN)
         remedy = "; too many processes? see TasksMax= of the unit, and ulimit -u";
+    else if (error == -EFBIG)
+        remedy = "; the daemon's limit of file sizes is too low: see LimitFSIZE= of its unit, and "
+                 "ulimit -f";
     else if (error == -ENOENT && access("/proc/self/exe", F_OK) < 0)
         remedy = "; there is no /proc, which the daemon needs: mount -t proc proc /proc";
     (void)snprintf(buffer, SPAWN_REASON_SIZE, "%s%s", strerror(-error), remedy);
