@@ -21,13 +21,6 @@
 static pid_t left[64];
 static size_t left_count;
 
-void
-child_reap(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-}
-
 bool
 child_has_ended(pid_t pid, siginfo_t *ret)
 {

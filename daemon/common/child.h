@@ -10,11 +10,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Waits for the end of a child that has been killed. */
-void child_reap(pid_t pid);
-
-/* Reaps a child that has been killed: now if it has ended, else later. Never waits: a process that
- * waits for a disk takes its time. */
+/* Reaps a child that has ended or been killed: now if it has ended, else later. Never waits: a
+ * process that waits for a disk takes its time. */
 void child_leave(pid_t pid);
 /* Reaps those of them that have ended since; child_leave() does it, too. Returns how many have
  * not. */

@@ -60,8 +60,8 @@ describe_work(struct process *process)
 void
 process_end(struct process *process, const siginfo_t *info)
 {
-    child_reap(process->pid); /* the loop would try to reap it only once */
-    process_receive(process); /* the worker's last messages explain why it ended */
+    child_leave(process->pid); /* the loop would try to reap it only once */
+    process_receive(process);  /* the worker's last messages explain why it ended */
     describe_end(process, info);
     describe_work(process);
     process->state = PROCESS_GONE;
