@@ -188,8 +188,11 @@ report_load(int error, const struct errors *errors)
 {
     if (error != -EINVAL && !errors_any(errors))
         return report_failure("load the configuration", error);
-    int status = print_errors(errors);
-    return error == -EINVAL || errors->exhausted ? status : STATUS_FAILED;
+    if (error == -EINVAL || errors->exhausted)
+        return print_errors(errors);
+    for (size_t i = 0; i < errors->count; i++)
+        (void)fprintf(stderr, "sockserverd: %s\n", errors->texts[i]);
+    return STATUS_FAILED;
 }
 
 static int

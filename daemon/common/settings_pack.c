@@ -145,7 +145,7 @@ pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret
         return -ENOMEM;
     r = put_all(stream, settings, places);
     failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || r < 0)
+    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
         return -ENOMEM;
     *ret_bytes = take_pointer(bytes);
     *ret_size = size;

@@ -107,7 +107,7 @@ config_pack(int result, const struct config *config, const struct errors *errors
         return -ENOMEM;
     int r = pack(stream, result, config, errors);
     bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || r < 0)
+    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
         return -ENOMEM;
     *ret_bytes = take_pointer(bytes);
     *ret_size = size;
