@@ -2,7 +2,7 @@
 /*
  * global.c - the keys that stand outside listeners: plugin_path, log, control
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     nothing: the values belong to struct config.
  * Failures: mistakes go to struct errors.
  */
