@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -103,18 +104,37 @@ set_variables(void *userdata)
         (void)setenv("WATCHDOG_USEC", variables->usec, 1);
 }
 
+static const char *
+other_listeners(int count)
+{
+    const char *text = "";
+
+    for (int i = 0; i < count; i++)
+        text = text_of("%s%s", text,
+                       listener_text(text_of("other%d", i), "unix", "threading", "echo", ""));
+    return text;
+}
+
 static struct daemon *
-start(const char *notify, const char *usec)
+start_with(const char *notify, const char *usec, int others)
 {
     struct variables variables = {.usec = usec, .notify = notify};
 
-    (void)test_file("conf", text_of("log = { target = \"stderr\"; };\n"
-                                    "control = { path = \"%s\"; };\n"
-                                    "plugin_path = \"" SHIPPED_PLUGINS "\";\nlisteners = {\n%s};\n",
-                                    test_path("control"),
-                                    listener_text("test", "unix", "threading", "echo", "")));
+    (void)test_file("conf",
+                    text_of("log = { target = \"stderr\"; };\n"
+                            "control = { path = \"%s\"; };\n"
+                            "plugin_path = \"" SHIPPED_PLUGINS "\";\nlisteners = {\n%s%s};\n",
+                            test_path("control"),
+                            listener_text("test", "unix", "threading", "echo", ""),
+                            other_listeners(others)));
     return daemon_run_prepared((const char *const[]){"-c", test_path("conf"), NULL}, set_variables,
                                &variables);
+}
+
+static struct daemon *
+start(const char *notify, const char *usec)
+{
+    return start_with(notify, usec, 0);
 }
 
 /* ---- cases ---------------------------------------------------------------------------------- */
@@ -137,6 +157,37 @@ a_manager_that_does_not_read_holds_nobody_up(void **state)
     expect_heard(manager, (const char *const[]){"WATCHDOG=1\n", "WATCHDOG=1\n", NULL});
     daemon_expect_stop(daemon);
     expect_heard(manager, (const char *const[]){"STOPPING=1\n", NULL});
+    (void)close(manager);
+}
+
+static size_t
+count_in(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    while ((text = strstr(text, part)) != NULL) {
+        text += strlen(part);
+        count++;
+    }
+    return count;
+}
+
+/* Far more sockets than messages fit into its queue, each with its path. */
+static void
+a_slow_manager_gets_every_socket_to_keep(void **state)
+{
+    int manager = open_manager();
+    const char *heard = "";
+
+    (void)state;
+    fill_queue();
+    struct daemon *daemon = start_with(test_path("notify"), NULL, 20);
+    assert_string_equal(client_ask(daemon_address(daemon, "other19"), "hello\n"), "hello\n");
+    WAIT_UNTIL(count_in(heard = hear(manager, heard), "FDSTORE=1\n") == 42);
+    assert_non_null(strstr(heard, "READY=1\n"));
+    daemon_signal(daemon, SIGTERM);
+    WAIT_UNTIL(hear(manager, "") != NULL && !proc_alive(daemon_pid(daemon)));
+    daemon_expect_exit(daemon, 0);
     (void)close(manager);
 }
 
@@ -179,5 +230,6 @@ nonsense_in_the_environment_is_named_and_ignored(void **state)
     }
 }
 
-RUN_TESTS(TEST(a_manager_that_does_not_read_holds_nobody_up), TEST(a_stop_ends_without_the_manager),
+RUN_TESTS(TEST(a_manager_that_does_not_read_holds_nobody_up),
+          TEST(a_slow_manager_gets_every_socket_to_keep), TEST(a_stop_ends_without_the_manager),
           TEST(nonsense_in_the_environment_is_named_and_ignored))

@@ -88,6 +88,22 @@ answers(void)
 /* ---- cases ---------------------------------------------------------------------------------- */
 
 static void
+the_manual_lists_each(void **state)
+{
+    const char *manual = file_text(SOURCE_DIR "/daemon/supervisor/sockserverd.8");
+
+    (void)state;
+    for (int number = 1; number < 32; number++) {
+        bool harmless =
+            IS_IN(stopping, number) || number == SIGCONT || number == SIGURG || number == SIGWINCH;
+
+        if (!harmless)
+            assert_contains(manual, text_of(" SIG%s ", sigabbrev_np(number)));
+    }
+    assert_contains(manual, " SIGRTMIN ");
+}
+
+static void
 a_stray_signal_does_not_end_the_supervisor(void **state)
 {
     struct daemon *daemon = start("stderr", NULL);
@@ -172,5 +188,6 @@ a_full_file_does_not_end_the_supervisor(void **state)
     assert_true(status.st_size <= LARGEST_FILE);
 }
 
-RUN_TESTS(TEST(a_stray_signal_does_not_end_the_supervisor), TEST(a_deadly_one_ends_it),
-          TEST(a_worker_survives_or_is_replaced), TEST(a_full_file_does_not_end_the_supervisor))
+RUN_TESTS(TEST(the_manual_lists_each), TEST(a_stray_signal_does_not_end_the_supervisor),
+          TEST(a_deadly_one_ends_it), TEST(a_worker_survives_or_is_replaced),
+          TEST(a_full_file_does_not_end_the_supervisor))
