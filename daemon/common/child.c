@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* Children that have been killed and had not ended yet. Nearly always they end at once; a child
+/* Children that nobody watches, and that had not ended yet. Nearly always they end at once; a child
  * for which there is no place stays a zombie. */
 static pid_t left[64];
 static size_t left_count;

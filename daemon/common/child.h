@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Reaps a child that has ended or been killed: now if it has ended, else later. Never waits: a
+/* Reaps a child that nobody watches any more: now if it has ended, else later. Never waits: a
  * process that waits for a disk takes its time. */
 void child_leave(pid_t pid);
 /* Reaps those of them that have ended since; child_leave() does it, too. Returns how many have

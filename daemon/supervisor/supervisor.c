@@ -42,7 +42,7 @@
 #include "supervisor/socket/adopt.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
-#define SWEEP_USEC     UINT64_C(20000)    /* until a killed child is looked at again */
+#define SWEEP_USEC     UINT64_C(50000)    /* until a child that was left is looked at again */
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
 struct supervisor {
@@ -56,7 +56,7 @@ struct supervisor {
     struct operations operations;
     struct change change;
     struct control *control;
-    sd_event_source *sweeper; /* looks at children that have been killed */
+    sd_event_source *sweeper; /* looks at children that nobody watches */
 
     bool reload_again;  /* a SIGHUP came while it could not be obeyed */
     bool upgrade_again; /* a SIGUSR2 did */
@@ -144,7 +144,7 @@ step(struct supervisor *supervisor)
         begin_upgrade(supervisor);
 }
 
-/* Reaps helpers that were killed. One that has not ended yet is looked at again. */
+/* Reaps children that nobody watches. One that has not ended yet is looked at again. */
 static void
 sweep_children(struct supervisor *supervisor)
 {

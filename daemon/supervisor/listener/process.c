@@ -192,6 +192,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
         while (patience_allows(r));
     if (r < 0) {
         process_free(process); /* this closes the channel: the worker drains and ends */
+        child_leave(worker->pid);
         return r;
     }
     uint64_t left = worker->deadline > now ? worker->deadline - now : 0;
