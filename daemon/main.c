@@ -8,19 +8,25 @@
  *           of serving, where they happen.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "common/apart.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "common/descriptors.h"
 #include "common/inherited.h"
 #include "common/mixins.h"
 #include "common/patience.h"
+#include "common/printable.h"
+#include "common/stray_signals.h"
 #include "config/commandline.h"
 #include "config/config.h"
 #include "supervisor/change/check.h"
+#include "supervisor/change/load.h"
 #include "supervisor/change/upgrade.h"
 #include "supervisor/listener/spawn.h"
 #include "supervisor/signals.h"
@@ -110,7 +116,8 @@ load_commandline(struct config *config, const struct commandline *commandline,
     return config_add_listener(config, &settings);
 }
 
-/* Reads the configuration for the start, and again for each reload. */
+/* Reads the configuration for the start, and again for each reload; each time in a process of
+ * its own (load.h). */
 static int
 load(struct config *config, struct errors *errors, const void *userdata)
 {
@@ -190,25 +197,39 @@ run_supervisor(const struct commandline *commandline, const struct config *confi
     return status_of(supervisor_run(config, &options));
 }
 
-/* Reads the configuration for serving. In an upgrade, the program that was tried has already
- * read the file, so what fails now will pass. */
+/* Reads the configuration for serving, in a process of its own. In an upgrade, the program that
+ * was tried has already read the file, so what fails now will pass; and nothing must end this
+ * process, as there are workers. */
 static int
 load_to_serve(struct config *config, struct errors *errors, const struct commandline *commandline)
 {
+    const struct load_setup setup = {
+        .loader = load, .loader_userdata = commandline, .patience_usec = LOAD_USEC};
     bool upgraded = getenv(UPGRADE_VARIABLE) != NULL && !commandline->check;
-    int r = load(config, errors, commandline);
+    int r = load_now(&setup, !upgraded, config, errors);
 
     if (!upgraded)
         return r;
     patience_begin();
-    while ((r < 0 || errors_any(errors)) && patience_allows(-EAGAIN)) {
+    while (r < 0 && r != -ETIMEDOUT && patience_allows(-EAGAIN)) {
         config_done(config);
         errors_done(errors);
-        *config = (struct config){0};
-        *errors = (struct errors){0};
-        r = load(config, errors, commandline);
+        r = load_now(&setup, !upgraded, config, errors);
     }
     return r;
+}
+
+/* Says why there is no configuration to serve. Its mistakes have an exit status of their own. */
+static int
+report_load(int error, const struct errors *errors)
+{
+    if (error != -EINVAL && !errors_any(errors))
+        return report_failure("load the configuration", error);
+    if (error == -EINVAL || errors->exhausted)
+        return print_errors(errors);
+    for (size_t i = 0; i < errors->count; i++)
+        (void)fprintf(stderr, "sockserverd: %s\n", errors->texts[i]);
+    return STATUS_FAILED;
 }
 
 static int
@@ -219,10 +240,8 @@ serve(const struct commandline *commandline)
     int r = load_to_serve(&config, &errors, commandline);
     int status;
 
-    if (errors_any(&errors) && !commandline->check)
-        status = print_errors(&errors);
-    else if (r < 0 && r != -EINVAL)
-        status = report_failure("load the configuration", r);
+    if (r < 0 && !(r == -EINVAL && commandline->check))
+        status = report_load(r, &errors);
     else if (commandline->check)
         status = check(&config, commandline, &errors);
     else
@@ -232,44 +251,99 @@ serve(const struct commandline *commandline)
     return status;
 }
 
+/* ---- plugin code, while a person waits ------------------------------------ */
+
+static const char *
+remedy_for(int signal)
+{
+    switch (signal) {
+    case SIGBUS:
+        return "is its file cut short? Install it again";
+    case SIGKILL:
+        return "was memory short, or has somebody killed it?";
+    default:
+        return "is its file damaged? If not, its code has a fault: debug it with "
+               "gdb -ex 'set follow-fork-mode child'";
+    }
+}
+
+/* Runs the function, which loads the plugin, in a child. The exit status. */
+static int
+run_apart(int (*function)(void *), void *userdata, const char *plugin_file)
+{
+    char fate[CHILD_FATE_SIZE];
+    siginfo_t end;
+    int r = apart_run(function, userdata, &end);
+
+    if (r < 0)
+        return report_failure("start a process for the plugin", r);
+    if (end.si_code == CLD_EXITED)
+        return end.si_status;
+    apart_follow(&end);
+    (void)fputs("sockserverd: plugin ", stderr);
+    printable_put(stderr, plugin_file);
+    (void)fprintf(stderr, ": the process that ran it %s: %s\n", child_fate(&end, fate),
+                  remedy_for(end.si_status));
+    return STATUS_FAILED;
+}
+
+/* What --stdio and --describe have read of their command line. */
+struct alone {
+    const struct commandline *commandline;
+    struct config config;
+    struct settings settings;
+    struct errors errors;
+};
+
+static int
+serve_stdio(void *userdata)
+{
+    struct alone *alone = userdata;
+
+    log_set_level(alone->config.log.level);
+    signals_unblock();
+    stray_signals_survive_large_file();
+    return once_main(&alone->settings);
+}
+
+static int
+describe_plugin(void *userdata)
+{
+    struct alone *alone = userdata;
+
+    signals_unblock();
+    stray_signals_survive_large_file();
+    return describe_main(alone->settings.plugin_file, alone->commandline->json);
+}
+
+/* Reads the command line and runs the plugin. strict: everything must be right that a listener
+ * needs, not only the plugin's file. */
+static int
+run_alone(const struct commandline *commandline, int (*function)(void *), bool strict)
+{
+    struct alone alone = {.commandline = commandline};
+    int status = STATUS_FAILED;
+
+    if (load_plugin(&alone.config, commandline, &alone.settings, &alone.errors) == 0)
+        status = strict ? print_errors(&alone.errors) : STATUS_FINE;
+    if (status == STATUS_FINE)
+        status = run_apart(function, &alone, alone.settings.plugin_file);
+    settings_done(&alone.settings);
+    config_done(&alone.config);
+    errors_done(&alone.errors);
+    return status;
+}
+
 static int
 stdio(const struct commandline *commandline)
 {
-    struct errors errors = {0};
-    struct config config = {0};
-    struct settings settings = {0};
-    int status = STATUS_FAILED;
-
-    if (load_plugin(&config, commandline, &settings, &errors) == 0)
-        status = print_errors(&errors);
-    if (status == STATUS_FINE) {
-        log_set_level(config.log.level);
-        signals_unblock();
-        status = once_main(&settings);
-    }
-    settings_done(&settings);
-    config_done(&config);
-    errors_done(&errors);
-    return status;
+    return run_alone(commandline, serve_stdio, true);
 }
 
 static int
 describe(const struct commandline *commandline)
 {
-    struct errors errors = {0};
-    struct config config = {0};
-    struct settings settings = {0};
-    int status = STATUS_FAILED;
-
-    /* Only the plugin's file is of interest, not what else a listener needs. */
-    if (load_plugin(&config, commandline, &settings, &errors) == 0) {
-        signals_unblock();
-        status = describe_main(settings.plugin_file, commandline->json);
-    }
-    settings_done(&settings);
-    config_done(&config);
-    errors_done(&errors);
-    return status;
+    return run_alone(commandline, describe_plugin, false);
 }
 
 static int
@@ -301,8 +375,9 @@ run(int argc, char **argv)
     int status;
 
     if (commandline_parse(argc, argv, &commandline, &problem) < 0) {
-        (void)fprintf(stderr, "sockserverd: %s\nsee sockserverd --help\n",
-                      problem == NULL ? "out of memory" : problem);
+        (void)fputs("sockserverd: ", stderr);
+        printable_put(stderr, problem == NULL ? "out of memory" : problem);
+        (void)fputs("\nsee sockserverd --help\n", stderr);
         status = STATUS_USAGE;
     } else {
         status = roles[commandline.role](&commandline);
@@ -320,5 +395,6 @@ main(int argc, char **argv)
     signals_block();
     if (inherited_put_right() < 0)
         return STATUS_FAILED;
+    stray_signals_survive();
     return run(argc, argv);
 }

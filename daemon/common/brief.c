@@ -45,7 +45,7 @@ pack(const struct brief *brief, const struct settings *settings, char **ret_byte
     record_put_number(stream, "level", (uint64_t)brief->level);
     (void)fwrite(rest, rest_size, 1, stream);
     failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed)
+    if (fclose(stream) != 0 || failed || bytes == NULL)
         return -ENOMEM;
     *ret_bytes = take_pointer(bytes);
     *ret_size = size;

@@ -6,7 +6,7 @@
  * is enough. A caller that hears only once of an end looks again with this.
  *
  * Runs in:  the supervisor.
- * Owns:     the list of noted children.
+ * Owns:     the list of noted children, and the pids of those that were left to end.
  * Failures: child_has_ended() says "no": the caller looks again later.
  */
 #include "common/child.h"
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,13 +63,10 @@ child_is_noted(pid_t pid)
     return false;
 }
 
-void
-child_reap(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    forget(pid);
-}
+/* Children that nobody watches, and that had not ended yet. Nearly always they end at once. One for
+ * which there is no place is an orphan from then on. */
+static pid_t left[64];
+static size_t left_count;
 
 bool
 child_has_ended(pid_t pid, siginfo_t *ret)
@@ -112,4 +110,42 @@ child_list(pid_t *ret, size_t room)
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? 0 : read_numbers(fd, ret, room);
+}
+
+size_t
+child_sweep(void)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < left_count; i++)
+        if (errno = 0, waitpid(left[i], NULL, WNOHANG) == 0 || errno == EINTR)
+            left[kept++] = left[i];
+        else
+            forget(left[i]);
+    left_count = kept;
+    return kept;
+}
+
+void
+child_leave(pid_t pid)
+{
+    (void)child_sweep();
+    if (left_count < sizeof(left) / sizeof(left[0]))
+        left[left_count++] = pid;
+    else
+        forget(pid);
+    (void)child_sweep();
+}
+
+const char *
+child_fate(const siginfo_t *info, char *buffer)
+{
+    const char *name = sigabbrev_np(info->si_status);
+
+    if (info->si_code == CLD_EXITED)
+        (void)snprintf(buffer, CHILD_FATE_SIZE, "ended with exit status %d", info->si_status);
+    else
+        (void)snprintf(buffer, CHILD_FATE_SIZE, "was killed by signal %d (SIG%s)", info->si_status,
+                       name == NULL ? "?" : name);
+    return buffer;
 }

@@ -168,6 +168,12 @@ errors_any(const struct errors *errors)
 }
 
 void
+errors_repeat(struct errors *errors, const char *text)
+{
+    push(errors, printable_text(text, SIZE_MAX - 1));
+}
+
+void
 errors_quote(struct errors *errors, const char *text)
 {
     while (*text != '\0') {

@@ -32,6 +32,10 @@ void errors_add(struct errors *errors, const char *file, unsigned line, const ch
 char *errors_format(struct errors *errors, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* Adds a whole text of another process's list, with its place. A list takes all of them before it
+ * takes anything else. */
+void errors_repeat(struct errors *errors, const char *text);
+
 /* Adds each line of what another program has said, however many there are: that program has
  * limited its list. The caller must not call errors_add() on this list afterwards. */
 void errors_quote(struct errors *errors, const char *text);

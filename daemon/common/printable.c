@@ -74,3 +74,17 @@ printable_text(const char *text, size_t most)
     strcpy(end, *text == '\0' ? "" : "...");
     return shown;
 }
+
+void
+printable_put(FILE *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t size = printable_size(text);
+
+        if (size == 0)
+            (void)fprintf(out, "\\x%02x", (unsigned char)*text++);
+        else
+            (void)fwrite(text, size, 1, out);
+        text += size;
+    }
+}

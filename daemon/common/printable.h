@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* True if the character may be shown as it is: it is no control character, does not break the
  * line, and does not change the direction in which others are read. */
@@ -19,5 +20,8 @@ size_t printable_size(const char *text);
 /* Returns a copy that the caller frees, with everything that is not printable as \xNN. A text of
  * more than `most` bytes is cut, and ends in "...". NULL without memory. */
 char *printable_text(const char *text, size_t most);
+
+/* Writes the text in the same form, without needing memory. */
+void printable_put(FILE *out, const char *text);
 
 #endif

@@ -198,5 +198,8 @@ bool settings_equal(const struct settings *one, const struct settings *other);
  * settings_pack() returns 0 or a negative errno, settings_unpack() 0, -EBADMSG or -ENOMEM. */
 int settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size);
 int settings_unpack(const char *bytes, size_t size, struct settings *ret);
+/* Do the same, and keep where each key was given and which values were refused. */
+int settings_pack_places(const struct settings *settings, char **ret_bytes, size_t *ret_size);
+int settings_unpack_places(const char *bytes, size_t size, struct settings *ret);
 
 #endif

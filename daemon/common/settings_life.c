@@ -140,16 +140,29 @@ settings_unref(const struct settings *settings)
 
 /* ---- values --------------------------------------------------------------- */
 
+/* Makes room for one more option. The room doubles, so that many options take no longer each. */
+static int
+make_option_room(struct settings *settings)
+{
+    size_t count = settings->option_count;
+
+    if ((count & (count - 1)) != 0) /* there is room up to the next power of two */
+        return 0;
+    struct option_setting *options =
+        reallocarray(settings->options, count == 0 ? 1 : 2 * count, sizeof(*options));
+    if (options == NULL)
+        return -ENOMEM;
+    settings->options = options;
+    return 0;
+}
+
 int
 settings_add_option(struct settings *settings, const char *name, const struct given *given)
 {
     struct option_setting option = {.name = strdup(name)};
-    struct option_setting *options =
-        reallocarray(settings->options, settings->option_count + 1, sizeof(*options));
 
-    if (options != NULL)
-        settings->options = options;
-    if (options == NULL || option.name == NULL || given_copy(given, &option.given) < 0) {
+    if (option.name == NULL || make_option_room(settings) < 0 ||
+        given_copy(given, &option.given) < 0) {
         option_done(&option);
         return -ENOMEM;
     }

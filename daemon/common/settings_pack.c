@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * settings_pack.c - a listener's settings as bytes, for the worker that runs it
+ * settings_pack.c - a listener's settings as bytes, for another process
  *
  * The bytes are records of two NUL-terminated strings, key and value. The first
  * holds the magic and version, the last is "end". Values are written as an
@@ -8,9 +8,15 @@
  * range. Unknown or repeated keys, values out of range, and bytes behind the end
  * are not accepted.
  *
- * Runs in:  the supervisor (pack), a worker (unpack).
+ * A worker needs the values only. The supervisor, whose settings come from the
+ * process that has read the configuration, is also told where each key was
+ * given and which values were refused: mistakes that are found later name the
+ * line, too. Both are the same program, so what has its default is left out.
+ *
+ * Runs in:  the supervisor (both), the process that reads the configuration
+ *           (pack), a worker (unpack).
  * Owns:     nothing beyond a call.
- * Failures: returned; a worker cannot be told more than "these bytes are bad".
+ * Failures: returned; nobody can be told more than "these bytes are bad".
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,7 +27,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/records.h"
-#include "common/settings.h"
+#include "common/settings_private.h"
 #include "common/texts.h"
 
 #define MAGIC   "sockserverd-settings"
@@ -60,23 +66,48 @@ put_options(FILE *stream, const struct settings *settings)
     }
 }
 
+/* Where a key was given: its text is the table's business. */
+static void
+put_place(FILE *stream, const struct setting *setting, const struct given *place)
+{
+    record_put(stream, "place", setting->key);
+    record_put(stream, "file", place->file == NULL ? "" : place->file);
+    record_put_number(stream, "line", place->line);
+    record_put_number(stream, "items", place->item_count);
+    for (size_t i = 0; i < place->item_count; i++)
+        put_given(stream, &place->items[i]);
+}
+
+static void
+put_places(FILE *stream, const struct settings *settings)
+{
+    record_put_number(stream, "wrong", settings->wrong);
+    for (size_t i = 0; settings->places != NULL && i < settings_count; i++)
+        if (setting_given(settings, &settings_table[i]))
+            put_place(stream, &settings_table[i], &settings->places[i]);
+}
+
+/* brief: defaults are left out, as the same program fills them in. */
 static int
-put_table(FILE *stream, const struct settings *settings)
+put_table(FILE *stream, const struct settings *settings, bool brief)
 {
     for (size_t i = 0; i < settings_count; i++) {
+        const struct setting *setting = &settings_table[i];
         _cleanup_free_ char *text = NULL;
-        int r = setting_format(settings, &settings_table[i], &text);
 
+        if (brief && !setting_given(settings, setting) && setting->fallback != NULL)
+            continue;
+        int r = setting_format(settings, setting, &text);
         if (r == -ENOMEM)
             return r;
         if (r == 0)
-            record_put(stream, settings_table[i].key, text);
+            record_put(stream, setting->key, text);
     }
     return 0;
 }
 
 static int
-put_all(FILE *stream, const struct settings *settings)
+put_all(FILE *stream, const struct settings *settings, bool places)
 {
     int r;
 
@@ -90,17 +121,19 @@ put_all(FILE *stream, const struct settings *settings)
     record_put_number(stream, "socket_gid", settings->socket_gid);
     for (uint32_t i = 0; i < settings->gid_count; i++)
         record_put_number(stream, "supplementary_gid", settings->gids[i]);
-    r = put_table(stream, settings);
+    r = put_table(stream, settings, places);
     put_options(stream, settings);
     record_put(stream, "file", settings->file == NULL ? "" : settings->file);
     record_put_number(stream, "line", settings->line);
     record_put_number(stream, "set", settings->set);
+    if (places)
+        put_places(stream, settings);
     record_put(stream, "end", "");
     return r;
 }
 
-int
-settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size)
+static int
+pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret_size)
 {
     _cleanup_free_ char *bytes = NULL;
     size_t size = 0;
@@ -110,13 +143,25 @@ settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_siz
 
     if (stream == NULL)
         return -ENOMEM;
-    r = put_all(stream, settings);
+    r = put_all(stream, settings, places);
     failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || r < 0)
+    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
         return -ENOMEM;
     *ret_bytes = take_pointer(bytes);
     *ret_size = size;
     return 0;
+}
+
+int
+settings_pack(const struct settings *settings, char **ret_bytes, size_t *ret_size)
+{
+    return pack(settings, false, ret_bytes, ret_size);
+}
+
+int
+settings_pack_places(const struct settings *settings, char **ret_bytes, size_t *ret_size)
+{
+    return pack(settings, true, ret_bytes, ret_size);
 }
 
 /* ---- unpack ----------------------------------------------------------- */
@@ -175,6 +220,30 @@ read_option(struct record_reader *reader, const char *name, struct settings *set
     if (r == 0)
         r = settings_add_option(settings, name, &given);
     free(given.items); /* their strings are the reader's */
+    return r;
+}
+
+/* Reads where the key of that name was given. The values have been read before, so there is a
+ * list of places. */
+static int
+read_place(struct record_reader *reader, const char *key, struct settings *settings)
+{
+    const struct setting *setting = setting_find(key);
+    const char *file, *line_text;
+    struct given place = {0};
+    uint64_t line;
+
+    if (setting == NULL || settings->places == NULL ||
+        record_take_named(reader, "file", &file) < 0 ||
+        record_take_named(reader, "line", &line_text) < 0 ||
+        record_number(line_text, UINT32_MAX, &line) < 0)
+        return -EBADMSG;
+    place.file = *file == '\0' ? NULL : file;
+    place.line = (unsigned)line;
+    int r = read_items(reader, &place);
+    if (r == 0)
+        r = settings_remember(settings, setting, &place, false);
+    free(place.items); /* their strings are the reader's */
     return r;
 }
 
@@ -255,8 +324,13 @@ read_other(struct settings *settings, const char *key, const char *value)
     return read_setting(settings, key, value);
 }
 
+/* What settings_set() would note by itself, and wrongly: each value here is given, and right. */
+struct marks {
+    uint64_t set, wrong;
+};
+
 static int
-read_records(struct record_reader *reader, struct settings *settings, uint64_t *ret_set)
+read_records(struct record_reader *reader, struct settings *settings, struct marks *ret)
 {
     const char *key, *value;
     int r;
@@ -275,7 +349,11 @@ read_records(struct record_reader *reader, struct settings *settings, uint64_t *
         else if (strcmp(key, "supplementary_gid") == 0)
             r = read_gid(settings, value);
         else if (strcmp(key, "set") == 0)
-            r = record_number(value, UINT64_MAX, ret_set);
+            r = record_number(value, UINT64_MAX, &ret->set);
+        else if (strcmp(key, "wrong") == 0)
+            r = record_number(value, UINT64_MAX, &ret->wrong);
+        else if (strcmp(key, "place") == 0)
+            r = read_place(reader, value, settings);
         else
             r = read_other(settings, key, value);
         if (r < 0)
@@ -293,27 +371,47 @@ forget_places(struct settings *settings)
     settings->places = NULL;
 }
 
-int
-settings_unpack(const char *bytes, size_t size, struct settings *ret)
+static bool
+is_mark(uint64_t bits)
+{
+    return settings_count >= 64 || bits >> settings_count == 0;
+}
+
+static int
+unpack(const char *bytes, size_t size, bool places, struct settings *ret)
 {
     struct record_reader reader = {bytes, bytes + size};
     struct settings settings;
-    uint64_t set = 0;
+    struct marks marks = {0};
     int r = settings_init(&settings, NULL);
 
     if (r < 0)
         return r;
-    r = read_records(&reader, &settings, &set);
-    if (r == 0 && (settings.name == NULL || (settings_count < 64 && set >> settings_count != 0)))
+    r = read_records(&reader, &settings, &marks);
+    if (r == 0 && (settings.name == NULL || !is_mark(marks.set) || (marks.wrong & ~marks.set) != 0))
         r = -EBADMSG;
     if (r == 0)
         r = settings_fill(&settings); /* a program that does not know a key does not write it */
-    forget_places(&settings);
+    if (!places)
+        forget_places(&settings);
     if (r < 0) {
         settings_done(&settings);
         return r;
     }
-    settings.set = set;
+    settings.set = marks.set;
+    settings.wrong = marks.wrong;
     *ret = settings;
     return 0;
+}
+
+int
+settings_unpack(const char *bytes, size_t size, struct settings *ret)
+{
+    return unpack(bytes, size, false, ret);
+}
+
+int
+settings_unpack_places(const char *bytes, size_t size, struct settings *ret)
+{
+    return unpack(bytes, size, true, ret);
 }

@@ -6,7 +6,7 @@
  * whole. If a file cannot be parsed, no mistake says what it may lack. A drop-in
  * may hold only `listeners`: what is set for all stands in one file.
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     struct config, until config_done().
  * Failures: mistakes go to struct errors.
  */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/errors.h"
 #include "common/log.h"
@@ -21,6 +22,7 @@ struct config {
         char *path; /* of the control socket */
         uint32_t mode;
         char *group; /* may also change things; NULL: nobody more */
+        gid_t gid;   /* the group's number, if there is a group */
     } control;
     const struct settings **listeners; /* in the order of the files; a reference each */
     size_t listener_count;

@@ -2,7 +2,8 @@
 /*
  * finish.c - what can only be judged when all keys of a listener are known
  *
- * Runs in:  the supervisor, at start and reload: looking users up may block.
+ * Runs in:  the process that reads the configuration: looking users up may let it
+ *           wait. Under --stdio and --describe, in the one that was started.
  * Owns:     nothing.
  * Failures: mistakes go to struct errors, as does want of memory.
  */

@@ -2,14 +2,13 @@
 /*
  * global.c - the keys that stand outside listeners: plugin_path, log, control
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     nothing: the values belong to struct config.
  * Failures: mistakes go to struct errors.
  */
 #include "config/global.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -17,6 +16,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/suggest.h"
+#include "config/identity.h"
 
 #ifndef SOCKSERVERD_PLUGIN_DIR
 #define SOCKSERVERD_PLUGIN_DIR "/usr/lib/sockserverd/plugins"
@@ -94,10 +94,14 @@ static int
 set_control_group(struct config *config, const struct given *given)
 {
     const char *text = given->text;
+    gid_t gid;
+
     if (!given_is_text(given) || *text == '\0')
         return -EINVAL;
-    if (text[strspn(text, "0123456789")] != '\0' && getgrnam(text) == NULL)
-        return -EINVAL;
+    int r = identity_find_group(text, &gid);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EINVAL;
+    config->control.gid = gid;
     return replace(&config->control.group, text);
 }
 

@@ -2,7 +2,8 @@
 /*
  * identity.c - the numbers behind the names of users and groups
  *
- * Runs in:  the supervisor, at start and reload: the database may let it wait.
+ * Runs in:  the process that reads the configuration: the database may let it
+ *           wait.
  * Owns:     nothing.
  * Failures: returned.
  */

@@ -5,7 +5,7 @@
  * These functions walk the tree in the order of the file, so that mistakes come
  * in that order, too. Every value is carried on as text with its form and place.
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     the tree and the text of the file, until config_read_one() returns.
  * Failures: mistakes go to struct errors, as does want of memory.
  */

@@ -7,7 +7,7 @@
  * grammar. The text that libconfig gets holds each included file in place of
  * the directive.
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     everything in struct source, until source_done().
  * Failures: mistakes go to struct errors.
  */

@@ -2,7 +2,7 @@
 /*
  * source_entries.c - what stands at which path of a configuration file
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     the entries of struct source, until source_done().
  * Failures: only want of memory, which is returned.
  */

@@ -6,7 +6,7 @@
  * daemon reads the file in its event loop, where nothing may wait. Each line of
  * the joined text remembers which file it comes from.
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     the text, its pieces and the names of files in struct source, until
  *           source_done().
  * Failures: returned.

@@ -6,7 +6,7 @@
  * cause: each rule below knows one mistake that people make. The rules also try
  * the line before, since libconfig may notice a mistake one token late.
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     nothing.
  * Failures: mistakes go to struct errors.
  */

@@ -6,7 +6,7 @@
  * items of a list where the next one begins. In these cases the text of the
  * file says what was written, and where (source.h).
  *
- * Runs in:  the supervisor, at start and reload.
+ * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     nothing.
  * Failures: only want of memory, which is returned.
  */

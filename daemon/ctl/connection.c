@@ -19,6 +19,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/printable.h"
 #include "ctl/text.h"
 
 #define REPLY_LIMIT ((size_t)64 << 20)
@@ -126,8 +127,10 @@ complain_unreachable(const char *path, int error)
     for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
         if (remedies[i].error == error)
             remedy = remedies[i].remedy;
-    (void)fprintf(stderr, "sockserverctl: %s: %s%s%s\n", path, strerror(-error),
-                  remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy);
+    (void)fputs("sockserverctl: ", stderr);
+    printable_put(stderr, path);
+    (void)fprintf(stderr, ": %s%s%s\n", strerror(-error), remedy == NULL ? "" : "; ",
+                  remedy == NULL ? "" : remedy);
     return CTL_UNREACHABLE;
 }
 

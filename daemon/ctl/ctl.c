@@ -17,6 +17,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/control_interface.h"
+#include "common/printable.h"
 #include "common/suggest.h"
 
 #define METHOD(name) CONTROL_INTERFACE "." name
@@ -200,8 +201,9 @@ ctl_main(int argc, char *const *argv)
 
     (void)setlocale(LC_CTYPE, "");
     if (ctl_parse(argc, argv, &arguments, &problem) < 0) {
-        (void)fprintf(stderr, "sockserverctl: %s\nsee sockserverctl --help\n",
-                      problem == NULL ? "out of memory" : problem);
+        (void)fputs("sockserverctl: ", stderr);
+        printable_put(stderr, problem == NULL ? "out of memory" : problem);
+        (void)fputs("\nsee sockserverctl --help\n", stderr);
         return CTL_USAGE;
     }
     if (arguments.help)

@@ -18,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/control_interface.h"
 #include "common/log.h"
+#include "common/printable.h"
 #include "common/suggest.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
@@ -62,10 +63,11 @@ is_wrong_level(const struct ctl_arguments *arguments)
         log_level_from_name(arguments->operand) >= 0)
         return false;
     _cleanup_free_ char *phrase = suggest_phrase(arguments->operand, log_level_names);
+    (void)fputs("sockserverctl: log-level: unknown level \"", stderr);
+    printable_put(stderr, arguments->operand);
     (void)fprintf(stderr,
-                  "sockserverctl: log-level: unknown level \"%s\"%s\nexpected emerg, alert, crit, "
-                  "err, warning, notice, info or debug\n",
-                  arguments->operand, phrase == NULL ? "" : phrase);
+                  "\"%s\nexpected emerg, alert, crit, err, warning, notice, info or debug\n",
+                  phrase == NULL ? "" : phrase);
     return true;
 }
 

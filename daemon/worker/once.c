@@ -2,10 +2,11 @@
 /*
  * once.c - a process for one request on standard input and output: --stdio
  *
- * For inetd, for authors, for fuzzers. There is no supervisor and no worker:
- * the process that was started loads the plugin, serves once and ends.
+ * For inetd, for authors, for fuzzers. There is no supervisor and no worker: a
+ * child of the process that was started loads the plugin, serves once and ends.
  *
- * Runs in:  the process that was started.
+ * Runs in:  that child, so that its parent can say how it ended
+ *           (common/apart.c).
  * Owns:     the server and its one request.
  * Failures: printed on standard error; the exit status tells.
  */

@@ -30,6 +30,7 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/stray_signals.h"
 #include "worker/housekeeping.h"
 #include "worker/limits.h"
 #include "worker/mixin/mixins.h"
@@ -260,6 +261,7 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
     for (int fd = INHERITED_BRIEF; fd < INHERITED_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* what the plugin executes inherits none of it */
     (void)prctl(PR_SET_NAME, "sockserverd");  /* or it would be called by a descriptor's number */
+    stray_signals_survive_large_file();
     int error = brief_from_fd(INHERITED_BRIEF, &brief, &server.settings);
     (void)close(INHERITED_BRIEF); /* the plugin has no use for it */
     if (error < 0) {

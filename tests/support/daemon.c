@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -312,12 +313,25 @@ daemon_pid(struct daemon *daemon)
     return daemon->pid;
 }
 
+/* The process that reads the configuration is a child, too, but runs the daemon's own program. */
+static bool
+runs_another_program(pid_t pid, pid_t parent)
+{
+    char ours[PATH_MAX] = "", theirs[PATH_MAX] = "";
+
+    if (readlink(text_of("/proc/%d/exe", (int)pid), theirs, sizeof(theirs) - 1) < 0 ||
+        readlink(text_of("/proc/%d/exe", (int)parent), ours, sizeof(ours) - 1) < 0)
+        return true; /* it may not be looked at, since it has become another user */
+    return strcmp(ours, theirs) != 0;
+}
+
 pid_t
 daemon_worker(struct daemon *daemon)
 {
     pid_t children[PROC_CHILDREN];
 
-    WAIT_UNTIL(proc_children(daemon->pid, children) == 1 && proc_alive(children[0]));
+    WAIT_UNTIL(proc_children(daemon->pid, children) == 1 && proc_alive(children[0]) &&
+               runs_another_program(children[0], daemon->pid));
     return children[0];
 }
 

@@ -11,10 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/array.h"
+#include "common/child.h"
 #include "common/cleanup.h"
 #include "fds_fixture.h"
 #include "names_fixture.h"
@@ -69,6 +71,8 @@ end(struct result *result, struct lookup *lookup, size_t fds_before)
 {
     lookup_free(lookup);
     (void)sd_event_unref(result->event);
+    while (child_sweep() > 0)
+        (void)usleep(1000);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
     assert_int_equal(count_fds(), fds_before);

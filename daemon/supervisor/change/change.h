@@ -10,13 +10,10 @@
 
 #include "common/errors.h"
 #include "config/config.h"
+#include "supervisor/change/load.h"
 #include "supervisor/log.h"
 #include "supervisor/operations.h"
 #include "supervisor/roster.h"
-
-/* Reads the configuration: 0, -EINVAL with mistakes in errors, or another negative errno; *ret is
- * for config_done() in every case. */
-typedef int (*config_loader)(struct config *ret, struct errors *errors, const void *userdata);
 
 struct change {
     struct roster *roster;

@@ -2,11 +2,12 @@
 /*
  * reload.c - another configuration, while the daemon serves
  *
- * A reload is a transaction. reload_begin() reads the new file and plans what
- * becomes of each listener (reload_plan.c). What follows takes time; meanwhile
- * the event loop goes on with signals, pings and deaths, and the reload goes on
- * from stage to stage whenever the loop reviews the whole:
+ * A reload is a transaction, and takes time. Meanwhile the event loop goes on
+ * with signals, pings and deaths, and the reload goes on from stage to stage
+ * whenever the loop reviews the whole:
  *
+ *   LOADING    a process of its own reads the new file (load.c); then it is
+ *              planned what becomes of each listener (reload_plan.c)
  *   CHECKING   the plugins of what has changed are tried in throw-away workers,
  *              and the names of new addresses are looked up
  *   PREPARING  sockets for new addresses are open; the new generations start
@@ -52,6 +53,7 @@ discard_plans(struct reload *reload)
 static void
 reload_free(struct reload *reload)
 {
+    load_free(reload->load);
     check_free(reload->check);
     errors_done(&reload->errors);
     config_done(&reload->config);
@@ -194,6 +196,55 @@ check(struct reload *reload)
     return check_new(&setup, &reload->check);
 }
 
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static void
+on_loaded(int result, struct config *config, struct errors *errors, void *userdata)
+{
+    struct reload *reload = userdata;
+
+    reload->loaded = true;
+    reload->error = result;
+    reload->config = *config;
+    *config = (struct config){0};
+    errors_move(&reload->errors, errors);
+    roster_review(reload->change->roster);
+}
+
+static int
+read_configuration(struct reload *reload)
+{
+    const struct load_setup setup = {
+        .loader = reload->change->load,
+        .loader_userdata = reload->change->load_userdata,
+        .patience_usec = LOAD_USEC,
+        .event = reload->change->roster->host.event,
+        .done = on_loaded,
+        .userdata = reload,
+    };
+
+    return load_new(&setup, &reload->load);
+}
+
+/* Everything that can be found out at once about the configuration that was read. */
+static int
+plan_and_check(struct reload *reload)
+{
+    const struct change *change = reload->change;
+
+    reload->stage = STAGE_CHECKING;
+    load_free(take_pointer(reload->load));
+    supervisor_log_check(change->log, &reload->config, &reload->errors);
+    adopt_check(&reload->config, &reload->errors);
+    if (errors_any(&reload->errors))
+        return -EINVAL;
+    reload->spawn = change->roster->host.spawn;
+    reload->spawn.sink = supervisor_log_sink(&reload->config);
+    reload->spawn.access = reload->config.log.access;
+    int r = reload_make_plans(reload);
+    return r < 0 ? r : check(reload);
+}
+
 /* ---- settling ---------------------------------------------------------------------------- */
 
 static bool
@@ -263,13 +314,18 @@ reload_step(struct change *change)
     struct reload *reload = change->reload;
     const struct config *changed = NULL;
 
-    if (reload == NULL || (reload->stage == STAGE_CHECKING && !reload->checked))
+    if (reload == NULL || (reload->stage == STAGE_LOADING && !reload->loaded) ||
+        (reload->stage == STAGE_CHECKING && !reload->checked))
         return NULL;
     if (reload->stage != STAGE_SETTLING && (reload->error != 0 || errors_any(&reload->errors))) {
         fail(reload, reload->error != 0 ? reload->error : -EINVAL);
         return NULL;
     }
-    if (reload->stage == STAGE_CHECKING) {
+    if (reload->stage == STAGE_LOADING) {
+        int r = plan_and_check(reload);
+        if (r < 0)
+            fail(reload, r);
+    } else if (reload->stage == STAGE_CHECKING) {
         prepare(reload);
         roster_review(change->roster);
     } else if (reload->stage == STAGE_PREPARING && !any_preparing(reload)) {
@@ -296,26 +352,6 @@ reload_abort(struct change *change, int error, const char *why)
     }
     errors_add(&reload->errors, NULL, 0, "%s", why);
     fail(reload, error);
-}
-
-/* Everything that can be found out at once. */
-static int
-read_configuration(struct reload *reload)
-{
-    const struct change *change = reload->change;
-    int r = change->load(&reload->config, &reload->errors, change->load_userdata);
-
-    if (r < 0)
-        return r;
-    supervisor_log_check(change->log, &reload->config, &reload->errors);
-    adopt_check(&reload->config, &reload->errors);
-    if (errors_any(&reload->errors))
-        return -EINVAL;
-    reload->spawn = change->roster->host.spawn;
-    reload->spawn.sink = supervisor_log_sink(&reload->config);
-    reload->spawn.access = reload->config.log.access;
-    r = reload_make_plans(reload);
-    return r < 0 ? r : check(reload);
 }
 
 /* Returns 0, or a negative errno if no reload can begin now. */

@@ -34,13 +34,14 @@ struct plan {
 };
 
 /* How far the reload is; reload.c's head tells what happens in each. */
-enum stage { STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
+enum stage { STAGE_LOADING, STAGE_CHECKING, STAGE_PREPARING, STAGE_SETTLING };
 
 struct reload {
     struct change *change;
     struct operation *operation; /* whoever waits for its end */
     enum stage stage;
-    bool checked;
+    bool loaded, checked; /* what the stage of that name waits for has come */
+    struct load *load;
     struct config config;
     struct spawn_options spawn;
     struct errors errors;

@@ -109,7 +109,7 @@ upgrade_free(struct upgrade *upgrade)
     (void)sd_event_source_disable_unref(upgrade->timer);
     if (upgrade->pid > 0) {
         (void)kill(-upgrade->pid, SIGKILL);
-        child_reap(upgrade->pid);
+        child_leave(upgrade->pid);
     }
     if (upgrade->pipe >= 0)
         (void)close(upgrade->pipe);
@@ -212,7 +212,7 @@ on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
     bool fine = info->si_code == CLD_EXITED && info->si_status == 0;
 
     (void)source;
-    child_reap(upgrade->pid); /* the loop would do it later: not as another program */
+    child_leave(upgrade->pid); /* the loop would do it later: not as another program */
     upgrade->pid = 0;
     read_output(upgrade);
     if (fine && strstr(upgrade->output, UPGRADE_ANSWER "\n") != NULL)

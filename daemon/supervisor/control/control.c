@@ -26,7 +26,6 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "config/identity.h"
 #include "supervisor/control/control_private.h"
 
 #define ACCEPT_AT_ONCE 16
@@ -222,15 +221,6 @@ open_socket(struct control *control, bool first)
     }
 }
 
-/* Returns the group's number; (gid_t)-1: there is no such group, or no name. */
-static gid_t
-find_group(const char *name)
-{
-    gid_t group;
-
-    return name != NULL && identity_find_group(name, &group) == 0 ? group : (gid_t)-1;
-}
-
 /* Whether both texts are the same, or both are missing. */
 static bool
 same_or_none(const char *one, const char *other)
@@ -252,8 +242,8 @@ void
 control_configure(struct control *control, const struct config *config)
 {
     const char *path = config->file == NULL ? NULL : config->control.path;
-    gid_t group = find_group(config->control.group);
     bool first = control->config == NULL;
+    gid_t group = config->control.group == NULL ? (gid_t)-1 : config->control.gid;
     bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 

@@ -61,8 +61,8 @@ describe_work(struct process *process)
 void
 process_end(struct process *process, const siginfo_t *info)
 {
-    child_reap(process->pid); /* the loop would try to reap it only once */
-    process_receive(process); /* the worker's last messages explain why it ended */
+    child_leave(process->pid); /* the loop would try to reap it only once */
+    process_receive(process);  /* the worker's last messages explain why it ended */
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
     describe_work(process);
@@ -138,7 +138,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->slots = spawned.slots;
     if ((r = watch(process, setup->event)) < 0) {
         (void)kill(process->pid, SIGKILL);
-        child_reap(process->pid);
+        child_leave(process->pid);
         process_free(process);
         return r;
     }
@@ -195,6 +195,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
         while (patience_allows(r));
     if (r < 0) {
         process_free(process); /* this closes the channel: the worker drains and ends */
+        child_leave(worker->pid);
         return r;
     }
     uint64_t left = worker->deadline > now ? worker->deadline - now : 0;

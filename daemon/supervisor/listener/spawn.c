@@ -107,6 +107,9 @@ spawn_reason(int error, char *buffer)
     else if (error == -ENOSYS)
         remedy = "; the kernel or a container's filter lacks memfd_create(2) of Linux 3.17, which "
                  "the daemon needs";
+    else if (error == -EFBIG)
+        remedy = "; the daemon's limit of file sizes is too low: see LimitFSIZE= of its unit, and "
+                 "ulimit -f";
     else if (error == -ENOENT && access("/proc/self/exe", F_OK) < 0)
         remedy = "; there is no /proc, which the daemon needs: mount -t proc proc /proc";
     (void)snprintf(buffer, SPAWN_REASON_SIZE, "%s%s", strerror(-error), remedy);

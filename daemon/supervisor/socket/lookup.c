@@ -91,8 +91,11 @@ on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
     struct answer answer;
 
     (void)source, (void)events;
+    ssize_t got = read(fd, &answer, sizeof(answer));
+    if (got < 0 && errno == EAGAIN)
+        return 0; /* nothing is there after all */
     be_silent(lookup);
-    if (read(fd, &answer, sizeof(answer)) != sizeof(answer))
+    if (got != sizeof(answer))
         fail(lookup, "the process that was to look it up ended without an answer");
     else
         lookup->done(answer.found ? &answer.resolved : NULL, answer.problem, lookup->userdata);
@@ -125,6 +128,8 @@ start(struct lookup *lookup, sd_event *event)
         return -errno;
     lookup->pipe = ends[0];
     theirs = ends[1];
+    if (fcntl(lookup->pipe, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
     int r = sd_event_add_io(event, &lookup->input, lookup->pipe, EPOLLIN, on_answer, lookup);
     if (r >= 0)
         r = sd_event_add_time_relative(event, &lookup->timer, CLOCK_MONOTONIC,
@@ -174,7 +179,7 @@ lookup_free(struct lookup *lookup)
         (void)close(lookup->pipe);
     if (lookup->pid > 0) {
         (void)kill(lookup->pid, SIGKILL);
-        child_reap(lookup->pid);
+        child_leave(lookup->pid);
     }
     address_done(&lookup->address);
     free(lookup);

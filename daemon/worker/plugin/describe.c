@@ -2,7 +2,8 @@
 /*
  * describe.c - what a plugin says of itself: for operators, and as JSON for tools
  *
- * Runs in:  the process that was started: the plugin's constructors run in it.
+ * Runs in:  a child of the process that was started (common/apart.c), because
+ *           the plugin's constructors run, too.
  * Owns:     nothing that outlives it.
  * Failures: why the plugin does not load, on standard error.
  */
@@ -15,6 +16,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/mixins.h"
+#include "common/printable.h"
 #include "common/texts.h"
 #include "common/value.h"
 #include "worker/plugin/options.h"
@@ -87,7 +89,9 @@ print_default(const struct ss_option *option)
     char **items = NULL;
 
     if (option->type != SS_LIST) {
-        (void)printf(", default \"%s\")\n", option_fallback(option));
+        (void)printf(", default \"");
+        printable_put(stdout, option_fallback(option));
+        (void)printf("\")\n");
         return;
     }
     items = texts_split(option_fallback(option));
@@ -101,12 +105,23 @@ print_default(const struct ss_option *option)
     texts_free(items);
 }
 
+/* What a plugin says could hold anything that a terminal would obey. */
+static void
+print_line(const char *title, const char *text)
+{
+    (void)printf("%s ", title);
+    printable_put(stdout, text);
+    (void)printf("\n");
+}
+
 static void
 print_option(const struct ss_option *option)
 {
     char min[32], max[32];
 
-    (void)printf("  %s (%s", option->name, option_type_name(option->type));
+    (void)printf("  ");
+    printable_put(stdout, option->name);
+    (void)printf(" (%s", option_type_name(option->type));
     if (option->min != 0 || option->max != 0) {
         format_bound(option->type, option->min, min);
         format_bound(option->type, option->max, max);
@@ -117,7 +132,7 @@ print_option(const struct ss_option *option)
     else
         print_default(option);
     if (option->help != NULL)
-        (void)printf("      %s\n", option->help);
+        print_line("     ", option->help);
 }
 
 static void
@@ -125,9 +140,9 @@ print_text(const struct plugin *plugin)
 {
     const struct ss_plugin *record = &plugin->record;
 
-    (void)printf("%-12s%s\n", "name", record->name);
-    (void)printf("%-12s%s\n", "summary", record->summary != NULL ? record->summary : "");
-    (void)printf("%-12s%s\n", "file", plugin->file);
+    print_line("name       ", record->name);
+    print_line("summary    ", record->summary != NULL ? record->summary : "");
+    print_line("file       ", plugin->file);
     (void)printf("%-12s%u\n", "ABI", record->abi);
     print_names("transports", name_transports(record->transports));
     print_names("mixins", name_mixins(record->mixins));

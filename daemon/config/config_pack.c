@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config_pack.c - a configuration as bytes, for the process that shall serve it
+ *
+ * The file is read in a process of its own (supervisor/change/load.c), which
+ * hands over what has come of it: records of two texts, key and value, in the
+ * order of pack(). Each listener follows as the bytes of
+ * settings_pack_places(), behind their size.
+ *
+ * Whoever unpacks does not trust the bytes, as the process that wrote them has
+ * run a parser over a file that could hold anything: every number has its
+ * range, every text is checked as its setting is, and there is nothing behind
+ * the end.
+ *
+ * Runs in:  the process that reads the configuration (pack), the supervisor
+ *           and --check (unpack).
+ * Owns:     nothing beyond a call.
+ * Failures: returned.
+ */
+#include "config/config_pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/array.h"
+#include "common/cleanup.h"
+#include "common/records.h"
+
+#define MAGIC          "sockserverd-configuration"
+#define VERSION        "1"
+#define LARGEST_ERROR  4095 /* the kernel's own limit */
+#define LONGEST_SOCKET (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+
+/* ---- pack --------------------------------------------------------------------------------- */
+
+static void
+put_text(FILE *stream, const char *key, const char *text)
+{
+    record_put(stream, key, text == NULL ? "" : text);
+}
+
+static void
+put_errors(FILE *stream, const struct errors *errors)
+{
+    record_put_number(stream, "errors", errors->count);
+    for (size_t i = 0; i < errors->count; i++)
+        record_put(stream, "error", errors->texts[i]);
+    record_put_number(stream, "more", errors->more);
+    record_put_number(stream, "exhausted", errors->exhausted);
+}
+
+static void
+put_globals(FILE *stream, const struct config *config)
+{
+    put_text(stream, "file", config->file);
+    put_text(stream, "plugin_path", config->plugin_path);
+    put_text(stream, "log.target", config->log.target);
+    record_put_number(stream, "log.level", (uint64_t)config->log.level);
+    record_put_number(stream, "log.access", config->log.access);
+    put_text(stream, "control.path", config->control.path);
+    record_put_number(stream, "control.mode", config->control.mode);
+    put_text(stream, "control.group", config->control.group);
+    record_put_number(stream, "control.gid", config->control.gid);
+}
+
+static int
+put_listeners(FILE *stream, const struct config *config)
+{
+    record_put_number(stream, "listeners", config->listener_count);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        _cleanup_free_ char *bytes = NULL;
+        size_t size;
+        int r = settings_pack_places(config->listeners[i], &bytes, &size);
+
+        if (r < 0)
+            return r;
+        record_put_number(stream, "listener", size);
+        (void)fwrite(bytes, size, 1, stream);
+    }
+    return 0;
+}
+
+static int
+pack(FILE *stream, int result, const struct config *config, const struct errors *errors)
+{
+    record_put(stream, MAGIC, VERSION);
+    record_put_number(stream, "result", (uint64_t)-result);
+    put_errors(stream, errors);
+    put_globals(stream, config);
+    int r = put_listeners(stream, config);
+    record_put(stream, "end", "");
+    return r;
+}
+
+int
+config_pack(int result, const struct config *config, const struct errors *errors, char **ret_bytes,
+            size_t *ret_size)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&bytes, &size);
+
+    if (stream == NULL)
+        return -ENOMEM;
+    int r = pack(stream, result, config, errors);
+    bool failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
+        return -ENOMEM;
+    *ret_bytes = take_pointer(bytes);
+    *ret_size = size;
+    return 0;
+}
+
+/* ---- unpack ------------------------------------------------------------------------------- */
+
+static int
+take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret)
+{
+    const char *value;
+    int r = record_take_named(reader, key, &value);
+
+    return r < 0 ? r : record_number(value, max, ret);
+}
+
+/* Takes a text, or NULL for an empty one, as nobody can give an empty text here. */
+static int
+take_text(struct record_reader *reader, const char *key, char **ret)
+{
+    const char *value;
+    int r = record_take_named(reader, key, &value);
+
+    if (r < 0 || *value == '\0')
+        return r;
+    *ret = strdup(value);
+    return *ret == NULL ? -ENOMEM : 0;
+}
+
+static int
+take_errors(struct record_reader *reader, struct errors *ret)
+{
+    uint64_t count, more, exhausted;
+    const char *text;
+
+    if (take_number(reader, "errors", ERRORS_TOLD + 1, &count) < 0)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < count; i++) {
+        if (record_take_named(reader, "error", &text) < 0)
+            return -EBADMSG;
+        errors_repeat(ret, text);
+    }
+    if (ret->exhausted)
+        return -ENOMEM;
+    if (take_number(reader, "more", SIZE_MAX, &more) < 0 ||
+        take_number(reader, "exhausted", 1, &exhausted) < 0 || (more > 0) != errors_full(ret))
+        return -EBADMSG;
+    ret->more = more;
+    ret->exhausted = exhausted != 0;
+    return 0;
+}
+
+static int
+take_texts(struct record_reader *reader, struct config *ret, uint64_t numbers[])
+{
+    const struct {
+        const char *key;
+        char **text;
+        uint64_t max; /* of a number */
+    } rows[] = {
+        {"file", &ret->file, 0},
+        {"plugin_path", &ret->plugin_path, 0},
+        {"log.target", &ret->log.target, 0},
+        {"log.level", NULL, LOG_DEBUG},
+        {"log.access", NULL, 1},
+        {"control.path", &ret->control.path, 0},
+        {"control.mode", NULL, 0777},
+        {"control.group", &ret->control.group, 0},
+        {"control.gid", NULL, UINT32_MAX},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int r = rows[i].text != NULL ? take_text(reader, rows[i].key, rows[i].text)
+                                     : take_number(reader, rows[i].key, rows[i].max, numbers++);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int
+take_globals(struct record_reader *reader, struct config *ret)
+{
+    uint64_t numbers[4];
+    int r = take_texts(reader, ret, numbers);
+
+    if (r < 0)
+        return r;
+    ret->log.level = (int)numbers[0];
+    ret->log.access = numbers[1] != 0;
+    ret->control.mode = (uint32_t)numbers[2];
+    ret->control.gid = (gid_t)numbers[3];
+    return 0;
+}
+
+/* Whether everything is there that a configuration always has. */
+static bool
+is_whole(const struct config *config)
+{
+    return config->plugin_path != NULL && config->log.target != NULL &&
+           config->control.path != NULL && config->control.path[0] == '/' &&
+           strlen(config->control.path) <= LONGEST_SOCKET;
+}
+
+static int
+take_listeners(struct record_reader *reader, struct config *ret)
+{
+    struct settings settings;
+    uint64_t count, size;
+
+    if (take_number(reader, "listeners", SIZE_MAX, &count) < 0)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < count; i++) {
+        if (take_number(reader, "listener", (uint64_t)(reader->end - reader->at), &size) < 0 ||
+            size > (uint64_t)(reader->end - reader->at))
+            return -EBADMSG;
+        int r = settings_unpack_places(reader->at, size, &settings);
+        if (r == 0)
+            r = config_add_listener(ret, &settings);
+        if (r < 0)
+            return r;
+        reader->at += size;
+    }
+    return 0;
+}
+
+static int
+unpack(struct record_reader *reader, int *ret_result, struct config *config, struct errors *errors)
+{
+    const char *value;
+    uint64_t result;
+    int r;
+
+    if (record_take_named(reader, MAGIC, &value) < 0 || strcmp(value, VERSION) != 0 ||
+        take_number(reader, "result", LARGEST_ERROR, &result) < 0)
+        return -EBADMSG;
+    if ((r = take_errors(reader, errors)) < 0 || (r = take_globals(reader, config)) < 0 ||
+        (r = take_listeners(reader, config)) < 0)
+        return r;
+    if (record_take_named(reader, "end", &value) < 0 || reader->at != reader->end ||
+        (result == 0 && errors_any(errors)))
+        return -EBADMSG;
+    if ((result == 0 || result == EINVAL) && !is_whole(config))
+        return -EBADMSG;
+    *ret_result = -(int)result;
+    return 0;
+}
+
+int
+config_unpack(const char *bytes, size_t size, int *ret_result, struct config *ret_config,
+              struct errors *ret_errors)
+{
+    struct record_reader reader = {bytes, bytes + size};
+    struct config config = {0};
+    struct errors errors = {0};
+    int r = unpack(&reader, ret_result, &config, &errors);
+
+    if (r < 0) {
+        config_done(&config);
+        errors_done(&errors);
+        return r;
+    }
+    *ret_config = config;
+    *ret_errors = errors;
+    return 0;
+}
