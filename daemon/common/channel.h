@@ -87,6 +87,7 @@ enum inherited_fd {
     INHERITED_CHANNEL,
     INHERITED_COUNTERS,
     INHERITED_SOCKET, /* the listening socket; absent for a check */
+    INHERITED_PLUGIN, /* the plugin's file, if the worker may be unable to open it itself */
     INHERITED_END
 };
 

@@ -9,7 +9,7 @@
  *
  * Runs in:  the main thread of a worker; under "none" a thread of its own, under
  *           "coroutine" the first event loop.
- * Owns:     its signalfd.
+ * Owns:     what signals have told and no turn has seen yet.
  * Failures: a dead supervisor (end of file on the channel) starts a drain.
  */
 #include "worker/housekeeping.h"
@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/array.h"
@@ -36,14 +35,48 @@
 #define SCAN_INTERVAL  (200 * MS)
 #define TRIM_INTERVAL  (5000 * MS)
 
+/* ---- signals ---------------------------------------------------------------- */
+
+/* What signals have asked for and no turn has seen yet. */
+static struct {
+    struct ss_server *server;
+    pid_t pid; /* of the process that does the housekeeping */
+    volatile sig_atomic_t terminated, child_ended;
+} noted;
+
+void
+housekeeping_note_signal(int number)
+{
+    int saved = errno;
+
+    if (getpid() == noted.pid) {
+        if (number == SIGTERM)
+            noted.terminated = 1;
+        else
+            noted.child_ended = 1;
+        server_wake(noted.server);
+    } else if (number == SIGTERM) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number); /* it arrives when this handler returns */
+    }
+    errno = saved;
+}
+
+static int
+follow_signal(int number)
+{
+    struct sigaction action = {.sa_handler = housekeeping_note_signal,
+                               .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+
+    (void)sigemptyset(&action.sa_mask);
+    return sigaction(number, &action, NULL) < 0 ? -errno : 0;
+}
+
 int
 housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
 {
-    sigset_t signals;
-
     *housekeeping = (struct housekeeping){
         .server = server,
-        .signals = -1,
         .drain_until = FOREVER,
         .give_up_at = FOREVER,
         .next_service = FOREVER,
@@ -52,22 +85,10 @@ housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
         .next_trim = FOREVER,
         .next_retry = FOREVER,
     };
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    if (server->mixin->processes)
-        (void)sigaddset(&signals, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -errno;
-    housekeeping->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return housekeeping->signals < 0 ? -errno : 0;
-}
-
-void
-housekeeping_done(struct housekeeping *housekeeping)
-{
-    if (housekeeping->signals >= 0)
-        (void)close(housekeeping->signals);
-    housekeeping->signals = -1;
+    noted.server = server;
+    noted.pid = getpid();
+    int r = follow_signal(SIGTERM);
+    return r == 0 && server->mixin->processes ? follow_signal(SIGCHLD) : r;
 }
 
 /* ---- draining --------------------------------------------------------------- */
@@ -215,16 +236,15 @@ read_channel(struct housekeeping *housekeeping)
 }
 
 static void
-read_signals(struct housekeeping *housekeeping)
+take_signals(struct housekeeping *housekeeping)
 {
-    struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
-    ssize_t size = read(housekeeping->signals, infos, sizeof(infos));
-
-    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++) {
-        if (infos[i].ssi_signo == SIGTERM)
-            drain(housekeeping, housekeeping->server->settings.drain_timeout);
-        else
-            housekeeping->child_ended = true;
+    if (noted.terminated) {
+        noted.terminated = 0;
+        drain(housekeeping, housekeeping->server->settings.drain_timeout);
+    }
+    if (noted.child_ended) {
+        noted.child_ended = 0;
+        housekeeping->child_ended = true;
     }
 }
 
@@ -450,14 +470,12 @@ wait_and_read(struct housekeeping *housekeeping, int64_t until)
         left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
         timeout = &left;
     }
-    if (ppoll(fds, HOUSEKEEPING_DESCRIPTORS, timeout, NULL) <= 0)
-        return;
-    if (fds[0].revents != 0)
+    bool ready = ppoll(fds, HOUSEKEEPING_DESCRIPTORS, timeout, NULL) > 0;
+    if (ready && fds[0].revents != 0)
         read_channel(housekeeping);
-    if (fds[1].revents != 0)
-        read_signals(housekeeping);
-    if (fds[2].revents != 0)
+    if (ready && fds[1].revents != 0)
         read_wakeup(housekeeping);
+    take_signals(housekeeping); /* behind read_wakeup(): a signal that comes later wakes us again */
 }
 
 int64_t
@@ -476,8 +494,7 @@ void
 housekeeping_descriptors(const struct housekeeping *housekeeping, int ret[HOUSEKEEPING_DESCRIPTORS])
 {
     ret[0] = housekeeping->server->channel;
-    ret[1] = housekeeping->signals;
-    ret[2] = housekeeping->server->wakeup;
+    ret[1] = housekeeping->server->wakeup;
 }
 
 static bool

@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -47,7 +46,11 @@ worker_load(struct ss_server *server, struct errors *errors)
     const struct settings *settings = &server->settings;
 
     server->transport = transport_find(settings, server->socket);
-    if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
+    int plugin = fcntl(INHERITED_PLUGIN, F_GETFD) < 0 ? -1 : INHERITED_PLUGIN;
+    int r = plugin_load_from(settings->plugin_file, plugin, &server->plugin, errors);
+    if (plugin >= 0)
+        (void)close(plugin);
+    if (r < 0)
         return -ENOEXEC;
     bool stream = server->transport != NULL ? server->transport->stream
                                             : (server->plugin.record.transports & SS_STREAM) != 0;
@@ -133,8 +136,7 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
         error = server->wakeup < 0 ? -errno : 0;
     }
     if (error == 0) {
-        step = "read signals";
-        (void)signal(SIGPIPE, SIG_IGN);
+        step = "follow signals";
         interrupts_install();
         error = housekeeping_init(housekeeping, server);
     }
@@ -216,7 +218,7 @@ static int
 run(struct ss_server *server, const struct brief *brief, const struct gate *const *gates)
 {
     struct errors errors = {0};
-    static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
+    static struct housekeeping housekeeping; /* its thread may outlive us */
     struct sandbox sandbox;
 
     if (limits_set(&server->settings, &errors) < 0) /* raising one takes privileges */

@@ -29,6 +29,7 @@
 #include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "supervisor/listener/plugin_file.h"
 
 extern char **environ;
 
@@ -44,18 +45,21 @@ extern char **environ;
 
 /* A trailing '*' means any name that begins so. All other variables stay with the supervisor. */
 static const char *const inherited_variables[] = {
-    "PATH",          "HOME",         "TZ",           "TMPDIR",
-    "LANG",          "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",
-    "UBSAN_OPTIONS", "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
+    "PATH",         "TZ",           "TMPDIR",        "LANG",
+    "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",  "UBSAN_OPTIONS",
+    "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
 };
 
+/* Those that are the user's; they are inherited if the worker's user is the daemon's. */
+static const char *const account_variables[] = {"HOME", "USER", "LOGNAME", "SHELL"};
+
 static bool
-is_inherited(const char *variable)
+is_listed(const char *variable, const char *const *names, size_t count)
 {
     size_t size = strcspn(variable, "=");
 
-    for (size_t i = 0; i < ARRAY_SIZE(inherited_variables); i++) {
-        const char *name = inherited_variables[i];
+    for (size_t i = 0; i < count; i++) {
+        const char *name = names[i];
         size_t name_size = strlen(name);
         bool prefix = name[name_size - 1] == '*';
         if (prefix ? strncmp(variable, name, name_size - 1) == 0
@@ -65,21 +69,59 @@ is_inherited(const char *variable)
     return false;
 }
 
-/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment. */
-static char **
-make_environment(void)
+static bool
+is_inherited(const char *variable, const struct settings *settings)
 {
-    size_t count = 0;
+    return is_listed(variable, inherited_variables, ARRAY_SIZE(inherited_variables)) ||
+           (settings->login == NULL &&
+            is_listed(variable, account_variables, ARRAY_SIZE(account_variables)));
+}
+
+/* The values of account_variables for the listener's user, in the same order. */
+struct account_texts {
+    char *texts[ARRAY_SIZE(account_variables)];
+};
+
+static void
+free_account_texts(struct account_texts *account)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(account->texts); i++)
+        free(account->texts[i]);
+}
+
+static int
+make_account_texts(const struct settings *settings, struct account_texts *account)
+{
+    const char *const values[] = {settings->home, settings->login, settings->login,
+                                  settings->shell};
+
+    for (size_t i = 0; settings->login != NULL && i < ARRAY_SIZE(values); i++)
+        if (asprintf(&account->texts[i], "%s=%s", account_variables[i], values[i]) < 0) {
+            account->texts[i] = NULL;
+            return -ENOMEM;
+        }
+    return 0;
+}
+
+/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment and to
+ * account. */
+static char **
+make_environment(const struct settings *settings, const struct account_texts *account)
+{
+    size_t count = ARRAY_SIZE(account->texts);
 
     for (char **variable = environ; *variable != NULL; variable++)
-        count += is_inherited(*variable);
+        count += is_inherited(*variable, settings);
     char **made = calloc(count + 1, sizeof(*made));
     if (made == NULL)
         return NULL;
     count = 0;
     for (char **variable = environ; *variable != NULL; variable++)
-        if (is_inherited(*variable))
+        if (is_inherited(*variable, settings))
             made[count++] = *variable;
+    for (size_t i = 0; i < ARRAY_SIZE(account->texts); i++)
+        if (account->texts[i] != NULL)
+            made[count++] = account->texts[i];
     return made;
 }
 
@@ -164,7 +206,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     default_signals();
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
-    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
+    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1 && settings->capabilities == NULL)
         (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
     int r = place_fds(fds, program);
     if (r == 0) {
@@ -219,17 +261,21 @@ static int
 fork_worker(const struct settings *settings, int *fds)
 {
     const char *arguments[] = {"sockserverd", "--worker", settings->name, NULL};
-    _cleanup_free_ char **environment = make_environment();
+    struct account_texts account = {0};
     int program = worker_program();
+    int r = program < 0 ? program : make_account_texts(settings, &account);
+    _cleanup_free_ char **environment = r < 0 ? NULL : make_environment(settings, &account);
 
-    if (program < 0)
-        return program;
-    if (environment == NULL)
-        return -ENOMEM;
-    pid_t pid = fork();
-    if (pid == 0)
-        become_worker(settings, program, fds, (char *const *)arguments, environment);
-    return pid < 0 ? -errno : pid;
+    if (r == 0 && environment == NULL)
+        r = -ENOMEM;
+    if (r == 0) {
+        pid_t pid = fork();
+        if (pid == 0)
+            become_worker(settings, program, fds, (char *const *)arguments, environment);
+        r = pid < 0 ? -errno : pid;
+    }
+    free_account_texts(&account);
+    return r;
 }
 
 int
@@ -244,7 +290,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         .level = log_level(),
         .address = (char *)socket->address,
     };
-    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
+    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1, plugin = -1;
     struct counters *counters = NULL;
     uint32_t slots = mixin_slots(settings);
     int ends[2], r;
@@ -259,7 +305,8 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
-    int fds[] = {brief_fd, theirs, counters_fd, socket->fd};
+    plugin = plugin_for_worker(settings);
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin};
     r = fork_worker(settings, fds);
     if (r < 0) {
         counters_detach(counters, slots);

@@ -20,7 +20,9 @@
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 
-static struct ss_server *child_server; /* for the signal handler */
+/* Both are for the signal handler. */
+static struct ss_server *child_server;
+static pid_t zygote_pid;
 
 /*
  * The zygote is gone, or wants us gone: serve nothing new, and the present one
@@ -30,19 +32,23 @@ static struct ss_server *child_server; /* for the signal handler */
 static void
 on_terminate(int signal)
 {
-    (void)signal;
+    if (getpid() == zygote_pid) {
+        housekeeping_note_signal(signal);
+        return;
+    }
     child_server->terminated = 1;
     double seconds = request_current == NULL ? 0 : child_server->settings.drain_timeout;
     (void)alarm(seconds < 1 ? 1 : (unsigned)seconds);
 }
 
-/* The zygote itself reads SIGTERM and blocks it. */
+/* The zygote's own SIGTERM goes to its housekeeping. */
 void
 children_prepare(struct ss_server *server)
 {
     struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
 
     child_server = server;
+    zygote_pid = getpid();
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGTERM, &action, NULL);
 }
@@ -50,10 +56,10 @@ children_prepare(struct ss_server *server)
 static void
 child_signals(struct zygote *zygote)
 {
-    sigset_t none = {0};
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+    (void)sigaction(SIGCHLD, &usual, NULL);
     if (getppid() != zygote->pid)
         server_end_process(0); /* it died before we could ask to be told */
 }
@@ -64,7 +70,6 @@ child_release(struct zygote *zygote)
 {
     const struct ss_server *server = zygote->server;
 
-    (void)close(zygote->housekeeping->signals);
     if (server->channel >= 0)
         (void)close(server->channel);
 }
