@@ -10,7 +10,8 @@
 /* A set of capabilities: bit 1 << CAP_.... */
 typedef uint64_t capability_set;
 
-/* Finds the capability of this name, with or without "CAP_", in any case. Returns its number, or -1. */
+/* Finds the capability of this name, with or without "CAP_", in any case. Returns its number, or
+ * -1. */
 int capability_find(const char *name);
 
 /* Returns its name, such as "CAP_NET_ADMIN", or NULL for a number without one. */

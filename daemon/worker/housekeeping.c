@@ -168,20 +168,6 @@ tell(const struct housekeeping *housekeeping, enum message_type type, bool *told
 
 /* ---- the channel -------------------------------------------------------------- */
 
-/* A child keeps the log that it was born with: children that have the old one shall end. */
-static void
-replace_log(struct housekeeping *housekeeping, int fd)
-{
-    struct ss_server *server = housekeeping->server;
-
-    if (fd >= 0)
-        (void)log_adopt_file(fd);
-    if (!server->mixin->processes)
-        return;
-    atomic_fetch_add(&server->counters->log, 1);
-    housekeeping->log_replaced = true;
-}
-
 static void
 on_message(struct housekeeping *housekeeping, const struct message *message, int fd)
 {
@@ -205,9 +191,6 @@ on_message(struct housekeeping *housekeeping, const struct message *message, int
         drain(housekeeping, 0);
         cut(housekeeping);
         break;
-    case MESSAGE_LOG_FILE:
-        replace_log(housekeeping, fd);
-        return;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);
         break;
@@ -386,31 +369,6 @@ check_times(struct housekeeping *housekeeping)
 }
 
 /*
- * Children that wait with the old log are interrupted. Busy ones see for
- * themselves that their log is old, before they wait again. Returns how many
- * have not left yet.
- */
-static unsigned
-nudge_outdated(struct housekeeping *housekeeping)
-{
-    const struct ss_server *server = housekeeping->server;
-    uint32_t used = counters_used(server->counters, server->slot_count);
-    uint32_t log = counter_get(server->counters->log);
-    unsigned count = 0;
-
-    for (uint32_t i = 0; i < used; i++) {
-        const struct slot *slot = &server->counters->slots[i];
-        uint32_t state = atomic_load(&slot->state); /* see child_is_outdated() */
-        if ((state != SLOT_IDLE && state != SLOT_STARTING) || counter_get(slot->log) == log)
-            continue;
-        interrupt_context(server, slot);
-        count++;
-    }
-    housekeeping->log_replaced = count > 0;
-    return count;
-}
-
-/*
  * Interrupts contexts that should leave a call, until they have left it: idle
  * ones in a drain (and under "none" for hooks that are due), busy ones when
  * they are cut. Also sends STOPPED and STOP when they are due. True if
@@ -432,8 +390,6 @@ nudge(struct housekeeping *housekeeping)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
-    if (housekeeping->log_replaced)
-        nudged += nudge_outdated(housekeeping);
     return nudged > 0;
 }
 

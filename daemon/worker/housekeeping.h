@@ -17,7 +17,6 @@ struct housekeeping {
     bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
     bool child_ended;     /* SIGCHLD: one or more; the mixin clears it */
-    bool log_replaced;    /* children with the old log may be left */
     bool given_up;        /* requests were cut and did not end: leave without them */
     int64_t drain_until;  /* when running requests are cut */
     int64_t give_up_at;   /* when those that do not end are left behind */
@@ -32,8 +31,8 @@ struct housekeeping {
  * are caught rather than blocked or ignored, because a program that a plugin executes then finds
  * them as they usually are. Returns 0 or a negative errno. */
 int housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server);
-/* The handler of these signals. In a child that a plugin has forked it does what the signal would do
- * there without it. */
+/* The handler of these signals. In a child that a plugin has forked it does what the signal would
+ * do there without it. */
 void housekeeping_note_signal(int number);
 
 /* Waits for MESSAGE_SERVE. True, or false if the worker shall end instead. */

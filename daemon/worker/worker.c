@@ -208,6 +208,31 @@ serve(struct ss_server *server, struct housekeeping *housekeeping)
     return error < 0 ? 1 : 0;
 }
 
+/* Whether clients are Unix datagram sockets; a trial has no socket, and needs no answer. */
+static bool
+serves_unix_datagrams(const struct ss_server *server)
+{
+    int family = AF_UNSPEC, type = 0;
+    socklen_t size = sizeof(family), type_size = sizeof(type);
+
+    return getsockopt(server->socket, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
+           getsockopt(server->socket, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
+           family == AF_UNIX && type == SOCK_DGRAM;
+}
+
+/*
+ * A process that has changed its user leaves no core, lest a core tell that
+ * user what it knew before. This one was executed anew and knows nothing of
+ * anybody else's. But other processes of the same user may then trace it, so
+ * only if Landlock keeps other workers from that.
+ */
+static void
+allow_core(const struct sandbox *sandbox)
+{
+    if (sandbox->landlock > 0)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
 static enum failure
 kind_of_failure(int error)
 {
@@ -225,7 +250,8 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
         return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
-    sandbox_enter(&sandbox);
+    sandbox_enter(serves_unix_datagrams(server), &sandbox);
+    allow_core(&sandbox);
     int error = worker_load(server, &errors);
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
@@ -268,6 +294,7 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
         log_error("cannot read the brief: %s", strerror(-error));
         return 1;
     }
+    log_use_records();
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     log_set_listener(server.settings.name);

@@ -60,7 +60,7 @@ int process_import(const struct process_setup *setup, const struct upgrade_worke
                    struct process **ret);
 /* Tells what the next process must know to import the worker. The descriptors stay the process's
  * own. */
-void process_export(const struct process *process, struct upgrade_worker *ret);
+void process_export(struct process *process, struct upgrade_worker *ret);
 
 /* Frees the process. If the worker still runs, it finds its channel closed, drains and ends by
  * itself. */

@@ -316,6 +316,7 @@ receive_one(struct process *process)
 void
 process_receive(struct process *process)
 {
+    process_read_log(process, false); /* what it has said before the messages stands before them */
     for (unsigned i = 0; i < MESSAGES_AT_ONCE && process->state != PROCESS_GONE; i++)
         if (!receive_one(process))
             return;

@@ -45,9 +45,17 @@ extern char **environ;
 
 /* A trailing '*' means any name that begins so. All other variables stay with the supervisor. */
 static const char *const inherited_variables[] = {
-    "PATH",         "TZ",           "TMPDIR",        "LANG",
-    "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",  "UBSAN_OPTIONS",
-    "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
+    "PATH",
+    "TZ",
+    "TMPDIR",
+    "LANG",
+    "LC_*",
+    "ASAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "TSAN_OPTIONS",
+    "GCOV_*",
+    "LLVM_PROFILE_FILE",
 };
 
 /* Those that are the user's; they are inherited if the worker's user is the daemon's. */
@@ -173,11 +181,12 @@ volunteer_for_oom(void)
 /* Puts fds[i] at INHERITED_BRIEF + i (-1: nothing is there), puts the program behind them, and
  * closes all others. Returns 0 or a negative errno. */
 static int
-place_fds(int *fds, int program)
+place_fds(int *fds, int log, int program)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+        dup2(log, STDERR_FILENO) < 0)
         return -errno;
     if ((program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
         return -errno;
@@ -197,8 +206,8 @@ place_fds(int *fds, int program)
 }
 
 static _Noreturn void
-become_worker(const struct settings *settings, int program, int *fds, char *const *arguments,
-              char *const *environment)
+become_worker(const struct settings *settings, int program, int *fds, int log,
+              char *const *arguments, char *const *environment)
 {
     int channel = fds[INHERITED_CHANNEL - INHERITED_BRIEF];
     char text[256], reason[SPAWN_REASON_SIZE];
@@ -208,7 +217,7 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     volunteer_for_oom();
     if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1 && settings->capabilities == NULL)
         (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
-    int r = place_fds(fds, program);
+    int r = place_fds(fds, log, program);
     if (r == 0) {
         channel = INHERITED_CHANNEL;
         (void)execveat(INHERITED_END, "", arguments, environment, AT_EMPTY_PATH);
@@ -258,7 +267,7 @@ worker_program(void)
 }
 
 static int
-fork_worker(const struct settings *settings, int *fds)
+fork_worker(const struct settings *settings, int *fds, int log)
 {
     const char *arguments[] = {"sockserverd", "--worker", settings->name, NULL};
     struct account_texts account = {0};
@@ -271,11 +280,25 @@ fork_worker(const struct settings *settings, int *fds)
     if (r == 0) {
         pid_t pid = fork();
         if (pid == 0)
-            become_worker(settings, program, fds, (char *const *)arguments, environment);
+            become_worker(settings, program, fds, log, (char *const *)arguments, environment);
         r = pid < 0 ? -errno : pid;
     }
     free_account_texts(&account);
     return r;
+}
+
+/* The worker's standard error must be no file of the daemon's: whoever holds a descriptor of one
+ * can empty and rewrite it. */
+static int
+create_log_pipe(int *ret_ours, int *ret_workers)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    *ret_ours = ends[0];
+    *ret_workers = ends[1];
+    return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0; /* of our end alone */
 }
 
 int
@@ -291,6 +314,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         .address = (char *)socket->address,
     };
     _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1, plugin = -1;
+    _cleanup_close_ int log = -1, log_end = -1;
     struct counters *counters = NULL;
     uint32_t slots = mixin_slots(settings);
     int ends[2], r;
@@ -302,12 +326,14 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         return r;
     ours = ends[0];
     theirs = ends[1];
+    if ((r = create_log_pipe(&log, &log_end)) < 0)
+        return r;
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
     plugin = plugin_for_worker(settings);
     int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin};
-    r = fork_worker(settings, fds);
+    r = fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;
@@ -315,6 +341,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     *ret = (struct spawned){.pid = r,
                             .channel = take_fd(ours),
                             .counters_fd = take_fd(counters_fd),
+                            .log = take_fd(log),
                             .counters = counters,
                             .slots = slots};
     return 0;

@@ -92,20 +92,6 @@ child_retires(struct ss_server *server)
 }
 
 /*
- * Whether the log file was replaced after this child's birth. Its slot says
- * idle before it looks: either it sees the new log, or the housekeeping sees
- * an idle child, and interrupts it until it has left (nudge_outdated()).
- */
-static bool
-child_is_outdated(const struct ss_request *request)
-{
-    struct slot *slot = request->slot;
-
-    atomic_store(&slot->state, SLOT_IDLE);
-    return atomic_load(&request->server->counters->log) != counter_get(slot->log);
-}
-
-/*
  * The next request: at first the one that it was born with, if so. Whoever
  * takes it with no more than the spares waiting tells the zygote.
  */
@@ -118,7 +104,7 @@ child_get(struct ss_request *request)
     if (request->fd >= 0)
         return 0;
     do
-        error = child_is_outdated(request) ? -ECANCELED : request_get(request);
+        error = request_get(request);
     while (error == -EINTR && !child_retires(server));
     if (error == 0 && atomic_fetch_sub(&server->counters->surplus, 1) <= 0)
         server_wake(server);
