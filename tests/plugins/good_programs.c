@@ -132,8 +132,8 @@ kill_one(const char *pid)
 int
 handle(struct ss_request *request)
 {
-    char line[4096];
-    ssize_t size = ss_readline(request, line, sizeof(line));
+    char *line;
+    ssize_t size = ss_readline(request, &line);
 
     if (size <= 0)
         return (int)size;
