@@ -206,7 +206,7 @@ listener_proceed(struct listener *listener)
 
 /* ---- starting -------------------------------------------------------------------------- */
 
-void
+int
 listener_look_at_socket(struct listener *listener)
 {
     int r = socket_revive(&listener->socket, listener->settings);
@@ -217,12 +217,13 @@ listener_look_at_socket(struct listener *listener)
     else if (r < 0)
         log_here(listener, LOG_ERR, "its socket was shut down, and cannot listen on %s again: %s",
                  listener->socket.address, strerror(-r));
+    return r;
 }
 
 void
 listener_start_missing(struct listener *listener)
 {
-    listener_look_at_socket(listener);
+    (void)listener_look_at_socket(listener);
     int r = generation_start_missing(listener->present, &listener->socket);
     char text[256], reason[SPAWN_REASON_SIZE];
 

@@ -105,7 +105,7 @@ listener_prepare(struct listener *listener, const struct listener_preparation *p
     if (listener->next != NULL)
         return -EBUSY;
     if (socket == NULL)
-        listener_look_at_socket(listener);
+        (void)listener_look_at_socket(listener);
     listener->next_settings = settings_ref(preparation->settings);
     int r = listener_new_generation(listener, preparation->settings, preparation->spawn,
                                     &listener->next);

@@ -31,6 +31,7 @@ enum process_event {
     PROCESS_HAS_FAILED,  /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
     PROCESS_HAS_STOPPED, /* accepts no more */
     PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
+    PROCESS_HAS_PULSE,   /* it has answered; this comes every two seconds while it serves */
     PROCESS_IS_GONE      /* the last event: the handler may call process_free(), or do so later */
 };
 

@@ -240,6 +240,8 @@ on_pong(struct process *process, const struct message *message)
         misbehave(process, "an answer that nobody asked for");
     else
         process->unanswered_since = message->value == process->pings ? 0 : monotonic_usec();
+    if (process->state == PROCESS_SERVING && !process->misbehaved)
+        process->handler(process, PROCESS_HAS_PULSE, process->userdata);
 }
 
 static void

@@ -401,11 +401,11 @@ socket_revive(struct listening_socket *listening, const struct settings *setting
     if (!is_shut_down(listening))
         return 0;
     if (!address_is_unix(&settings->address) && listens_again(listening, settings))
-        return 1;
+        return SOCKET_REVIVED;
     if (listening->passed)
         return -ENOTCONN; /* only its socket unit can open it anew */
     int r = open_in_its_place(listening, settings);
-    return r < 0 ? r : 1;
+    return r < 0 ? r : SOCKET_REPLACED;
 }
 
 void

@@ -46,9 +46,10 @@ bool socket_needs_lookup(const struct settings *settings);
 /*
  * Looks whether a stream socket still listens: a worker holds it, too, and may
  * have shut it down. If it does not, it listens again, or another socket with
- * the same address takes its place and number. Returns 1 if that was done, 0 if
- * nothing was wrong, or a negative errno.
+ * the same address takes its place and number. Returns 0 if nothing was wrong,
+ * or a negative errno.
  */
+enum { SOCKET_REVIVED = 1, SOCKET_REPLACED };
 int socket_revive(struct listening_socket *socket, const struct settings *settings);
 
 /*
