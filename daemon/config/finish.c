@@ -234,8 +234,7 @@ resolve_groups(struct settings *settings, struct errors *errors)
 static void
 choose_user(struct settings *settings, struct errors *errors)
 {
-    if (settings->user != NULL || geteuid() != 0 ||
-        setting_refused(settings, setting_find("user")))
+    if (settings->user != NULL || geteuid() != 0 || setting_refused(settings, setting_find("user")))
         return;
     int r = identity_find_user(DEFAULT_USER, &settings->uid, &settings->gid);
     if (r < 0 && r != -ENOMEM)

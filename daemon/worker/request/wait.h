@@ -24,8 +24,8 @@ int wait_io(struct ss_request *request, int fd, short events, double setting);
 /* option: SO_RCVTIMEO or SO_SNDTIMEO; 0 seconds: for ever. 0 or a negative errno. */
 int set_socket_timeout(int fd, int option, double seconds);
 
-/* A broken pipe is an error of write(2) rather than the end of the process. The signal is caught, not
- * ignored: what a plugin executes would inherit that it is ignored. */
+/* A broken pipe is an error of write(2) rather than the end of the process. The signal is caught,
+ * not ignored: what a plugin executes would inherit that it is ignored. */
 void broken_pipes_survive(void);
 
 /*
