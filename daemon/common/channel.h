@@ -27,10 +27,9 @@ enum message_type {
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
-    MESSAGE_DRAIN,     /* stop accepting, finish what runs; value: milliseconds allowed */
-    MESSAGE_CUT,       /* shut down what still runs and end */
-    MESSAGE_LOG_FILE,  /* descriptor attached: the new log file */
-    MESSAGE_LOG_LEVEL, /* value: the level */
+    MESSAGE_DRAIN, /* stop accepting, finish what runs; value: milliseconds allowed */
+    MESSAGE_CUT,   /* shut down what still runs and end */
+    MESSAGE_LOG_LEVEL = MESSAGE_SERVE + 5, /* value: the level; the number between means nothing */
     MESSAGE_EMPTY, /* as MESSAGE_DRAIN, but accept first what is already in the socket's queue */
 };
 
@@ -87,6 +86,7 @@ enum inherited_fd {
     INHERITED_CHANNEL,
     INHERITED_COUNTERS,
     INHERITED_SOCKET, /* the listening socket; absent for a check */
+    INHERITED_PLUGIN, /* the plugin's file, if the worker may be unable to open it itself */
     INHERITED_END
 };
 

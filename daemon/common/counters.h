@@ -39,7 +39,7 @@ struct slot {
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
     _Atomic uint64_t cancelled; /* set by the housekeeping: the time of this request is up */
     _Atomic int64_t ended;      /* when the last one ended */
-    _Atomic uint32_t log;       /* a child: the log that it was born with, see below */
+    uint32_t unused;            /* it keeps the layout that 0.1.0 hands over */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     /* sums since the worker started; each has its row in counter_table, which says what it counts
      */
@@ -60,7 +60,7 @@ struct counters {
     _Atomic uint64_t log_dropped;
     _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
     _Atomic int32_t retire;      /* so many idle contexts may end */
-    _Atomic uint32_t log;        /* how often the log file was replaced: older children end */
+    uint32_t unused;             /* it keeps the layout that 0.1.0 hands over */
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     _Atomic int32_t surplus;     /* forking: idle children beyond the spare ones */

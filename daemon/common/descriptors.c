@@ -18,7 +18,7 @@
 
 #define OWN        64 /* what the daemon needs without any listener, clients of its control included */
 #define PER_SOCKET 4 /* the socket and its path, and a copy of each in an upgrade */
-#define PER_WORKER 3 /* its channel, its counters, and a descriptor of the process */
+#define PER_WORKER 4 /* its channel, its counters, its log, and a descriptor of the process */
 
 static struct {
     bool raised;

@@ -92,34 +92,17 @@ log_open(enum log_sink new_sink, const char *journal_path)
 }
 
 void
+log_use_records(void)
+{
+    sink_stderr_use_records();
+}
+
+void
 log_close(void)
 {
     atomic_store(&sink, LOG_TO_STDERR);
     sink_journal_close();
     sink_stderr_close();
-}
-
-static bool
-same_file(int a, int b)
-{
-    struct stat first, second;
-
-    return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
-
-int
-log_adopt_file(int fd)
-{
-    bool both = same_file(STDOUT_FILENO, STDERR_FILENO);
-
-    if (dup2(fd, STDERR_FILENO) < 0 || (both && dup2(fd, STDOUT_FILENO) < 0))
-        return -errno;
-    if (fd > STDERR_FILENO)
-        (void)close(fd);
-    sink_stderr_open();
-    atomic_store(&sink, LOG_TO_STDERR);
-    return 0;
 }
 
 int
@@ -218,6 +201,12 @@ name_line(struct log_line *line)
         (void)snprintf(line->who, sizeof(line->who), "%s", line->listener);
 }
 
+static size_t
+room_for_text(const struct log_line *line)
+{
+    return LOG_LINE_SIZE - strlen("sockserverd[]: \n") - strlen(line->who);
+}
+
 static void __attribute__((format(printf, 2, 0)))
 compose_line(struct log_line *line, const char *format, va_list arguments)
 {
@@ -230,8 +219,7 @@ compose_line(struct log_line *line, const char *format, va_list arguments)
     if (whole && size > 0 && raw[size - 1] == '\n')
         raw[size - 1] = '\0';
     name_line(line);
-    copy_printable(line->text, LOG_LINE_SIZE - strlen("sockserverd[]: \n") - strlen(line->who), raw,
-                   whole);
+    copy_printable(line->text, room_for_text(line), raw, whole);
 }
 
 /* ---- delivering it ---------------------------------------------------------------- */
@@ -327,4 +315,14 @@ log_listener(const char *name, int level, const char *format, ...)
     va_start(arguments, format);
     log_line_v(name, level, NULL, format, arguments);
     va_end(arguments);
+}
+
+void
+log_relay(const char *listener, int level, unsigned long long request, const char *text)
+{
+    struct log_line line = {.level = level, .listener = listener, .request = request};
+
+    name_line(&line);
+    copy_printable(line.text, room_for_text(&line), text, true);
+    deliver_line(&line);
 }

@@ -40,12 +40,12 @@ enum log_sink log_sink_auto(void);
  */
 int log_open(enum log_sink sink, const char *journal_path);
 void log_close(void);
+/* Lines on standard error are records for the supervisor from now on, see log_record.h. For
+ * workers, before log_open(). */
+void log_use_records(void);
 /* Appends to the log file at path from now on: fd 2 becomes that file. Also reopens it. Returns
  * 0 or a negative errno. */
 int log_open_file(const char *path);
-/* Makes fd, an open log file, fd 2, and also fd 1 if that was the same file as fd 2. Returns 0,
- * or a negative errno, and then fd is still the caller's. */
-int log_adopt_file(int fd);
 
 void log_set_level(int level);
 int log_level(void);
@@ -75,6 +75,10 @@ void log_event(int level, const char *const *fields, const char *format, ...)
 /* Logs in the name of a listener that this process does not work for; the supervisor does so. */
 void log_listener(const char *name, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Logs a line that somebody else has composed: a record of a worker, or what its plugin has
+ * printed. */
+void log_relay(const char *listener, int level, unsigned long long request, const char *text);
 
 #define log_error(...)   log_message(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)

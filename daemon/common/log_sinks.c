@@ -31,6 +31,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/log_record.h"
+
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 /* Our descriptors have at least this number: a new worker's descriptors are moved to lower ones. */
 #define LOWEST_FD 32
@@ -48,6 +50,7 @@ static _Atomic int stderr_fd = -1;
 static _Atomic int stderr_way = WAY_PLAIN;
 /* The last write stopped half-way (full disk, terminal), so the next one begins on a new line. */
 static _Atomic bool stderr_torn;
+static bool stderr_takes_records; /* set before there are threads */
 
 static _Atomic int journal_fd = -1;
 static struct sockaddr_un journal_address;
@@ -116,6 +119,12 @@ sink_stderr_close(void)
         (void)close(fd);
 }
 
+void
+sink_stderr_use_records(void)
+{
+    stderr_takes_records = true;
+}
+
 static ssize_t
 write_polled(const char *data, size_t size)
 {
@@ -144,14 +153,25 @@ write_somehow(const char *data, size_t size)
     }
 }
 
+/* Returns the size of what it has written to data. */
+static int
+format_line(const struct log_line *line, bool torn, char *data, size_t size)
+{
+    bool named = line->who[0] != '\0';
+
+    if (stderr_takes_records)
+        return snprintf(data, size, LOG_RECORD_FORMAT, LOG_RECORD_MARK, line->level,
+                        (unsigned long long)line->request, line->text);
+    return snprintf(data, size, "%ssockserverd%s%s%s: %s\n", torn ? "\n" : "", named ? "[" : "",
+                    line->who, named ? "]" : "", line->text);
+}
+
 int
 sink_stderr_write(const struct log_line *line)
 {
-    char data[LOG_LINE_SIZE + 2];
-    bool named = line->who[0] != '\0';
+    char data[LOG_LINE_SIZE + 64];
     bool torn = atomic_exchange(&stderr_torn, false);
-    int size = snprintf(data, sizeof(data), "%ssockserverd%s%s%s: %s\n", torn ? "\n" : "",
-                        named ? "[" : "", line->who, named ? "]" : "", line->text);
+    int size = format_line(line, torn, data, sizeof(data));
     ssize_t written;
 
     do {

@@ -28,6 +28,8 @@ struct log_line {
  * called again. */
 void sink_stderr_open(void);
 void sink_stderr_close(void);
+/* From now on lines are written as records, see log_record.h. */
+void sink_stderr_use_records(void);
 /* Returns 0; -EAGAIN if it would have to wait, or another negative errno: then the line is lost. */
 int sink_stderr_write(const struct log_line *line);
 

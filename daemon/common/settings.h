@@ -52,15 +52,17 @@ struct settings {
     enum reply_mode reply;
     double drain_timeout;
     bool block_on_close, daemon_threads, kill_helpers;
-    char *user, *group; /* NULL: the supervisor's */
+    char *user, *group; /* NULL: not given */
     uid_t uid;          /* resolved by settings_finish(); (uid_t)-1: unchanged */
     gid_t gid;
+    char *login, *home, *shell; /* of uid, resolved by settings_finish(); NULL: uid is unchanged */
     uid_t socket_uid;
     gid_t socket_gid;
     uint32_t umask; /* UMASK_UNCHANGED: the supervisor's */
     char **groups;  /* supplementary ones, NULL at the end; NULL: not given */
     gid_t *gids;    /* resolved by settings_finish(), each once */
     uint32_t gid_count;
+    char **capabilities; /* NULL at the end; NULL: not given; see capabilities.h */
     struct {
         uint64_t nofile, nproc, as, cpu, core, stack; /* LIMIT_UNCHANGED: the supervisor's */
     } limits;

@@ -96,6 +96,9 @@ settings_done(struct settings *settings)
     free(settings->options);
     free(settings->places);
     free(settings->gids);
+    free(settings->login);
+    free(settings->home);
+    free(settings->shell);
     free(settings->plugin_file);
     free(settings->file);
     free(settings->name);
@@ -268,6 +271,8 @@ settings_equal(const struct settings *one, const struct settings *other)
             return false;
     return same_text(one->name, other->name) && same_text(one->plugin_file, other->plugin_file) &&
            one->uid == other->uid && one->gid == other->gid &&
-           one->socket_uid == other->socket_uid && one->socket_gid == other->socket_gid &&
-           same_groups(one, other) && same_options(one, other);
+           same_text(one->login, other->login) && same_text(one->home, other->home) &&
+           same_text(one->shell, other->shell) && one->socket_uid == other->socket_uid &&
+           one->socket_gid == other->socket_gid && same_groups(one, other) &&
+           same_options(one, other);
 }

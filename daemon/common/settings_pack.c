@@ -106,6 +106,13 @@ put_table(FILE *stream, const struct settings *settings, bool brief)
     return 0;
 }
 
+static void
+put_text(FILE *stream, const char *key, const char *text)
+{
+    if (text != NULL)
+        record_put(stream, key, text);
+}
+
 static int
 put_all(FILE *stream, const struct settings *settings, bool places)
 {
@@ -113,8 +120,10 @@ put_all(FILE *stream, const struct settings *settings, bool places)
 
     record_put(stream, MAGIC, VERSION);
     record_put(stream, "name", settings->name == NULL ? "" : settings->name);
-    if (settings->plugin_file != NULL)
-        record_put(stream, "plugin_file", settings->plugin_file);
+    put_text(stream, "plugin_file", settings->plugin_file);
+    put_text(stream, "login", settings->login);
+    put_text(stream, "home", settings->home);
+    put_text(stream, "shell", settings->shell);
     record_put_number(stream, "uid", settings->uid);
     record_put_number(stream, "gid", settings->gid);
     record_put_number(stream, "socket_uid", settings->socket_uid);
@@ -302,6 +311,9 @@ read_other(struct settings *settings, const char *key, const char *value)
         {"name", &settings->name, NULL},
         {"file", &settings->file, NULL},
         {"plugin_file", &settings->plugin_file, NULL},
+        {"login", &settings->login, NULL},
+        {"home", &settings->home, NULL},
+        {"shell", &settings->shell, NULL},
         {"uid", NULL, &settings->uid},
         {"gid", NULL, &settings->gid},
         {"socket_uid", NULL, &settings->socket_uid},

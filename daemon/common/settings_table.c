@@ -100,6 +100,9 @@ const struct setting settings_table[] = {
     {"groups", SETTING_LIST, AT(groups), .max = 65536, .numbers = true,
      .example = "[ \"adm\", \"ssl-cert\" ]", .help = "the worker's supplementary groups"},
 
+    {"capabilities", SETTING_LIST, AT(capabilities), .max = 64,
+     .example = "[ \"net_bind_service\" ]", .help = "the worker's capabilities"},
+
     {"limits", SETTING_GROUP, .help = "the worker's resource limits"},
     {"limits.nofile", SETTING_NUMBER_LIMIT, AT(limits.nofile), .min = 16, .max = 1e9,
      .help = "descriptors of a process"},

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/array.h"
+#include "common/capabilities.h"
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/settings.h"
@@ -226,6 +227,79 @@ resolve_groups(struct settings *settings, struct errors *errors)
     }
 }
 
+#define DEFAULT_USER  "sockserverd" /* what a package makes for the daemon */
+#define FALLBACK_USER "nobody"
+#define FALLBACK_ID   65534 /* the kernel's overflow identity, where there is no nobody */
+
+/* Without `user`, a daemon of root's gives its listeners a user that may nothing. */
+static void
+choose_user(struct settings *settings, struct errors *errors)
+{
+    if (settings->user != NULL || geteuid() != 0 || setting_refused(settings, setting_find("user")))
+        return;
+    int r = identity_find_user(DEFAULT_USER, &settings->uid, &settings->gid);
+    if (r < 0 && r != -ENOMEM)
+        r = identity_find_user(FALLBACK_USER, &settings->uid, &settings->gid);
+    if (r == -ENOMEM)
+        errors->exhausted = true;
+    else if (r < 0)
+        settings->uid = settings->gid = FALLBACK_ID;
+}
+
+/* Notes what programs started by the worker's user find in their environment. */
+static void
+resolve_account(struct settings *settings, struct errors *errors)
+{
+    struct account account;
+
+    if (settings->uid == (uid_t)-1)
+        return;
+    if (identity_find_account(settings->uid, &account) < 0) {
+        errors->exhausted = true;
+        return;
+    }
+    free(settings->login);
+    free(settings->home);
+    free(settings->shell);
+    settings->login = account.login;
+    settings->home = account.home;
+    settings->shell = account.shell;
+}
+
+static void
+check_capability(const struct settings *settings, const struct given *place, const char *name,
+                 struct errors *errors)
+{
+    struct given shown_place = *place;
+    int number = capability_find(name);
+    _cleanup_free_ char *shown = value_show(name, VALUE_STRING);
+
+    shown_place.text = name;
+    if (shown == NULL)
+        errors->exhausted = true;
+    else if (number < 0)
+        settings_mistake(settings, "capabilities", &shown_place, errors,
+                         "unknown capability %s; expected a name of capabilities(7), such as "
+                         "\"net_bind_service\"",
+                         shown);
+    else if ((capabilities_permitted() >> number & 1) == 0)
+        settings_mistake(settings, "capabilities", &shown_place, errors,
+                         "found %s, which this daemon does not have; remove it, or give it to the "
+                         "daemon (CapabilityBoundingSet= and AmbientCapabilities= in its unit)",
+                         capability_name(number));
+}
+
+/* Adds a mistake, in the line of the item, for each capability that a worker could not have. */
+static void
+check_capabilities(const struct settings *settings, struct errors *errors)
+{
+    const struct given *list = place_of(settings, "capabilities");
+
+    for (size_t i = 0; i < texts_count(settings->capabilities); i++)
+        check_capability(settings, list->item_count > 0 ? &list->items[i] : list,
+                         settings->capabilities[i], errors);
+}
+
 /* Adds a mistake, in the limit's line, for each limit that the worker could not give itself. */
 static void
 check_limits(const struct settings *settings, struct errors *errors)
@@ -285,10 +359,13 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     check_applicable(settings, errors);
     check_combinations(settings, errors);
     resolve_user(settings, "user", &settings->uid, &settings->gid, errors);
+    choose_user(settings, errors);
+    resolve_account(settings, errors);
     resolve_group(settings, "group", &settings->gid, errors);
     resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
     resolve_group(settings, "socket_group", &settings->socket_gid, errors);
     resolve_groups(settings, errors);
+    check_capabilities(settings, errors);
     check_limits(settings, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;

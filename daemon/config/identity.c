@@ -14,7 +14,9 @@
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/value.h"
@@ -55,6 +57,43 @@ identity_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
         *ret_uid = record.pw_uid;
         *ret_gid = record.pw_gid;
         return 0;
+    }
+    return -E2BIG;
+}
+
+static int
+copy_account(const char *login, const char *home, const char *shell, struct account *ret)
+{
+    struct account copy = {strdup(login), strdup(*home == '\0' ? "/" : home),
+                           strdup(*shell == '\0' ? "/bin/sh" : shell)};
+
+    if (copy.login == NULL || copy.home == NULL || copy.shell == NULL) {
+        free(copy.login);
+        free(copy.home);
+        free(copy.shell);
+        return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}
+
+int
+identity_find_account(uid_t uid, struct account *ret)
+{
+    struct passwd record, *found = NULL;
+    char number[16];
+
+    for (size_t size = 1024; size <= LARGEST_RECORD; size *= 4) {
+        _cleanup_free_ char *buffer = malloc(size);
+
+        if (buffer == NULL)
+            return -ENOMEM;
+        if (getpwuid_r(uid, &record, buffer, size, &found) == ERANGE)
+            continue;
+        if (found != NULL)
+            return copy_account(record.pw_name, record.pw_dir, record.pw_shell, ret);
+        (void)snprintf(number, sizeof(number), "%u", uid);
+        return copy_account(number, "", "", ret);
     }
     return -E2BIG;
 }

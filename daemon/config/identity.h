@@ -15,4 +15,14 @@
 int identity_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 int identity_find_group(const char *name, gid_t *ret);
 
+/*
+ * Tells what the database says of a user: login name, home folder and shell,
+ * which the caller frees. A number without an entry is its own login name, and
+ * has "/" and /bin/sh. Returns 0 or a negative errno.
+ */
+struct account {
+    char *login, *home, *shell;
+};
+int identity_find_account(uid_t uid, struct account *ret);
+
 #endif

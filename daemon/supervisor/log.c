@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *
 target_of(const struct log_settings *settings)
@@ -59,12 +58,6 @@ supervisor_log_open(struct supervisor_log *log, const struct config *config)
     return 0;
 }
 
-static void
-tell_file(const struct supervisor_log *log)
-{
-    log->tell(MESSAGE_LOG_FILE, 0, STDERR_FILENO, log->userdata);
-}
-
 void
 supervisor_log_reopen(const struct supervisor_log *log, const char *signal)
 {
@@ -78,7 +71,6 @@ supervisor_log_reopen(const struct supervisor_log *log, const char *signal)
                   strerror(-r));
         return;
     }
-    tell_file(log);
     log_notice("%s: log file reopened", signal);
 }
 
@@ -125,7 +117,7 @@ supervisor_log_check(const struct supervisor_log *log, const struct config *conf
 }
 
 static void
-change_target(const struct supervisor_log *log, const struct config *config)
+change_target(const struct config *config)
 {
     if (logs_to_file(&config->log)) {
         int r = log_open_file(config->log.target);
@@ -134,7 +126,6 @@ change_target(const struct supervisor_log *log, const struct config *config)
                       config->log.target, strerror(-r));
             return;
         }
-        tell_file(log);
     }
     open_sink(config);
 }
@@ -143,7 +134,7 @@ void
 supervisor_log_change(struct supervisor_log *log, const struct config *config)
 {
     if (strcmp(target_of(&log->present), target_of(&config->log)) != 0)
-        change_target(log, config);
+        change_target(config);
     if (log->present.level != config->log.level) {
         log->operators_level = 0;
         change_level(log, config->log.level);

@@ -15,8 +15,7 @@
 struct supervisor_log {
     struct log_settings present; /* the present configuration's, which owns the text */
     unsigned operators_level;    /* an operator's, plus one; 0: the configuration's holds */
-    /* Sends every worker a message, because they write to the same log. fd is attached; -1: none.
-     */
+    /* Sends every worker a message. fd is attached; -1: none. */
     void (*tell)(enum message_type type, uint64_t value, int fd, void *userdata);
     void *userdata;
 };
@@ -27,7 +26,7 @@ enum log_sink supervisor_log_sink(const struct config *config);
 /* Opens the log that the first configuration asks for. Returns 0 or a negative errno, which is
  * logged. */
 int supervisor_log_open(struct supervisor_log *log, const struct config *config);
-/* Opens the log's file anew after a log rotation, here and in every worker. signal: the name of
+/* Opens the log's file anew after a log rotation. signal: the name of
  * the signal that asked for it. */
 void supervisor_log_reopen(const struct supervisor_log *log, const char *signal);
 

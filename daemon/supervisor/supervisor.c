@@ -376,6 +376,7 @@ try_to_make_loop(struct supervisor *supervisor)
         r = signals_watch(supervisor->event, on_signal, supervisor);
     if (r >= 0)
         r = helpers_begin(supervisor->event, on_helpers_gone, supervisor);
+    if (r >= 0)
         r = sd_event_add_time(supervisor->event, &supervisor->sweeper, CLOCK_MONOTONIC, 0, 0,
                               on_sweep, supervisor);
     if (r < 0) {

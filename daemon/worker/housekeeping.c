@@ -9,7 +9,7 @@
  *
  * Runs in:  the main thread of a worker; under "none" a thread of its own, under
  *           "coroutine" the first event loop.
- * Owns:     its signalfd.
+ * Owns:     what signals have told and no turn has seen yet.
  * Failures: a dead supervisor (end of file on the channel) starts a drain, and
  *           the address is free as soon as nobody accepts any more.
  */
@@ -19,7 +19,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/array.h"
@@ -38,14 +37,48 @@
 #define SCAN_INTERVAL  (200 * MS)
 #define TRIM_INTERVAL  (5000 * MS)
 
+/* ---- signals ---------------------------------------------------------------- */
+
+/* What signals have asked for and no turn has seen yet. */
+static struct {
+    struct ss_server *server;
+    pid_t pid; /* of the process that does the housekeeping */
+    volatile sig_atomic_t terminated, child_ended;
+} noted;
+
+void
+housekeeping_note_signal(int number)
+{
+    int saved = errno;
+
+    if (getpid() == noted.pid) {
+        if (number == SIGTERM)
+            noted.terminated = 1;
+        else
+            noted.child_ended = 1;
+        server_wake(noted.server);
+    } else if (number == SIGTERM) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number); /* it arrives when this handler returns */
+    }
+    errno = saved;
+}
+
+static int
+follow_signal(int number)
+{
+    struct sigaction action = {.sa_handler = housekeeping_note_signal,
+                               .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+
+    (void)sigemptyset(&action.sa_mask);
+    return sigaction(number, &action, NULL) < 0 ? -errno : 0;
+}
+
 int
 housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
 {
-    sigset_t signals;
-
     *housekeeping = (struct housekeeping){
         .server = server,
-        .signals = -1,
         .drain_until = FOREVER,
         .give_up_at = FOREVER,
         .next_service = FOREVER,
@@ -54,22 +87,10 @@ housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
         .next_trim = FOREVER,
         .next_retry = FOREVER,
     };
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    if (server->mixin->processes)
-        (void)sigaddset(&signals, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -errno;
-    housekeeping->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return housekeeping->signals < 0 ? -errno : 0;
-}
-
-void
-housekeeping_done(struct housekeeping *housekeeping)
-{
-    if (housekeeping->signals >= 0)
-        (void)close(housekeeping->signals);
-    housekeeping->signals = -1;
+    noted.server = server;
+    noted.pid = getpid();
+    int r = follow_signal(SIGTERM);
+    return r == 0 && server->mixin->processes ? follow_signal(SIGCHLD) : r;
 }
 
 /* ---- draining --------------------------------------------------------------- */
@@ -168,20 +189,6 @@ leave_socket(struct housekeeping *housekeeping)
 
 /* ---- the channel -------------------------------------------------------------- */
 
-/* A child keeps the log that it was born with: children that have the old one shall end. */
-static void
-replace_log(struct housekeeping *housekeeping, int fd)
-{
-    struct ss_server *server = housekeeping->server;
-
-    if (fd >= 0)
-        (void)log_adopt_file(fd);
-    if (!server->mixin->processes)
-        return;
-    atomic_fetch_add(&server->counters->log, 1);
-    housekeeping->log_replaced = true;
-}
-
 static void
 on_message(struct housekeeping *housekeeping, const struct message *message, int fd)
 {
@@ -205,9 +212,6 @@ on_message(struct housekeeping *housekeeping, const struct message *message, int
         drain(housekeeping, 0);
         cut(housekeeping);
         break;
-    case MESSAGE_LOG_FILE:
-        replace_log(housekeeping, fd);
-        return;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);
         break;
@@ -237,16 +241,15 @@ read_channel(struct housekeeping *housekeeping)
 }
 
 static void
-read_signals(struct housekeeping *housekeeping)
+take_signals(struct housekeeping *housekeeping)
 {
-    struct signalfd_siginfo infos[2]; /* there are no more: SIGTERM and SIGCHLD */
-    ssize_t size = read(housekeeping->signals, infos, sizeof(infos));
-
-    for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(infos[0]); i++) {
-        if (infos[i].ssi_signo == SIGTERM)
-            drain(housekeeping, housekeeping->server->settings.drain_timeout);
-        else
-            housekeeping->child_ended = true;
+    if (noted.terminated) {
+        noted.terminated = 0;
+        drain(housekeeping, housekeeping->server->settings.drain_timeout);
+    }
+    if (noted.child_ended) {
+        noted.child_ended = 0;
+        housekeeping->child_ended = true;
     }
 }
 
@@ -388,31 +391,6 @@ check_times(struct housekeeping *housekeeping)
 }
 
 /*
- * Children that wait with the old log are interrupted. Busy ones see for
- * themselves that their log is old, before they wait again. Returns how many
- * have not left yet.
- */
-static unsigned
-nudge_outdated(struct housekeeping *housekeeping)
-{
-    const struct ss_server *server = housekeeping->server;
-    uint32_t used = counters_used(server->counters, server->slot_count);
-    uint32_t log = counter_get(server->counters->log);
-    unsigned count = 0;
-
-    for (uint32_t i = 0; i < used; i++) {
-        const struct slot *slot = &server->counters->slots[i];
-        uint32_t state = atomic_load(&slot->state); /* see child_is_outdated() */
-        if ((state != SLOT_IDLE && state != SLOT_STARTING) || counter_get(slot->log) == log)
-            continue;
-        interrupt_context(server, slot);
-        count++;
-    }
-    housekeeping->log_replaced = count > 0;
-    return count;
-}
-
-/*
  * Interrupts contexts that should leave a call, until they have left it: idle
  * ones in a drain (and under "none" for hooks that are due), busy ones when
  * they are cut. Also sends STOPPED and STOP when they are due. True if
@@ -437,8 +415,6 @@ nudge(struct housekeeping *housekeeping)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
-    if (housekeeping->log_replaced)
-        nudged += nudge_outdated(housekeeping);
     return nudged > 0;
 }
 
@@ -475,14 +451,12 @@ wait_and_read(struct housekeeping *housekeeping, int64_t until)
         left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
         timeout = &left;
     }
-    if (ppoll(fds, HOUSEKEEPING_DESCRIPTORS, timeout, NULL) <= 0)
-        return;
-    if (fds[0].revents != 0)
+    bool ready = ppoll(fds, HOUSEKEEPING_DESCRIPTORS, timeout, NULL) > 0;
+    if (ready && fds[0].revents != 0)
         read_channel(housekeeping);
-    if (fds[1].revents != 0)
-        read_signals(housekeeping);
-    if (fds[2].revents != 0)
+    if (ready && fds[1].revents != 0)
         read_wakeup(housekeeping);
+    take_signals(housekeeping); /* behind read_wakeup(): a signal that comes later wakes us again */
 }
 
 int64_t
@@ -501,8 +475,7 @@ void
 housekeeping_descriptors(const struct housekeeping *housekeeping, int ret[HOUSEKEEPING_DESCRIPTORS])
 {
     ret[0] = housekeeping->server->channel;
-    ret[1] = housekeeping->signals;
-    ret[2] = housekeeping->server->wakeup;
+    ret[1] = housekeeping->server->wakeup;
 }
 
 static bool

@@ -14,11 +14,9 @@
 
 struct housekeeping {
     struct ss_server *server;
-    int signals;          /* signalfd: SIGTERM, and SIGCHLD under forking; or -1 */
     bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
     bool child_ended;     /* SIGCHLD: one or more; the mixin clears it */
-    bool log_replaced;    /* children with the old log may be left */
     bool orphaned;        /* the supervisor is gone, and its address is still ours */
     bool given_up;        /* requests were cut and did not end: leave without them */
     int64_t drain_until;  /* when running requests are cut */
@@ -30,9 +28,13 @@ struct housekeeping {
     int64_t next_retry;   /* the mixin's own: what failed is tried again */
 };
 
-/* Blocks the signals it reads; before any thread is started. 0 or a negative errno. */
+/* Installs the handlers of the signals that it follows: SIGTERM, and SIGCHLD under forking. They
+ * are caught rather than blocked or ignored, because a program that a plugin executes then finds
+ * them as they usually are. Returns 0 or a negative errno. */
 int housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server);
-void housekeeping_done(struct housekeeping *housekeeping);
+/* The handler of these signals. In a child that a plugin has forked it does what the signal would
+ * do there without it. */
+void housekeeping_note_signal(int number);
 
 /* Waits for MESSAGE_SERVE. True, or false if the worker shall end instead. */
 bool housekeeping_wait_serve(struct housekeeping *housekeeping);
@@ -48,7 +50,7 @@ bool housekeeping_turn(struct housekeeping *housekeeping);
  * The same for a loop that waits itself: for any of the descriptors to be
  * readable, until the time of housekeeping_next(); then housekeeping_dispatch().
  */
-#define HOUSEKEEPING_DESCRIPTORS 3
+#define HOUSEKEEPING_DESCRIPTORS 2
 void housekeeping_descriptors(const struct housekeeping *housekeeping,
                               int ret[HOUSEKEEPING_DESCRIPTORS]);
 int64_t housekeeping_next(struct housekeeping *housekeeping);

@@ -12,7 +12,6 @@
  */
 #include "worker/once.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "common/log.h"
 #include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
+#include "worker/request/wait.h"
 #include "worker/transport/transports.h"
 
 static int
@@ -85,7 +85,7 @@ once_main(const struct settings *settings)
     struct errors errors = {0};
     int memory;
 
-    (void)signal(SIGPIPE, SIG_IGN);
+    broken_pipes_survive();
     log_set_listener(settings->name);
     server.settings = *settings; /* the strings stay the caller's, who waits for us */
     if (counters_create(1, &server.counters, &memory) < 0)

@@ -3,8 +3,9 @@
  * privileges.c - becoming the user that a listener's worker runs as
  *
  * In the one order that works: supplementary groups, group, user, then a look
- * whether it is true. What the change of user resets (the wish to be told of
- * the supervisor's death) comes after it.
+ * whether it is true, then all capabilities but those that the listener names.
+ * What the change of user resets (the wish to be told of the supervisor's
+ * death) comes after it.
  *
  * Runs in:  a worker, before it loads its plugin.
  * Owns:     nothing.
@@ -22,13 +23,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/capabilities.h"
+
 static int
 fail(const struct settings *settings, struct errors *errors, const char *what)
 {
-    errors_add(errors, settings->file, settings->line,
-               "listeners.%s: cannot %s: %s; the daemon must run as root (or with CAP_SETUID and "
-               "CAP_SETGID) to use `user`, `group` and `groups`",
-               settings->name, what, strerror(errno));
+    if (settings->user == NULL && settings->uid != (uid_t)-1) /* the daemon is root's */
+        errors_add(errors, settings->file, settings->line,
+                   "listeners.%s: cannot %s: %s; without `user`, a daemon that runs as root runs "
+                   "its plugins as user %u: allow it that (CAP_SETUID, CAP_SETGID), or say user = "
+                   "\"root\"",
+                   settings->name, what, strerror(errno), settings->uid);
+    else
+        errors_add(
+            errors, settings->file, settings->line,
+            "listeners.%s: cannot %s: %s; the daemon must run as root (or with CAP_SETUID and "
+            "CAP_SETGID) to use `user`, `group` and `groups`",
+            settings->name, what, strerror(errno));
     return -EPERM;
 }
 
@@ -45,18 +56,40 @@ is_now(uid_t uid, gid_t gid)
            effective_group == gid && saved_group == gid && (uid == 0 || setuid(0) < 0);
 }
 
-/* Those that a service manager gave the supervisor. (Root's own go with setresuid().) */
+/*
+ * Leaves the process the capabilities in keep, and no other. They are in force,
+ * and a program that it executes has them, too, whoever its user is: that is
+ * what the ambient set is for.
+ */
 static int
-give_up_capabilities(void)
+keep_capabilities(capability_set keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct now[2] = {0}, none[2] = {0};
+    struct __user_cap_data_struct sets[2];
 
-    if (syscall(SYS_capget, &header, now) < 0)
-        return -1;
-    if ((now[0].permitted | now[1].permitted) == 0)
+    if (keep == 0 && capabilities_permitted() == 0)
         return 0;
-    return (int)syscall(SYS_capset, &header, none);
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t half = (uint32_t)(keep >> 32 * i);
+        sets[i] = (struct __user_cap_data_struct){half, half, half};
+    }
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &header, sets) < 0)
+        return -1;
+    for (int i = 0; capability_name(i) != NULL; i++)
+        if ((keep >> i & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
+            return -1;
+    return 0;
+}
+
+/* Takes from the process, and from all that it executes, the way back to any other capability.
+ * Whoever may not do so (CAP_SETPCAP) is held back by no_new_privs alone. */
+static void
+narrow_bounds(capability_set keep)
+{
+    for (int i = 0; capability_name(i) != NULL; i++)
+        if ((keep >> i & 1) == 0)
+            (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
 /* Whether the process has these supplementary groups already, and no other. */
@@ -92,6 +125,33 @@ set_groups(const struct settings *settings, bool change, struct errors *errors)
                                         : "give up supplementary groups");
 }
 
+static int
+change_identity(const struct settings *settings, uid_t uid, gid_t gid, struct errors *errors)
+{
+    if (setresgid(gid, gid, gid) < 0)
+        return fail(settings, errors, "change the group");
+    if (setresuid(uid, uid, uid) < 0)
+        return fail(settings, errors, "change the user");
+    if (!is_now(uid, gid)) {
+        errno = EPERM;
+        return fail(settings, errors, "verify the change of user");
+    }
+    return 0;
+}
+
+static int
+reduce_capabilities(const struct settings *settings, capability_set keep, struct errors *errors)
+{
+    if (keep_capabilities(keep) == 0)
+        return 0;
+    errors_add(errors, settings->file, settings->line,
+               "listeners.%s: cannot %s: %s; see `capabilities`, and CapabilityBoundingSet= of the "
+               "daemon's unit",
+               settings->name, keep == 0 ? "give up capabilities" : "keep the capabilities",
+               strerror(errno));
+    return -EPERM;
+}
+
 int
 privileges_drop(const struct settings *settings, struct errors *errors)
 {
@@ -100,23 +160,19 @@ privileges_drop(const struct settings *settings, struct errors *errors)
     bool change = change_user || change_group;
     uid_t uid = change_user ? settings->uid : getuid();
     gid_t gid = change_group ? settings->gid : getgid();
+    capability_set keep = capability_set_of(settings->capabilities);
 
     if (settings->umask != UMASK_UNCHANGED)
         (void)umask((mode_t)settings->umask);
     if (set_groups(settings, change, errors) < 0)
         return -EPERM;
-    if (change) {
-        if (setresgid(gid, gid, gid) < 0)
-            return fail(settings, errors, "change the group");
-        if (setresuid(uid, uid, uid) < 0)
-            return fail(settings, errors, "change the user");
-        if (!is_now(uid, gid)) {
-            errno = EPERM;
-            return fail(settings, errors, "verify the change of user");
-        }
-    }
-    if (uid != 0 && give_up_capabilities() < 0)
-        return fail(settings, errors, "give up capabilities");
+    narrow_bounds(keep);
+    (void)prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0);
+    if (change && change_identity(settings, uid, gid, errors) < 0)
+        return -EPERM;
+    if (reduce_capabilities(settings, keep, errors) < 0)
+        return -EPERM;
+    (void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(settings, errors, "set no_new_privs");
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a belt; the channel's end of file is what counts */

@@ -15,9 +15,11 @@ struct sandbox {
 /*
  * Takes away, for good and for all that this process ever executes: system
  * calls that administer the machine, and writing to the system's own folders.
+ * Signals, traces and connections to abstract sockets reach only its own
+ * descendants; with datagrams, answers may go to any such socket.
  * no_new_privs must be set. What the kernel does not offer is left out;
  * *ret says what is active.
  */
-void sandbox_enter(struct sandbox *ret);
+void sandbox_enter(bool datagrams, struct sandbox *ret);
 
 #endif

@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -48,7 +47,11 @@ worker_load(struct ss_server *server, struct errors *errors)
     const struct settings *settings = &server->settings;
 
     server->transport = transport_find(settings, server->socket);
-    if (plugin_load(settings->plugin_file, &server->plugin, errors) < 0)
+    int plugin = fcntl(INHERITED_PLUGIN, F_GETFD) < 0 ? -1 : INHERITED_PLUGIN;
+    int r = plugin_load_from(settings->plugin_file, plugin, &server->plugin, errors);
+    if (plugin >= 0)
+        (void)close(plugin);
+    if (r < 0)
         return -ENOEXEC;
     bool stream = server->transport != NULL ? server->transport->stream
                                             : (server->plugin.record.transports & SS_STREAM) != 0;
@@ -134,8 +137,7 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
         error = server->wakeup < 0 ? -errno : 0;
     }
     if (error == 0) {
-        step = "read signals";
-        (void)signal(SIGPIPE, SIG_IGN);
+        step = "follow signals";
         interrupts_install();
         error = housekeeping_init(housekeeping, server);
     }
@@ -207,6 +209,31 @@ serve(struct ss_server *server, struct housekeeping *housekeeping)
     return error < 0 ? 1 : 0;
 }
 
+/* Whether clients are Unix datagram sockets; a trial has no socket, and needs no answer. */
+static bool
+serves_unix_datagrams(const struct ss_server *server)
+{
+    int family = AF_UNSPEC, type = 0;
+    socklen_t size = sizeof(family), type_size = sizeof(type);
+
+    return getsockopt(server->socket, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
+           getsockopt(server->socket, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
+           family == AF_UNIX && type == SOCK_DGRAM;
+}
+
+/*
+ * A process that has changed its user leaves no core, lest a core tell that
+ * user what it knew before. This one was executed anew and knows nothing of
+ * anybody else's. But other processes of the same user may then trace it, so
+ * only if Landlock keeps other workers from that.
+ */
+static void
+allow_core(const struct sandbox *sandbox)
+{
+    if (sandbox->landlock > 0)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
 static enum failure
 kind_of_failure(int error)
 {
@@ -217,14 +244,15 @@ static int
 run(struct ss_server *server, const struct brief *brief, const struct gate *const *gates)
 {
     struct errors errors = {0};
-    static struct housekeeping housekeeping = {.signals = -1}; /* its thread may outlive us */
+    static struct housekeeping housekeeping; /* its thread may outlive us */
     struct sandbox sandbox;
 
     if (limits_set(&server->settings, &errors) < 0) /* raising one takes privileges */
         return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
-    sandbox_enter(&sandbox);
+    sandbox_enter(serves_unix_datagrams(server), &sandbox);
+    allow_core(&sandbox);
     int error = worker_load(server, &errors);
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
@@ -268,6 +296,7 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
         log_error("cannot read the brief: %s", strerror(-error));
         return 1;
     }
+    log_use_records();
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     log_set_listener(server.settings.name);

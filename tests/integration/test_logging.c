@@ -187,35 +187,6 @@ a_log_file_is_reopened_on_sigusr1(void **state)
     assert_contains(file_text(path), "stopped");
 }
 
-static bool
-a_child_writes_into(pid_t worker, const char *path)
-{
-    pid_t children[PROC_CHILDREN];
-    size_t count = proc_children(worker, children);
-
-    for (size_t i = 0; i < count && i < PROC_CHILDREN; i++)
-        if (strstr(proc_fd_list(children[i]), text_of("%s\n", path)) != NULL)
-            return true;
-    return false;
-}
-
-static void
-waiting_children_write_into_the_new_log(void **state)
-{
-    const struct server_case *server = *state;
-    const char *path = test_path("daemon.log"), *old = test_path("daemon.log.1");
-    struct daemon *daemon = serve_with_log(server, text_of("target = \"%s\";", path));
-
-    wait_file(path, "listening on ");
-    WAIT_UNTIL(proc_child_count(daemon_worker(daemon)) > 0);
-    assert_int_equal(rename(path, old), 0);
-    WAIT_UNTIL(a_child_writes_into(daemon_worker(daemon), old));
-    daemon_signal(daemon, SIGUSR1);
-    WAIT_UNTIL(a_child_writes_into(daemon_worker(daemon), path) &&
-               !a_child_writes_into(daemon_worker(daemon), old));
-    daemon_expect_stop(daemon);
-}
-
 RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
           TEST_EACH_MIXIN(an_access_line_tells_why_a_request_ended, "tcp"),
           TEST_EACH_MIXIN(requests_are_numbered, "tcp"),
@@ -224,5 +195,4 @@ RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
           TEST_EACH_MIXIN(lines_below_the_level_are_not_written, "tcp"),
           TEST_CASE(a_hostile_line_stays_one_line, "tcp", "none"),
           TEST_EACH_MIXIN(a_failed_handler_is_logged_once, "tcp"),
-          TEST_EACH_MIXIN(a_log_file_is_reopened_on_sigusr1, "tcp"),
-          TEST_CASE(waiting_children_write_into_the_new_log, "tcp", "forking"))
+          TEST_EACH_MIXIN(a_log_file_is_reopened_on_sigusr1, "tcp"))

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/client.h"
@@ -86,6 +87,30 @@ a_worker_becomes_its_user(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The kernel says by the owner of these files whether a process may leave a core. */
+static void
+a_worker_that_changed_its_user_may_leave_a_core(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon;
+    struct stat status;
+
+    if (getuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
+    daemon = daemon_serve(server->scheme, server->mixin, "good_command",
+                          "user = \"nobody\"; limits = { core = \"unlimited\"; };");
+    if (strstr(daemon_wait_log(daemon, " runs as uid "), "no Landlock") != NULL) {
+        print_message("skipped: this kernel lacks Landlock\n");
+        skip();
+    }
+    assert_int_equal(stat(text_of("/proc/%d/environ", (int)daemon_worker(daemon)), &status), 0);
+    assert_int_equal(status.st_uid, 65534);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(a_plugin_meets_the_floor, "tcp"),
           TEST_EACH_MIXIN(the_kernel_agrees, "tcp"),
-          TEST_EACH_MIXIN(a_worker_becomes_its_user, "tcp"))
+          TEST_EACH_MIXIN(a_worker_becomes_its_user, "tcp"),
+          TEST_EACH_MIXIN(a_worker_that_changed_its_user_may_leave_a_core, "tcp"))

@@ -6,8 +6,11 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,6 +73,133 @@ expect_groups(pid_t pid, const char *groups)
     assert_int_equal(strspn(found + strlen(groups), " \n"), strlen(found + strlen(groups)));
 }
 
+/* Without `user`: sockserverd if there is one, else nobody. */
+static const struct passwd *
+default_account(void)
+{
+    const struct passwd *account = getpwnam("sockserverd");
+
+    if (account == NULL)
+        account = getpwnam("nobody");
+    assert_non_null(account);
+    return account;
+}
+
+static uid_t
+default_user(void)
+{
+    return default_account()->pw_uid;
+}
+
+static gid_t
+default_group(void)
+{
+    return default_account()->pw_gid;
+}
+
+/* ---- user ------------------------------------------------------------------ */
+
+static void
+expect_capabilities(pid_t pid, const char *expected)
+{
+    static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
+
+    for (size_t i = 0; i < 5; i++)
+        assert_memory_equal(proc_line(pid, "status", sets[i]), expected, strlen(expected));
+}
+
+static void
+nobody_is_root_by_accident(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon;
+
+    needs_root();
+    daemon = daemon_serve(server->scheme, server->mixin, "good_command", "");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "identity\n"),
+                        text_of("identity %u %u %u %u\n", default_user(), default_user(),
+                                default_group(), default_group()));
+    expect_capabilities(daemon_worker(daemon), "0000000000000000\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+root_must_be_said_and_may_nothing(void **state)
+{
+    struct daemon *daemon;
+
+    (void)state;
+    needs_root();
+    daemon = daemon_serve("tcp", "threading", "good_command", "user = \"root\";");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "identity\n"),
+                        "identity 0 0 0 0\n");
+    expect_capabilities(daemon_worker(daemon), "0000000000000000\n");
+    daemon_expect_stop(daemon);
+}
+
+static void
+capabilities_are_kept_by_name(void **state)
+{
+    static const char *const users[] = {"", "user = \"root\";"};
+    struct daemon *daemon;
+
+    (void)state;
+    needs_root();
+    for (size_t i = 0; i < 2; i++) {
+        daemon =
+            daemon_serve("tcp", "forking", "good_command",
+                         text_of("%s capabilities = [ \"Cap_Kill\", \"net_raw\" ];", users[i]));
+        expect_capabilities(daemon_worker(daemon), "0000000000002020\n");
+        daemon_expect_stop(daemon);
+    }
+}
+
+static void
+unknown_capability_is_a_mistake(void **state)
+{
+    struct outcome outcome = COMMAND("", "--check", "--listen", "tcp://127.0.0.1:0", "--set",
+                                     "capabilities=net_admim", FIXTURES "/good_command.so");
+
+    (void)state;
+    assert_int_equal(outcome.status, 78);
+    assert_contains(outcome.errors,
+                    "--set capabilities: unknown capability \"net_admim\"; expected "
+                    "a name of capabilities(7), such as \"net_bind_service\"");
+}
+
+/* Neither the folder nor the file is for the worker's user. All that names the plugin says its own
+ * path, and its hooks are found. */
+static void
+a_plugin_out_of_reach_is_handed_over(void **state)
+{
+    static const char *const modes[] = {"644", "600"};
+    const struct server_case *server = *state;
+
+    needs_root();
+    for (size_t i = 0; i < 2; i++) {
+        const char *folder = test_path(text_of("private%zu", i));
+        const char *plugin = text_of("%s/mine.so", folder);
+        const char *copy =
+            text_of("install -m %s %s/good_command.so %s", modes[i], FIXTURES, plugin);
+
+        assert_int_equal(mkdir(folder, 0700), 0);
+        assert_int_equal(system(copy), 0);
+        struct outcome outcome = COMMAND("", "--check", "--listen", "tcp://127.0.0.1:0", plugin);
+        assert_string_equal(outcome.errors, "");
+        assert_int_equal(outcome.status, 0);
+        struct daemon *daemon = daemon_serve(server->scheme, server->mixin, plugin, "");
+        assert_contains(daemon_log(daemon), "mine.so)");
+        assert_contains(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi");
+        assert_lacks(proc_fd_list(daemon_worker(daemon)), "plugin");
+        assert_lacks(proc_fd_list(daemon_worker(daemon)), "mine.so");
+        assert_int_equal(system(copy), 0); /* another file, so a reload replaces the worker */
+        daemon_signal(daemon, SIGHUP);
+        (void)daemon_wait_log(daemon, "generation 2 serves");
+        assert_contains(client_ask(daemon_address(daemon, "test"), "echo hi\n"), "hi");
+        daemon_expect_stop(daemon);
+    }
+}
+
 /* ---- groups ---------------------------------------------------------------- */
 
 static void
@@ -102,7 +232,8 @@ changed_user_has_no_other_groups(void **state)
     assert_string_equal(client_ask(daemon_address(daemon, "none"), "identity\n"),
                         "identity 65534 65534 65534 65534\n");
     assert_string_equal(client_ask(daemon_address(daemon, "given"), "identity\n"),
-                        "identity 0 0 0 0 4\n");
+                        text_of("identity %u %u %u %u 4\n", default_user(), default_user(),
+                                default_group(), default_group()));
     daemon_expect_stop(daemon);
 }
 
@@ -442,7 +573,11 @@ upgrade_keeps_groups_and_limits(void **state)
     daemon_expect_stop(daemon);
 }
 
-RUN_TESTS(TEST_EACH_MIXIN(worker_has_the_groups_of_its_listener, "tcp"),
+RUN_TESTS(TEST_EACH_MIXIN(nobody_is_root_by_accident, "tcp"),
+          TEST(root_must_be_said_and_may_nothing), TEST(capabilities_are_kept_by_name),
+          TEST(unknown_capability_is_a_mistake),
+          TEST_EACH_MIXIN(a_plugin_out_of_reach_is_handed_over, "tcp"),
+          TEST_EACH_MIXIN(worker_has_the_groups_of_its_listener, "tcp"),
           TEST(changed_user_has_no_other_groups), TEST(groups_need_the_rights_of_root),
           TEST(groups_that_are_so_already_need_no_rights),
           TEST_EACH_MIXIN(worker_has_the_limits_of_its_listener, "tcp"),

@@ -58,7 +58,8 @@ test_folder(void)
 {
     if (folder[0] == '\0') {
         (void)snprintf(folder, sizeof folder, "/tmp/sockserverd-test-XXXXXX");
-        if (mkdtemp(folder) == NULL)
+        /* Of a daemon of root's the workers are nobody's, and plugins write here. */
+        if (mkdtemp(folder) == NULL || chmod(folder, 01777) < 0)
             fail_msg("cannot make a folder: %m");
     }
     return folder;

@@ -232,7 +232,7 @@ descriptor_comes_along_close_on_exec(void **state)
     struct message message;
     int fd = -1, file = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    assert_int_equal(channel_send(ends->supervisor, MESSAGE_LOG_FILE, 0, NULL, file), 0);
+    assert_int_equal(channel_send(ends->supervisor, MESSAGE_LOG_LEVEL, 0, NULL, file), 0);
     assert_int_equal(channel_receive(ends->worker, &message, &fd), 1);
     assert_true(fd >= 0 && fd != file);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);

@@ -53,7 +53,6 @@ expect_said_once_there_is_room(struct fixture *fixture, enum message_type type)
     assert_int_equal(count_messages(ends[0], type), 1);
     assert_true(housekeeping_next(&housekeeping) == FOREVER);
     assert_int_equal(count_messages(ends[0], type), 0);
-    housekeeping_done(&housekeeping);
     (void)close(server->wakeup);
     (void)close(ends[0]);
     (void)close(ends[1]);

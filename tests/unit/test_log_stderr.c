@@ -167,25 +167,6 @@ log_file_that_cannot_be_opened_changes_nothing(void **state)
     assert_string_equal(arrived(), "sockserverd: still here\n");
 }
 
-/* fd 1 follows only where it was the same file, as in a worker. */
-static void
-adopted_file_takes_stdout_along(void **state)
-{
-    _cleanup_close_ int fd = open(path_in_folder("adopted"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    (void)state;
-    assert_true(fd >= 0);
-    use_open_pipe();
-    assert_int_equal(dup2(STDERR_FILENO, STDOUT_FILENO), STDOUT_FILENO);
-    assert_int_equal(log_adopt_file(fd), 0);
-    log_info("here");
-    assert_int_equal(write(STDOUT_FILENO, "there\n", 6), 6);
-    dup2(real_stdout, STDOUT_FILENO);
-    assert_string_equal(arrived(), "");
-    close(reader);
-    assert_string_equal(content(path_in_folder("adopted")), "sockserverd: here\nthere\n");
-}
-
 /* `sockserverd 2>file` gives a description that does not append. */
 static void
 redirected_file_is_not_overwritten(void **state)
@@ -212,7 +193,7 @@ main(void)
         TEST(child_does_not_report_its_parents_losses),
         TEST(log_file_is_appended_to_and_reopened),
         TEST(log_file_that_cannot_be_opened_changes_nothing),
-        TEST(adopted_file_takes_stdout_along),
+
         TEST(redirected_file_is_not_overwritten),
     };
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/capabilities.h"
 #include "worker/privileges.h"
 
 #define NOBODY 65534
@@ -27,6 +29,7 @@ asked(uid_t uid, gid_t gid, uint32_t mask)
     return (struct settings){.name = (char *)"test",
                              .file = (char *)"x.conf",
                              .line = 3,
+                             .user = (char *)"given",
                              .uid = uid,
                              .gid = gid,
                              .umask = mask};
@@ -204,6 +207,64 @@ other_user_is_refused_without_root(void)
     errors_done(&errors);
 }
 
+/* ---- capabilities ---------------------------------------------------------- */
+
+static void
+drop_but(uid_t uid, char *const *capabilities)
+{
+    struct settings settings = asked(uid, uid, UMASK_UNCHANGED);
+    struct errors errors = {0};
+
+    settings.capabilities = (char **)(uintptr_t)capabilities;
+    assert_int_equal(privileges_drop(&settings, &errors), 0);
+}
+
+static capability_set
+ambient(void)
+{
+    capability_set set = 0;
+
+    for (int i = 0; capability_name(i) != NULL; i++)
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1)
+            set |= UINT64_C(1) << i;
+    return set;
+}
+
+static void
+root_has_no_capability_that_it_is_not_given(void)
+{
+    drop_but(0, NULL);
+    expect_identity(0, 0);
+    assert_int_equal(capabilities_permitted(), 0);
+    assert_int_equal(setgroups(1, (gid_t[]){4}), -1);
+    assert_int_equal(setuid(1), -1);
+}
+
+static void
+named_capabilities_stay(void)
+{
+    char *const names[] = {(char *)"setgid", (char *)"CAP_net_raw", NULL};
+    capability_set wanted = UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_NET_RAW;
+
+    drop_but(NOBODY, names);
+    expect_identity(NOBODY, NOBODY);
+    assert_int_equal(capabilities_permitted(), wanted);
+    assert_int_equal(ambient(), wanted);
+    assert_int_equal(setgroups(1, (gid_t[]){4}), 0); /* it is in force */
+    assert_int_equal(setuid(0), -1);
+}
+
+static void
+named_capabilities_are_all_that_root_keeps(void)
+{
+    char *const names[] = {(char *)"CAP_SETGID", NULL};
+
+    drop_but(0, names);
+    assert_int_equal(capabilities_permitted(), UINT64_C(1) << CAP_SETGID);
+    assert_int_equal(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_CAPBSET_READ, CAP_SETGID, 0, 0, 0), 1);
+}
+
 static const struct part {
     const char *name;
     void (*run)(void);
@@ -217,6 +278,11 @@ static const struct part {
     {"user_keeps_the_groups_it_is_given", user_keeps_the_groups_it_is_given, true},
     {"groups_alone_change", groups_alone_change, true},
     {"groups_that_are_so_need_no_root", groups_that_are_so_need_no_root, true},
+    {"root_has_no_capability_that_it_is_not_given", root_has_no_capability_that_it_is_not_given,
+     true},
+    {"named_capabilities_stay", named_capabilities_stay, true},
+    {"named_capabilities_are_all_that_root_keeps", named_capabilities_are_all_that_root_keeps,
+     true},
     {"other_groups_are_refused_without_root", other_groups_are_refused_without_root, false},
     {"other_user_is_refused_without_root", other_user_is_refused_without_root, false},
 };

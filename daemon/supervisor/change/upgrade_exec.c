@@ -218,6 +218,8 @@ lift_worker(struct upgrade_worker *worker, void *userdata)
 {
     worker->channel = lift(userdata, worker->channel);
     worker->counters = lift(userdata, worker->counters);
+    if (worker->log >= 0)
+        worker->log = lift(userdata, worker->log);
 }
 
 static void
@@ -228,6 +230,8 @@ close_worker(struct upgrade_worker *worker, void *userdata)
         (void)close(worker->channel);
     if (worker->counters >= 0)
         (void)close(worker->counters);
+    if (worker->log >= 0)
+        (void)close(worker->log);
 }
 
 static int

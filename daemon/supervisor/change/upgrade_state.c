@@ -129,6 +129,18 @@ put_listener(struct writer *writer, const struct upgrade_listener *listener)
         put_generation(writer, &listener->generations[i]);
 }
 
+/* In the order of the workers; a number one above the descriptor's, as 0 is none. */
+static void
+put_log_pipes(struct writer *writer, const struct upgrade_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
+            const struct upgrade_generation *generation = &state->listeners[i].generations[j];
+            for (size_t k = 0; k < generation->worker_count; k++)
+                put_number(writer, (uint64_t)(generation->workers[k].log + 1));
+        }
+}
+
 int
 upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *ret_size)
 {
@@ -140,8 +152,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
     put_number(&writer, state->listener_count);
     for (size_t i = 0; i < state->listener_count; i++)
         put_listener(&writer, &state->listeners[i]);
-    if (state->log_level != 0)
-        put_number(&writer, state->log_level);
+    put_number(&writer, state->log_level);
+    put_log_pipes(&writer, state);
     if (writer.error != 0) {
         free(writer.bytes);
         return writer.error;
@@ -233,6 +245,7 @@ get_worker(struct reader *reader, struct upgrade_worker *ret)
     ret->pings = get_number(reader, UINT64_MAX);
     ret->stopped = get_number(reader, 1);
     ret->asked_to_end = get_number(reader, 1);
+    ret->log = -1;
     if (reader->error == 0 && ret->pid <= 1)
         reader->error = -EBADMSG;
 }
@@ -272,6 +285,17 @@ get_listener(struct reader *reader, struct upgrade_listener *ret)
         get_generation(reader, &ret->generations[i]);
 }
 
+static void
+get_log_pipes(struct reader *reader, struct upgrade_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
+            struct upgrade_generation *generation = &state->listeners[i].generations[j];
+            for (size_t k = 0; k < generation->worker_count; k++)
+                generation->workers[k].log = (int)get_number(reader, INT32_MAX) - 1;
+        }
+}
+
 int
 upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 {
@@ -288,11 +312,10 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
     state.listeners = get_array(&reader, sizeof(*state.listeners), &state.listener_count);
     for (size_t i = 0; i < state.listener_count && reader.error == 0; i++)
         get_listener(&reader, &state.listeners[i]);
-    if (reader.left > 0) {
+    if (reader.left > 0)
         state.log_level = (unsigned)get_number(&reader, LOG_DEBUG + 1);
-        if (state.log_level == 0)
-            reader.error = reader.error != 0 ? reader.error : -EBADMSG;
-    }
+    if (reader.left > 0)
+        get_log_pipes(&reader, &state);
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

@@ -250,7 +250,7 @@ generation_export(const struct generation *generation, struct upgrade_generation
     if (ret->workers == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < generation->size; i++) {
-        const struct process *process = generation->processes[i];
+        struct process *process = generation->processes[i];
         if (process != NULL)
             process_export(process, &ret->workers[ret->worker_count++]);
     }

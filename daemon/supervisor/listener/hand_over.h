@@ -20,6 +20,7 @@
 struct upgrade_worker {
     pid_t pid;
     int channel, counters; /* descriptors */
+    int log;               /* another; -1: it has none */
     uint32_t slots;
     uint32_t state;    /* enum process_state: SERVING, DRAINING or ENDING */
     uint64_t deadline; /* of that state; CLOCK_MONOTONIC, microseconds; UINT64_MAX: none */

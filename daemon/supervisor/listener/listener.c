@@ -206,9 +206,24 @@ listener_proceed(struct listener *listener)
 
 /* ---- starting -------------------------------------------------------------------------- */
 
+int
+listener_look_at_socket(struct listener *listener)
+{
+    int r = socket_revive(&listener->socket, listener->settings);
+
+    if (r > 0)
+        log_here(listener, LOG_WARNING, "its socket was shut down: listening on %s again",
+                 listener->socket.address);
+    else if (r < 0)
+        log_here(listener, LOG_ERR, "its socket was shut down, and cannot listen on %s again: %s",
+                 listener->socket.address, strerror(-r));
+    return r;
+}
+
 void
 listener_start_missing(struct listener *listener)
 {
+    (void)listener_look_at_socket(listener);
     int r = generation_start_missing(listener->present, &listener->socket);
     char text[256], reason[SPAWN_REASON_SIZE];
 

@@ -199,6 +199,7 @@ on_present(struct listener *listener, const struct process *process, enum proces
         break;
     case PROCESS_IS_READY:
     case PROCESS_HAS_STOPPED:
+    case PROCESS_HAS_PULSE:
         break; /* listener_proceed() looks at the workers */
     }
 }
@@ -249,6 +250,7 @@ on_next(struct listener *listener, const struct process *process, enum process_e
         listener_fail_next(listener, text);
         break;
     case PROCESS_HAS_STOPPED:
+    case PROCESS_HAS_PULSE:
         break;
     }
 }
@@ -265,12 +267,26 @@ on_leaving(struct listener *listener, const struct process *process, enum proces
         listener->host->changed(listener, listener->host->userdata);
 }
 
+/* A worker's answer is the occasion to look at the socket: a plugin may have shut it down and go on
+ * without it. Workers that hold another socket than the listener's are of no use. */
+static void
+on_pulse(struct listener *listener, const struct generation *generation)
+{
+    if (generation == listener->present && listener->state == LISTENER_SERVING &&
+        listener_look_at_socket(listener) == SOCKET_REPLACED)
+        generation_cut(listener->present);
+}
+
 void
 listener_on_process(struct generation *generation, struct process *process,
                     enum process_event event, void *userdata)
 {
     struct listener *listener = userdata;
 
+    if (event == PROCESS_HAS_PULSE) {
+        on_pulse(listener, generation);
+        return;
+    }
     if (generation == listener->present)
         on_present(listener, process, event);
     else if (generation == listener->next)

@@ -104,6 +104,8 @@ listener_prepare(struct listener *listener, const struct listener_preparation *p
 {
     if (listener->next != NULL)
         return -EBUSY;
+    if (socket == NULL)
+        (void)listener_look_at_socket(listener);
     listener->next_settings = settings_ref(preparation->settings);
     int r = listener_new_generation(listener, preparation->settings, preparation->spawn,
                                     &listener->next);

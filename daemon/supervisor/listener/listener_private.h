@@ -67,6 +67,8 @@ void listener_retry_no_more(struct listener *listener);
 void listener_start_generation(struct listener *listener);
 /* Ends the look-up of the name, if one runs. */
 void listener_look_up_no_more(struct listener *listener);
+/* Makes the socket listen again if a worker has shut it down. Returns what socket_revive() does. */
+int listener_look_at_socket(struct listener *listener);
 /* Fills the empty places of the present generation. */
 void listener_start_missing(struct listener *listener);
 /* Goes on after something has changed: serves, closes, becomes drained or stopped. */

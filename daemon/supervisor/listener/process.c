@@ -63,6 +63,7 @@ process_end(struct process *process, const siginfo_t *info)
 {
     child_leave(process->pid); /* the loop would try to reap it only once */
     process_receive(process);  /* the worker's last messages explain why it ended */
+    process_read_log(process, true);
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
     describe_work(process);
@@ -70,6 +71,8 @@ process_end(struct process *process, const siginfo_t *info)
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->child_source, SD_EVENT_OFF);
+    if (process->log_source != NULL)
+        (void)sd_event_source_set_enabled(process->log_source, SD_EVENT_OFF);
     process->handler(process, PROCESS_IS_GONE, process->userdata);
 }
 
@@ -89,6 +92,7 @@ unwatch(struct process *process)
 {
     process->child_source = sd_event_source_disable_unref(process->child_source);
     process->channel_source = sd_event_source_disable_unref(process->channel_source);
+    process->log_source = sd_event_source_disable_unref(process->log_source);
     process->timer = sd_event_source_disable_unref(process->timer);
 }
 
@@ -109,6 +113,8 @@ watch(struct process *process, sd_event *event)
                               process_on_timer, process);
     if (r >= 0)
         r = sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = process_watch_log(process, event);
     if (r < 0)
         unwatch(process);
     return r < 0 ? r : 0;
@@ -133,6 +139,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->retry_at = UINT64_MAX;
     process->pid = spawned.pid;
     process->channel = spawned.channel;
+    process->log = spawned.log;
     process->counters = spawned.counters;
     process->counters_fd = spawned.counters_fd;
     process->slots = spawned.slots;
@@ -173,6 +180,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->pid = worker->pid;
     child_note(process->pid);
     process->channel = worker->channel;
+    process->log = worker->log;
     process->counters_fd = worker->counters;
     process->slots = worker->slots;
     process->serving_since = worker->serving_since;
@@ -183,7 +191,8 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->retry_at = UINT64_MAX;
     int r = can_be_imported(worker) ? 0 : -EBADMSG;
     if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
-                   fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0))
+                   fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0 ||
+                   (process->log >= 0 && fcntl(process->log, F_SETFD, FD_CLOEXEC) < 0)))
         r = -errno;
     if (r == 0)
         do
@@ -208,12 +217,14 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
 }
 
 void
-process_export(const struct process *process, struct upgrade_worker *ret)
+process_export(struct process *process, struct upgrade_worker *ret)
 {
+    process_read_log(process, true); /* the next process does not know how a line began */
     *ret = (struct upgrade_worker){
         .pid = process->pid,
         .channel = process->channel,
         .counters = process->counters_fd,
+        .log = process->log,
         .slots = process->slots,
         .state = process->state,
         .deadline = process->deadline,
@@ -237,6 +248,9 @@ process_free(struct process *process)
     unwatch(process);
     (void)close(process->channel);
     (void)close(process->counters_fd);
+    if (process->log >= 0)
+        (void)close(process->log);
+    free(process->log_text);
     counters_detach(process->counters, process->slots);
     settings_unref(process->settings);
     errors_done(&process->mistakes);

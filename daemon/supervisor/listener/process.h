@@ -31,6 +31,7 @@ enum process_event {
     PROCESS_HAS_FAILED,  /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
     PROCESS_HAS_STOPPED, /* accepts no more */
     PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
+    PROCESS_HAS_PULSE,   /* it has answered; this comes every two seconds while it serves */
     PROCESS_IS_GONE      /* the last event: the handler may call process_free(), or do so later */
 };
 
@@ -60,7 +61,7 @@ int process_import(const struct process_setup *setup, const struct upgrade_worke
                    struct process **ret);
 /* Tells what the next process must know to import the worker. The descriptors stay the process's
  * own. */
-void process_export(const struct process *process, struct upgrade_worker *ret);
+void process_export(struct process *process, struct upgrade_worker *ret);
 
 /* Frees the process. If the worker still runs, it finds its channel closed, drains and ends by
  * itself. */

@@ -28,10 +28,13 @@ struct process {
 
     pid_t pid;
     int channel;
+    int log; /* reads what the worker prints; -1: there is no more */
     struct counters *counters;
     int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
-    sd_event_source *child_source, *channel_source, *timer;
+    sd_event_source *child_source, *channel_source, *log_source, *timer;
+    char *log_text; /* of a line whose end has not come */
+    size_t log_size;
 
     uint64_t start_usec; /* allowed to become ready */
     uint64_t deadline;   /* of the present state; UINT64_MAX: none */
@@ -61,6 +64,11 @@ void process_owe(struct process *process, unsigned order, uint64_t value);
 /* Concludes that the worker has ended, and reaps it. The handler may free the process in this
  * call. */
 void process_end(struct process *process, const siginfo_t *info);
+
+/* Watches the worker's log pipe. Returns 0 or a negative errno. */
+int process_watch_log(struct process *process, sd_event *event);
+/* Logs what the worker has written so far; with last, also a line without an end. */
+void process_read_log(struct process *process, bool last);
 
 /* The first two are callbacks of the event loop; the third reads what the worker has sent so far.
  */

@@ -281,6 +281,8 @@ on_pong(struct process *process, const struct message *message)
         misbehave(process, "an answer that nobody asked for");
     else
         process->unanswered_since = message->value == process->pings ? 0 : monotonic_usec();
+    if (process->state == PROCESS_SERVING && !process->misbehaved)
+        process->handler(process, PROCESS_HAS_PULSE, process->userdata);
 }
 
 static void
@@ -357,6 +359,7 @@ receive_one(struct process *process)
 void
 process_receive(struct process *process)
 {
+    process_read_log(process, false); /* what it has said before the messages stands before them */
     for (unsigned i = 0; i < MESSAGES_AT_ONCE && process->state != PROCESS_GONE; i++)
         if (!receive_one(process))
             return;

@@ -33,6 +33,7 @@
 #include "common/close_from.h"
 #include "common/descriptors.h"
 #include "supervisor/listener/helpers.h"
+#include "supervisor/listener/plugin_file.h"
 
 extern char **environ;
 
@@ -48,18 +49,29 @@ extern char **environ;
 
 /* A trailing '*' means any name that begins so. All other variables stay with the supervisor. */
 static const char *const inherited_variables[] = {
-    "PATH",          "HOME",         "TZ",           "TMPDIR",
-    "LANG",          "LC_*",         "ASAN_OPTIONS", "LSAN_OPTIONS",
-    "UBSAN_OPTIONS", "TSAN_OPTIONS", "GCOV_*",       "LLVM_PROFILE_FILE",
+    "PATH",
+    "TZ",
+    "TMPDIR",
+    "LANG",
+    "LC_*",
+    "ASAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "TSAN_OPTIONS",
+    "GCOV_*",
+    "LLVM_PROFILE_FILE",
 };
 
+/* Those that are the user's; they are inherited if the worker's user is the daemon's. */
+static const char *const account_variables[] = {"HOME", "USER", "LOGNAME", "SHELL"};
+
 static bool
-is_inherited(const char *variable)
+is_listed(const char *variable, const char *const *names, size_t count)
 {
     size_t size = strcspn(variable, "=");
 
-    for (size_t i = 0; i < ARRAY_SIZE(inherited_variables); i++) {
-        const char *name = inherited_variables[i];
+    for (size_t i = 0; i < count; i++) {
+        const char *name = names[i];
         size_t name_size = strlen(name);
         bool prefix = name[name_size - 1] == '*';
         if (prefix ? strncmp(variable, name, name_size - 1) == 0
@@ -69,23 +81,61 @@ is_inherited(const char *variable)
     return false;
 }
 
-/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment, and the
- * last is the given one. */
-static char **
-make_environment(char *worker)
+static bool
+is_inherited(const char *variable, const struct settings *settings)
 {
-    size_t count = 0;
+    return is_listed(variable, inherited_variables, ARRAY_SIZE(inherited_variables)) ||
+           (settings->login == NULL &&
+            is_listed(variable, account_variables, ARRAY_SIZE(account_variables)));
+}
+
+/* The values of account_variables for the listener's user, in the same order. */
+struct account_texts {
+    char *texts[ARRAY_SIZE(account_variables)];
+    char worker[sizeof(HELPERS_VARIABLE) + 16]; /* is written in the child, which knows its number */
+};
+
+static void
+free_account_texts(struct account_texts *account)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(account->texts); i++)
+        free(account->texts[i]);
+}
+
+static int
+make_account_texts(const struct settings *settings, struct account_texts *account)
+{
+    const char *const values[] = {settings->home, settings->login, settings->login,
+                                  settings->shell};
+
+    for (size_t i = 0; settings->login != NULL && i < ARRAY_SIZE(values); i++)
+        if (asprintf(&account->texts[i], "%s=%s", account_variables[i], values[i]) < 0) {
+            account->texts[i] = NULL;
+            return -ENOMEM;
+        }
+    return 0;
+}
+
+/* Returns an array to free, or NULL. Its strings belong to the supervisor's environment and to
+ * account. */
+static char **
+make_environment(const struct settings *settings, struct account_texts *account)
+{
+    size_t count = ARRAY_SIZE(account->texts) + 1;
 
     for (char **variable = environ; *variable != NULL; variable++)
-        count += is_inherited(*variable);
-    char **made = calloc(count + 2, sizeof(*made));
+        count += is_inherited(*variable, settings);
+    char **made = calloc(count + 1, sizeof(*made));
     if (made == NULL)
         return NULL;
     count = 0;
     for (char **variable = environ; *variable != NULL; variable++)
-        if (is_inherited(*variable))
+        if (is_inherited(*variable, settings))
             made[count++] = *variable;
-    made[count] = worker;
+    for (size_t i = 0; i < ARRAY_SIZE(account->texts); i++)
+        if (account->texts[i] != NULL)
+            made[count++] = account->texts[i];
+    made[count] = account->worker;
     return made;
 }
 
@@ -143,11 +193,12 @@ volunteer_for_oom(void)
 /* Puts fds[i] at INHERITED_BRIEF + i (-1: nothing is there), puts the program behind them, and
  * closes all others. Returns 0 or a negative errno. */
 static int
-place_fds(int *fds, int program)
+place_fds(int *fds, int log, int program)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+        dup2(log, STDERR_FILENO) < 0)
         return -errno;
     if ((program = fcntl(program, F_DUPFD_CLOEXEC, HIGH_FD)) < 0)
         return -errno;
@@ -182,8 +233,8 @@ execute(int program, char *const *arguments, char *const *environment)
 }
 
 static _Noreturn void
-become_worker(const struct settings *settings, int program, int *fds, char *const *arguments,
-              char *const *environment)
+become_worker(const struct settings *settings, int program, int *fds, int log,
+              char *const *arguments, char *const *environment)
 {
     int channel = fds[INHERITED_CHANNEL - INHERITED_BRIEF];
     char text[256], reason[SPAWN_REASON_SIZE];
@@ -191,9 +242,9 @@ become_worker(const struct settings *settings, int program, int *fds, char *cons
     default_signals();
     (void)setsid(); /* a terminal's ^C is for the supervisor alone */
     volunteer_for_oom();
-    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1)
+    if (settings->uid == (uid_t)-1 && settings->gid == (gid_t)-1 && settings->capabilities == NULL)
         (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* not for workers */
-    int r = place_fds(fds, program);
+    int r = place_fds(fds, log, program);
     descriptors_restore_limit();
     if (r == 0) {
         channel = INHERITED_CHANNEL;
@@ -243,26 +294,42 @@ worker_program(void)
 }
 
 static int
-fork_worker(const struct settings *settings, int *fds)
+fork_worker(const struct settings *settings, int *fds, int log)
 {
     const char *arguments[] = {"sockserverd", "--worker", settings->name, NULL};
-    char worker[sizeof(HELPERS_VARIABLE) + 16];
-    _cleanup_free_ char **environment = make_environment(worker);
+    struct account_texts account = {0};
     int program = worker_program();
+    int r = program < 0 ? program : make_account_texts(settings, &account);
+    _cleanup_free_ char **environment = r < 0 ? NULL : make_environment(settings, &account);
 
-    if (program < 0)
-        return program;
-    if (environment == NULL)
-        return -ENOMEM;
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)sprintf(worker, HELPERS_VARIABLE "=%d", (int)getpid());
-        become_worker(settings, program, fds, (char *const *)arguments, environment);
+    if (r == 0 && environment == NULL)
+        r = -ENOMEM;
+    if (r == 0) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)sprintf(account.worker, HELPERS_VARIABLE "=%d", (int)getpid());
+            become_worker(settings, program, fds, log, (char *const *)arguments, environment);
+        }
+        r = pid < 0 ? -errno : pid;
     }
-    if (pid < 0)
+    if (r > 0)
+        child_note(r);
+    free_account_texts(&account);
+    return r;
+}
+
+/* The worker's standard error must be no file of the daemon's: whoever holds a descriptor of one
+ * can empty and rewrite it. */
+static int
+create_log_pipe(int *ret_ours, int *ret_workers)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    child_note(pid);
-    return pid;
+    *ret_ours = ends[0];
+    *ret_workers = ends[1];
+    return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0; /* of our end alone */
 }
 
 int
@@ -277,7 +344,8 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         .level = log_level(),
         .address = (char *)socket->address,
     };
-    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1;
+    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1, plugin = -1;
+    _cleanup_close_ int log = -1, log_end = -1;
     struct counters *counters = NULL;
     uint32_t slots = mixin_slots(settings);
     int ends[2], r;
@@ -289,11 +357,14 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         return r;
     ours = ends[0];
     theirs = ends[1];
+    if ((r = create_log_pipe(&log, &log_end)) < 0)
+        return r;
     if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
         return r;
 
-    int fds[] = {brief_fd, theirs, counters_fd, socket->fd};
-    r = fork_worker(settings, fds);
+    plugin = plugin_for_worker(settings);
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin};
+    r = fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;
@@ -301,6 +372,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     *ret = (struct spawned){.pid = r,
                             .channel = take_fd(ours),
                             .counters_fd = take_fd(counters_fd),
+                            .log = take_fd(log),
                             .counters = counters,
                             .slots = slots};
     return 0;

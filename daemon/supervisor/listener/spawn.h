@@ -24,6 +24,7 @@ struct spawned {
     pid_t pid;
     int channel; /* the supervisor's end */
     int counters_fd;
+    int log; /* reads what the worker writes to standard output and standard error */
     struct counters *counters;
     uint32_t slots; /* how many the supervisor made: never what the mapping says */
 };

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
@@ -340,6 +341,71 @@ bool
 socket_needs_lookup(const struct settings *settings)
 {
     return address_is_name(&settings->address) && !adopt_has(settings);
+}
+
+/* ---- a socket that was shut down ----------------------------------------------- */
+
+/* A socket that listens never has an end of input. */
+static bool
+is_shut_down(const struct listening_socket *listening)
+{
+    struct pollfd look = {.fd = listening->fd, .events = POLLRDHUP};
+
+    return listening->stream && listening->fd >= 0 && poll(&look, 1, 0) > 0 &&
+           (look.revents & (POLLHUP | POLLRDHUP)) != 0;
+}
+
+/* A TCP socket may listen again; one whose port the kernel had chosen gets another one. */
+static bool
+listens_again(const struct listening_socket *listening, const struct settings *settings)
+{
+    char address[ADDRESS_TEXT_SIZE];
+
+    return listen(listening->fd, socket_backlog(settings)) == 0 && !is_shut_down(listening) &&
+           socket_read_address(listening->fd, settings, true, address) == 0 &&
+           strcmp(address, listening->address) == 0;
+}
+
+static int
+open_in_its_place(struct listening_socket *listening, const struct settings *settings)
+{
+    _cleanup_free_ char *why = NULL, *problem_text = NULL;
+    struct listening_socket fresh = LISTENING_SOCKET_NONE;
+    struct settings same = *settings; /* its strings stay the caller's */
+    int r = address_parse(listening->address, &same.address, &why);
+
+    if (r < 0)
+        return r;
+    /* The path goes first, as nobody may be listening where it is made anew. */
+    unix_path_remove(&listening->path);
+    r = open_resolved(&same, NULL, &fresh, &problem_text);
+    if (r == 0 && dup3(fresh.fd, listening->fd, O_CLOEXEC) < 0) {
+        r = -errno;
+        unix_path_remove(&fresh.path);
+    }
+    if (fresh.fd >= 0)
+        (void)close(fresh.fd);
+    if (r == 0) {
+        socket_unstore(listening);
+        listening->path = fresh.path;
+        listening->shared = false;
+        socket_store(settings, listening);
+    }
+    address_done(&same.address);
+    return r;
+}
+
+int
+socket_revive(struct listening_socket *listening, const struct settings *settings)
+{
+    if (!is_shut_down(listening))
+        return 0;
+    if (!address_is_unix(&settings->address) && listens_again(listening, settings))
+        return SOCKET_REVIVED;
+    if (listening->passed)
+        return -ENOTCONN; /* only its socket unit can open it anew */
+    int r = open_in_its_place(listening, settings);
+    return r < 0 ? r : SOCKET_REPLACED;
 }
 
 void

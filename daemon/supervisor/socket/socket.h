@@ -44,6 +44,15 @@ const char *socket_wanted_address(const struct settings *settings, const struct 
 bool socket_needs_lookup(const struct settings *settings);
 
 /*
+ * Looks whether a stream socket still listens: a worker holds it, too, and may
+ * have shut it down. If it does not, it listens again, or another socket with
+ * the same address takes its place and number. Returns 0 if nothing was wrong,
+ * or a negative errno.
+ */
+enum { SOCKET_REVIVED = 1, SOCKET_REPLACED };
+int socket_revive(struct listening_socket *socket, const struct settings *settings);
+
+/*
  * Closes the socket and removes its Unix path if it is still the one we made; a
  * socket that systemd passed is only closed. A stored socket leaves the store,
  * too, unless it is marked as kept: then it waits there with its path.

@@ -21,7 +21,9 @@
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 
-static struct ss_server *child_server; /* for the signal handler */
+/* Both are for the signal handler. */
+static struct ss_server *child_server;
+static pid_t zygote_pid;
 
 /*
  * The zygote is gone, or wants us gone: serve nothing new, leave the listening
@@ -34,7 +36,10 @@ on_terminate(int signal)
 {
     int saved = errno;
 
-    (void)signal;
+    if (getpid() == zygote_pid) {
+        housekeeping_note_signal(signal);
+        return;
+    }
     child_server->terminated = 1;
     if (child_server->transport->stream)
         (void)dup3(child_server->wakeup, child_server->socket, O_CLOEXEC);
@@ -43,13 +48,14 @@ on_terminate(int signal)
     errno = saved;
 }
 
-/* The zygote itself reads SIGTERM and blocks it. */
+/* The zygote's own SIGTERM goes to its housekeeping. */
 void
 children_prepare(struct ss_server *server)
 {
     struct sigaction action = {.sa_handler = on_terminate}; /* no SA_RESTART */
 
     child_server = server;
+    zygote_pid = getpid();
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGTERM, &action, NULL);
 }
@@ -57,10 +63,10 @@ children_prepare(struct ss_server *server)
 static void
 child_signals(struct zygote *zygote)
 {
-    sigset_t none = {0};
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+    (void)sigaction(SIGCHLD, &usual, NULL);
     if (getppid() != zygote->pid)
         server_end_process(0); /* it died before we could ask to be told */
 }
@@ -71,7 +77,6 @@ child_release(struct zygote *zygote)
 {
     const struct ss_server *server = zygote->server;
 
-    (void)close(zygote->housekeeping->signals);
     if (server->channel >= 0)
         (void)close(server->channel);
 }
@@ -94,20 +99,6 @@ child_retires(struct ss_server *server)
 }
 
 /*
- * Whether the log file was replaced after this child's birth. Its slot says
- * idle before it looks: either it sees the new log, or the housekeeping sees
- * an idle child, and interrupts it until it has left (nudge_outdated()).
- */
-static bool
-child_is_outdated(const struct ss_request *request)
-{
-    struct slot *slot = request->slot;
-
-    atomic_store(&slot->state, SLOT_IDLE);
-    return atomic_load(&request->server->counters->log) != counter_get(slot->log);
-}
-
-/*
  * The next request: at first the one that it was born with, if so. Whoever
  * takes it with no more than the spares waiting tells the zygote.
  */
@@ -120,7 +111,7 @@ child_get(struct ss_request *request)
     if (request->fd >= 0)
         return 0;
     do
-        error = child_is_outdated(request) ? -ECANCELED : request_get(request);
+        error = request_get(request);
     while (error == -EINTR && !child_retires(server));
     if (error == 0 && atomic_fetch_sub(&server->counters->surplus, 1) <= 0)
         server_wake(server);

@@ -56,7 +56,6 @@ fork_child(struct zygote *zygote, bool taken)
         place++;
     struct slot *slot = &zygote->server->counters->slots[place];
     counters_use(zygote->server->counters, slot);
-    counter_set(slot->log, counter_get(zygote->server->counters->log));
     if (taken) {
         zygote->request->slot = slot;
         request_take(zygote->request);

@@ -17,8 +17,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
@@ -55,13 +58,29 @@ plugin_base_name(const struct plugin *plugin)
     return slash == NULL ? plugin->file : slash + 1;
 }
 
+/* Where the file is opened: usually its own path. */
+struct origin {
+    const char *path;
+    char fd_path[32];
+};
+
+static void
+find_origin(const char *file, int fd, struct origin *ret)
+{
+    ret->path = file;
+    if (fd < 0 || access(file, R_OK) == 0 || errno == ENOENT)
+        return;
+    (void)snprintf(ret->fd_path, sizeof(ret->fd_path), "/proc/self/fd/%d", fd);
+    ret->path = ret->fd_path;
+}
+
 /* dlopen() searches the system's folders for a name without a slash; we never want that. */
 static int
-check_file(const char *file, struct errors *errors)
+check_file(const char *file, const struct origin *origin, struct errors *errors)
 {
     struct stat status;
 
-    if (stat(file, &status) < 0) {
+    if (stat(origin->path, &status) < 0) {
         int error = errno;
         errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
                    error == ENOENT ? "; is it installed, and plugin_path right?" : "");
@@ -75,16 +94,32 @@ check_file(const char *file, struct errors *errors)
     return 0;
 }
 
+/* The linker's own record of the object gets its real name, which dladdr(3) and debuggers show. */
+static void
+rename_object(void *handle, const char *file)
+{
+    char *name = strdup(file);
+    struct link_map *object;
+
+    if (name != NULL && dlinfo(handle, RTLD_DI_LINKMAP, &object) == 0)
+        object->l_name = name; /* for good, as the object; the old name may be in use */
+    else
+        free(name);
+}
+
 static void *
-open_object(const char *file, struct errors *errors)
+open_object(const char *file, const struct origin *origin, struct errors *errors)
 {
     _cleanup_free_ char *local = NULL;
 
-    if (strchr(file, '/') == NULL && asprintf(&local, "./%s", file) < 0) {
+    if (strchr(origin->path, '/') == NULL && asprintf(&local, "./%s", origin->path) < 0) {
         errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", file);
         return NULL;
     }
-    void *handle = dlopen(local != NULL ? local : file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *handle =
+        dlopen(local != NULL ? local : origin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle != NULL && origin->path != file)
+        rename_object(handle, file);
     if (handle != NULL)
         return handle;
 
@@ -204,7 +239,14 @@ find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
 int
 plugin_load(const char *file, struct plugin *ret, struct errors *errors)
 {
+    return plugin_load_from(file, -1, ret, errors);
+}
+
+int
+plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *errors)
+{
     struct errors found = {0};
+    struct origin origin;
 
     memset(ret, 0, sizeof(*ret));
     ret->file = strdup(file);
@@ -212,8 +254,9 @@ plugin_load(const char *file, struct plugin *ret, struct errors *errors)
         errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", file);
         return -EINVAL;
     }
-    if (check_file(file, &found) == 0) {
-        void *handle = open_object(file, &found);
+    find_origin(file, fd, &origin);
+    if (check_file(file, &origin, &found) == 0) {
+        void *handle = open_object(file, &origin, &found);
         if (handle != NULL && read_record(handle, ret, &found) == 0)
             find_hooks(handle, ret, &found);
     }

@@ -39,6 +39,9 @@ struct plugin {
  * what *ret owns in both cases.
  */
 int plugin_load(const char *file, struct plugin *ret, struct errors *errors);
+/* The same, but if the file itself is out of this user's reach, it is loaded from fd, which stays
+ * the caller's. Everything that names it (logs, dladdr(3), a debugger) says file all the same. */
+int plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *errors);
 void plugin_done(struct plugin *plugin);
 
 /*

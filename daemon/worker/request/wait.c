@@ -115,11 +115,27 @@ on_interrupt(int signal)
     errno = saved;
 }
 
+static void
+on_broken_pipe(int signal)
+{
+    (void)signal;
+}
+
+void
+broken_pipes_survive(void)
+{
+    struct sigaction action = {.sa_handler = on_broken_pipe, .sa_flags = SA_RESTART};
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
 void
 interrupts_install(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART */
 
+    broken_pipes_survive();
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
 }

@@ -24,6 +24,10 @@ int wait_io(struct ss_request *request, int fd, short events, double setting);
 /* option: SO_RCVTIMEO or SO_SNDTIMEO; 0 seconds: for ever. 0 or a negative errno. */
 int set_socket_timeout(int fd, int option, double seconds);
 
+/* A broken pipe is an error of write(2) rather than the end of the process. The signal is caught,
+ * not ignored: what a plugin executes would inherit that it is ignored. */
+void broken_pipes_survive(void);
+
 /*
  * The signal that gets a context out of a blocking call: it looks at the
  * server's phase, and shuts its connection down if its request is cut.

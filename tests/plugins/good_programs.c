@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * good_programs.c - a plugin that starts programs, prints, and lays hands on what it inherited
+ *
+ * A request is one line, a word and the rest; the answer is what the word says:
+ *
+ *     system COMMAND    the output of the shell's COMMAND, started by system(3)
+ *     spawn COMMAND     the same by posix_spawn(3)
+ *     exec COMMAND      the same by fork(2) and execve(2)
+ *     print TEXT        TEXT goes to standard error; "ok"
+ *     rewrite           empties and rewrites the files behind descriptors 1 and 2; "ok"
+ *     shut              shuts every listening socket down that it has; "ok"
+ *     kill PID          sends SIGKILL; "ok" or the error's name
+ *     crash TEXT        TEXT goes to standard error; no answer, as it ends by SIGSEGV
+ *     abort             no answer, as it ends by SIGABRT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sockserver/plugin.h>
+
+SS_PLUGIN(.name = "good_programs", .summary = "starts programs", .transports = SS_STREAM,
+          .mixins = SS_THREADING | SS_COROUTINE)
+
+static int
+answer_file(struct ss_request *request, const char *path)
+{
+    char text[16384];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        (void)close(fd);
+    (void)unlink(path);
+    return size < 0 ? ss_printf(request, "error %d\n", -errno)
+                    : ss_printf(request, "%.*s", (int)size, text);
+}
+
+static int
+wait_for(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return status;
+}
+
+static int
+start_system(char *const *arguments)
+{
+    return system(arguments[2]);
+}
+
+static int
+start_spawn(char *const *arguments)
+{
+    pid_t pid;
+
+    return posix_spawn(&pid, arguments[0], NULL, NULL, arguments, environ) == 0 ? wait_for(pid)
+                                                                                : -1;
+}
+
+static int
+start_exec(char *const *arguments)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)execve(arguments[0], arguments, environ);
+        _exit(127);
+    }
+    return pid < 0 ? -1 : wait_for(pid);
+}
+
+static int
+run(struct ss_request *request, const char *command, int (*start)(char *const *))
+{
+    char path[] = "/tmp/sockserverd-programs-XXXXXX", redirected[4096];
+    int fd = mkstemp(path);
+
+    if (fd < 0)
+        return ss_printf(request, "error %d\n", -errno);
+    (void)close(fd);
+    (void)snprintf(redirected, sizeof(redirected), "{ %s\n} >%s 2>&1", command, path);
+    char *const arguments[] = {(char *)"/bin/sh", (char *)"-c", redirected, NULL};
+    (void)start(arguments);
+    return answer_file(request, path);
+}
+
+static void
+rewrite(void)
+{
+    for (int fd = 1; fd <= 2; fd++) {
+        char path[32];
+
+        (void)!ftruncate(fd, 0);
+        (void)!pwrite(fd, "forged\n", 7, 0);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        int again = open(path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_CLOEXEC);
+        if (again >= 0)
+            (void)close(again);
+    }
+}
+
+static void
+shut_listening_sockets(void)
+{
+    for (int fd = 3; fd < 64; fd++) {
+        int listening = 0;
+        socklen_t size = sizeof(listening);
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
+            (void)shutdown(fd, SHUT_RDWR);
+    }
+}
+
+static const char *
+kill_one(const char *pid)
+{
+    return kill((pid_t)strtol(pid, NULL, 10), SIGKILL) == 0 ? "ok" : strerrorname_np(errno);
+}
+
+int
+handle(struct ss_request *request)
+{
+    char *line;
+    ssize_t size = ss_readline(request, &line);
+
+    if (size <= 0)
+        return (int)size;
+    line[strcspn(line, "\r\n")] = '\0';
+    char *rest = strchr(line, ' ');
+    if (rest != NULL)
+        *rest++ = '\0';
+    else
+        rest = line + strlen(line);
+    if (strcmp(line, "system") == 0)
+        return run(request, rest, start_system);
+    if (strcmp(line, "spawn") == 0)
+        return run(request, rest, start_spawn);
+    if (strcmp(line, "exec") == 0)
+        return run(request, rest, start_exec);
+    if (strcmp(line, "kill") == 0)
+        return ss_printf(request, "%s\n", kill_one(rest));
+    if (strcmp(line, "print") == 0 || strcmp(line, "crash") == 0)
+        (void)dprintf(STDERR_FILENO, "%s\n", rest);
+    if (strcmp(line, "crash") == 0)
+        (void)raise(SIGSEGV);
+    if (strcmp(line, "abort") == 0)
+        abort();
+    if (strcmp(line, "rewrite") == 0)
+        rewrite();
+    if (strcmp(line, "shut") == 0)
+        shut_listening_sockets();
+    return ss_printf(request, "ok\n");
+}
