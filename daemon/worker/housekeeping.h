@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "worker/request/server.h"
+#include "worker/request/spin.h"
 
 struct housekeeping {
     struct ss_server *server;
@@ -27,6 +28,8 @@ struct housekeeping {
     int64_t next_scan;    /* request_timeout */
     int64_t next_trim;    /* idle surplus */
     int64_t next_retry;   /* the mixin's own: what failed is tried again */
+    int64_t next_replace; /* when the supervisor is asked (again) to replace this worker */
+    struct spin_guard spin;
 };
 
 /* Blocks the signals it reads; before any thread is started. 0 or a negative errno. */

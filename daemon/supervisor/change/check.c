@@ -80,6 +80,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
         break;
     case PROCESS_HAS_STOPPED:
     case PROCESS_WANTS_STOP:
+    case PROCESS_WANTS_ANOTHER:
         break;
     }
 }

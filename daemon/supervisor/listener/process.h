@@ -28,10 +28,11 @@ enum process_state {
 
 enum process_event {
     PROCESS_IS_READY,
-    PROCESS_HAS_FAILED,  /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
-    PROCESS_HAS_STOPPED, /* accepts no more */
-    PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
-    PROCESS_IS_GONE      /* the last event: the handler may call process_free(), or do so later */
+    PROCESS_HAS_FAILED,    /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
+    PROCESS_HAS_STOPPED,   /* accepts no more */
+    PROCESS_WANTS_STOP,    /* its plugin asks to stop the listener, or --once is done */
+    PROCESS_WANTS_ANOTHER, /* a handler of it spins: another one shall take its place */
+    PROCESS_IS_GONE        /* the last event: the handler may call process_free(), or do so later */
 };
 
 /* Called from the event loop. */
