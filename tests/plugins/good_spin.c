@@ -124,7 +124,7 @@ crash(const char *how)
     if (!strcmp(how, "segv"))
         *(volatile int *)nowhere = 1;
     if (!strcmp(how, "fpe"))
-        return 1 / zero;
+        return 1000 / zero;
     if (!strcmp(how, "bus")) {
         FILE *file = tmpfile();
         volatile char *page = mmap(NULL, 1, PROT_READ, MAP_SHARED, fileno(file), 0);

@@ -2,11 +2,10 @@
 /*
  * place.c - where in which file a thread is: for handlers that spin, and for crashes
  *
- * dladdr() and the unwinder take locks, and the thread that was interrupted
- * may hold them. So the loaded files are noted beforehand, and everything
- * else is read from memory that stays as it is: the symbol tables that the
- * linker uses, and the plugin's own one, whose file is mapped. The stack is
- * searched for addresses that lie behind a call in the plugin.
+ * dladdr() takes locks, and the thread that was interrupted may hold them. So the loaded files are
+ * noted beforehand, and everything else is read from memory that stays as it is: the symbol tables
+ * that the linker uses, and the plugin's own one, whose file is mapped. The stack is searched for
+ * addresses that lie behind a call in the plugin.
  *
  * Runs in:  a worker; place_describe() in a signal handler of any thread there.
  * Owns:     the table, and the mapping of the plugin's file.
@@ -23,6 +22,7 @@
 #include <sys/stat.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #include "common/cleanup.h"
 
@@ -349,22 +349,66 @@ find_call(uintptr_t stack, uintptr_t top)
     return 0;
 }
 
-void
-place_describe(const void *context, uintptr_t top, char result[PLACE_SIZE])
+struct unwinding {
+    uintptr_t instruction; /* that was interrupted: what is below it is the signal handler's */
+    bool reached;
+    uintptr_t call; /* the innermost place in the plugin; 0: none yet */
+};
+
+static _Unwind_Reason_Code
+look_at_frame(struct _Unwind_Context *frame, void *argument)
+{
+    struct unwinding *unwinding = argument;
+    int interrupted = 0;
+    uintptr_t place = _Unwind_GetIPInfo(frame, &interrupted);
+
+    unwinding->reached |= place == unwinding->instruction;
+    place -= !interrupted; /* in the call, not behind it */
+    if (!unwinding->reached || !in_plugin(place))
+        return _URC_NO_REASON;
+    unwinding->call = place;
+    return _URC_END_OF_STACK;
+}
+
+/* ---- both
+ * ------------------------------------------------------------------------------------------- */
+
+static void
+describe(uintptr_t instruction, uintptr_t call, char result[PLACE_SIZE])
 {
     struct text text = {result, result + PLACE_SIZE - 1};
-    uintptr_t instruction, stack;
 
-    result[0] = '\0';
-    read_context(context, &instruction, &stack);
-    if (stack == 0)
-        return;
     put_place(&text, instruction);
-    if (in_plugin(instruction))
-        return;
-    uintptr_t call = find_call(stack, top > stack ? top : stack + STACK_DEPTH);
-    if (call == 0)
+    if (call == 0 || in_plugin(instruction))
         return;
     put(&text, ", called from ");
     put_place(&text, call);
+}
+
+void
+place_describe(const void *context, uintptr_t top, char text[PLACE_SIZE])
+{
+    uintptr_t instruction, stack, call = 0;
+
+    text[0] = '\0';
+    read_context(context, &instruction, &stack);
+    if (stack == 0)
+        return;
+    if (!in_plugin(instruction))
+        call = find_call(stack, top > stack ? top : stack + STACK_DEPTH);
+    describe(instruction, call, text);
+}
+
+void
+place_unwind(const void *context, char text[PLACE_SIZE])
+{
+    struct unwinding unwinding = {0};
+    uintptr_t stack;
+
+    read_context(context, &unwinding.instruction, &stack);
+    if (stack == 0 || in_plugin(unwinding.instruction))
+        return;
+    (void)_Unwind_Backtrace(look_at_frame, &unwinding);
+    if (unwinding.call != 0)
+        describe(unwinding.instruction, unwinding.call, text);
 }

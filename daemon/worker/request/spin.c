@@ -37,8 +37,9 @@
 #define SHORTEST_LOOK  20000000ll /* ns between two */
 #define LONGEST_LOOK   SECOND
 #define LONGEST_GRACE  (5 * SECOND)
-#define ANSWER_TIMEOUT SECOND /* a thread that has not said where it is never will */
-#define WAIT_SHARE     100    /* of its processor time: less is not a wait */
+#define ANSWER_TIMEOUT SECOND       /* a thread that has not said where it is never will */
+#define PINGS          (2 * SECOND) /* the supervisor's wake the housekeeping so often */
+#define WAIT_SHARE     100          /* of its processor time: less is not a wait */
 
 _Static_assert(sizeof(((struct sighting *)NULL)->place) == PLACE_SIZE, "a place fits");
 
@@ -162,6 +163,8 @@ sighting_write(struct sighting *sighting, const siginfo_t *info, const void *con
     sighting->address = (uintptr_t)info->si_addr;
     place_describe(context, top, sighting->place);
     atomic_store(&sighting->state, SIGHTING_WRITTEN);
+    if (sighting->signal != 0)
+        place_unwind(context, sighting->place);
 }
 
 void
@@ -418,7 +421,7 @@ spin_guard_look(struct spin_guard *guard, int64_t now)
 int64_t
 spin_guard_next(const struct spin_guard *guard)
 {
-    return guard->hot ? guard->next : FOREVER;
+    return guard->hot || (guard->limit > 0 && guard->limit < PINGS) ? guard->next : FOREVER;
 }
 
 bool

@@ -71,7 +71,8 @@ void spin_guard_done(struct spin_guard *guard);
 /* A look, if one is due. */
 void spin_guard_look(struct spin_guard *guard, int64_t now);
 
-/* When the housekeeping must wake up for a look; FOREVER: it need not. */
+/* When the housekeeping must wake up for a look; FOREVER: it need not. While nobody computes, the
+ * pings wake it often enough, unless the limit is very short. */
 int64_t spin_guard_next(const struct spin_guard *guard);
 
 /* Whether nothing is left in the worker but contexts that were cut and spin on. */
