@@ -80,7 +80,7 @@ static void
 one_that_spins_is_named_cut_and_replaced(void **state)
 {
     const char *scheme = *state;
-    struct daemon *daemon = serve(scheme, "spin_limit = \"0.2s\"; drain_timeout = \"20s\";");
+    struct daemon *daemon = serve(scheme, "spin_limit = \"0.1s\"; drain_timeout = \"20s\";");
     pid_t workers[MIXINS];
     int clients[MIXINS];
 
@@ -102,27 +102,39 @@ one_that_spins_is_named_cut_and_replaced(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-/* Those beside it in the same worker go on, and end when they want to. */
+/*
+ * Those beside it in the same worker go on, and end when they want to. Here
+ * finish() spins, which is named and cut as a handler.
+ */
 static void
 others_of_its_worker_are_drained(void **state)
 {
-    struct daemon *daemon = daemon_serve("tcp", "threading", "good_spin",
-                                         "spin_limit = \"0.2s\"; drain_timeout = \"60s\";");
+    const char *options =
+        text_of("options = { hook = \"finish\"; spins = \"%s\"; };", test_path("spins"));
+    struct daemon *daemon =
+        daemon_serve("tcp", "threading", "good_spin",
+                     text_of("spin_limit = \"0.1s\"; drain_timeout = \"60s\"; %s", options));
     const char *address = daemon_address(daemon, "test");
-    int beside = client_connect(address), spinner = client_connect(address);
+    int beside = client_connect(address), spinner;
     const char *worker;
 
     (void)state;
     client_send(beside, "pid\n");
     worker = client_receive_line(beside);
-    client_send(spinner, "spin\n");
+    (void)test_file("spins", "");
+    spinner = client_connect(address);
+    client_half_close(spinner);
+    assert_contains(daemon_wait_log(daemon, "request 2 of 127.0.0.1:"), " spins: ");
+    client_expect_gone(spinner);
     (void)daemon_wait_log(daemon, "generation 2 serves");
     assert_string_not_equal(client_ask(address, "pid\n"), worker);
     client_send(beside, "pid\n");
     client_expect(beside, worker);
     client_half_close(beside);
     client_expect_end(beside);
-    WAIT_UNTIL(!proc_alive(atoi(worker))); /* long before the drain is over */
+    /* This finish() returns, since the file is gone; then the drain is over, long before its time.
+     */
+    WAIT_UNTIL(!proc_alive(atoi(worker)));
     client_close_all();
     daemon_expect_stop_after_fault(daemon);
 }
@@ -139,7 +151,7 @@ static const struct {
 static void
 one_that_ignores_the_end_is_ended(void **state)
 {
-    struct daemon *daemon = serve("tcp", "spin_limit = \"0.2s\";");
+    struct daemon *daemon = serve("tcp", "spin_limit = \"0.1s\"; drain_timeout = \"0.2s\";");
     uint64_t number = 0;
 
     (void)state;
@@ -168,19 +180,19 @@ one_that_ignores_the_end_is_ended(void **state)
 /* ---- who is left alone
  * ---------------------------------------------------------------------------- */
 
-/* Four times the limit in all; but bytes move in between, or it waits by itself. */
+/* More than the limit in all; but bytes move in between, or it waits by itself. */
 static void
 one_that_computes_or_waits_is_left_alone(void **state)
 {
-    struct daemon *daemon = serve("tcp", "spin_limit = \"0.4s\";");
+    struct daemon *daemon = serve("tcp", "spin_limit = \"0.2s\";");
     int clients[MIXINS];
 
     (void)state;
-    tell_all(daemon, "compute 0.2", clients);
+    tell_all(daemon, "compute 0.1", clients);
     for (int turn = 0; turn < 3; turn++)
         for (size_t i = 0; i < MIXINS; i++) {
             client_expect(clients[i], "ok\n");
-            client_send(clients[i], turn < 2 ? "compute 0.2\n" : "pieces 0.5\n");
+            client_send(clients[i], turn < 2 ? "compute 0.1\n" : "pieces 0.3\n");
         }
     for (size_t i = 0; i < MIXINS; i++)
         client_expect(clients[i], "ok\n");
@@ -196,7 +208,7 @@ without_a_limit_nobody_spins(void **state)
     int clients[MIXINS];
 
     (void)state;
-    tell_all(daemon, "compute 0.3", clients);
+    tell_all(daemon, "compute 0.2", clients);
     for (size_t i = 0; i < MIXINS; i++)
         client_expect(clients[i], "ok\n");
     assert_int_equal(daemon_count_log(daemon, "spins"), 0);
@@ -225,27 +237,6 @@ a_hook_of_the_server_that_spins_is_found(void **state)
     (void)daemon_wait_log(daemon, "the hook spins on");
     WAIT_UNTIL(!proc_alive(worker));
     assert_int_not_equal(ask_pid(daemon, "test"), worker);
-    daemon_expect_stop_after_fault(daemon);
-}
-
-/* It belongs to a request: named and cut as a handler. */
-static void
-finish_that_spins_is_found(void **state)
-{
-    const char *file = test_path("spins");
-    struct daemon *daemon = daemon_serve(
-        "tcp", "threading", "good_spin",
-        text_of("spin_limit = \"0.2s\"; options = { hook = \"finish\"; spins = \"%s\"; };", file));
-
-    (void)state;
-    (void)test_file("spins", "");
-    int client = client_connect(daemon_address(daemon, "test"));
-    client_half_close(client);
-    assert_contains(daemon_wait_log(daemon, "request 1 of 127.0.0.1:"), " spins: ");
-    client_expect_gone(client);
-    (void)daemon_wait_log(daemon, "request 1 was cut and spins on");
-    (void)daemon_wait_log(daemon, "generation 2 serves");
-    client_close_all();
     daemon_expect_stop_after_fault(daemon);
 }
 
@@ -296,5 +287,5 @@ RUN_TESTS(TEST_ROW(one_that_spins_is_named_cut_and_replaced, "tcp", "tcp"),
           TEST_ROW(one_that_spins_is_named_cut_and_replaced, "udp", "udp"),
           TEST(others_of_its_worker_are_drained), TEST(one_that_ignores_the_end_is_ended),
           TEST(one_that_computes_or_waits_is_left_alone), TEST(without_a_limit_nobody_spins),
-          TEST(a_hook_of_the_server_that_spins_is_found), TEST(finish_that_spins_is_found),
+          TEST(a_hook_of_the_server_that_spins_is_found),
           TEST_EACH_MIXIN(a_crash_is_told_with_its_place, "tcp"))

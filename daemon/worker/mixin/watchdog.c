@@ -40,7 +40,7 @@
 #define PUT_OFF       50000000  /* so often */
 #define LONGEST_LOOK  1000000000ll
 #define SHORTEST_LOOK 10000000ll
-#define HAND_OVER     2000000000ll /* so long another worker may take to serve */
+#define HAND_OVER     1000000000ll /* so long another worker may take to serve */
 #define TIMER_SIGNAL  (SIGRTMAX - 1)
 
 #ifndef sigev_notify_thread_id
