@@ -24,6 +24,7 @@ enum message_type {
     MESSAGE_PONG,      /* value: the ping's */
     MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
     MESSAGE_MISTAKE,   /* text: one of the reasons why it cannot start */
+    MESSAGE_REPLACE,   /* a handler spins: start another worker, then drain me */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,7 +29,7 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "requests whose setup or handle failed, or whose handler ended its thread or process"},
     {"vanished", COUNTER_REQUESTS, COUNTER(vanished), "requests whose client went away"},
     {"cut", COUNTER_REQUESTS, COUNTER(cut),
-     "requests cut by a drain's deadline or by request_timeout"},
+     "requests cut by a drain's deadline, request_timeout or spin_limit"},
     {"truncated", COUNTER_REQUESTS, COUNTER(truncated), "datagrams longer than max_packet_size"},
     {"bytes_in", COUNTER_BYTES, COUNTER(bytes_in), "bytes received from clients"},
     {"bytes_out", COUNTER_BYTES, COUNTER(bytes_out), "bytes sent to clients"},
@@ -150,4 +152,68 @@ counter_sums_add(struct counter_sums *sums, const struct counter_sums *more)
     sums->active += more->active;
     sums->idle += more->idle;
     counter_sums_add_past(sums, more);
+}
+
+/* ---- sightings ------------------------------------------------------------------------------ */
+
+struct sighting *
+sighting_take(struct counters *counters, int32_t owner)
+{
+    for (size_t i = 0; i < SIGHTINGS; i++) {
+        struct sighting *sighting = &counters->sightings[i];
+        int32_t nobody = 0;
+
+        if (!atomic_compare_exchange_strong(&sighting->owner, &nobody, owner))
+            continue;
+        sighting->signal = 0;
+        sighting->has_address = 0;
+        sighting->request = 0;
+        return sighting;
+    }
+    return NULL;
+}
+
+void
+sightings_forget(struct counters *counters, int32_t owner)
+{
+    for (size_t i = 0; i < SIGHTINGS; i++) {
+        struct sighting *sighting = &counters->sightings[i];
+
+        if (counter_get(sighting->owner) != owner)
+            continue;
+        atomic_store(&sighting->state, SIGHTING_EMPTY);
+        atomic_store(&sighting->owner, 0);
+    }
+}
+
+const struct sighting *
+sighting_of_crash(const struct counters *counters, int32_t process)
+{
+    for (size_t i = 0; i < SIGHTINGS; i++) {
+        const struct sighting *sighting = &counters->sightings[i];
+
+        if (counter_get(sighting->owner) == process && sighting->signal != 0 &&
+            atomic_load(&sighting->state) == SIGHTING_WRITTEN)
+            return sighting;
+    }
+    return NULL;
+}
+
+void
+sighting_describe(const struct sighting *sighting, char *buffer, size_t size)
+{
+    char place[sizeof(sighting->place)], address[32] = "";
+    size_t used = 0;
+
+    buffer[0] = '\0';
+    if (sighting == NULL)
+        return;
+    for (; used < sizeof(place) - 1 && sighting->place[used] != '\0'; used++)
+        place[used] = sighting->place[used] > ' ' - 1 && sighting->place[used] < 127
+                          ? sighting->place[used]
+                          : '?';
+    place[used] = '\0';
+    if (sighting->has_address)
+        (void)snprintf(address, sizeof(address), ", address 0x%" PRIx64, sighting->address);
+    (void)snprintf(buffer, size, "%s%s%s", used > 0 ? " at " : "", place, address);
 }

@@ -35,9 +35,10 @@ struct slot {
     _Atomic uint32_t state;     /* enum slot_state */
     _Atomic uint32_t stage;     /* enum slot_stage */
     _Atomic int32_t context;    /* thread id or child pid; 0: none */
+    _Atomic uint32_t moves;     /* grows when bytes have come or gone, and when the handler slept */
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
-    _Atomic uint64_t cancelled; /* set by the housekeeping: the time of this request is up */
+    _Atomic uint64_t cancelled; /* set by others: this request must end; see slot_cancel() */
     _Atomic int64_t ended;      /* when the last one ended */
     uint32_t unused;            /* it keeps the layout that 0.1.0 hands over */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
@@ -52,6 +53,25 @@ struct slot {
     _Atomic uint64_t bytes_in, bytes_out;
     _Atomic uint64_t busy_ns;
 } __attribute__((aligned(64)));
+
+/*
+ * Where a thread was when it was asked, or when it crashed: written in a signal
+ * handler. Whoever makes an entry its own owns it until somebody else, who must
+ * know that its thread or process has ended or has answered, makes it free.
+ */
+enum sighting_state { SIGHTING_EMPTY, SIGHTING_WRITTEN };
+
+struct sighting {
+    _Atomic int32_t owner;  /* the thread that is asked, the process that crashes; 0: free */
+    _Atomic uint32_t state; /* enum sighting_state */
+    int32_t signal;         /* of a crash; 0: it was asked */
+    uint32_t has_address;
+    uint64_t address; /* that could not be read or written, or run */
+    uint64_t request; /* that the thread ran; 0: none */
+    char place[240];  /* place_describe() */
+};
+
+#define SIGHTINGS 8
 
 struct counters {
     uint32_t slot_count;
@@ -69,6 +89,7 @@ struct counters {
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
     } handling[COUNTERS_HISTOGRAMS] __attribute__((aligned(64)));
+    struct sighting sightings[SIGHTINGS];
     struct slot slots[] __attribute__((aligned(64)));
 };
 
@@ -180,13 +201,31 @@ counters_note_time(struct counters *counters, const struct slot *slot, uint64_t 
     counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
 }
 
-/* True if the housekeeping found that the slot's request ran longer than request_timeout. */
+#define SLOT_SPINS (1ull << 63) /* in slot.cancelled, beside the request's number */
+
+/* Whether the slot's request must end, because request_timeout is over or because it spins. */
 static inline bool
 slot_is_cancelled(const struct slot *slot)
 {
-    uint64_t cancelled = counter_get(slot->cancelled);
+    uint64_t cancelled = counter_get(slot->cancelled) & ~SLOT_SPINS;
 
     return cancelled != 0 && cancelled == counter_get(slot->request);
 }
+
+/* Whether it must end because it has used spin_limit. */
+static inline bool
+slot_spins(const struct slot *slot)
+{
+    return (counter_get(slot->cancelled) & SLOT_SPINS) != 0 && slot_is_cancelled(slot);
+}
+
+/* An entry for the owner, empty and without a signal; NULL: all are in use. Async-signal-safe. */
+struct sighting *sighting_take(struct counters *counters, int32_t owner);
+/* Frees the entries of an owner that can write no more. */
+void sightings_forget(struct counters *counters, int32_t owner);
+/* The entry that a process wrote when it crashed, or NULL. */
+const struct sighting *sighting_of_crash(const struct counters *counters, int32_t process);
+/* Writes " at crash.so+0x1139 (handle+0x9), address 0x0", whatever the entry holds; "" for NULL. */
+void sighting_describe(const struct sighting *sighting, char *buffer, size_t size);
 
 #endif

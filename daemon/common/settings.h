@@ -47,7 +47,7 @@ struct settings {
     uint32_t max_connections, spare, recycle_after, cpus;
     uint64_t stack_size;
     double read_timeout, write_timeout, request_timeout;           /* seconds; 0: none */
-    double timeout, service_interval;                              /* seconds; 0: none */
+    double timeout, service_interval, spin_limit;                  /* seconds; 0: none */
     uint64_t max_packet_size, max_line, read_buffer, write_buffer; /* bytes */
     enum reply_mode reply;
     double drain_timeout;

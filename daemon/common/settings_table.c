@@ -69,6 +69,8 @@ const struct setting settings_table[] = {
      .zero = true, .help = "longest wait for the client to receive"},
     {"request_timeout", SETTING_DURATION, AT(request_timeout), .max = YEAR, .fallback = "none",
      .zero = true, .help = "longest duration of a whole request"},
+    {"spin_limit", SETTING_DURATION, AT(spin_limit), .max = YEAR, .fallback = "10s", .zero = true,
+     .help = "processor time that a handler may use without a wait"},
     {"timeout", SETTING_DURATION, AT(timeout), .max = YEAR, .fallback = "none", .zero = true,
      .help = "idle time after which handle_timeout is called"},
     {"service_interval", SETTING_DURATION, AT(service_interval), .min = 0.001, .max = YEAR,

@@ -2,9 +2,9 @@
 /*
  * housekeeping.c - what a worker does beside serving: the supervisor's orders, and time
  *
- * Answers pings (so that a worker whose loop hangs is noticed), drains and
- * cuts, keeps the times of service_actions, handle_timeout and request_timeout,
- * and lets idle surplus contexts go. It sleeps until something is due: an idle
+ * Answers pings (so that a worker whose loop hangs is noticed), looks for
+ * handlers that spin, drains and cuts, keeps the times of service_actions, handle_timeout and
+ * request_timeout, and lets idle surplus contexts go. It sleeps until something is due: an idle
  * worker without such times is not woken.
  *
  * Runs in:  the main thread of a worker; under "none" a thread of its own, under
@@ -36,6 +36,7 @@
 #define OVERTIME_GRACE (1000 * MS) /* so long a handler past request_timeout may say goodbye */
 #define SCAN_INTERVAL  (200 * MS)
 #define TRIM_INTERVAL  (5000 * MS)
+#define ASK_INTERVAL   (10000 * MS) /* between two requests to be replaced */
 
 /* ---- signals ---------------------------------------------------------------- */
 
@@ -91,6 +92,12 @@ housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
     noted.pid = getpid();
     int r = follow_signal(SIGTERM);
     return r == 0 && server->mixin->processes ? follow_signal(SIGCHLD) : r;
+}
+
+void
+housekeeping_done(struct housekeeping *housekeeping)
+{
+    spin_guard_done(&housekeeping->spin);
 }
 
 /* ---- draining --------------------------------------------------------------- */
@@ -277,6 +284,7 @@ start_times(struct housekeeping *housekeeping)
         housekeeping->next_scan = now + SCAN_INTERVAL;
     if (server->mixin->trims && server->settings.recycle_after != 1)
         housekeeping->next_trim = now + TRIM_INTERVAL;
+    spin_guard_init(&housekeeping->spin, housekeeping->server);
 }
 
 /* When the last request began or ended; INT64_MAX while one runs. */
@@ -329,7 +337,7 @@ scan_overtime(struct housekeeping *housekeeping, int64_t now)
         uint64_t request = atomic_load(&slot->request); /* before its time: see request_get() */
         if (now - counter_get(slot->started) < limit)
             continue;
-        if (atomic_exchange(&slot->cancelled, request) != request)
+        if (!slot_is_cancelled(slot) && atomic_exchange(&slot->cancelled, request) != request)
             log_warning("request %lu goes on after its request_timeout; its connection is shut",
                         request);
         interrupt_context(server, slot);
@@ -366,12 +374,23 @@ trim(struct housekeeping *housekeeping, int64_t now)
     (void)interrupt_contexts(server, 1u << SLOT_IDLE);
 }
 
+/* A drain does not wait for requests that were cut because they spin. */
+static void
+look_for_spins(struct housekeeping *housekeeping, int64_t now)
+{
+    spin_guard_look(&housekeeping->spin, now);
+    if (server_phase(housekeeping->server) == PHASE_DRAINING &&
+        spin_guard_alone(&housekeeping->spin))
+        cut(housekeeping);
+}
+
 static void
 check_times(struct housekeeping *housekeeping)
 {
     struct ss_server *server = housekeeping->server;
     int64_t now = monotonic_now();
 
+    look_for_spins(housekeeping, now);
     if (now >= housekeeping->drain_until)
         cut(housekeeping);
     if (now >= housekeeping->give_up_at)
@@ -388,6 +407,21 @@ check_times(struct housekeeping *housekeeping)
         check_timeout(housekeeping, now);
     if (now >= housekeeping->next_trim)
         trim(housekeeping, now);
+}
+
+/* Asks to be replaced, and once more if no other worker could be started. True: try again. */
+static bool
+ask_for_another(struct housekeeping *housekeeping)
+{
+    bool told = false;
+    int64_t now = monotonic_now();
+
+    if (server_phase(housekeeping->server) != PHASE_SERVING || now < housekeeping->next_replace)
+        return false;
+    if (!tell(housekeeping, MESSAGE_REPLACE, &told))
+        return true;
+    housekeeping->next_replace = now + ASK_INTERVAL;
+    return false;
 }
 
 /*
@@ -415,6 +449,8 @@ nudge(struct housekeeping *housekeeping)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)
         nudged += interrupt_contexts(server, 1u << SLOT_BUSY);
+    if (housekeeping->spin.replace)
+        nudged += ask_for_another(housekeeping);
     return nudged > 0;
 }
 
@@ -422,9 +458,11 @@ static int64_t
 next_time(const struct housekeeping *housekeeping)
 {
     const int64_t drained[] = {housekeeping->drain_until, housekeeping->give_up_at,
-                               housekeeping->next_scan, housekeeping->next_retry};
+                               housekeeping->next_scan, housekeeping->next_retry,
+                               spin_guard_next(&housekeeping->spin)};
     const int64_t serving[] = {housekeeping->next_service, housekeeping->next_timeout,
-                               housekeeping->next_trim};
+                               housekeeping->next_trim,
+                               housekeeping->spin.replace ? housekeeping->next_replace : FOREVER};
     int64_t next = FOREVER;
 
     for (size_t i = 0; i < ARRAY_SIZE(drained); i++)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "worker/request/server.h"
+#include "worker/request/spin.h"
 
 struct housekeeping {
     struct ss_server *server;
@@ -26,12 +27,16 @@ struct housekeeping {
     int64_t next_scan;    /* request_timeout */
     int64_t next_trim;    /* idle surplus */
     int64_t next_retry;   /* the mixin's own: what failed is tried again */
+    int64_t next_replace; /* when the supervisor is asked (again) to replace this worker */
+    struct spin_guard spin;
 };
 
 /* Installs the handlers of the signals that it follows: SIGTERM, and SIGCHLD under forking. They
  * are caught rather than blocked or ignored, because a program that a plugin executes then finds
  * them as they usually are. Returns 0 or a negative errno. */
 int housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server);
+/* Frees what it holds. A worker that ends need not. */
+void housekeeping_done(struct housekeeping *housekeeping);
 /* The handler of these signals. In a child that a plugin has forked it does what the signal would
  * do there without it. */
 void housekeeping_note_signal(int number);

@@ -32,7 +32,9 @@
 #include "common/stray_signals.h"
 #include "worker/housekeeping.h"
 #include "worker/limits.h"
+#include "worker/mixin/faults.h"
 #include "worker/mixin/mixins.h"
+#include "worker/plugin/place.h"
 #include "worker/privileges.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
@@ -138,12 +140,21 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
     }
     if (error == 0) {
         step = "follow signals";
-        interrupts_install();
+        interrupts_install(server);
         error = housekeeping_init(housekeeping, server);
     }
     if (error < 0)
         errors_add(errors, NULL, 0, "cannot %s: %s", step, strerror(-error));
     return error;
+}
+
+/* From here on a crash is told with its place. The plugin's constructors may have handlers of their
+ * own for such signals: those stay in force afterwards, as the previous ones. */
+static void
+note_places(const struct ss_server *server)
+{
+    places_note((const void *)(uintptr_t)server->plugin.hooks.handle, server->plugin.file);
+    faults_install(server);
 }
 
 /* Python's server_activate. A plugin must not have started a thread in it where children are
@@ -264,6 +275,7 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     if (error < 0)
         return fail(server, kind_of_failure(error), &errors);
     raise_descriptor_limit(server);
+    note_places(server);
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);

@@ -227,7 +227,7 @@ SS_EXPORT int ss_fd(struct ss_request *request);
 
 /* ---- waiting and ending: from any request hook ---------------------------- */
 
-/* Turns true when a drain begins or `request_timeout` is over: say goodbye. */
+/* Turns true when a drain begins, or `request_timeout` or `spin_limit` is over: say goodbye. */
 SS_EXPORT bool ss_cancelled(struct ss_request *request);
 
 /*

@@ -46,7 +46,7 @@ expect(const struct counters *counters, const char *text)
 {
     char buffer[256];
 
-    crash_describe(counters, SLOTS, buffer, sizeof(buffer));
+    crash_describe(counters, SLOTS, 77, buffer, sizeof(buffer));
     assert_string_equal(buffer, text);
 }
 
@@ -89,7 +89,7 @@ survives_any_bytes(void **state)
             memcpy(counters->slots[i].client, &(sa_family_t){(sa_family_t)(random() % 12)},
                    sizeof(sa_family_t));
         }
-        crash_describe(counters, SLOTS, buffer, sizeof(buffer));
+        crash_describe(counters, SLOTS, 77, buffer, sizeof(buffer));
         assert_memory_equal(buffer, " while it ran request ", 22);
         for (const char *c = buffer; *c != '\0'; c++)
             assert_in_range(*c, ' ', '~');

@@ -389,7 +389,7 @@ signal_spares_the_number_taken_by_another(void **state)
 
     (void)state;
     (void)sigaction(SIGURG, NULL, &before);
-    interrupts_install();
+    interrupts_install(NULL);
     request_current = request;
     assert_true(ss_fd(request) >= 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -413,7 +413,7 @@ signal_shuts_down_a_request_that_is_cut(void **state)
 
     (void)state;
     (void)sigaction(SIGURG, NULL, &before);
-    interrupts_install();
+    interrupts_install(NULL);
     assert_int_equal(raise(SIGURG), 0); /* no request runs */
     request_current = request;
     assert_int_equal(raise(SIGURG), 0); /* one runs and may go on */

@@ -190,7 +190,7 @@ expect_cut(ssize_t (*act)(void))
     pid_t self = gettid();
     pthread_t thread;
 
-    interrupts_install();
+    interrupts_install(NULL);
     request_current = request;
     counter_set(fixture.slot->stage, STAGE_HANDLING);
     assert_int_equal(pthread_create(&thread, NULL, interrupt_until_cut, &self), 0);

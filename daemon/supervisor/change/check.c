@@ -81,6 +81,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
     case PROCESS_HAS_STOPPED:
     case PROCESS_WANTS_STOP:
     case PROCESS_HAS_PULSE:
+    case PROCESS_WANTS_ANOTHER:
         break;
     }
 }

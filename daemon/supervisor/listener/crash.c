@@ -31,8 +31,17 @@ describe_client(const struct slot *slot, char *buffer)
 }
 
 void
-crash_describe(const struct counters *counters, uint32_t slots, char *buffer, size_t size)
+crash_describe_place(const struct counters *counters, pid_t process, char *buffer, size_t size)
 {
+    sighting_describe(sighting_of_crash(counters, process), buffer, size);
+}
+
+void
+crash_describe(const struct counters *counters, uint32_t slots, pid_t process, char *buffer,
+               size_t size)
+{
+    const struct sighting *sighting = sighting_of_crash(counters, process);
+    uint64_t known = sighting != NULL ? sighting->request : 0;
     const struct slot *latest = NULL;
     char client[ADDRESS_TEXT_SIZE], others[48] = "";
     uint32_t busy = 0, used = counters_used(counters, slots);
@@ -43,7 +52,9 @@ crash_describe(const struct counters *counters, uint32_t slots, char *buffer, si
         if (counter_get(slot->state) != SLOT_BUSY)
             continue;
         busy++;
-        if (latest == NULL || counter_get(slot->request) > counter_get(latest->request))
+        if (latest == NULL || counter_get(slot->request) == known ||
+            (counter_get(latest->request) != known &&
+             counter_get(slot->request) > counter_get(latest->request)))
             latest = slot;
     }
     if (latest == NULL)

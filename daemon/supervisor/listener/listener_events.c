@@ -184,6 +184,50 @@ on_stop_asked(struct listener *listener)
     listener_stop(listener, false);
 }
 
+/* The workers beside those of a handler that spins are ready, or could not start. */
+static void
+on_another_prepared(struct listener *listener, int error, struct errors *why, void *userdata)
+{
+    (void)userdata;
+    if (error == 0) {
+        listener_commit(listener);
+        return;
+    }
+    _cleanup_free_ char *line = errors_line(why);
+    log_here(listener, LOG_ERR, "cannot replace the worker whose handler spins: %s",
+             line == NULL ? strerror(-error) : line);
+}
+
+/* Others take its place first, so that no client is refused and those beside it may finish. */
+static void
+on_another_asked(struct listener *listener, const struct process *process)
+{
+    const struct listener_preparation preparation = {
+        .settings = listener->settings,
+        .spawn = &listener->host->spawn,
+        .prepared = on_another_prepared,
+    };
+    char text[96];
+
+    (void)snprintf(text, sizeof(text), "worker %d has a handler that spins",
+                   (int)process_pid(process));
+    remember_problem(listener, text);
+    if (listener->host->spawn.once) {
+        log_here(listener, LOG_ERR, "%s", text);
+        set_problem(listener, text);
+        listener_cut(listener);
+        return;
+    }
+    int r = listener_prepare(listener, &preparation, NULL);
+    if (r == 0)
+        listener->restarts++;
+    log_here(listener, LOG_ERR, "%s; %s%s", text,
+             r == 0        ? "starting another beside it"
+             : r == -EBUSY ? "another is being prepared already"
+                           : "cannot start another: ",
+             r == 0 || r == -EBUSY ? "" : strerror(-r));
+}
+
 static void
 on_present(struct listener *listener, const struct process *process, enum process_event event)
 {
@@ -193,6 +237,9 @@ on_present(struct listener *listener, const struct process *process, enum proces
         break;
     case PROCESS_WANTS_STOP:
         on_stop_asked(listener);
+        break;
+    case PROCESS_WANTS_ANOTHER:
+        on_another_asked(listener, process);
         break;
     case PROCESS_IS_GONE:
         on_present_gone(listener, process);
@@ -249,6 +296,7 @@ on_next(struct listener *listener, const struct process *process, enum process_e
                        (int)process_pid(process), process_fate(process));
         listener_fail_next(listener, text);
         break;
+    case PROCESS_WANTS_ANOTHER:
     case PROCESS_HAS_STOPPED:
     case PROCESS_HAS_PULSE:
         break;

@@ -48,14 +48,19 @@ describe_end(struct process *process, const siginfo_t *info)
         process->asked_to_end ? "" : " although nobody asked it to: does the plugin call exit()?");
 }
 
-/* Adds what the worker was doing, if nobody asked it to end. */
+/* Adds where a worker was that a signal ended, and what it was doing if nobody asked it to end. */
 static void
-describe_work(struct process *process)
+describe_work(struct process *process, bool signalled)
 {
     size_t used = strlen(process->fate);
 
+    if (signalled)
+        crash_describe_place(process->counters, process->pid, process->fate + used,
+                             FATE_SIZE - used);
+    used = strlen(process->fate);
     if (!process->asked_to_end && process->serving_since != 0)
-        crash_describe(process->counters, process->slots, process->fate + used, FATE_SIZE - used);
+        crash_describe(process->counters, process->slots, process->pid, process->fate + used,
+                       FATE_SIZE - used);
 }
 
 void
@@ -66,7 +71,7 @@ process_end(struct process *process, const siginfo_t *info)
     process_read_log(process, true);
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
-    describe_work(process);
+    describe_work(process, info->si_code != CLD_EXITED);
     process->state = PROCESS_GONE;
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);

@@ -28,11 +28,12 @@ enum process_state {
 
 enum process_event {
     PROCESS_IS_READY,
-    PROCESS_HAS_FAILED,  /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
-    PROCESS_HAS_STOPPED, /* accepts no more */
-    PROCESS_WANTS_STOP,  /* its plugin asks to stop the listener, or --once is done */
-    PROCESS_HAS_PULSE,   /* it has answered; this comes every two seconds while it serves */
-    PROCESS_IS_GONE      /* the last event: the handler may call process_free(), or do so later */
+    PROCESS_HAS_FAILED,    /* to start; process_mistakes() say why, PROCESS_IS_GONE follows */
+    PROCESS_HAS_STOPPED,   /* accepts no more */
+    PROCESS_WANTS_STOP,    /* its plugin asks to stop the listener, or --once is done */
+    PROCESS_WANTS_ANOTHER, /* a handler of it spins: another one shall take its place */
+    PROCESS_HAS_PULSE,     /* it has answered; this comes every two seconds while it serves */
+    PROCESS_IS_GONE        /* the last event: the handler may call process_free(), or do so later */
 };
 
 /* Called from the event loop. */

@@ -295,6 +295,15 @@ on_stop(struct process *process, const struct message *message)
     process->handler(process, PROCESS_WANTS_STOP, process->userdata);
 }
 
+/* It may ask again: the first time no other worker could be started. */
+static void
+on_replace(struct process *process, const struct message *message)
+{
+    (void)message;
+    if (process->state == PROCESS_SERVING)
+        process->handler(process, PROCESS_WANTS_ANOTHER, process->userdata);
+}
+
 /* What a worker may say, and in which states (bits). */
 #define IN(state) (1u << (state))
 static const struct {
@@ -308,6 +317,7 @@ static const struct {
     {MESSAGE_STOPPED, ~IN(PROCESS_GONE), on_stopped},
     {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},
     {MESSAGE_STOP, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_stop},
+    {MESSAGE_REPLACE, IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_replace},
 };
 
 static void

@@ -19,7 +19,6 @@
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
-#include "worker/mixin/faults.h"
 #include "worker/mixin/mixins.h"
 #include "worker/mixin/serving_loop.h"
 #include "worker/mixin/watchdog.h"
@@ -168,7 +167,6 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
 
     if (error < 0)
         return error;
-    faults_install(server);
     watchdog_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.c - saying what it was when a handler's stack overflows
+ * faults.c - noting where a worker crashes, and saying so when a handler's stack overflows
  *
- * Below each stack lies a guard. A SIGSEGV with an address in the guard of the
- * stack in use is reported as what it is; then, as with every other one, the
- * process dies as if there had been no handler: the instruction is tried again
- * with the default action, so that status and core are the same.
+ * The place is written into memory that the supervisor reads when the process
+ * is gone (of a child, the worker). Below each stack lies a guard: a SIGSEGV
+ * with an address in the guard of the stack in use is reported as what it is.
+ * Then the process dies as if there had been no handler: the instruction is
+ * tried again with the default action, so that status and core are the same.
  *
  * Runs in:  the thread that faults, in a signal handler.
  * Owns:     the signal stacks of threads.
@@ -20,10 +21,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/checked.h"
 #include "common/value.h"
 #include "worker/coroutine/coroutine.h"
+#include "worker/plugin/place.h"
 #include "worker/request/request.h"
+#include "worker/request/spin.h"
 
 #define SIGNAL_STACK (16u * 1024)
 
@@ -32,8 +36,11 @@ static struct {
     char listener[160]; /* "sockserverd[NAME/" */
     char remedy[80];    /* "]: stack overflow: raise stack_size (now 64K)\n" */
     size_t stack_size;
-    struct sigaction previous;
+    struct counters *counters; /* NULL: places are not noted */
 } report;
+
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+static struct sigaction previous[ARRAY_SIZE(crashes)];
 
 static _Thread_local struct {
     const struct loop *loop;
@@ -79,15 +86,65 @@ write_report(void)
     (void)!write(STDERR_FILENO, line, at);
 }
 
+/* Where the stack ends that the thread uses; 0: not known. */
+static uintptr_t
+end_of_stack(void)
+{
+    const struct coroutine *coroutine =
+        watched.loop != NULL ? atomic_load_explicit(&watched.loop->current, memory_order_relaxed)
+                             : NULL;
+
+    if (coroutine != NULL)
+        return (uintptr_t)coroutine;
+    return watched.own.low == NULL ? 0 : (uintptr_t)watched.own.low + watched.own.size;
+}
+
+void
+faults_note(const siginfo_t *info, const void *context)
+{
+    struct sighting *sighting =
+        report.counters != NULL ? sighting_take(report.counters, getpid()) : NULL;
+
+    if (sighting == NULL)
+        return;
+    sighting->signal = info->si_signo;
+    sighting_write(sighting, info, context, end_of_stack());
+}
+
+static void
+restore(int number)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
+        if (crashes[i] == number)
+            (void)sigaction(number, &previous[i], NULL);
+}
+
 static void
 on_fault(int number, siginfo_t *info, void *context)
 {
-    (void)context;
-    if (is_overflow(info))
+    if (number == SIGSEGV && is_overflow(info))
         write_report();
-    (void)sigaction(number, &report.previous, NULL);
+    restore(number);
+    faults_note(info, context);
     if (info->si_code <= 0)
         (void)raise(number); /* a fault comes again by itself, this does not */
+}
+
+static void
+give_signal_stack(void)
+{
+    long least = sysconf(_SC_MINSIGSTKSZ);
+    size_t size = SIGNAL_STACK + (least > 0 ? (size_t)least : 0);
+
+    if (watched.signal_stack != NULL)
+        return;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    watched.signal_stack = memory;
+    watched.signal_stack_size = size;
+    (void)sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = size}, NULL);
 }
 
 void
@@ -106,7 +163,10 @@ faults_install(const struct ss_server *server)
     report.stack_size = server_stack_size(server);
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGSEGV, &action, &report.previous);
+    for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
+        (void)sigaction(crashes[i], &action, &previous[i]);
+    report.counters = server->counters;
+    give_signal_stack();
 }
 
 /*
@@ -125,21 +185,12 @@ find_own_stack(void)
 void
 faults_watch_thread(const struct loop *loop)
 {
-    long least = sysconf(_SC_MINSIGSTKSZ);
-    size_t size = SIGNAL_STACK + (least > 0 ? (size_t)least : 0);
-
     if (SANITIZED)
         return;
     watched.loop = loop;
     if (loop == NULL)
         find_own_stack();
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return;
-    watched.signal_stack = memory;
-    watched.signal_stack_size = size;
-    (void)sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = size}, NULL);
+    give_signal_stack();
 }
 
 void

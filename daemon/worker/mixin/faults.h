@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.h - saying what it was when a handler's stack overflows
+ * faults.h - noting where a worker crashes, and saying so when a handler's stack overflows
  */
 #ifndef SOCKSERVERD_WORKER_MIXIN_FAULTS_H
 #define SOCKSERVERD_WORKER_MIXIN_FAULTS_H
 
+#include <signal.h>
 #include <stdint.h>
 
 struct loop;
 struct ss_server;
 
-/* For this process, before its serving threads start. */
+/* For this process, in its main thread, before its serving threads start. */
 void faults_install(const struct ss_server *server);
 
 /*
@@ -20,5 +21,8 @@ void faults_install(const struct ss_server *server);
  */
 void faults_watch_thread(const struct loop *loop);
 void faults_unwatch_thread(void);
+
+/* In a signal handler: notes where the thread was as the place of a crash by info's signal. */
+void faults_note(const siginfo_t *info, const void *context);
 
 #endif

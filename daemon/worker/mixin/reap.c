@@ -23,9 +23,9 @@
 
 /* Says how a child died, if that was not in order, and what it was serving. */
 static void
-report_death(const struct slot *slot, pid_t pid, int status)
+report_death(const struct counters *counters, const struct slot *slot, pid_t pid, int status)
 {
-    char how[64], client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 64] = "";
+    char how[64], where[320], client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 64] = "";
     struct sockaddr_storage address = {0};
 
     if (WIFSIGNALED(status))
@@ -40,7 +40,8 @@ report_death(const struct slot *slot, pid_t pid, int status)
         (void)snprintf(what, sizeof(what), " while it served request %lu%s%s",
                        counter_get(slot->request), client[0] != '\0' ? " of " : "", client);
     }
-    log_error("child %d %s%s", (int)pid, how, what);
+    sighting_describe(sighting_of_crash(counters, pid), where, sizeof(where));
+    log_error("child %d %s%s%s", (int)pid, how, where, what);
 }
 
 static void
@@ -52,7 +53,9 @@ bury(struct zygote *zygote, uint32_t place, int status)
 
     /* One that left its slot has said itself why it ends. */
     if (status != 0 && !cut && state != SLOT_FREE)
-        report_death(slot, zygote->children[place], status);
+        report_death(zygote->server->counters, slot, zygote->children[place], status);
+    if (status != 0)
+        sightings_forget(zygote->server->counters, zygote->children[place]);
     if (status != 0 && state == SLOT_BUSY) {
         if (cut)
             counter_bump(slot->cut, 1);

@@ -297,7 +297,6 @@ threading_run(struct ss_server *server, struct housekeeping *housekeeping)
     if (error != 0)
         return -error;
 
-    faults_install(server);
     error = start_first_threads();
     if (error < 0)
         return error;

@@ -58,6 +58,8 @@ ss_sleep(struct ss_request *request, double seconds)
     counter_set(request->slot->stage, STAGE_WAITING);
     int error = request->server->mixin->wait(request, -1, 0, until);
     counter_set(request->slot->stage, STAGE_HANDLING);
+    if (seconds != 0)
+        counter_bump(request->slot->moves, 1);
     if (error == 0 && overtime(request, until))
         return -ECANCELED;
     return error;
@@ -70,6 +72,8 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
 
     if (fd < 0)
         return -EBADF;
+    if (request_is_cut(request))
+        return -ECANCELED;
     /* What is in our buffer is readable too, whatever the kernel says. */
     if (fd == request->fd && (events & POLLIN) && request->input.start < request->input.end)
         return POLLIN;

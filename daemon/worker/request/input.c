@@ -95,6 +95,7 @@ receive(struct ss_request *request, void *buffer, size_t size)
     counter_set(request->slot->stage, STAGE_HANDLING);
     if (got > 0) {
         request->bytes_in += (uint64_t)got;
+        counter_bump(request->slot->moves, 1);
         request->filled = (size_t)got == size;
         request->drained = !request->filled && !request->server->mixin->blocking;
     } else if (got == 0)
@@ -106,6 +107,13 @@ receive(struct ss_request *request, void *buffer, size_t size)
     return got;
 }
 
+/* What is said at the end of input, again and again if need be: unless the request was cut. */
+static int
+say_end(const struct ss_request *request)
+{
+    return request_is_cut(request) ? -ECANCELED : 0;
+}
+
 /* Receives into the buffer, behind what is there. */
 static ssize_t
 fill(struct ss_request *request)
@@ -114,7 +122,7 @@ fill(struct ss_request *request)
     ssize_t got = 0;
 
     if (request->ended)
-        return 0;
+        return say_end(request);
     do {
         int error = await_input(request);
         if (error < 0)
@@ -137,7 +145,7 @@ receive_directly(struct ss_request *request, void *buffer, size_t size)
     ssize_t got = 0;
 
     if (request->ended)
-        return 0;
+        return say_end(request);
     do {
         int error = await_input(request);
         if (error < 0)

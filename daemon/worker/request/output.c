@@ -90,7 +90,10 @@ output_send(struct ss_request *request, const void *data, size_t size)
     int error = request->server->transport->transmit(request, parts + first, last - first);
     counter_set(request->slot->stage, STAGE_HANDLING);
     output->used = 0;
-    return error < 0 ? output_fail(request, error) : 0;
+    if (error < 0)
+        return output_fail(request, error);
+    counter_bump(request->slot->moves, 1);
+    return 0;
 }
 
 int

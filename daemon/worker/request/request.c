@@ -38,6 +38,7 @@ static const char *const reason_texts[] = {
     [CLOSE_VANISHED] = "client went away",
     [CLOSE_CUT] = "cut by the drain's deadline",
     [CLOSE_OVERTIME] = "request_timeout is over",
+    [CLOSE_SPUN] = "spin_limit is over",
     [CLOSE_ABANDONED] = "abandoned by its handler",
     [CLOSE_ASIDE] = "no client",
 };
@@ -253,7 +254,7 @@ judge(const struct ss_request *request, int error)
     if (server_phase(request->server) == PHASE_CUT)
         return CLOSE_CUT;
     if (slot_is_cancelled(request->slot))
-        return CLOSE_OVERTIME;
+        return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
     if (error >= 0)
         return CLOSE_DONE;
     if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
@@ -378,6 +379,7 @@ count(const struct ss_request *request, int64_t now)
         break;
     case CLOSE_CUT:
     case CLOSE_OVERTIME:
+    case CLOSE_SPUN:
         counter_bump(slot->cut, 1);
         break;
     case CLOSE_DONE:

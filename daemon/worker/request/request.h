@@ -27,6 +27,7 @@ enum close_reason {
     CLOSE_VANISHED,  /* the client went away */
     CLOSE_CUT,       /* by the drain's deadline */
     CLOSE_OVERTIME,  /* by request_timeout */
+    CLOSE_SPUN,      /* by spin_limit */
     CLOSE_ABANDONED, /* the handler ended its own thread */
     CLOSE_ASIDE      /* by a gate: it was no client */
 };

@@ -60,6 +60,7 @@ send_file(struct ss_request *request, int fd, off_t offset, size_t size)
         if (sent > 0) {
             size -= (size_t)sent;
             request->bytes_out += (uint64_t)sent;
+            counter_bump(request->slot->moves, 1);
             continue;
         }
         if (errno == EAGAIN) {

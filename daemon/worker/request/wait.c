@@ -25,6 +25,7 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
+#include "worker/request/spin.h"
 #include "worker/request/transport.h"
 
 #define INTERRUPT_SIGNAL SIGURG
@@ -102,13 +103,17 @@ set_socket_timeout(int fd, int option, double seconds)
     return setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)) < 0 ? -errno : 0;
 }
 
+static struct ss_server *interrupted; /* for the signal handler; NULL: nobody asks where it is */
+
 static void
-on_interrupt(int signal)
+on_interrupt(int signal, siginfo_t *info, void *context)
 {
     struct ss_request *request = request_current;
     int saved = errno;
 
     (void)signal;
+    if (interrupted != NULL)
+        spin_answer(interrupted, info, context);
     if (request != NULL && request->server->transport->stream && request_is_cut(request) &&
         request_owns_fd(request))
         (void)shutdown(request->fd, SHUT_RDWR);
@@ -131,11 +136,13 @@ broken_pipes_survive(void)
 }
 
 void
-interrupts_install(void)
+interrupts_install(struct ss_server *server)
 {
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART */
+    struct sigaction action = {.sa_flags = SA_SIGINFO}; /* no SA_RESTART */
 
     broken_pipes_survive();
+    interrupted = server;
+    action.sa_sigaction = on_interrupt;
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
 }

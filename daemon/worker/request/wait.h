@@ -30,9 +30,10 @@ void broken_pipes_survive(void);
 
 /*
  * The signal that gets a context out of a blocking call: it looks at the
- * server's phase, and shuts its connection down if its request is cut.
+ * server's phase, and shuts its connection down if its request is cut. Of a
+ * server, it also says where it is if it is asked to (spin_answer()); NULL: never.
  */
-void interrupts_install(void);
+void interrupts_install(struct ss_server *server);
 void interrupt_context(const struct ss_server *server, const struct slot *slot);
 /* Every context in one of these states (bits 1 << enum slot_state). Returns how many. */
 unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
