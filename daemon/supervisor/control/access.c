@@ -55,5 +55,8 @@ control_identify(struct control_client *client)
     client->may_change =
         peer.uid == 0 || peer.uid == geteuid() ||
         (group != (gid_t)-1 && (peer.gid == group || has_supplementary_group(client->fd, group)));
+    client->class = peer.uid == 0 || peer.uid == geteuid() ? CLASS_OWNER
+                    : client->may_change                   ? CLASS_GROUP
+                                                           : CLASS_READER;
     return 0;
 }
