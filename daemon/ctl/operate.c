@@ -26,6 +26,7 @@
 
 #define UPGRADE_SECONDS  20  /* for the new program to answer */
 #define UPGRADE_PAUSE_MS 100 /* between two looks */
+#define REFUSALS         10  /* the path has no listener for a moment */
 #define INSTANCE_LOOKS   50  /* for the program that answers before the operation */
 
 /* Prints the notices of an operation: one that succeeded may have some, too. */
@@ -99,7 +100,9 @@ ask_instance(const char *path, json_int_t *ret)
 {
     int r = ask_instance_once(path, ret);
 
-    for (int i = 0; i < INSTANCE_LOOKS && (r == -ECONNRESET || r == -EPIPE || (i > 0 && r < 0));
+    for (int i = 0; i < INSTANCE_LOOKS &&
+                    (r == -ECONNRESET || r == -EPIPE || (r == -ECONNREFUSED && i < REFUSALS) ||
+                     (i > 0 && r < 0 && r != -ECONNREFUSED));
          i++) {
         (void)poll(NULL, 0, UPGRADE_PAUSE_MS);
         r = ask_instance_once(path, ret);
