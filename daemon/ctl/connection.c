@@ -179,7 +179,7 @@ complain_error(const char *error, const json_t *parameters, const struct ctl_arg
         (void)fprintf(stderr, "%s: only root, the daemon's user and members of control.group may",
                       arguments->command->name);
     } else if (strcmp(name, "Busy") == 0) {
-        (void)fprintf(stderr, "%s: the daemon is busy with another; try again",
+        (void)fprintf(stderr, "%s: all places of the control socket are taken; try again",
                       arguments->command->name);
     } else if (strcmp(name, "InvalidParameter") == 0) {
         (void)fprintf(stderr, "%s: the daemon does not accept this %s", arguments->command->name,

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,8 @@
 
 #define UPGRADE_SECONDS  20  /* for the new program to answer */
 #define UPGRADE_PAUSE_MS 100 /* between two looks */
+#define REFUSALS         10  /* the path has no listener for a moment */
+#define INSTANCE_LOOKS   50  /* for the program that answers before the operation */
 
 /* Prints the notices of an operation: one that succeeded may have some, too. */
 static void
@@ -71,26 +74,11 @@ is_wrong_level(const struct ctl_arguments *arguments)
     return true;
 }
 
-enum ctl_result
-ctl_operate(const struct ctl_arguments *arguments)
-{
-    json_t *parameters = NULL;
-
-    if (is_wrong_level(arguments))
-        return CTL_USAGE;
-    enum ctl_result result = call_once(arguments, arguments->command->method,
-                                       parameters_for(arguments), CONNECTION_PATIENT, &parameters);
-    if (parameters != NULL)
-        print_notices(parameters);
-    json_decref(parameters);
-    return result;
-}
-
 /* ---- upgrade --------------------------------------------------------------------------------- */
 
-/* Asks which program answers. Returns 0 and *ret, or a negative errno. */
+/* Asks once which program answers. Returns 0 and *ret, or a negative errno. */
 static int
-ask_instance(const char *path, json_int_t *ret)
+ask_instance_once(const char *path, json_int_t *ret)
 {
     struct connection connection = CONNECTION_CLOSED;
     json_t *reply = NULL;
@@ -107,6 +95,23 @@ ask_instance(const char *path, json_int_t *ret)
     return r;
 }
 
+/* Asks which program answers. While the daemon becomes another one, it hangs up or refuses: then
+ * asks again for a moment. Returns 0 and *ret, or a negative errno. */
+static int
+ask_instance(const char *path, json_int_t *ret)
+{
+    int r = ask_instance_once(path, ret);
+
+    for (int i = 0; i < INSTANCE_LOOKS &&
+                    (r == -ECONNRESET || r == -EPIPE || (r == -ECONNREFUSED && i < REFUSALS) ||
+                     (i > 0 && r < 0 && r != -ECONNREFUSED));
+         i++) {
+        (void)poll(NULL, 0, UPGRADE_PAUSE_MS);
+        r = ask_instance_once(path, ret);
+    }
+    return r;
+}
+
 /* Waits for the new program, which answers soon. The old one has ended our connection. */
 static enum ctl_result
 await_new_program(const struct ctl_arguments *arguments, json_int_t before)
@@ -115,7 +120,7 @@ await_new_program(const struct ctl_arguments *arguments, json_int_t before)
     json_int_t now = before;
     int r;
 
-    while ((r = ask_instance(arguments->socket, &now)) < 0 || now == before) {
+    while ((r = ask_instance_once(arguments->socket, &now)) < 0 || now == before) {
         if (time(NULL) > give_up)
             break;
         (void)poll(NULL, 0, UPGRADE_PAUSE_MS);
@@ -152,5 +157,52 @@ ctl_upgrade(const struct ctl_arguments *arguments)
     if (parameters != NULL)
         print_notices(parameters);
     json_decref(reply);
+    return result;
+}
+
+/* ---- the other commands ---------------------------------------------------------------------- */
+
+/* Asks, and asks the new program if the daemon became one meanwhile: the reply was lost with the
+ * connection. Every operation may be asked twice. */
+static enum ctl_result
+operate(const struct ctl_arguments *arguments, json_t **ret)
+{
+    const char *method = arguments->command->method;
+    struct connection connection = CONNECTION_CLOSED;
+    enum ctl_result result = CTL_FINE;
+    json_int_t before = 0;
+    json_t *reply = NULL;
+    int r = ask_instance(arguments->socket, &before);
+
+    if (r == 0)
+        r = connection_open(arguments->socket, &connection);
+    if (r == 0)
+        r = connection_call(&connection, method, parameters_for(arguments), CONNECTION_PATIENT,
+                            &reply);
+    connection_close(&connection);
+    if (r == -ECONNRESET || r == -EPIPE) {
+        result = await_new_program(arguments, before);
+        return result != CTL_FINE ? result
+                                  : call_once(arguments, method, parameters_for(arguments),
+                                              CONNECTION_PATIENT, ret);
+    }
+    if (r < 0)
+        return complain_unreachable(arguments->socket, r);
+    *ret = json_incref((json_t *)(uintptr_t)reply_parameters(reply, arguments, &result));
+    json_decref(reply);
+    return result;
+}
+
+enum ctl_result
+ctl_operate(const struct ctl_arguments *arguments)
+{
+    json_t *parameters = NULL;
+
+    if (is_wrong_level(arguments))
+        return CTL_USAGE;
+    enum ctl_result result = operate(arguments, &parameters);
+    if (parameters != NULL)
+        print_notices(parameters);
+    json_decref(parameters);
     return result;
 }

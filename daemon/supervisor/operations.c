@@ -29,21 +29,41 @@ enum awaited {
 
 struct operation {
     struct operation *next;
+    struct operations *operations;
     struct roster *roster;
     enum operation_kind kind;
     struct listener *listener; /* NULL: the operation concerns the whole daemon */
     operation_done done;       /* NULL: nobody wants to know (any more) */
     void *userdata;
-    bool prepares; /* it prepares a new generation, which is not ready yet */
-    bool ended;    /* it has ended, with error and why: */
+    bool queued;              /* it has not begun: another must end first */
+    struct operation *leader; /* ends with that one, whose answer it gets; NULL: none */
+    bool prepares;            /* it prepares a new generation, which is not ready yet */
+    bool ended;               /* it has ended, with error and why: */
     int error;
     struct errors why;
 };
+
+/* Ends those that were asked before the leader began, with its answer. */
+static void
+end_followers(struct operation *leader, int error, const struct errors *why)
+{
+    struct operation *one = leader->operations->list;
+
+    for (; one != NULL; one = one->next) {
+        if (one->leader != leader || one->ended)
+            continue;
+        for (size_t i = 0; i < why->count; i++)
+            errors_add(&one->why, NULL, 0, "%s", why->texts[i]);
+        one->ended = true;
+        one->error = error;
+    }
+}
 
 void
 operation_end_with(struct operation *operation, int error, struct errors *why)
 {
     if (!operation->ended) {
+        end_followers(operation, error, why);
         operation->ended = true;
         operation->error = error;
         errors_move(&operation->why, why);
@@ -182,7 +202,8 @@ look_for_end(struct operation *operation, enum awaited awaited)
 static void
 look(struct operation *operation)
 {
-    if (operation->ended || operation->listener == NULL)
+    if (operation->ended || operation->queued || operation->leader != NULL ||
+        operation->listener == NULL)
         return;
     enum awaited awaited = kinds[operation->kind].awaited;
     if (awaited == AWAIT_SERVICE)
@@ -213,11 +234,39 @@ take_ended(struct operations *operations)
     return NULL;
 }
 
+/* Whether a restart of the listener must wait for what runs already. */
+static bool
+must_wait(const struct operations *operations, const struct listener *listener)
+{
+    if (operations_running(operations, OPERATION_RELOAD) ||
+        operations_running(operations, OPERATION_UPGRADE))
+        return true;
+    for (const struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->listener == listener && one->prepares)
+            return true;
+    return false;
+}
+
+/* Begins the restart that has waited longest, if it is its turn. */
+static void
+begin_queued(struct operations *operations)
+{
+    struct operation *first = operations_first_queued(operations);
+
+    if (first == NULL || first->listener == NULL || must_wait(operations, first->listener))
+        return;
+    first->queued = false;
+    operation_lead(first);
+    kinds[first->kind].begin(first);
+    roster_review(operations->roster);
+}
+
 void
 operations_step(struct operations *operations)
 {
     struct operation *operation;
 
+    begin_queued(operations);
     for (operation = operations->list; operation != NULL; operation = operation->next)
         look(operation);
     while ((operation = take_ended(operations)) != NULL) {
@@ -232,7 +281,7 @@ operations_abandon(struct operations *operations, const struct listener *listene
                    const char *text)
 {
     for (struct operation *one = operations->list; one != NULL; one = one->next)
-        if (one->listener != NULL && (listener == NULL || one->listener == listener))
+        if (listener == NULL ? one->listener != NULL || one->queued : one->listener == listener)
             operation_end(one, error, text);
 }
 
@@ -248,7 +297,7 @@ bool
 operations_running(const struct operations *operations, enum operation_kind kind)
 {
     for (const struct operation *one = operations->list; one != NULL; one = one->next)
-        if (one->kind == kind && !one->ended)
+        if (one->kind == kind && !one->ended && !one->queued && one->leader == NULL)
             return true;
     return false;
 }
@@ -283,6 +332,7 @@ operations_note(struct operations *operations, enum operation_kind kind, operati
 
     if (operation == NULL)
         return -ENOMEM;
+    operation->operations = operations;
     operation->roster = operations->roster;
     operation->kind = kind;
     operation->done = done;
@@ -294,14 +344,54 @@ operations_note(struct operations *operations, enum operation_kind kind, operati
 }
 
 int
+operations_queue(struct operations *operations, enum operation_kind kind, operation_done done,
+                 void *userdata)
+{
+    struct operation *operation;
+    int r = operations_note(operations, kind, done, userdata, &operation);
+
+    if (r < 0)
+        return r;
+    operation->queued = true;
+    roster_review(operations->roster);
+    return 0;
+}
+
+struct operation *
+operations_first_queued(const struct operations *operations)
+{
+    struct operation *first = NULL;
+
+    for (struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->queued && !one->ended)
+            first = one; /* the list has the latest first */
+    return first;
+}
+
+enum operation_kind
+operation_kind(const struct operation *operation)
+{
+    return operation->kind;
+}
+
+void
+operation_lead(struct operation *leader)
+{
+    for (struct operation *one = leader->operations->list; one != NULL; one = one->next)
+        if (one->queued && !one->ended && one->kind == leader->kind &&
+            one->listener == leader->listener) {
+            one->queued = false;
+            one->leader = leader;
+        }
+}
+
+int
 operations_begin(struct operations *operations, enum operation_kind kind, const char *name,
                  operation_done done, void *userdata)
 {
     struct listener *listener = roster_find(operations->roster, name);
     struct operation *operation;
 
-    if (kind == OPERATION_RESTART && operations_running(operations, OPERATION_RELOAD))
-        return -EBUSY;
     if (operations->roster->stage == DAEMON_STOPS)
         return -ESHUTDOWN;
     if (listener == NULL)
@@ -312,6 +402,9 @@ operations_begin(struct operations *operations, enum operation_kind kind, const 
     operation->listener = listener;
     roster_review(operations->roster);
     log_listener(name, LOG_NOTICE, "told to %s", kinds[kind].verb);
-    kinds[kind].begin(operation);
+    operation->queued = kind == OPERATION_RESTART && (operations_first_queued(operations) != NULL ||
+                                                      must_wait(operations, listener));
+    if (!operation->queued)
+        kinds[kind].begin(operation);
     return 0;
 }

@@ -53,9 +53,10 @@ struct operations {
 /*
  * Begins an operation on one listener. Returns 0 if done() will be called:
  * userdata must live until then, or until operations_forget(). Returns a
- * negative errno if done() will not be called: -EBUSY while a reload runs,
+ * negative errno if done() will not be called:
  * -ESHUTDOWN while the daemon stops, -ENOENT if no listener has that name, or
- * -ENOMEM.
+ * -ENOMEM. A restart waits until no reload, upgrade or other restart of the
+ * listener runs, and until those that were asked before it have begun.
  */
 int operations_begin(struct operations *operations, enum operation_kind kind, const char *name,
                      operation_done done, void *userdata);
@@ -75,6 +76,16 @@ int operations_note(struct operations *operations, enum operation_kind kind, ope
  * afterwards. */
 void operation_end(struct operation *operation, int error, const char *text);
 void operation_end_with(struct operation *operation, int error, struct errors *why);
+
+/* Notes a reload or an upgrade that cannot begin yet. Returns 0 or -ENOMEM. */
+int operations_queue(struct operations *operations, enum operation_kind kind, operation_done done,
+                     void *userdata);
+/* Returns the one that has waited longest for its turn; NULL: none waits. */
+struct operation *operations_first_queued(const struct operations *operations);
+enum operation_kind operation_kind(const struct operation *operation);
+/* All that wait and are of the same kind, on the same listener, end with this one, which is about
+ * to begin, and get its answer. */
+void operation_lead(struct operation *leader);
 
 /* Whether an operation of this kind runs. */
 bool operations_running(const struct operations *operations, enum operation_kind kind);

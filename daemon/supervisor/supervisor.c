@@ -135,6 +135,7 @@ step(struct supervisor *supervisor)
     const struct config *changed = reload_step(&supervisor->change);
     if (changed != NULL && !supervisor->options.once)
         control_configure(supervisor->control, changed);
+    change_step(&supervisor->change);
     operations_step(&supervisor->operations);
     if (roster->stage != DAEMON_SERVES)
         return;

@@ -212,7 +212,8 @@ who_holds_up_is_let_go(void **state)
     daemon_expect_stop(daemon);
 }
 
-#define CROWD 1000
+#define CROWD   1000
+#define WAITERS 64
 
 static void
 a_thousand_clients_hold_up_nobody(void **state)
@@ -281,25 +282,67 @@ without_descriptors_it_pauses_and_comes_back(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* Operations that run hold all places; then a newcomer is told so at once. */
+/* Only so many may wait; then a newcomer is told so at once. */
 static void
-all_places_taken_is_said(void **state)
+who_waits_takes_no_place_until_there_are_too_many(void **state)
 {
     struct daemon *daemon = daemon_serve("tcp", "threading", "good_command", "drain_timeout = 60;");
-    int busy = client_connect(daemon_address(daemon, "test")), waiting[8];
+    int busy = client_connect(daemon_address(daemon, "test")), waiting[WAITERS];
 
     (void)state;
     client_send(busy, "echo here\n");
     client_expect(busy, "here\n");
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < WAITERS; i++) {
+        expect_answers(daemon);
         control_send(waiting[i] = control_connect(daemon),
                      CALL("Drain", "\"listener\":\"test\",\"wait\":true"));
-    (void)daemon_wait_log_times(daemon, "control: Drain test", 8);
+    }
+    (void)daemon_wait_log_times(daemon, "control: Drain test", WAITERS);
     assert_starts(control_receive(control_connect(daemon)), ERROR("Busy"));
     client_close(busy);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < WAITERS; i++)
         assert_starts(control_receive(waiting[i]), "{\"parameters\":");
     assert_string_equal(control_state(daemon, "test"), "drained");
+    daemon_expect_stop(daemon);
+}
+
+/* Nobody is told to come again: each gets an answer, and the daemon serves on. */
+static void
+reloads_and_restarts_queue(void **state)
+{
+    struct daemon *daemon = serve();
+    int asking[12];
+
+    (void)state;
+    (void)daemon_address(daemon, "test");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 12; i++)
+            control_send(asking[i] = control_connect(daemon),
+                         i % 3 == 1 ? CALL("Restart", "\"listener\":\"test\"") : RELOAD);
+        for (int i = 0; i < 12; i++) {
+            assert_string_equal(control_receive(asking[i]), "{\"parameters\":{\"notices\":[]}}");
+            client_close(asking[i]);
+        }
+    }
+    assert_string_equal(control_state(daemon, "test"), "serving");
+    daemon_expect_stop(daemon);
+}
+
+/* What a client sends byte by byte does not prolong its two seconds.
+ */
+static void
+a_slow_call_has_a_total_deadline(void **state)
+{
+    struct daemon *daemon = serve();
+    int fd = control_connect(daemon);
+    double began = clock_now();
+
+    (void)state;
+    while (clock_now() - began < LONG_ENOUGH && send(fd, " ", 1, MSG_NOSIGNAL) == 1)
+        (void)poll(NULL, 0, 50);
+    assert_true(clock_now() - began < LONG_ENOUGH);
+    assert_true(clock_now() - began > 1.5);
+    expect_answers(daemon);
     daemon_expect_stop(daemon);
 }
 
@@ -545,8 +588,10 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(calls_in_one_piece_are_answered_in_order), TEST(messages_may_come_byte_by_byte),
           TEST(junk_ends_only_its_connection), TEST(too_long_messages_end_their_connection),
           TEST(who_holds_up_is_let_go), TEST(a_thousand_clients_hold_up_nobody),
-          TEST(without_descriptors_it_pauses_and_comes_back), TEST(all_places_taken_is_said),
-          TEST(scribbled_counters_harm_nobody), TEST(slots_that_nobody_had_take_no_memory),
+          TEST(without_descriptors_it_pauses_and_comes_back),
+          TEST(who_waits_takes_no_place_until_there_are_too_many), TEST(reloads_and_restarts_queue),
+          TEST(a_slow_call_has_a_total_deadline), TEST(scribbled_counters_harm_nobody),
+          TEST(slots_that_nobody_had_take_no_memory),
           TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
           TEST(what_a_dead_daemon_left_is_replaced), TEST(a_second_daemon_does_not_start),
           TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))

@@ -28,4 +28,12 @@ struct change {
     struct upgrade *upgrade; /* the one that is tried, or NULL */
 };
 
+/* Reloads or upgrades as soon as nothing else is under way. Returns 0, or a negative errno, and
+ * then done() is not called. An upgrade that succeeds tells nobody who waits: the connections end,
+ * and who wanted something else asks the new program. */
+int change_ask(struct change *change, enum operation_kind kind, operation_done done,
+               void *userdata);
+/* Begins what has waited longest, if it is a reload or an upgrade and its time has come. */
+void change_step(struct change *change);
+
 #endif

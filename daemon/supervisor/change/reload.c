@@ -383,6 +383,7 @@ reload_begin(struct change *change, operation_done done, void *userdata)
         free(reload);
         return r;
     }
+    operation_lead(reload->operation); /* whoever waited gets the answer of this one */
     change->reload = reload;
     notify_reloading();
     if ((r = read_configuration(reload)) < 0)

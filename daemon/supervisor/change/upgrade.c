@@ -30,10 +30,12 @@
 #include "common/close_from.h"
 #include "common/descriptors.h"
 #include "common/log.h"
+#include "supervisor/change/reload.h"
 #include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
 #define LOOK_USEC   UINT64_C(1000000)  /* whether it has ended, if nobody says so */
+#define RETRY_USEC  UINT64_C(50000)    /* whether what is under way has ended */
 #define OUTPUT_SIZE 65536              /* a hundred mistakes, and more than enough for each */
 #define STATE_FD    3
 
@@ -48,6 +50,7 @@ struct upgrade {
     uint64_t deadline;
     bool dropped; /* it said more than fits */
     bool late;
+    bool passed; /* the new program would do; it is executed as soon as nothing is under way */
 };
 
 /* ---- in the child -------------------------------------------------------------- */
@@ -166,7 +169,10 @@ hand_over(struct upgrade *upgrade)
         return;
     }
     if (!can_hand_over(upgrade->change)) {
-        fail(upgrade, -EBUSY, "a reload or a restart is under way");
+        upgrade->passed = true;
+        if (monotonic_usec() < upgrade->deadline)
+            return; /* the timer looks again */
+        fail(upgrade, -EBUSY, "a listener is starting all the time");
         return;
     }
     for (size_t i = 0; i < roster->count; i++)
@@ -226,6 +232,14 @@ on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
     return 0;
 }
 
+static void
+look_again(struct upgrade *upgrade)
+{
+    (void)sd_event_source_set_time(upgrade->timer,
+                                   monotonic_usec() + (upgrade->passed ? RETRY_USEC : LOOK_USEC));
+    (void)sd_event_source_set_enabled(upgrade->timer, SD_EVENT_ONESHOT);
+}
+
 static int
 on_timer(sd_event_source *source, uint64_t when, void *userdata)
 {
@@ -233,6 +247,11 @@ on_timer(sd_event_source *source, uint64_t when, void *userdata)
     siginfo_t info;
 
     (void)source, (void)when;
+    if (upgrade->passed) {
+        look_again(upgrade);
+        hand_over(upgrade);
+        return 0;
+    }
     if (child_has_ended(upgrade->pid, &info)) { /* the loop was told, and has missed it */
         (void)sd_event_source_set_enabled(upgrade->child, SD_EVENT_OFF);
         return on_end(upgrade->child, &info, upgrade);
@@ -241,8 +260,7 @@ on_timer(sd_event_source *source, uint64_t when, void *userdata)
         upgrade->late = true;
         (void)kill(-upgrade->pid, SIGKILL);
     }
-    (void)sd_event_source_set_time(upgrade->timer, monotonic_usec() + LOOK_USEC);
-    (void)sd_event_source_set_enabled(upgrade->timer, SD_EVENT_ONESHOT);
+    look_again(upgrade);
     return 0;
 }
 
@@ -298,6 +316,31 @@ start_trial(struct upgrade *upgrade)
 }
 
 int
+change_ask(struct change *change, enum operation_kind kind, operation_done done, void *userdata)
+{
+    int r = -EBUSY;
+
+    if (operations_first_queued(change->operations) == NULL)
+        r = kind == OPERATION_RELOAD ? reload_begin(change, done, userdata)
+                                     : upgrade_begin(change, done, userdata);
+    return r == -EBUSY ? operations_queue(change->operations, kind, done, userdata) : r;
+}
+
+void
+change_step(struct change *change)
+{
+    struct operation *first = operations_first_queued(change->operations);
+    int r = -EBUSY;
+
+    if (first != NULL && operation_kind(first) == OPERATION_RELOAD)
+        r = reload_begin(change, NULL, NULL);
+    else if (first != NULL && operation_kind(first) == OPERATION_UPGRADE)
+        r = upgrade_begin(change, NULL, NULL);
+    if (r < 0 && r != -EBUSY)
+        operation_end(first, r, NULL);
+}
+
+int
 upgrade_begin(struct change *change, operation_done done, void *userdata)
 {
     if (change->roster->stage == DAEMON_STOPS)
@@ -320,6 +363,7 @@ upgrade_begin(struct change *change, operation_done done, void *userdata)
         upgrade_cancel(change);
         return r;
     }
+    operation_lead(upgrade->operation); /* whoever waited gets the answer of this one */
     log_notice("trying %s for an upgrade", upgrade_program());
     return 0;
 }

@@ -114,5 +114,7 @@ control_identify(struct control_client *client)
                           (group != (gid_t)-1 &&
                            (peer.gid == group || has_supplementary_group(client->fd, group)))) &&
                          !is_our_own(peer.pid);
+    bool owner = peer.uid == 0 || peer.uid == geteuid();
+    client->class = !client->may_change ? CLASS_READER : owner ? CLASS_OWNER : CLASS_GROUP;
     return 0;
 }

@@ -3,7 +3,7 @@
  * client.c - one client of the control socket
  *
  * It has one call at a time. It is given the time of CLIENT_USEC to send a
- * whole message and, after that, to take some of the reply; only while its
+ * whole message and, after that, to take the whole reply; only while its
  * operation runs is it left alone, for as long as it stays connected. What it
  * sends meanwhile waits in the socket.
  *
@@ -24,7 +24,7 @@
 #include "supervisor/control/control_private.h"
 
 #define MESSAGE_LIMIT 65536
-#define CLIENT_USEC   UINT64_C(2000000) /* for a whole message; to take some of the reply */
+#define CLIENT_USEC   UINT64_C(2000000) /* for a whole message; to take the whole reply */
 
 void
 control_client_close(struct control_client *client)
@@ -40,12 +40,19 @@ control_client_close(struct control_client *client)
     free(client);
 }
 
+/* Begins the time for the next message or reply. Nothing that the client does prolongs it. */
 static void
 client_give_time(struct control_client *client)
 {
     (void)sd_event_source_set_time(client->timer, monotonic_usec() + CLIENT_USEC);
     (void)sd_event_source_set_enabled(client->timer,
                                       client->waits == NULL ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+bool
+control_client_waits(const struct control_client *client)
+{
+    return client->waits != NULL || client->patient;
 }
 
 bool
@@ -63,12 +70,14 @@ client_watch(struct control_client *client)
     if (!control_client_is_busy(client) && !client->ended)
         events |= EPOLLIN;
     (void)sd_event_source_set_io_events(client->io, events);
-    client_give_time(client);
+    if (client->waits != NULL)
+        (void)sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
 }
 
 static void
 queue_reply(struct control_client *client, const char *error, json_t *parameters)
 {
+    client->patient = client->waits != NULL;
     client->waits = NULL;
     if (client->oneway) {
         json_decref(parameters);
@@ -79,6 +88,7 @@ queue_reply(struct control_client *client, const char *error, json_t *parameters
         if (client->output == NULL)
             client->ended = true; /* there is no memory to watch: end the client instead */
     }
+    client_give_time(client);
     client_watch(client);
 }
 
@@ -105,8 +115,10 @@ client_flush(struct control_client *client)
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         client->output_sent += (size_t)sent;
-        if (client->output_sent == client->output_size)
-            free(take_pointer(client->output));
+        if (client->output_sent < client->output_size)
+            continue;
+        free(take_pointer(client->output));
+        client->patient = false;
         client_give_time(client);
     }
     return 0;

@@ -206,7 +206,8 @@ reload(struct control_client *client, const struct arguments *arguments)
 {
     (void)arguments;
     begin(client, "Reload", NULL);
-    note_begun(client, reload_begin(client->control->host.change, on_done, client), NULL);
+    note_begun(client, change_ask(client->control->host.change, OPERATION_RELOAD, on_done, client),
+               NULL);
 }
 
 static void
@@ -214,7 +215,8 @@ upgrade(struct control_client *client, const struct arguments *arguments)
 {
     (void)arguments;
     begin(client, "Upgrade", NULL);
-    note_begun(client, upgrade_begin(client->control->host.change, on_done, client), NULL);
+    note_begun(client, change_ask(client->control->host.change, OPERATION_UPGRADE, on_done, client),
+               NULL);
 }
 
 static void

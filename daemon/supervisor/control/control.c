@@ -2,10 +2,11 @@
 /*
  * control.c - the control socket: its path, and who gets a place
  *
- * Nothing here waits, and all of it gives way to the workers' events. When all
- * places are taken, a newcomer gets the place of the client that has sent
- * nothing for longest, but nobody who may only read pushes out one who may
- * change: an administrator gets through whatever others do.
+ * Nothing here waits, and all of it gives way to the workers' events. Root and
+ * the daemon's user, the group's members, and all others have places of their
+ * own: an administrator gets through whatever others do. When all places of a
+ * class are taken, its newcomer gets the place of the client that came first
+ * and has no reply to take. Who waits for an operation takes no place.
  *
  * Runs in:  the supervisor.
  * Owns:     the socket, its path, and the clients.
@@ -35,31 +36,29 @@
 
 /* ---- newcomers ------------------------------------------------------------------------ */
 
-/* Whether one goes before the other when there is no room: those who only read go first, then
- * those who came first. */
-static bool
-gives_way_before(const struct control_client *one, const struct control_client *other)
-{
-    if (one->may_change != other->may_change)
-        return !one->may_change;
-    return one->arrival < other->arrival;
-}
-
-/* Returns the place for a newcomer, or CONTROL_CLIENTS if there is none. */
+/* Returns the place for a newcomer of the class, or CONTROL_CLIENTS if there is none. */
 static size_t
-find_place(struct control *control, bool may_change)
+find_place(struct control *control, enum control_class class)
 {
     struct control_client *leaves = NULL;
+    size_t unused = CONTROL_CLIENTS, present = 0, waiters = 0;
 
     for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
         struct control_client *client = control->clients[i];
         if (client == NULL)
-            return i;
-        if (control_client_is_busy(client) || (client->may_change && !may_change))
+            unused = unused == CONTROL_CLIENTS ? i : unused;
+        if (client == NULL || client->class != class)
             continue;
-        if (leaves == NULL || gives_way_before(client, leaves))
+        waiters += control_client_waits(client);
+        present += !control_client_waits(client);
+        if (!control_client_is_busy(client) &&
+            (leaves == NULL || client->arrival < leaves->arrival))
             leaves = client;
     }
+    if (waiters >= CONTROL_WAITERS)
+        return CONTROL_CLIENTS;
+    if (present < CONTROL_CLASS)
+        return unused;
     if (leaves == NULL)
         return CONTROL_CLIENTS;
     size_t place = leaves->place;
@@ -90,7 +89,7 @@ welcome(struct control *control, int fd)
     *client = (struct control_client){
         .control = control, .fd = fd, .arrival = control->arrivals++, .place = CONTROL_CLIENTS};
     if (control_identify(client) == 0)
-        client->place = find_place(control, client->may_change);
+        client->place = find_place(control, client->class);
     if (client->place == CONTROL_CLIENTS) {
         turn_away(fd);
         (void)close(fd);

@@ -17,7 +17,9 @@
 #include "supervisor/control/samples.h"
 #include "supervisor/socket/unix_path.h"
 
-#define CONTROL_CLIENTS  8
+#define CONTROL_CLASS    8  /* places for clients of one class */
+#define CONTROL_WAITERS  64 /* of one class, who wait for an operation; they take no place */
+#define CONTROL_CLIENTS  (CLASSES * (CONTROL_CLASS + CONTROL_WAITERS))
 #define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10) /* workers, children and signals first */
 
 /* The interface's own errors. */
@@ -25,6 +27,14 @@
 #define CONTROL_DENIED           CONTROL_INTERFACE ".PermissionDenied"
 #define CONTROL_BUSY             CONTROL_INTERFACE ".Busy"
 #define CONTROL_FAILED           CONTROL_INTERFACE ".Failed"
+
+/* Each class has places of its own, so nobody is kept out by those who may do less. */
+enum control_class {
+    CLASS_READER,
+    CLASS_GROUP, /* members of control.group */
+    CLASS_OWNER, /* root and the daemon's user */
+    CLASSES
+};
 
 struct control {
     sd_event *event;
@@ -59,10 +69,12 @@ struct control_client {
     pid_t pid;
     uid_t uid;
     bool may_change;
+    enum control_class class;
 
     struct varlink_input input;
     bool ended;        /* it will send nothing more */
     bool oneway;       /* the present call wants no reply */
+    bool patient;      /* it has waited, and has not taken the reply yet: it takes no place */
     const char *waits; /* the operation whose end it waits for; NULL: none */
     char *output;
     size_t output_size, output_sent;
@@ -79,6 +91,8 @@ void control_call(struct control_client *client, const struct varlink_call *call
 int control_client_begin(struct control_client *client);
 /* Does whatever can be done now; the client may be freed afterwards. */
 void control_client_proceed(struct control_client *client, bool readable);
+/* Whether it takes none of the places of its class. */
+bool control_client_waits(const struct control_client *client);
 bool control_client_is_busy(const struct control_client *client);
 void control_client_close(struct control_client *client);
 
