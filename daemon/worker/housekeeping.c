@@ -408,6 +408,8 @@ nudge(struct housekeeping *housekeeping)
         nudged += interrupt_contexts(server, 1u << SLOT_IDLE);
     if (phase >= PHASE_DRAINING && nudged == 0) /* no context accepts any more */
         nudged += !tell(housekeeping, MESSAGE_STOPPED, &housekeeping->stopped_told);
+    if (phase == PHASE_DRAINING && server->mixin->blocking)
+        nudged += interrupt_leavers(server);
     if (counter_get(server->counters->stop_asked) != 0)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)

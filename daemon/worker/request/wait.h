@@ -32,5 +32,8 @@ void interrupts_install(void);
 void interrupt_context(const struct ss_server *server, const struct slot *slot);
 /* Every context in one of these states (bits 1 << enum slot_state). Returns how many. */
 unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
+/* In a drain: those that wait in ss_wait_input(). Returns how many run a request, because each of
+ * them may come to wait there, and the caller tries again. */
+unsigned interrupt_leavers(const struct ss_server *server);
 
 #endif
