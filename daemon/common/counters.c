@@ -35,6 +35,10 @@ const struct counter counter_table[COUNTER_COUNT] = {
     {"bytes_out", COUNTER_BYTES, COUNTER(bytes_out), "bytes sent to clients"},
     {"busy_us", COUNTER_NANOSECONDS, COUNTER(busy_ns),
      "microseconds from accept to close, over all requests"},
+    {"idle_ended", COUNTER_REQUESTS, COUNTER(idle_ended),
+     "requests whose client sent nothing for read_timeout, or took nothing for write_timeout"},
+    {"unsent", COUNTER_REQUESTS, COUNTER(unsent),
+     "answers to datagrams that were dropped, because their receiver does not read"},
 };
 #undef COUNTER
 

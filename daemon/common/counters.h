@@ -42,6 +42,7 @@ struct slot {
     _Atomic int64_t ended;      /* when the last one ended */
     uint32_t unused;            /* it keeps the layout that 0.1.0 hands over */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
+    _Atomic uint32_t leaves;    /* the request waits for input, and leaves when a drain begins */
     /* sums since the worker started; each has its row in counter_table, which says what it counts
      */
     _Atomic uint64_t accepted;
@@ -52,6 +53,8 @@ struct slot {
     _Atomic uint64_t truncated;
     _Atomic uint64_t bytes_in, bytes_out;
     _Atomic uint64_t busy_ns;
+    _Atomic uint64_t idle_ended;
+    _Atomic uint64_t unsent;
 } __attribute__((aligned(64)));
 
 /*
@@ -84,6 +87,8 @@ struct counters {
     _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
     _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
     _Atomic int32_t surplus;     /* forking: idle children beyond the spare ones */
+    _Atomic int64_t impatient_until; /* till then no receiver of a datagram is waited for */
+    _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
@@ -111,6 +116,7 @@ void counters_detach(struct counters *counters, uint32_t slots);
 struct counter_sums {
     uint64_t active, idle; /* slots that run a request now, and that wait for one */
     uint64_t accepted, refused, failed, vanished, cut, truncated, bytes_in, bytes_out, busy_ns;
+    uint64_t idle_ended, unsent;
     struct histogram handling; /* times of the requests that have ended */
 };
 
@@ -128,7 +134,7 @@ struct counter {
     const char *help;        /* what it counts */
 };
 
-#define COUNTER_COUNT 9
+#define COUNTER_COUNT 11
 /* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];
 

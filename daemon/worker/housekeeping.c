@@ -445,6 +445,8 @@ nudge(struct housekeeping *housekeeping)
         if (housekeeping->orphaned)
             leave_socket(housekeeping);
     }
+    if (phase == PHASE_DRAINING && server->mixin->blocking)
+        nudged += interrupt_leavers(server);
     if (counter_get(server->counters->stop_asked) != 0)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);
     if (phase == PHASE_CUT)

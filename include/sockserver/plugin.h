@@ -19,7 +19,8 @@
  *         char *line;
  *         ssize_t size;
  *
- *         while ((size = ss_readline(request, &line)) > 0) {
+ *         while ((size = ss_wait_input(request, -1)) > 0 &&
+ *                (size = ss_readline(request, &line)) > 0) {
  *             for (ssize_t i = 0; i < size; i++)
  *                 line[i] = toupper((unsigned char)line[i]);
  *             ss_write(request, line, size);
@@ -38,7 +39,7 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); more is added until it is released
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); more is added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -241,6 +242,16 @@ SS_EXPORT int ss_sleep(struct ss_request *request, double seconds);
  * events that came, 0 when the time is up, -ECANCELED, or another error.
  */
 SS_EXPORT int ss_wait(struct ss_request *request, int fd, short events, double seconds);
+
+/*
+ * Waits for input: the way to wait for the client's next request. Returns 1 if
+ * there is input, or the end of the stream; 0 when the time is up; -ECANCELED
+ * as soon as a drain begins, or when the request must end now. After a drain's
+ * -ECANCELED, output still goes out: say goodbye and return. Negative seconds:
+ * as long as a read may wait, then -ETIMEDOUT; other errors are those of a
+ * read. It counts as a read: ss_readline()'s line before it is gone. ABI 2.
+ */
+SS_EXPORT int ss_wait_input(struct ss_request *request, double seconds);
 
 /* ---- who: from any request hook ------------------------------------------- */
 

@@ -18,7 +18,7 @@ handle(struct ss_request *request)
     ssize_t got;
 
     do
-        got = ss_read(request, buffer, sizeof(buffer));
-    while (got > 0);
+        got = ss_wait_input(request, -1);
+    while (got > 0 && (got = ss_read(request, buffer, sizeof(buffer))) > 0);
     return (int)got;
 }

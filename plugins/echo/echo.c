@@ -29,7 +29,7 @@ echo_stream(struct ss_request *request)
     size_t size = sizeof(small);
     ssize_t got;
 
-    while ((got = ss_read(request, buffer, size)) > 0) {
+    while ((got = ss_wait_input(request, -1)) > 0 && (got = ss_read(request, buffer, size)) > 0) {
         (void)ss_write(request, buffer, (size_t)got); /* the next read returns its error */
         if ((size_t)got == sizeof(small) && !large && (large = malloc(LARGE))) {
             buffer = large;

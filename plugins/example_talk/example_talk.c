@@ -34,7 +34,8 @@ handle(struct ss_request *request)
 
     ss_log(LOG_INFO, "request %p, descriptor %d, from %s", (void *)request, ss_fd(request),
            ss_client_name(request));
-    while ((size = ss_read(request, data, sizeof(data))) > 0) {
+    while ((size = ss_wait_input(request, -1)) > 0 &&
+           (size = ss_read(request, data, sizeof(data))) > 0) {
         for (ssize_t i = 0; i < size; i++)
             data[i] = (char)toupper((unsigned char)data[i]);
         (void)ss_write(request, data, (size_t)size);

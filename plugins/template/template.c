@@ -113,8 +113,11 @@ handle(struct ss_request *request)
     ssize_t size;
 
     (void)ss_printf(request, "%s\n", ss_option_string(server, "greeting"));
-    while (visit->lines < limit && (size = ss_readline(request, &line)) != 0) {
-        if (size < 0)
+    while (visit->lines < limit) {
+        size = ss_wait_input(request, -1); /* ends when the daemon drains */
+        if (size > 0)
+            size = ss_readline(request, &line);
+        if (size <= 0)
             return (int)size;
         if (pause > 0 && ss_sleep(request, pause) < 0)
             return -ECANCELED;

@@ -18,7 +18,7 @@ int handle(struct ss_request *request)
     char *line;
     ssize_t size;
 
-    while ((size = ss_readline(request, &line)) > 0) {
+    while ((size = ss_wait_input(request, -1)) > 0 && (size = ss_readline(request, &line)) > 0) {
         for (ssize_t i = 0; i < size; i++)
             line[i] = toupper((unsigned char)line[i]);
         ss_write(request, line, size);

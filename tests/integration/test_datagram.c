@@ -230,6 +230,25 @@ a_burst_is_answered_but_for_a_sender_that_left(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* A Unix socket takes max_dgram_qlen packets (10 to 512) that nobody has read; then a send to it
+ * waits. */
+static void
+a_client_that_does_not_read_holds_up_nobody(void **state)
+{
+    struct daemon *daemon = serve(state, "write_timeout = 3600.0;");
+    const char *address = daemon_address(daemon, "test");
+    int deaf = client_connect(address);
+
+    for (int i = 0; i < 800; i++)
+        client_send(deaf, "echo hello\n");
+    assert_string_equal(client_ask(address, "echo still here\n"), "still here\n");
+    WAIT_UNTIL(control_figure(daemon, "test", "unsent") > 50);
+    assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);
+    assert_int_equal(control_figure(daemon, "test", "failed"), 0);
+    client_close(deaf);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_MIXIN(c45_the_reply_comes_from_the_address_that_was_asked, "udp"),
           TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_flagged_and_counted),
@@ -242,4 +261,5 @@ RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_DATAGRAM(an_empty_packet_is_a_request),
           TEST_EACH_DATAGRAM(a_big_packet_comes_back_whole),
           TEST_EACH_DATAGRAM(answers_find_their_senders),
-          TEST_EACH_DATAGRAM(a_burst_is_answered_but_for_a_sender_that_left))
+          TEST_EACH_DATAGRAM(a_burst_is_answered_but_for_a_sender_that_left),
+          TEST_EACH_MIXIN(a_client_that_does_not_read_holds_up_nobody, "unixgram"))

@@ -304,6 +304,24 @@ c59_other_threads_are_waited_for(void **state)
     daemon_expect_exit(daemon, 0);
 }
 
+/* It waits in ss_wait_input(); a handler that does not would hold the stop up for drain_timeout. */
+static void
+an_idle_connection_of_a_stock_plugin_holds_up_no_stop(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "echo",
+                                         "drain_timeout = 3600.0; read_timeout = 3600.0;");
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    client_send(client, "half a line");
+    client_expect(client, "half a line");
+    daemon_signal(daemon, SIGTERM);
+    client_expect_end(client);
+    client_close(client);
+    daemon_expect_exit(daemon, 0);
+    assert_int_equal(daemon_count_log(daemon, "failed"), 0);
+}
+
 RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(c40_nothing_is_accepted_after_a_stop),
           TEST_EACH_STREAM(queued_clients_are_answered_before_the_socket_closes),
@@ -314,6 +332,7 @@ RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_STREAM(a_queue_that_is_not_empty_by_the_deadline_is_cut),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
+          TEST_EACH_STREAM(an_idle_connection_of_a_stock_plugin_holds_up_no_stop),
           TEST_EACH_STREAM(a_running_request_is_finished),
           TEST_EACH_STREAM(a_drain_tells_the_handler),
           /* A coroutine that naps holds up the drain, too: that is left to the supervisor. */

@@ -166,7 +166,7 @@ a_cancelled_wait_ends_at_once(void **state)
     start_loop(2);
     start(&sleeper);
     start(&reader);
-    loop_cancel(&loop);
+    loop_cancel(&loop, NULL);
     run_loop();
     assert_int_equal(sleeper.result, -ECANCELED + 1); /* not at its time, of course */
     assert_int_equal(reader.result, -ECANCELED);

@@ -100,8 +100,8 @@ void loop_turn(struct loop *loop, int64_t until);
 /* Ends its wait. From any thread. Async-signal-safe. */
 void loop_wake(struct loop *loop);
 
-/* Every coroutine that waits goes on, with -ECANCELED. */
-void loop_cancel(struct loop *loop);
+/* Every coroutine that waits goes on, with -ECANCELED; which: those of which it is true. */
+void loop_cancel(struct loop *loop, bool (*which)(struct coroutine *coroutine));
 
 /* ---- a loop's coroutines -------------------------------------------------------- */
 

@@ -274,11 +274,12 @@ loop_turn(struct loop *loop, int64_t until)
 }
 
 void
-loop_cancel(struct loop *loop)
+loop_cancel(struct loop *loop, bool (*which)(struct coroutine *coroutine))
 {
     for (uint32_t i = 0; i < loop->limit; i++) {
         struct coroutine *coroutine = loop->table[i];
-        if (coroutine == NULL || coroutine->state < COROUTINE_WAITING)
+        if (coroutine == NULL || coroutine->state < COROUTINE_WAITING ||
+            (which != NULL && !which(coroutine)))
             continue;
         coroutine->result = -ECANCELED;
         coroutine_enqueue(coroutine);

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
@@ -167,15 +168,23 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
 
     if (error < 0)
         return error;
+    uint32_t started = all.count;
     watchdog_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
         error = -pthread_create(&all.loops[i].thread, NULL, loop_main, &all.loops[i]);
-        if (error < 0)
-            return error;
+        if (error == 0)
+            continue;
+        atomic_fetch_sub(&all.running, 1);
+        log_warning("cannot start the thread of event loop %u: %s; going on with %u of %u", i + 1,
+                    strerror(-error), i, all.count);
+        started = i;
+        break;
     }
+    for (uint32_t i = started; i < all.count; i++)
+        serving_loop_done(&all.loops[i]); /* the socket shall not wake it */
     error = lead(&all.loops[0], housekeeping);
-    for (uint32_t i = 0; i < all.count; i++) {
+    for (uint32_t i = 0; i < started; i++) {
         if (i > 0)
             (void)pthread_join(all.loops[i].thread, NULL);
         serving_loop_done(&all.loops[i]);

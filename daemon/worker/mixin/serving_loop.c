@@ -198,6 +198,15 @@ next_time(const struct serving_loop *serving)
     return next;
 }
 
+/* In ss_wait_input(). */
+static bool
+wants_to_leave(struct coroutine *coroutine)
+{
+    const struct ss_request *request = coroutine_extra(coroutine);
+
+    return request->slot != NULL && request_leaves(request);
+}
+
 static void
 follow_phase(struct serving_loop *serving)
 {
@@ -208,8 +217,10 @@ follow_phase(struct serving_loop *serving)
     serving->seen = phase;
     if (phase >= PHASE_DRAINING)
         listen_no_more(serving);
+    if (phase == PHASE_DRAINING)
+        loop_cancel(&serving->loop, wants_to_leave);
     if (phase == PHASE_CUT)
-        loop_cancel(&serving->loop);
+        loop_cancel(&serving->loop, NULL);
     if (serving->housekeeping != NULL)
         for (uint32_t i = 1; i < serving->all->count; i++)
             loop_wake(&serving->all->loops[i].loop);

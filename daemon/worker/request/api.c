@@ -86,6 +86,28 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
     return result;
 }
 
+int
+ss_wait_input(struct ss_request *request, double seconds)
+{
+    if (seconds < 0)
+        return input_await(request);
+    int64_t until = wait_until(request, seconds);
+    if (request->input.start < request->input.end || request->ended)
+        return 1;
+    (void)output_flush(request);
+    counter_set(request->slot->stage, STAGE_READING);
+    counter_set(request->slot->leaves, 1);
+    if (request_leaves(request))
+        until = 0; /* what has come before the drain is served still */
+    int result = request->server->mixin->wait(request, request->fd, POLLIN, until);
+    bool leaves = request_leaves(request);
+    counter_set(request->slot->leaves, 0);
+    counter_set(request->slot->stage, STAGE_HANDLING);
+    if (result == 0 && (leaves || overtime(request, until)))
+        return -ECANCELED;
+    return result > 0 ? 1 : result;
+}
+
 static int
 credentials(struct ss_request *request)
 {

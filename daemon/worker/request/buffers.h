@@ -34,6 +34,11 @@ struct output {
 
 /* Makes room for so many bytes (and a NUL) from the buffer's start. 0 or -ENOMEM. */
 int input_reserve(struct input *input, size_t capacity);
+/*
+ * Waits for input as a read does, and receives it. Returns 1 if there is some,
+ * or the end of the stream, -ECANCELED when a drain begins, or a negative errno.
+ */
+int input_await(struct ss_request *request);
 /* Undoes a line's NUL. Before anything looks at the data again. */
 void input_restore(struct input *input);
 

@@ -11,6 +11,7 @@
  * Failures: returned.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -136,6 +137,25 @@ fill(struct ss_request *request)
     if (got > 0)
         input->end += (size_t)got;
     return got;
+}
+
+int
+input_await(struct ss_request *request)
+{
+    struct slot *slot = request->slot;
+
+    input_restore(&request->input);
+    if (request->input.start < request->input.end || request->ended)
+        return 1;
+    counter_set(slot->leaves, 1);
+    ssize_t got = 0;
+    /* What has come before the drain is served still. */
+    if (request_leaves(request))
+        got = request->server->mixin->wait(request, request->fd, POLLIN, 0) > 0 ? 0 : -ECANCELED;
+    if (got == 0)
+        got = fill(request);
+    counter_set(slot->leaves, 0);
+    return got < 0 ? (int)got : 1;
 }
 
 /* Receives into the caller's memory. */

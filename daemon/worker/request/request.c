@@ -36,6 +36,8 @@ static const char *const reason_texts[] = {
     [CLOSE_REFUSED] = "refused",
     [CLOSE_FAILED] = "failed",
     [CLOSE_VANISHED] = "client went away",
+    [CLOSE_IDLE] = "idle for too long",
+    [CLOSE_UNSENT] = "answer dropped, its receiver does not read",
     [CLOSE_CUT] = "cut by the drain's deadline",
     [CLOSE_OVERTIME] = "request_timeout is over",
     [CLOSE_SPUN] = "spin_limit is over",
@@ -47,6 +49,15 @@ bool
 request_is_cut(const struct ss_request *request)
 {
     return server_phase(request->server) == PHASE_CUT || slot_is_cancelled(request->slot);
+}
+
+bool
+request_leaves(const struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+
+    return counter_get(request->slot->leaves) != 0 &&
+           (server_phase(server) >= PHASE_DRAINING || server->terminated);
 }
 
 /* ---- the context's request ------------------------------------------------ */
@@ -220,6 +231,8 @@ begin(struct ss_request *request)
     output_reset(&request->output);
     request->ended = !stream; /* a datagram is all there at once */
     request->vanished = false;
+    request->idle = false;
+    request->failed = NULL;
     request->drained = false;
     request->filled = false;
     request->inode = 0;
@@ -247,6 +260,19 @@ publish(struct ss_request *request)
         counter_bump(slot->truncated, 1);
 }
 
+/* A handler may ignore that a write has failed. */
+static enum close_reason
+judge_output(const struct ss_request *request)
+{
+    int error = request->output.error;
+
+    if (error >= 0)
+        return CLOSE_DONE;
+    if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
+        return CLOSE_VANISHED;
+    return error == -ETIMEDOUT ? CLOSE_IDLE : CLOSE_FAILED;
+}
+
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
@@ -256,12 +282,14 @@ judge(const struct ss_request *request, int error)
     if (slot_is_cancelled(request->slot))
         return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
     if (error >= 0)
-        return CLOSE_DONE;
+        return judge_output(request);
+    if (error == -ECANCELED && server_phase(request->server) >= PHASE_DRAINING)
+        return CLOSE_DONE; /* ss_wait_input() said so, and the handler passes it on */
     if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
-    return CLOSE_FAILED;
+    return request->idle && error == -ETIMEDOUT ? CLOSE_IDLE : CLOSE_FAILED;
 }
 
 /* Why a request ended that a gate did not let pass; request->refusal, if it was refused. */
@@ -311,8 +339,11 @@ finish_request(struct ss_request *request, const char **ret_failed)
     }
     request->error = error < 0 ? error : 0;
     request->reason = judge(request, error);
+    if (request->reason == CLOSE_DONE)
+        request->error = 0;
 }
 
+/* What no plugin is told of stands in the request's own line: see account(). */
 static void
 report_failure(struct ss_request *request, const char *failed)
 {
@@ -320,8 +351,8 @@ report_failure(struct ss_request *request, const char *failed)
 
     if (hooks->handle_error != NULL)
         hooks->handle_error(request, request->error);
-    else
-        log_error("%s: %s failed: %s", ss_client_name(request), failed, strerror(-request->error));
+    else if (request->reason == CLOSE_FAILED)
+        request->failed = failed;
 }
 
 bool
@@ -356,6 +387,8 @@ dispose(struct ss_request *request)
     if (request->server->access)
         (void)ss_client_name(request); /* a Unix peer is known only while it is connected */
     (void)output_flush(request);       /* the client may be gone, and need not be told */
+    if (request->reason == CLOSE_DONE)
+        request->reason = judge_output(request);
     counter_set(request->slot->stage, STAGE_WRITING);
     transport->shutdown_request(request);
     transport->close_request(request);
@@ -377,6 +410,12 @@ count(const struct ss_request *request, int64_t now)
     case CLOSE_VANISHED:
         counter_bump(slot->vanished, 1);
         break;
+    case CLOSE_IDLE:
+        counter_bump(slot->idle_ended, 1);
+        break;
+    case CLOSE_UNSENT:
+        counter_bump(slot->unsent, 1);
+        break;
     case CLOSE_CUT:
     case CLOSE_OVERTIME:
     case CLOSE_SPUN:
@@ -392,20 +431,23 @@ count(const struct ss_request *request, int64_t now)
     counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
 }
 
-/* "refused: REASON", if that was a gate. */
+/* "refused: REASON", if that was a gate; "HOOK failed: ERROR", if nobody else tells of it. */
 static const char *
 reason_text(const struct ss_request *request, char *buffer, size_t size)
 {
     const char *text = reason_texts[request->reason];
 
-    if (request->reason != CLOSE_REFUSED || request->refusal == NULL)
+    if (request->failed != NULL)
+        (void)snprintf(buffer, size, "%s failed: %s", request->failed, strerror(-request->error));
+    else if (request->reason == CLOSE_REFUSED && request->refusal != NULL)
+        (void)snprintf(buffer, size, "%s: %s", text, request->refusal->reason);
+    else
         return text;
-    (void)snprintf(buffer, size, "%s: %s", text, request->refusal->reason);
     return buffer;
 }
 
 static void
-log_access(struct ss_request *request, int64_t now)
+log_access(struct ss_request *request, int level, int64_t now)
 {
     double milliseconds = (double)(now - request->started) / 1e6;
     char in[48], out[48], duration[48], reason[160], buffer[128];
@@ -416,7 +458,7 @@ log_access(struct ss_request *request, int64_t now)
     (void)snprintf(out, sizeof(out), "SOCKSERVERD_BYTES_OUT=%lu", request->bytes_out);
     (void)snprintf(duration, sizeof(duration), "SOCKSERVERD_DURATION_MS=%.3f", milliseconds);
     (void)snprintf(reason, sizeof(reason), "SOCKSERVERD_REASON=%s", text);
-    log_event(LOG_INFO, (const char *const[]){in, out, duration, reason, NULL},
+    log_event(level, (const char *const[]){in, out, duration, reason, NULL},
               "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client, text, request->bytes_in,
               request->bytes_out, milliseconds,
               request->datagram.truncated ? ", datagram cut to max_packet_size" : "");
@@ -434,12 +476,16 @@ account(struct ss_request *request)
     count(request, now);
     if (request->error < 0 && request->reason == CLOSE_DONE)
         log_warning("%s: cannot answer: %s", ss_client_name(request), strerror(-request->error));
-    if (log_enabled(LOG_INFO)) {
-        if (request->server->access)
-            log_access(request, now);
-        else if (request->reason == CLOSE_VANISHED)
-            log_info("%s: client went away", ss_client_name(request));
-    }
+    int level = request->failed != NULL ? LOG_ERR : LOG_INFO;
+    if (!log_enabled(level))
+        return;
+    if (request->server->access)
+        log_access(request, level, now);
+    else if (request->failed != NULL)
+        log_error("%s: %s failed: %s", ss_client_name(request), request->failed,
+                  strerror(-request->error));
+    else if (request->reason == CLOSE_VANISHED)
+        log_info("%s: client went away", ss_client_name(request));
 }
 
 static void

@@ -22,10 +22,12 @@
 /* Why a request ended, for its access line. */
 enum close_reason {
     CLOSE_DONE,
-    CLOSE_REFUSED,   /* by a gate or verify_request */
-    CLOSE_FAILED,    /* setup or handle failed */
-    CLOSE_VANISHED,  /* the client went away */
-    CLOSE_CUT,       /* by the drain's deadline */
+    CLOSE_REFUSED,  /* by a gate or verify_request */
+    CLOSE_FAILED,   /* setup or handle failed */
+    CLOSE_VANISHED, /* the client went away */
+    CLOSE_IDLE,   /* the client sent nothing for read_timeout, or took nothing for write_timeout */
+    CLOSE_UNSENT, /* a datagram's answer was dropped: its receiver does not read */
+    CLOSE_CUT,    /* by the drain's deadline */
     CLOSE_OVERTIME,  /* by request_timeout */
     CLOSE_SPUN,      /* by spin_limit */
     CLOSE_ABANDONED, /* the handler ended its own thread */
@@ -59,15 +61,17 @@ struct ss_request {
      */
     struct ss_server *server;
     struct slot *slot;
-    int fd;           /* the connection; a datagram: the listening socket; -1: none */
-    int output_fd;    /* where that is another one (--stdio), else fd */
-    short turns;      /* receives and sends left until others get their turn */
-    short wanted;     /* what to wait for before the next receive; 0: for nothing */
-    bool ended;       /* end of input was seen */
-    bool vanished;    /* an error said that the client is gone */
-    bool drained;     /* there is nothing to receive: wait before trying again */
-    bool filled;      /* the last receive used all its room: there may be more */
-    int64_t deadline; /* by request_timeout; FOREVER: none */
+    int fd;             /* the connection; a datagram: the listening socket; -1: none */
+    int output_fd;      /* where that is another one (--stdio), else fd */
+    short turns;        /* receives and sends left until others get their turn */
+    short wanted;       /* what to wait for before the next receive; 0: for nothing */
+    bool ended;         /* end of input was seen */
+    const char *failed; /* the hook that failed and that no handle_error was told of; or NULL */
+    bool idle;          /* a read or a write has waited for as long as it may */
+    bool vanished;      /* an error said that the client is gone */
+    bool drained;       /* there is nothing to receive: wait before trying again */
+    bool filled;        /* the last receive used all its room: there may be more */
+    int64_t deadline;   /* by request_timeout; FOREVER: none */
     uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
@@ -130,6 +134,9 @@ void request_process(struct ss_request *request);
 
 /* The handler ended its thread with pthread_exit(): close, leave the gates, call no hook. */
 void request_abandon(struct ss_request *request);
+
+/* Whether a drain has begun, and the request waits in ss_wait_input(), which ends then. */
+bool request_leaves(const struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */
 bool request_is_cut(const struct ss_request *request);

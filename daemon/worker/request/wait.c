@@ -59,8 +59,10 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
     if (limit < 0)
         return -ETIMEDOUT;
     int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
-    if (result == 0)
+    if (result == 0) {
+        request->idle = true;
         return -ETIMEDOUT;
+    }
     return result < 0 ? result : 0;
 }
 
@@ -87,6 +89,8 @@ wait_blocking(struct ss_request *request, int fd, short events, int64_t until)
             return 0;
         if (errno != EINTR)
             return -errno;
+        if (request_leaves(request))
+            return -ECANCELED;
     }
 }
 
@@ -160,6 +164,23 @@ void
 interrupt_context(const struct ss_server *server, const struct slot *slot)
 {
     signal_context(server, slot, INTERRUPT_SIGNAL);
+}
+
+unsigned
+interrupt_leavers(const struct ss_server *server)
+{
+    uint32_t used = counters_used(server->counters, server->slot_count);
+    unsigned busy = 0;
+
+    for (uint32_t i = 0; i < used; i++) {
+        const struct slot *slot = &server->counters->slots[i];
+        if (counter_get(slot->state) != SLOT_BUSY)
+            continue;
+        busy++;
+        if (counter_get(slot->leaves) != 0)
+            interrupt_context(server, slot);
+    }
+    return busy;
 }
 
 unsigned

@@ -39,5 +39,8 @@ void interrupt_context(const struct ss_server *server, const struct slot *slot);
 unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
 /* The same with another signal. */
 unsigned signal_contexts(const struct ss_server *server, unsigned states, int number);
+/* In a drain: those that wait in ss_wait_input(). Returns how many run a request, because each of
+ * them may come to wait there, and the caller tries again. */
+unsigned interrupt_leavers(const struct ss_server *server);
 
 #endif

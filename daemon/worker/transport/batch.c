@@ -24,6 +24,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/transport/ancillary.h"
+#include "worker/transport/unread.h"
 
 #define BATCH       32
 #define HOLD_NS     1000000 /* after so long the handlers are not quick */
@@ -127,6 +128,18 @@ batch_next(struct ss_server *server, struct msghdr **ret_message)
     return next->msg_len;
 }
 
+/* Sends one reply to a receiver without room. The socket's own time limit ends the wait. */
+static bool
+wait_for_reader(struct ss_server *server, const struct msghdr *reply)
+{
+    if (!server->mixin->blocking || !unread_patient(server))
+        return false;
+    if (sendmsg(server->socket, reply, MSG_NOSIGNAL) >= 0)
+        return true;
+    unread_note(server);
+    return false;
+}
+
 /*
  * The kernel refused this one, whose request was counted as done. Whether it
  * shall be tried again: without its source, when that was a broadcast address
@@ -146,6 +159,11 @@ try_again(struct ss_server *server, struct msghdr *reply, int error)
         return server_phase(server) != PHASE_CUT;
     if (error == ECONNREFUSED || error == ENOENT || error == ENOTCONN) {
         counter_bump(slot->vanished, 1);
+    } else if (error == EAGAIN) {
+        if (wait_for_reader(server, reply))
+            return false;
+        counter_bump(slot->unsent, 1);
+        unread_warn(server);
     } else {
         counter_bump(slot->failed, 1);
         log_warning("a reply was not sent: %s", strerror(error));
@@ -159,8 +177,8 @@ send_held(struct ss_server *server)
     unsigned sent = 0;
 
     while (sent < batch->held_count) {
-        int result =
-            sendmmsg(server->socket, batch->out + sent, batch->held_count - sent, MSG_NOSIGNAL);
+        int result = sendmmsg(server->socket, batch->out + sent, batch->held_count - sent,
+                              MSG_NOSIGNAL | MSG_DONTWAIT);
         if (result > 0)
             sent += (unsigned)result;
         else if (!try_again(server, &batch->out[sent].msg_hdr, errno))

@@ -29,9 +29,9 @@
 #include "worker/transport/ancillary.h"
 #include "worker/transport/batch.h"
 #include "worker/transport/transports.h"
+#include "worker/transport/unread.h"
 
-#define SHORTEST_PAUSE 1000000 /* ns */
-#define LONGEST_PAUSE  50000000
+#define PAUSE 1000000 /* ns, between two tries where others run meanwhile */
 
 /*
  * Where contexts of several threads or processes share the socket, each takes
@@ -50,11 +50,10 @@ takes_batches(const struct ss_server *server)
     return settings->cpus == 1 && settings->address.scheme == ADDRESS_UDP;
 }
 
-/* The socket serves one datagram a call, so its own timeout may stand for write_timeout. */
 static int
 datagram_prepare(struct ss_server *server)
 {
-    int error = set_socket_timeout(server->socket, SO_SNDTIMEO, server->settings.write_timeout);
+    int error = set_socket_timeout(server->socket, SO_SNDTIMEO, UNREAD_PATIENCE);
 
     if (error < 0)
         return error;
@@ -242,22 +241,6 @@ add_source(const struct ss_request *request, struct msghdr *message)
     }
 }
 
-/*
- * Where the mixin does not let us block. The socket cannot tell when the
- * receiver's queue has room (it is not connected to it), so it is tried again.
- */
-static int
-wait_for_room(struct ss_request *request, int64_t until, int64_t *pause)
-{
-    int64_t now = monotonic_now();
-
-    if (now >= until)
-        return -EAGAIN;
-    int64_t next = now + *pause;
-    *pause = *pause * 2 < LONGEST_PAUSE ? *pause * 2 : LONGEST_PAUSE;
-    return request->server->mixin->wait(request, -1, 0, next < until ? next : until);
-}
-
 /* A message without a source of its own goes by the cheaper call. */
 static ssize_t
 send_message(int socket, const struct msghdr *message, int flags)
@@ -268,12 +251,36 @@ send_message(int socket, const struct msghdr *message, int flags)
                   message->msg_name, message->msg_namelen);
 }
 
+/*
+ * Nobody can be told when a receiver's queue has room: the socket is not
+ * connected to it. A blocking context waits in sendmsg(), others try again.
+ */
+static int
+send_patiently(struct ss_request *request, const struct msghdr *message)
+{
+    struct ss_server *server = request->server;
+    int64_t until = monotonic_after(UNREAD_PATIENCE);
+    int flags = MSG_NOSIGNAL | (server->mixin->blocking ? 0 : MSG_DONTWAIT);
+    int error = 0;
+
+    while (error == 0) {
+        if (send_message(server->socket, message, flags) >= 0)
+            return 0;
+        int64_t now = monotonic_now();
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (now >= until || request_is_cut(request))
+            break;
+        if (!server->mixin->blocking)
+            error = server->mixin->wait(request, -1, 0, now + PAUSE);
+    }
+    unread_note(server);
+    return -EAGAIN;
+}
+
 static int
 send_reply(struct ss_request *request, bool from_known)
 {
-    bool blocking = request->server->mixin->blocking;
-    int64_t until = 0; /* not known yet */
-    int64_t pause = SHORTEST_PAUSE;
     union ancillary control;
     struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
@@ -292,19 +299,22 @@ send_reply(struct ss_request *request, bool from_known)
     if (takes_batches(request->server) && batch_hold(request, &message))
         return 0;
     for (;;) {
-        int flags = MSG_NOSIGNAL | (blocking ? 0 : MSG_DONTWAIT);
-        if (send_message(request->server->socket, &message, flags) >= 0)
+        if (send_message(request->server->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
             return 0;
-        int error = -errno;
-        if (error == -EAGAIN && !blocking && until == 0)
-            until = monotonic_after(request->server->settings.write_timeout);
-        if (error == -EAGAIN && !blocking)
-            error = wait_for_room(request, until, &pause);
-        if (error < 0 && error != -EINTR)
-            return error;
+        if (errno == EAGAIN)
+            return unread_patient(request->server) ? send_patiently(request, &message) : -EAGAIN;
+        if (errno != EINTR)
+            return -errno;
         if (request_is_cut(request))
             return -ECANCELED;
     }
+}
+
+static void
+drop(struct ss_request *request)
+{
+    request->reason = CLOSE_UNSENT;
+    unread_warn(request->server);
 }
 
 /* Python's DatagramRequestHandler.finish(): one datagram with everything that was written. */
@@ -324,6 +334,8 @@ datagram_shutdown_request(struct ss_request *request)
         request->bytes_out += size;
     else if (error == -ECONNREFUSED || error == -ENOENT || error == -ENOTCONN)
         request->reason = CLOSE_VANISHED;
+    else if (error == -EAGAIN)
+        drop(request);
     else
         request->error = error;
 }

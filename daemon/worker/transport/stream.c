@@ -119,7 +119,11 @@ stream_receive(struct ss_request *request, void *buffer, size_t size)
             error = over;
         else if (errno != EINTR)
             error = -errno;
+        else if (request_leaves(request))
+            error = -ECANCELED;
     }
+    if (error == -ETIMEDOUT)
+        request->idle = true;
     return error;
 }
 
