@@ -81,15 +81,15 @@ struct counters {
     _Atomic uint32_t used;     /* slots from here on were never given out; never falls */
     _Atomic uint64_t requests; /* numbers given out */
     _Atomic uint64_t log_dropped;
-    _Atomic int32_t phase;       /* enum server_phase of the worker, for its children */
-    _Atomic int32_t retire;      /* so many idle contexts may end */
-    uint32_t unused;             /* it keeps the layout that 0.1.0 hands over */
-    _Atomic uint32_t starved;    /* accepting is paused for want of descriptors or memory */
-    _Atomic uint32_t stop_asked; /* a handler called ss_server_stop() */
-    _Atomic int32_t surplus;     /* forking: idle children beyond the spare ones */
-    _Atomic int64_t impatient_until; /* till then no receiver of a datagram is waited for */
+    _Atomic int32_t phase;               /* enum server_phase of the worker, for its children */
+    _Atomic int32_t retire;              /* so many idle contexts may end */
+    uint32_t unused;                     /* it keeps the layout that 0.1.0 hands over */
+    _Atomic uint32_t starved;            /* accepting is paused for want of descriptors or memory */
+    _Atomic uint32_t stop_asked;         /* a handler called ss_server_stop() */
+    _Atomic int32_t surplus;             /* forking: idle children beyond the spare ones */
+    _Atomic int64_t impatient_until;     /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
-    _Atomic uint32_t emptying;   /* a drain that first accepts what is in the socket's queue */
+    _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];

@@ -92,7 +92,8 @@ is_inherited(const char *variable, const struct settings *settings)
 /* The values of account_variables for the listener's user, in the same order. */
 struct account_texts {
     char *texts[ARRAY_SIZE(account_variables)];
-    char worker[sizeof(HELPERS_VARIABLE) + 16]; /* is written in the child, which knows its number */
+    char
+        worker[sizeof(HELPERS_VARIABLE) + 16]; /* is written in the child, which knows its number */
 };
 
 static void
