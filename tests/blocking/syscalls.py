@@ -35,7 +35,7 @@ QUICK = {
     MEMORY: "brk mmap mprotect munmap mremap madvise",
     DESCRIPTOR: "close close_range dup dup2 dup3 fcntl lseek ftruncate epoll_ctl timerfd_settime "
                 "ioctl fstat",
-    PROCESS: "arch_prctl execve exit_group getegid geteuid getgid getpid getppid getrandom gettid "
+    PROCESS: "arch_prctl execve exit_group getegid geteuid getgid getpid getppid getrandom gettid setitimer "
              "getuid prctl prlimit64 getrlimit setrlimit rseq set_robust_list set_tid_address "
              "setpgid sysinfo umask uname sched_getaffinity capget capset setsid getgroups",
     NAME: "access faccessat2 chmod fchmod fchown chown fchownat lchown getcwd link linkat mkdir "

@@ -179,7 +179,7 @@ check_tells_how_many_are_needed(void **state)
 
     (void)state;
     assert_contains(COMMAND("", "--check", "-c", file).output,
-                    "listeners needs up to 3064 descriptors");
+                    "listeners needs up to 3664 descriptors");
 }
 
 /* ---- after the supervisor ------------------------------------------------------------------- */

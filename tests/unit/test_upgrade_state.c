@@ -121,9 +121,9 @@ counters_come_back_from_the_places_they_always_had(void **state)
     struct upgrade_state counted = {.listeners = &listener, .listener_count = 1}, back;
     struct {
         uint64_t active, idle, accepted, refused, failed, vanished, cut, truncated, bytes_in,
-            bytes_out, busy_ns;
+            bytes_out, busy_ns, idle_ended, unsent;
         struct histogram handling;
-    } places = {0, 0, 11, 12, 13, 14, 15, 16, 17, 18, 19, {.buckets = {[3] = 7}}};
+    } places = {0, 0, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, {.buckets = {[3] = 7}}};
     _cleanup_free_ char *bytes = NULL;
     size_t size;
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "common/clock.h"
 #include "worker/request/buffers.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
@@ -25,6 +26,8 @@
 /* A read of so many bytes needs no buffer; the smaller one only while there may be more to come. */
 #define LARGE_READ  4096
 #define MEDIUM_READ 1024
+
+#define FIRST_BYTES 0.25 /* seconds, after a drain has begun */
 
 void
 input_restore(struct input *input)
@@ -139,6 +142,19 @@ fill(struct ss_request *request)
     return got;
 }
 
+/*
+ * A client that has just connected, and whose first bytes are on their way when
+ * a drain begins, shall not lose them. Whether they have come.
+ */
+static bool
+await_first(struct ss_request *request)
+{
+    if (request->bytes_in > 0 || request_is_cut(request))
+        return false;
+    return request->server->mixin->wait(request, request->fd, POLLIN,
+                                        monotonic_after(FIRST_BYTES)) > 0;
+}
+
 int
 input_await(struct ss_request *request)
 {
@@ -155,6 +171,8 @@ input_await(struct ss_request *request)
     if (got == 0)
         got = fill(request);
     counter_set(slot->leaves, 0);
+    if (got == -ECANCELED && await_first(request))
+        got = fill(request);
     return got < 0 ? (int)got : 1;
 }
 

@@ -300,7 +300,7 @@ judge_gate(struct ss_request *request, int error)
 
     if (request->refusal == NULL)
         reason = judge(request, error);
-    if (reason != CLOSE_FAILED)
+    if (reason != CLOSE_FAILED && reason != CLOSE_IDLE)
         return reason;
     if (request->refusal == NULL)
         request->refusal = &request->server->gates[request->gates_entered]->failed;
