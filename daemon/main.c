@@ -392,9 +392,9 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return worker_main(argc, argv, all_gates);
     upgrade_remember(argv);
-    signals_block();
     if (inherited_put_right() < 0)
         return STATUS_FAILED;
+    signals_block();
     stray_signals_survive();
     return run(argc, argv);
 }

@@ -9,8 +9,8 @@
 
 /*
  * Blocks the signals that the event loop reads, and no others, whatever mask
- * was inherited; ignores SIGPIPE. main() calls it first: before that, a signal
- * meant for the daemon would end it.
+ * was inherited; ignores SIGPIPE. main() calls it among the first: before
+ * that, a signal meant for the daemon would end it.
  */
 void signals_block(void);
 /* Unblocks them, for code that runs in this process without the loop and for programs that it

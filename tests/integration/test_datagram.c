@@ -3,7 +3,9 @@
  * test_datagram.c - one packet in, at most one packet out
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -230,17 +232,32 @@ a_burst_is_answered_but_for_a_sender_that_left(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* A Unix socket takes max_dgram_qlen packets (10 to 512) that nobody has read; then a send to it
- * waits. */
+static int
+longest_queue(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/sys/net/unix/max_dgram_qlen", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
+        text[0] = '\0';
+    if (fd >= 0)
+        (void)close(fd);
+    return atoi(text);
+}
+
+/* A Unix socket takes as many packets that nobody has read as the kernel is told to allow; then a
+ * send to it waits. */
 static void
 a_client_that_does_not_read_holds_up_nobody(void **state)
 {
+    if (longest_queue() > 40)
+        skip(); /* the daemon's own send buffer would be full first */
     struct daemon *daemon = serve(state, "write_timeout = 3600.0;");
     const char *address = daemon_address(daemon, "test");
-    int deaf = client_connect(address);
+    int deaf = client_socket(address);
 
-    for (int i = 0; i < 800; i++)
-        client_send(deaf, "echo hello\n");
+    for (int i = 0; i < 100; i++)
+        client_send_to(deaf, address, "echo hello\n");
     assert_string_equal(client_ask(address, "echo still here\n"), "still here\n");
     WAIT_UNTIL(control_figure(daemon, "test", "unsent") > 50);
     assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);

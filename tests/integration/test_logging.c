@@ -47,7 +47,7 @@ static const struct {
     const char *reason;
 } endings[] = {
     {"quit\n", "", LET_GO, "done"},
-    {"fail 5\n", "", LET_GO, "failed"},
+    {"fail 5\n", "", LET_GO, "handle failed: Input/output error"},
     {"echo hi\nflush\nbig 50000000\n", "", VANISH, "client went away"},
     {"sleep 600\n", "request_timeout = \"1s\";", LET_GO, "request_timeout is over"},
     {"echo hi\nflush\nsleep 600\n", "drain_timeout = \"100ms\";", STOP_DAEMON,
