@@ -15,12 +15,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#include "common/array.h"
 
 #define OWNER_BITS 0700
 
@@ -39,10 +36,10 @@ static void
 stop_timers(void)
 {
     static const struct itimerval never;
-    static const int timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
 
-    for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
-        (void)setitimer(timers[i], &never, NULL);
+    (void)setitimer(ITIMER_REAL, &never, NULL);
+    (void)setitimer(ITIMER_VIRTUAL, &never, NULL);
+    (void)setitimer(ITIMER_PROF, &never, NULL);
 }
 
 /* With an umask of 0777 the daemon could not write to its own new files. */

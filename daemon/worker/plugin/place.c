@@ -222,8 +222,7 @@ find_symbol(const struct object *object, uintptr_t offset, uintptr_t *ret_into)
     return NULL;
 }
 
-/* ---- the text
- * ------------------------------------------------------------------------------------ */
+/* ---- the text ------------------------------------------------------------------------- */
 
 struct text {
     char *at, *end;
@@ -232,7 +231,9 @@ struct text {
 static void
 put(struct text *text, const char *what)
 {
-    for (size_t i = 0; what[i] != '\0' && i < NAME_SIZE && text->at < text->end; i++)
+    size_t size = strnlen(what, NAME_SIZE);
+
+    for (size_t i = 0; i < size && text->at < text->end; i++)
         *text->at++ = what[i];
     *text->at = '\0';
 }

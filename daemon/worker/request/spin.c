@@ -206,7 +206,7 @@ spin_report(const struct slot *slot, uint64_t request, double seconds, const cha
 {
     char client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 48] = "a hook of the listener";
 
-    if (request != 0) {
+    if (request != 0 && slot != NULL) {
         describe_client(slot, client);
         (void)snprintf(what, sizeof(what), "request %lu%s%s", request,
                        client[0] == '\0' ? "" : " of ", client);
