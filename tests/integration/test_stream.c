@@ -288,7 +288,7 @@ a_client_that_does_not_read_is_given_up(void **state)
     int client = connect_to(daemon);
 
     client_send(client, "big 50000000\n");
-    (void)daemon_wait_log(daemon, "Connection timed out");
+    (void)daemon_wait_log(daemon, "idle for too long");
     client_expect_gone(client);
     daemon_expect_stop(daemon);
 }
