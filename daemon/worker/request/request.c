@@ -484,8 +484,8 @@ account(struct ss_request *request)
     else if (request->failed != NULL)
         log_error("%s: %s failed: %s", ss_client_name(request), request->failed,
                   strerror(-request->error));
-    else if (request->reason == CLOSE_VANISHED)
-        log_info("%s: client went away", ss_client_name(request));
+    else if (request->reason == CLOSE_VANISHED || request->reason == CLOSE_IDLE)
+        log_info("%s: %s", ss_client_name(request), reason_texts[request->reason]);
 }
 
 static void
