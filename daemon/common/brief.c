@@ -63,25 +63,17 @@ brief_to_fd(const struct brief *brief, const struct settings *settings)
 }
 
 static int
-take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret)
-{
-    const char *value;
-    int r = record_take_named(reader, key, &value);
-
-    return r < 0 ? r : record_number(value, max, ret);
-}
-
-static int
 take_brief(struct record_reader *reader, struct brief *ret)
 {
     uint64_t check, once, access, sink, level;
     const char *address;
 
     if (record_take_named(reader, MAGIC, &address) < 0 ||
-        take_number(reader, "check", 1, &check) < 0 || take_number(reader, "once", 1, &once) < 0 ||
-        take_number(reader, "access", 1, &access) < 0 ||
-        take_number(reader, "sink", LOG_TO_JOURNAL, &sink) < 0 ||
-        take_number(reader, "level", LOG_DEBUG, &level) < 0)
+        record_take_number(reader, "check", 1, &check) < 0 ||
+        record_take_number(reader, "once", 1, &once) < 0 ||
+        record_take_number(reader, "access", 1, &access) < 0 ||
+        record_take_number(reader, "sink", LOG_TO_JOURNAL, &sink) < 0 ||
+        record_take_number(reader, "level", LOG_DEBUG, &level) < 0)
         return -EBADMSG;
     *ret = (struct brief){.check = check != 0,
                           .once = once != 0,

@@ -73,3 +73,12 @@ record_number(const char *value, uint64_t max, uint64_t *ret)
     *ret = number;
     return 0;
 }
+
+int
+record_take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret)
+{
+    const char *value;
+    int r = record_take_named(reader, key, &value);
+
+    return r < 0 ? r : record_number(value, max, ret);
+}

@@ -24,6 +24,9 @@ int record_take(struct record_reader *reader, const char **ret_key, const char *
 /* Takes the next pair, which must have this key. Returns 0 or -EBADMSG. */
 int record_take_named(struct record_reader *reader, const char *key, const char **ret_value);
 
+/* The same, and the value must be a decimal number of at most max. */
+int record_take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret);
+
 /* Reads a decimal number of at most max, without a sign. Returns 0 or -EBADMSG. */
 int record_number(const char *value, uint64_t max, uint64_t *ret);
 

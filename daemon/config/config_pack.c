@@ -116,15 +116,6 @@ config_pack(int result, const struct config *config, const struct errors *errors
 
 /* ---- unpack ------------------------------------------------------------------------------- */
 
-static int
-take_number(struct record_reader *reader, const char *key, uint64_t max, uint64_t *ret)
-{
-    const char *value;
-    int r = record_take_named(reader, key, &value);
-
-    return r < 0 ? r : record_number(value, max, ret);
-}
-
 /* Takes a text, or NULL for an empty one, as nobody can give an empty text here. */
 static int
 take_text(struct record_reader *reader, const char *key, char **ret)
@@ -144,7 +135,7 @@ take_errors(struct record_reader *reader, struct errors *ret)
     uint64_t count, more, exhausted;
     const char *text;
 
-    if (take_number(reader, "errors", ERRORS_TOLD + 1, &count) < 0)
+    if (record_take_number(reader, "errors", ERRORS_TOLD + 1, &count) < 0)
         return -EBADMSG;
     for (uint64_t i = 0; i < count; i++) {
         if (record_take_named(reader, "error", &text) < 0)
@@ -153,8 +144,9 @@ take_errors(struct record_reader *reader, struct errors *ret)
     }
     if (ret->exhausted)
         return -ENOMEM;
-    if (take_number(reader, "more", SIZE_MAX, &more) < 0 ||
-        take_number(reader, "exhausted", 1, &exhausted) < 0 || (more > 0) != errors_full(ret))
+    if (record_take_number(reader, "more", SIZE_MAX, &more) < 0 ||
+        record_take_number(reader, "exhausted", 1, &exhausted) < 0 ||
+        (more > 0) != errors_full(ret))
         return -EBADMSG;
     ret->more = more;
     ret->exhausted = exhausted != 0;
@@ -181,8 +173,9 @@ take_texts(struct record_reader *reader, struct config *ret, uint64_t numbers[])
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        int r = rows[i].text != NULL ? take_text(reader, rows[i].key, rows[i].text)
-                                     : take_number(reader, rows[i].key, rows[i].max, numbers++);
+        int r = rows[i].text != NULL
+                    ? take_text(reader, rows[i].key, rows[i].text)
+                    : record_take_number(reader, rows[i].key, rows[i].max, numbers++);
         if (r < 0)
             return r;
     }
@@ -219,10 +212,11 @@ take_listeners(struct record_reader *reader, struct config *ret)
     struct settings settings;
     uint64_t count, size;
 
-    if (take_number(reader, "listeners", SIZE_MAX, &count) < 0)
+    if (record_take_number(reader, "listeners", SIZE_MAX, &count) < 0)
         return -EBADMSG;
     for (uint64_t i = 0; i < count; i++) {
-        if (take_number(reader, "listener", (uint64_t)(reader->end - reader->at), &size) < 0 ||
+        if (record_take_number(reader, "listener", (uint64_t)(reader->end - reader->at), &size) <
+                0 ||
             size > (uint64_t)(reader->end - reader->at))
             return -EBADMSG;
         int r = settings_unpack_places(reader->at, size, &settings);
@@ -243,7 +237,7 @@ unpack(struct record_reader *reader, int *ret_result, struct config *config, str
     int r;
 
     if (record_take_named(reader, MAGIC, &value) < 0 || strcmp(value, VERSION) != 0 ||
-        take_number(reader, "result", LARGEST_ERROR, &result) < 0)
+        record_take_number(reader, "result", LARGEST_ERROR, &result) < 0)
         return -EBADMSG;
     if ((r = take_errors(reader, errors)) < 0 || (r = take_globals(reader, config)) < 0 ||
         (r = take_listeners(reader, config)) < 0)

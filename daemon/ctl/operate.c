@@ -134,25 +134,38 @@ await_new_program(const struct ctl_arguments *arguments, json_int_t before)
     return CTL_FAILED;
 }
 
-enum ctl_result
-ctl_upgrade(const struct ctl_arguments *arguments)
+/* Asks the daemon to do it. Returns 0 and *ret_reply, or a negative errno. *ret_before: which
+ * program was asked. */
+static int
+ask(const struct ctl_arguments *arguments, json_int_t *ret_before, json_t **ret_reply)
 {
     struct connection connection = CONNECTION_CLOSED;
-    enum ctl_result result = CTL_FINE;
-    json_int_t before = 0;
-    json_t *reply = NULL;
-    int r = ask_instance(arguments->socket, &before);
+    int r = ask_instance(arguments->socket, ret_before);
 
     if (r == 0)
         r = connection_open(arguments->socket, &connection);
-    if (r < 0)
-        return complain_unreachable(arguments->socket, r);
-    r = connection_call(&connection, arguments->command->method, NULL, CONNECTION_PATIENT, &reply);
+    if (r == 0)
+        r = connection_call(&connection, arguments->command->method, parameters_for(arguments),
+                            CONNECTION_PATIENT, ret_reply);
     connection_close(&connection);
-    if (r == -ECONNRESET || r == -EPIPE)
-        return await_new_program(arguments, before);
-    if (r < 0)
-        return complain_unreachable(arguments->socket, r);
+    return r;
+}
+
+/* Whether the reply was lost with the connection: the daemon becomes another program. */
+static bool
+was_cut_off(int error)
+{
+    return error == -ECONNRESET || error == -EPIPE;
+}
+
+/* Says how it ended. */
+static enum ctl_result
+conclude(const struct ctl_arguments *arguments, int error, json_t *reply)
+{
+    enum ctl_result result = CTL_FINE;
+
+    if (error < 0)
+        return complain_unreachable(arguments->socket, error);
     const json_t *parameters = reply_parameters(reply, arguments, &result);
     if (parameters != NULL)
         print_notices(parameters);
@@ -160,49 +173,33 @@ ctl_upgrade(const struct ctl_arguments *arguments)
     return result;
 }
 
-/* ---- the other commands ---------------------------------------------------------------------- */
-
-/* Asks, and asks the new program if the daemon became one meanwhile: the reply was lost with the
- * connection. Every operation may be asked twice. */
-static enum ctl_result
-operate(const struct ctl_arguments *arguments, json_t **ret)
+enum ctl_result
+ctl_upgrade(const struct ctl_arguments *arguments)
 {
-    const char *method = arguments->command->method;
-    struct connection connection = CONNECTION_CLOSED;
-    enum ctl_result result = CTL_FINE;
     json_int_t before = 0;
     json_t *reply = NULL;
-    int r = ask_instance(arguments->socket, &before);
+    int r = ask(arguments, &before, &reply);
 
-    if (r == 0)
-        r = connection_open(arguments->socket, &connection);
-    if (r == 0)
-        r = connection_call(&connection, method, parameters_for(arguments), CONNECTION_PATIENT,
-                            &reply);
-    connection_close(&connection);
-    if (r == -ECONNRESET || r == -EPIPE) {
-        result = await_new_program(arguments, before);
-        return result != CTL_FINE ? result
-                                  : call_once(arguments, method, parameters_for(arguments),
-                                              CONNECTION_PATIENT, ret);
-    }
-    if (r < 0)
-        return complain_unreachable(arguments->socket, r);
-    *ret = json_incref((json_t *)(uintptr_t)reply_parameters(reply, arguments, &result));
-    json_decref(reply);
-    return result;
+    return was_cut_off(r) ? await_new_program(arguments, before) : conclude(arguments, r, reply);
 }
 
+/* ---- the other commands ---------------------------------------------------------------------- */
+
+/* Every operation may be asked twice: the new program is asked anew. */
 enum ctl_result
 ctl_operate(const struct ctl_arguments *arguments)
 {
-    json_t *parameters = NULL;
+    json_int_t before = 0;
+    json_t *reply = NULL;
 
     if (is_wrong_level(arguments))
         return CTL_USAGE;
-    enum ctl_result result = operate(arguments, &parameters);
-    if (parameters != NULL)
-        print_notices(parameters);
-    json_decref(parameters);
-    return result;
+    int r = ask(arguments, &before, &reply);
+    if (was_cut_off(r)) {
+        enum ctl_result result = await_new_program(arguments, before);
+        if (result != CTL_FINE)
+            return result;
+        r = ask(arguments, &before, &reply);
+    }
+    return conclude(arguments, r, reply);
 }

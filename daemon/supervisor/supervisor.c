@@ -26,8 +26,6 @@
 #include <systemd/sd-event.h>
 
 #include "common/array.h"
-#include "common/child.h"
-#include "common/clock.h"
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/patience.h"
@@ -43,7 +41,6 @@
 #include "supervisor/socket/adopt.h"
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
-#define SWEEP_USEC     UINT64_C(50000)    /* until a child that was left is looked at again */
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
 
 struct supervisor {
@@ -57,7 +54,6 @@ struct supervisor {
     struct operations operations;
     struct change change;
     struct control *control;
-    sd_event_source *sweeper; /* looks at children that nobody watches */
 
     bool reload_again;  /* a SIGHUP came while it could not be obeyed */
     bool upgrade_again; /* a SIGUSR2 did */
@@ -146,24 +142,6 @@ step(struct supervisor *supervisor)
         begin_upgrade(supervisor);
 }
 
-/* Reaps children that nobody watches. One that has not ended yet is looked at again. */
-static void
-sweep_children(struct supervisor *supervisor)
-{
-    if (child_sweep() == 0 || supervisor->sweeper == NULL)
-        return;
-    (void)sd_event_source_set_time(supervisor->sweeper, monotonic_usec() + SWEEP_USEC);
-    (void)sd_event_source_set_enabled(supervisor->sweeper, SD_EVENT_ONESHOT);
-}
-
-static int
-on_sweep(sd_event_source *source, uint64_t when, void *userdata)
-{
-    (void)source, (void)when;
-    sweep_children(userdata);
-    return 0;
-}
-
 static int
 on_review(sd_event_source *source, void *userdata)
 {
@@ -173,7 +151,7 @@ on_review(sd_event_source *source, void *userdata)
     (void)source;
     step(supervisor);
     roster_sweep(roster);
-    sweep_children(supervisor);
+    helpers_reap();
     notify_status(roster->listeners, roster->count);
     bool stopping = roster->stage == DAEMON_STOPS;
     if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
@@ -377,12 +355,8 @@ try_to_make_loop(struct supervisor *supervisor)
         r = signals_watch(supervisor->event, on_signal, supervisor);
     if (r >= 0)
         r = helpers_begin(supervisor->event, on_helpers_gone, supervisor);
-    if (r >= 0)
-        r = sd_event_add_time(supervisor->event, &supervisor->sweeper, CLOCK_MONOTONIC, 0, 0,
-                              on_sweep, supervisor);
     if (r < 0) {
         notify_end();
-        supervisor->sweeper = sd_event_source_disable_unref(supervisor->sweeper);
         roster_done(&supervisor->roster);
         supervisor->event = sd_event_unref(supervisor->event);
     }
@@ -480,7 +454,6 @@ release(struct supervisor *supervisor)
     helpers_done();
     config_done(&supervisor->change.loaded);
     errors_done(&supervisor->mistakes);
-    (void)sd_event_source_disable_unref(supervisor->sweeper);
     notify_last();
     notify_end();
     (void)sd_event_unref(supervisor->event);

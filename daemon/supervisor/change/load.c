@@ -294,8 +294,8 @@ start(struct load *load)
     return 0;
 }
 
-static int
-make(const struct load_setup *setup, struct load **ret)
+int
+load_new(const struct load_setup *setup, struct load **ret)
 {
     struct load *load = calloc(1, sizeof(*load));
 
@@ -311,12 +311,6 @@ make(const struct load_setup *setup, struct load **ret)
     }
     *ret = load;
     return 0;
-}
-
-int
-load_new(const struct load_setup *setup, struct load **ret)
-{
-    return make(setup, ret);
 }
 
 void
@@ -381,7 +375,7 @@ load_now(const struct load_setup *setup, bool stoppable, struct config *ret_conf
         (void)sigdelset(&mask, SIGTERM);
         (void)sigdelset(&mask, SIGINT);
     }
-    int r = make(&without, &load);
+    int r = load_new(&without, &load);
     if (r < 0)
         return r;
     r = wait_and_read(load, &mask, ret_config, errors);

@@ -175,14 +175,15 @@ look_again(void)
     (void)sd_event_source_set_enabled(helpers.timer, SD_EVENT_ONESHOT);
 }
 
-/* Orphans that have died. */
-static void
-reap_orphans(void)
+void
+helpers_reap(void)
 {
     static pid_t children[CHILDREN];
-    size_t count = child_list(children, CHILDREN);
+    size_t count;
     siginfo_t info;
 
+    (void)child_sweep();
+    count = child_list(children, CHILDREN);
     for (size_t i = 0; i < count; i++)
         if (!child_is_noted(children[i]))
             (void)child_has_ended(children[i], &info);
@@ -192,7 +193,7 @@ static int
 on_timer(sd_event_source *source, uint64_t when, void *userdata)
 {
     (void)source, (void)when, (void)userdata;
-    reap_orphans();
+    helpers_reap();
     for (size_t i = 0; i < helpers.count; i++)
         if (look_after(&helpers.endings[i]))
             helpers.endings[i--] = helpers.endings[--helpers.count];
@@ -207,7 +208,7 @@ static int
 on_death(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     (void)source, (void)info, (void)userdata;
-    reap_orphans();
+    helpers_reap();
     return 0;
 }
 

@@ -20,6 +20,9 @@ typedef void (*helpers_gone)(void *userdata);
  * reaps such orphans from now on. Returns 0 or a negative errno.
  */
 int helpers_begin(sd_event *event, helpers_gone gone, void *userdata);
+/* Reaps orphans that have died, and children that were left to end (child_leave()). SIGCHLD calls
+ * it; whoever comes by may, too. */
+void helpers_reap(void);
 void helpers_done(void);
 
 /*

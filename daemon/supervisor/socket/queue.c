@@ -14,10 +14,8 @@
 #include "supervisor/socket/queue.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
-#include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -27,8 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-
-#define HEADER sizeof(struct nlattr) /* already aligned */
+#include "supervisor/socket/unix_diag.h"
 
 /* While a socket listens, these two members hold its queue and the queue's limit. */
 static int
@@ -44,77 +41,32 @@ look_tcp(int fd, struct accept_queue *ret)
 }
 
 static int
-ask_diagnosis(int diagnosis, ino_t inode)
-{
-    const struct {
-        struct nlmsghdr header;
-        struct unix_diag_req request;
-    } question = {
-        .header = {.nlmsg_len = sizeof(question),
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST},
-        .request = {.sdiag_family = AF_UNIX,
-                    .udiag_states = UINT32_MAX,
-                    .udiag_ino = (uint32_t)inode,
-                    .udiag_cookie = {UINT32_MAX, UINT32_MAX},
-                    .udiag_show = UDIAG_SHOW_RQLEN},
-    };
-
-    return send(diagnosis, &question, sizeof(question), MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
-static int
-read_diagnosis(const struct nlmsghdr *header, struct accept_queue *ret)
-{
-    if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
-        return -ENOENT;
-    const struct unix_diag_msg *message = NLMSG_DATA(header);
-    size_t left = header->nlmsg_len - NLMSG_LENGTH(sizeof(*message));
-    const struct nlattr *attribute = (const void *)(message + 1);
-
-    while (left >= sizeof(*attribute) && attribute->nla_len >= sizeof(*attribute) &&
-           attribute->nla_len <= left) {
-        struct unix_diag_rqlen lengths;
-        if (attribute->nla_type == UNIX_DIAG_RQLEN &&
-            attribute->nla_len >= HEADER + sizeof(lengths)) {
-            memcpy(&lengths, (const char *)attribute + HEADER, sizeof(lengths));
-            *ret = (struct accept_queue){.length = lengths.udiag_rqueue,
-                                         .limit = lengths.udiag_wqueue};
-            return 0;
-        }
-        size_t step = (attribute->nla_len + 3u) & ~(size_t)3;
-        if (step > left)
-            break;
-        left -= step;
-        attribute = (const void *)((const char *)attribute + step);
-    }
-    return -ENOENT;
-}
-
-/* The kernel answers within send(): there is nothing to wait for. */
-static int
 look_unix(int fd, struct accept_queue *ret)
 {
     union {
         struct nlmsghdr header;
         char bytes[1024];
     } answer;
+    const struct unix_diag_rqlen *lengths;
     struct stat status;
-    _cleanup_close_ int diagnosis =
-        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    size_t size;
 
-    if (diagnosis < 0 || fstat(fd, &status) < 0)
+    if (fstat(fd, &status) < 0)
         return -errno;
-    int r = ask_diagnosis(diagnosis, status.st_ino);
-    if (r < 0)
-        return r;
+    _cleanup_close_ int diagnosis = unix_diag_ask(status.st_ino, UDIAG_SHOW_RQLEN);
+    if (diagnosis < 0)
+        return diagnosis;
     ssize_t got = recv(diagnosis, &answer, sizeof(answer), MSG_DONTWAIT);
     if (got < 0)
         return -errno;
-    if (!NLMSG_OK(&answer.header, (size_t)got) ||
-        answer.header.nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
+    if (!NLMSG_OK(&answer.header, (size_t)got))
         return -EBADMSG;
-    return read_diagnosis(&answer.header, ret);
+    if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        (lengths = unix_diag_attribute(&answer.header, UNIX_DIAG_RQLEN, sizeof(*lengths), &size)) ==
+            NULL)
+        return -ENOENT;
+    *ret = (struct accept_queue){.length = lengths->udiag_rqueue, .limit = lengths->udiag_wqueue};
+    return 0;
 }
 
 static int

@@ -12,102 +12,85 @@
 #include "supervisor/socket/unix_bound.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
-#include <linux/unix_diag.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "supervisor/socket/unix_diag.h"
 
 #define MINOR_BITS 20 /* of the kernel's own device numbers */
 
-static int
-ask(int diagnosis)
+/* Whether the message's socket was bound by a name that ends as the path does. */
+static bool
+has_name(const struct nlmsghdr *message, const char *path)
 {
-    const struct {
-        struct nlmsghdr header;
-        struct unix_diag_req request;
-    } question = {
-        .header = {.nlmsg_len = sizeof(question),
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .request = {.sdiag_family = AF_UNIX,
-                    .udiag_states = UINT32_MAX,
-                    .udiag_show = UDIAG_SHOW_VFS},
-    };
+    const char *slash = strrchr(path, '/'), *last = slash == NULL ? path : slash + 1;
+    size_t size, wanted = strlen(last);
+    const char *name = unix_diag_attribute(message, UNIX_DIAG_NAME, wanted, &size);
 
-    return send(diagnosis, &question, sizeof(question), MSG_DONTWAIT) < 0 ? -errno : 0;
+    if (name == NULL)
+        return false;
+    if (size > wanted && name[size - 1] == '\0')
+        size--;
+    return size >= wanted && memcmp(name + size - wanted, last, wanted) == 0;
 }
 
-/* File systems may show another device than the kernel means: the inode decides then. */
+/*
+ * Whether the message tells of a socket that is bound to the file. Some file
+ * systems show another device than the kernel means (their major number is 0):
+ * the name must decide then, because an inode's number is known to many of them.
+ */
 static bool
-is_file(const struct unix_diag_vfs *bound, const struct stat *file)
+tells_of(const struct nlmsghdr *message, const char *path, const struct stat *file)
 {
-    return bound->udiag_vfs_ino == (uint32_t)file->st_ino &&
-           (bound->udiag_vfs_dev == (major(file->st_dev) << MINOR_BITS | minor(file->st_dev)) ||
-            major(file->st_dev) == 0);
-}
+    const struct unix_diag_vfs *bound;
+    size_t size;
 
-/* Whether the message tells of a socket that is bound to the file. */
-static bool
-tells_of(const struct nlmsghdr *header, const struct stat *file)
-{
-    size_t skipped = NLMSG_LENGTH(sizeof(struct unix_diag_msg));
-
-    while (skipped + sizeof(struct nlattr) <= header->nlmsg_len) {
-        struct nlattr attribute;
-        const char *at = (const char *)header + skipped;
-        memcpy(&attribute, at, sizeof(attribute));
-        if (attribute.nla_len < sizeof(attribute) ||
-            skipped + attribute.nla_len > header->nlmsg_len)
-            return false;
-        struct unix_diag_vfs bound;
-        if (attribute.nla_type == UNIX_DIAG_VFS &&
-            attribute.nla_len >= sizeof(attribute) + sizeof(bound)) {
-            memcpy(&bound, at + sizeof(attribute), sizeof(bound));
-            return is_file(&bound, file);
-        }
-        skipped += NLMSG_ALIGN(attribute.nla_len);
-    }
-    return false;
+    bound = unix_diag_attribute(message, UNIX_DIAG_VFS, sizeof(*bound), &size);
+    if (bound == NULL || bound->udiag_vfs_ino != (uint32_t)file->st_ino)
+        return false;
+    if (bound->udiag_vfs_dev == (major(file->st_dev) << MINOR_BITS | minor(file->st_dev)))
+        return true;
+    return major(file->st_dev) == 0 && has_name(message, path);
 }
 
 /* 1: found, 0: not among these, and there may be more; a negative errno: -ENOENT at the end. */
 static int
-search(const struct nlmsghdr *header, size_t size, const struct stat *file)
+search(const struct nlmsghdr *message, size_t size, const char *path, const struct stat *file)
 {
-    for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
-        if (header->nlmsg_type == NLMSG_DONE)
+    for (; NLMSG_OK(message, size); message = NLMSG_NEXT(message, size)) {
+        if (message->nlmsg_type == NLMSG_DONE)
             return -ENOENT;
-        if (header->nlmsg_type == NLMSG_ERROR)
+        if (message->nlmsg_type == NLMSG_ERROR)
             return -EIO;
-        if (tells_of(header, file))
+        if (tells_of(message, path, file))
             return 1;
     }
     return 0;
 }
 
 int
-unix_bound(const struct stat *file)
+unix_bound(const char *path)
 {
     union {
         struct nlmsghdr header;
         char bytes[32768];
     } answer;
-    _cleanup_close_ int diagnosis =
-        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
-    int r = diagnosis < 0 ? -errno : ask(diagnosis);
+    struct stat file;
 
+    if (lstat(path, &file) < 0)
+        return -errno;
+    _cleanup_close_ int diagnosis = unix_diag_ask(0, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME);
+    int r = diagnosis < 0 ? diagnosis : 0;
     while (r == 0) {
         ssize_t got = recv(diagnosis, &answer, sizeof(answer), MSG_DONTWAIT);
         if (got < 0 && errno == EINTR)
             continue;
-        r = got < 0 ? -errno : search(&answer.header, (size_t)got, file);
+        r = got < 0 ? -errno : search(&answer.header, (size_t)got, path, &file);
     }
     return r == -ENOENT ? 0 : r;
 }

@@ -5,10 +5,8 @@
 #ifndef SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_BOUND_H
 #define SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_BOUND_H
 
-#include <sys/stat.h>
-
-/* Returns 1 if some socket of this network namespace is bound to the file, whether it listens or
+/* Returns 1 if some socket of this network namespace is bound to the path, whether it listens or
  * not, 0 if none is, or a negative errno if the kernel does not tell. Never waits. */
-int unix_bound(const struct stat *file);
+int unix_bound(const char *path);
 
 #endif

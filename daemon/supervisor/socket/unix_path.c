@@ -157,7 +157,7 @@ make_room(const struct sockaddr_un *address, const char **ret_remedy)
     int answer = somebody_answers(address);
     if (answer > 0)
         *ret_remedy = "a running server answers there; stop it first";
-    else if (answer == 0 && unix_bound(&there) > 0) {
+    else if (answer == 0 && unix_bound(address->sun_path) > 0) {
         *ret_remedy = "a running process has bound it and does not listen yet; stop it first";
         answer = 1;
     }
