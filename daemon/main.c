@@ -240,7 +240,9 @@ serve(const struct commandline *commandline)
     int r = load_to_serve(&config, &errors, commandline);
     int status;
 
-    if (r < 0 && !(r == -EINVAL && commandline->check))
+    if (r == -EINTR && !commandline->check)
+        status = STATUS_FINE; /* told to stop before anything was served */
+    else if (r < 0 && !(r == -EINVAL && commandline->check))
         status = report_load(r, &errors);
     else if (commandline->check)
         status = check(&config, commandline, &errors);

@@ -35,9 +35,10 @@ QUICK = {
     MEMORY: "brk mmap mprotect munmap mremap madvise",
     DESCRIPTOR: "close close_range dup dup2 dup3 fcntl lseek ftruncate epoll_ctl timerfd_settime "
                 "ioctl fstat",
-    PROCESS: "arch_prctl execve exit_group getegid geteuid getgid getpid getppid getrandom gettid setitimer "
-             "getuid prctl prlimit64 getrlimit setrlimit rseq set_robust_list set_tid_address "
-             "setpgid sysinfo umask uname sched_getaffinity capget capset setsid getgroups",
+    PROCESS: "arch_prctl execve exit_group getegid geteuid getgid getpgid getpid getppid "
+             "getrandom gettid setitimer getuid prctl prlimit64 getrlimit setrlimit rseq "
+             "set_robust_list set_tid_address setpgid sysinfo umask uname sched_getaffinity "
+             "capget capset setsid getgroups",
     NAME: "access faccessat2 chmod fchmod fchown chown fchownat lchown getcwd link linkat mkdir "
           "newfstatat stat lstat readlink readlinkat rename unlink unlinkat statx fchmodat "
           "getdents64 statfs fstatfs",

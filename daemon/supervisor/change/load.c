@@ -30,6 +30,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -346,12 +347,36 @@ wait_for(const struct load *load, const sigset_t *mask)
     (void)ppoll(&input, 1, &timeout, mask);
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void
+on_told_to_end(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
+/* The signals stay blocked, except for while we wait; *ret_mask is for that. */
+static void
+heed_signals(sigset_t *ret_mask)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    struct sigaction action = {.sa_handler = on_told_to_end}; /* no SA_RESTART */
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        (void)sigaction(numbers[i], &action, NULL);
+        (void)sigdelset(ret_mask, numbers[i]);
+    }
+}
+
 static int
 wait_and_read(struct load *load, const sigset_t *mask, struct config *config, struct errors *errors)
 {
     int result = 0;
 
     while (!is_concluded(load, &result, config, errors)) {
+        if (told_to_end)
+            return -EINTR;
         wait_for(load, mask);
         int r = load->complete ? 0 : read_pieces(load);
         if (r < 0)
@@ -371,10 +396,8 @@ load_now(const struct load_setup *setup, bool stoppable, struct config *ret_conf
     without.event = NULL;
     *ret_config = (struct config){0};
     (void)sigprocmask(SIG_BLOCK, NULL, &mask);
-    if (stoppable) {
-        (void)sigdelset(&mask, SIGTERM);
-        (void)sigdelset(&mask, SIGINT);
-    }
+    if (stoppable)
+        heed_signals(&mask);
     int r = load_new(&without, &load);
     if (r < 0)
         return r;

@@ -45,8 +45,8 @@ void load_free(struct load *load);
 /*
  * Reads where there is no loop yet, and waits. Returns the result as done would
  * get it, and -ENOMEM, -EAGAIN and so on if no process could be started;
- * config_done() and errors_done() release the rest in every case. While it
- * waits, SIGTERM and SIGINT end this process if `stoppable`.
+ * config_done() and errors_done() release the rest in every case. If
+ * `stoppable`, SIGTERM and SIGINT end the wait, and -EINTR is returned.
  */
 int load_now(const struct load_setup *setup, bool stoppable, struct config *ret_config,
              struct errors *errors);
