@@ -72,6 +72,10 @@ char *address_format(const struct sockaddr *address, socklen_t size, bool stream
  * name. buffer has at least ADDRESS_TEXT_SIZE bytes, and is returned. */
 char *address_format_peer(const struct sockaddr *address, socklen_t size, char *buffer);
 
+/* The same of a client of which only the beginning of its address was kept, as slots do; whatever
+ * the bytes are. "" unless it is an Internet address. */
+char *address_format_client(const unsigned char *beginning, size_t size, char *buffer);
+
 /* Turns ::ffff:a.b.c.d into the IPv4 address it stands for. */
 void address_unmap(struct sockaddr_storage *address, socklen_t *size);
 

@@ -200,6 +200,22 @@ address_format_peer(const struct sockaddr *address, socklen_t size, char *buffer
     return buffer;
 }
 
+char *
+address_format_client(const unsigned char *beginning, size_t size, char *buffer)
+{
+    struct sockaddr_storage address = {0};
+
+    memcpy(&address, beginning, size);
+    buffer[0] = '\0';
+    if (address.ss_family == AF_INET)
+        (void)address_format_peer((const struct sockaddr *)&address, sizeof(struct sockaddr_in),
+                                  buffer);
+    else if (address.ss_family == AF_INET6)
+        (void)address_format_peer((const struct sockaddr *)&address, sizeof(struct sockaddr_in6),
+                                  buffer);
+    return buffer;
+}
+
 void
 address_unmap(struct sockaddr_storage *address, socklen_t *size)
 {

@@ -128,8 +128,7 @@ who_is_told_to_end_takes_the_plugin_along(void **state)
     }
 }
 
-/* ---- bytes that a terminal would obey ---------------------------------------------------------
- */
+/* ---- bytes that a terminal would obey --------------------------------------------------- */
 
 /* U+202E, as bytes. */
 static const char right_to_left[] = {'\342', '\200', '\256', '\0'};

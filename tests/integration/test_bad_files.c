@@ -65,8 +65,7 @@ expect_lines(const char *text, const char *expected)
     }
 }
 
-/* ---- the corpus -------------------------------------------------------------------------------
- */
+/* ---- the corpus ------------------------------------------------------------------------- */
 
 /* A copy of the corpus in the test's folder, which becomes the current one. */
 static void
@@ -119,8 +118,7 @@ become(const char *name)
         assert_return_code(symlink(text_of("%s.d", name), RUNNING ".d"), errno);
 }
 
-/* ---- the running daemon ------------------------------------------------------------------------
- */
+/* ---- the running daemon ----------------------------------------------------------------- */
 
 static struct daemon *
 start_good(void)
@@ -225,8 +223,7 @@ expect_unchanged(struct daemon *daemon, const struct snapshot *before)
     assert_string_equal(listeners_now(), before->listeners);
 }
 
-/* ---- one file, one way -------------------------------------------------------------------------
- */
+/* ---- one file, one way ------------------------------------------------------------------ */
 
 static void
 check_refuses(const char *name, const char *expected)
@@ -348,8 +345,7 @@ bad_files_change_nothing_in_a_running_daemon(void **state)
     daemon_expect_stop(running.daemon);
 }
 
-/* ---- what is no text a person wrote
- * -------------------------------------------------------------- */
+/* ---- what is no text a person wrote ----------------------------------------------------- */
 
 static void
 write_nonsense(const char *name)

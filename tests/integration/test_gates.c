@@ -242,8 +242,7 @@ one_that_is_no_client_is_not_counted(void **state)
     assert_int_equal(daemon_count_log(daemon, " bytes out, "), 1);
 }
 
-/* ---- while a gate waits ------------------------------------------------------------------------
- */
+/* ---- while a gate waits ----------------------------------------------------------------- */
 
 static void
 the_client_vanishes(void **state)
@@ -342,8 +341,7 @@ others_are_served_meanwhile(void **state)
     assert_int_equal(count_steps("first.enter"), count_steps("first.leave"));
 }
 
-/* ---- many
- * ------------------------------------------------------------------------------------------ */
+/* ---- many ------------------------------------------------------------------------------- */
 
 /* Clients of every fate side by side: each enter has its leave. */
 static void

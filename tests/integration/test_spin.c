@@ -139,8 +139,7 @@ others_of_its_worker_are_drained(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-/* ---- ending when it is cut ---------------------------------------------------------------------
- */
+/* ---- ending when it is cut -------------------------------------------------------------- */
 
 static const struct {
     const char *command;
@@ -177,8 +176,7 @@ one_that_ignores_the_end_is_ended(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-/* ---- who is left alone
- * ---------------------------------------------------------------------------- */
+/* ---- who is left alone ------------------------------------------------------------------ */
 
 /* More than the limit in all; but bytes move in between, or it waits by itself. */
 static void
@@ -216,8 +214,7 @@ without_a_limit_nobody_spins(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- hooks
- * ------------------------------------------------------------------------------------------ */
+/* ---- hooks ------------------------------------------------------------------------------ */
 
 /* Under none it holds up all requests, although pings are answered beside it. */
 static void
@@ -240,8 +237,7 @@ a_hook_of_the_server_that_spins_is_found(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-/* ---- where it crashed
- * --------------------------------------------------------------------------------- */
+/* ---- where it crashed ------------------------------------------------------------------- */
 
 static const struct {
     const char *command, *signal, *place, *address;

@@ -64,8 +64,7 @@ replace(struct text *text, struct part part, const char *with, size_t size)
     text->size = (size_t)(end - bytes);
 }
 
-/* ---- parts -------------------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------------------ */
 
 static bool
 is_word(char c)
@@ -137,8 +136,7 @@ some_value(struct mutation *mutation, const struct text *text)
     return at < text->size ? token_at(text, at) : (struct part){at, 0};
 }
 
-/* ---- changes
- * ------------------------------------------------------------------------------------- */
+/* ---- changes ---------------------------------------------------------------------------- */
 
 static void
 change_byte(struct mutation *mutation)

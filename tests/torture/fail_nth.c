@@ -140,8 +140,7 @@ next_function(const char *name)
     return function;
 }
 
-/* ---- new processes ----------------------------------------------------------------------------
- */
+/* ---- new processes ---------------------------------------------------------------------- */
 
 static void
 note_process(void)
@@ -213,8 +212,7 @@ execveat(int folder, const char *path, char *const *arguments, char *const *envi
     return real(folder, path, arguments, made, flags);
 }
 
-/* ---- crashes ----------------------------------------------------------------------------------
- */
+/* ---- crashes ---------------------------------------------------------------------------- */
 
 static void
 on_crash(int number)

@@ -245,8 +245,7 @@ getaddrinfo(const char *restrict name, const char *restrict service,
     return real(name, service, hints, ret);
 }
 
-/* ---- calls with a varying last argument ---------------------------------------------------------
- */
+/* ---- calls with a varying last argument ------------------------------------------------- */
 
 static void *
 mmap_as(const char *name, void *start, size_t size, int protection, int flags, int fd, off_t offset)

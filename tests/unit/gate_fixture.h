@@ -243,8 +243,7 @@ sums(void)
     return sums;
 }
 
-/* ---- what gates do -----------------------------------------------------------------------------
- */
+/* ---- what gates do ---------------------------------------------------------------------- */
 
 static const struct refusal rude = {.reason = "rude"};
 static const struct refusal polite = {.reason = "polite", .polite = true};

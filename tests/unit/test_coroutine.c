@@ -327,8 +327,7 @@ a_sleeper_among_busy_ones_wakes(void **state)
         assert_in_range(busy[i].steps, 1, MANY_TURNS - 1);
 }
 
-/* ---- overflow ----------------------------------------------------------------------------------
- */
+/* ---- overflow --------------------------------------------------------------------------- */
 
 static int
 recurse(volatile char *above)

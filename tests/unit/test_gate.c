@@ -4,8 +4,7 @@
  */
 #include "gate_fixture.h"
 
-/* ---- preparing ----------------------------------------------------------------------------------
- */
+/* ---- preparing -------------------------------------------------------------------------- */
 
 static void
 only_gates_that_apply_are_entered(void **state)
@@ -62,8 +61,7 @@ more_gates_than_there_is_room_for_are_told(void **state)
     traced_transport.close_request(request);
 }
 
-/* ---- entering and leaving
- * ------------------------------------------------------------------------ */
+/* ---- entering and leaving --------------------------------------------------------------- */
 
 static void
 gates_are_left_in_reverse_when_all_is_over(void **state)

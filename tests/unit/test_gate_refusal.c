@@ -5,8 +5,7 @@
  */
 #include "gate_fixture.h"
 
-/* ---- being turned away
- * ------------------------------------------------------------------------------ */
+/* ---- being turned away ------------------------------------------------------------------ */
 
 static const struct outcome {
     const char *name;
@@ -135,8 +134,7 @@ a_gates_limit_is_its_own_and_no_longer_than_the_requests(void **state)
     assert_int_equal(request->reason, CLOSE_DONE);
 }
 
-/* ---- who it is
- * ---------------------------------------------------------------------------------------- */
+/* ---- who it is -------------------------------------------------------------------------- */
 
 static void
 client_is_published_behind_the_gates(void **state)

@@ -127,8 +127,7 @@ once_fails_when_the_worker_dies(void **state)
     (void)expect(fixture, "was killed by signal 11 (SIGSEGV)");
 }
 
-/* ---- surroundings
- * ----------------------------------------------------------------------------------- */
+/* ---- surroundings ----------------------------------------------------------------------- */
 
 static void
 worker_inherits_only_what_it_needs(void **state)
@@ -291,8 +290,7 @@ a_reload_that_waits_for_a_name_holds_nobody_up(void **state)
     assert_int_equal(wait_end(fixture), 0);
 }
 
-/* ---- --check
- * ------------------------------------------------------------------------------------------ */
+/* ---- --check ---------------------------------------------------------------------------- */
 
 static void
 check_reports_in_the_order_of_the_listeners(void **state)

@@ -137,7 +137,7 @@ put_log_pipes(struct writer *writer, const struct upgrade_state *state)
         for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
             const struct upgrade_generation *generation = &state->listeners[i].generations[j];
             for (size_t k = 0; k < generation->worker_count; k++)
-                put_number(writer, (uint64_t)(generation->workers[k].log + 1));
+                put_number(writer, (uint64_t)generation->workers[k].log + 1);
         }
 }
 

@@ -92,15 +92,9 @@ collect(const struct listener_worker *worker, void *userdata)
 static json_t *
 client_text(const unsigned char client[sizeof(((struct slot *)NULL)->client)])
 {
-    struct sockaddr_storage address = {0};
-    char name[ADDRESS_TEXT_SIZE] = "";
+    char name[ADDRESS_TEXT_SIZE];
 
-    memcpy(&address, client, sizeof(((struct slot *)NULL)->client));
-    if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
-        (void)address_format_peer((struct sockaddr *)&address,
-                                  address.ss_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                               : sizeof(struct sockaddr_in6),
-                                  name);
+    (void)address_format_client(client, sizeof(((struct slot *)NULL)->client), name);
     return json_string(name);
 }
 

@@ -18,18 +18,6 @@
 
 #include "common/address.h"
 
-/* Writes the client's name, or "": a Unix peer has none, and 32 bytes do not hold a path. */
-static void
-describe_client(const struct slot *slot, char *buffer)
-{
-    struct sockaddr_storage address = {0};
-
-    memcpy(&address, slot->client, sizeof(slot->client));
-    buffer[0] = '\0';
-    if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
-        (void)address_format_peer((const struct sockaddr *)&address, sizeof(slot->client), buffer);
-}
-
 void
 crash_describe_place(const struct counters *counters, pid_t process, char *buffer, size_t size)
 {
@@ -59,7 +47,7 @@ crash_describe(const struct counters *counters, uint32_t slots, pid_t process, c
     }
     if (latest == NULL)
         return;
-    describe_client(latest, client);
+    (void)address_format_client(latest->client, sizeof(latest->client), client);
     if (busy > 1)
         (void)snprintf(others, sizeof(others), " (and %" PRIu32 " other%s)", busy - 1,
                        busy > 2 ? "s" : "");

@@ -34,18 +34,16 @@
 static void
 describe_end(struct process *process, const siginfo_t *info)
 {
-    process->ended_well =
-        process->asked_to_end && info->si_code == CLD_EXITED && info->si_status == 0;
-    if (info->si_code != CLD_EXITED) {
-        const char *name = sigabbrev_np(info->si_status);
-        (void)snprintf(process->fate, FATE_SIZE, "was killed by signal %d (SIG%s)%s",
-                       info->si_status, name == NULL ? "?" : name,
-                       info->si_code == CLD_DUMPED ? ", core dumped" : "");
-        return;
-    }
-    (void)snprintf(
-        process->fate, FATE_SIZE, "ended with exit status %d%s", info->si_status,
-        process->asked_to_end ? "" : " although nobody asked it to: does the plugin call exit()?");
+    bool exited = info->si_code == CLD_EXITED;
+    const char *more = "";
+    char fate[CHILD_FATE_SIZE];
+
+    process->ended_well = process->asked_to_end && exited && info->si_status == 0;
+    if (info->si_code == CLD_DUMPED)
+        more = ", core dumped";
+    else if (exited && !process->asked_to_end)
+        more = " although nobody asked it to: does the plugin call exit()?";
+    (void)snprintf(process->fate, FATE_SIZE, "%s%s", child_fate(info, fate), more);
 }
 
 /* Adds where a worker was that a signal ended, and what it was doing if nobody asked it to end. */

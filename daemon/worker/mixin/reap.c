@@ -26,7 +26,6 @@ static void
 report_death(const struct counters *counters, const struct slot *slot, pid_t pid, int status)
 {
     char how[64], where[320], client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 64] = "";
-    struct sockaddr_storage address = {0};
 
     if (WIFSIGNALED(status))
         (void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", WTERMSIG(status),
@@ -34,9 +33,7 @@ report_death(const struct counters *counters, const struct slot *slot, pid_t pid
     else
         (void)snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
     if (counter_get(slot->state) == SLOT_BUSY) {
-        memcpy(&address, slot->client, sizeof(slot->client));
-        if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
-            (void)address_format_peer((struct sockaddr *)&address, sizeof(slot->client), client);
+        (void)address_format_client(slot->client, sizeof(slot->client), client);
         (void)snprintf(what, sizeof(what), " while it served request %lu%s%s",
                        counter_get(slot->request), client[0] != '\0' ? " of " : "", client);
     }

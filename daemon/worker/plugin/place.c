@@ -231,9 +231,10 @@ struct text {
 static void
 put(struct text *text, const char *what)
 {
-    /* cppcheck-suppress arrayIndexOutOfBounds ; a text ends before that */
-    for (size_t i = 0; what[i] != '\0' && i < NAME_SIZE && text->at < text->end; i++)
-        *text->at++ = what[i];
+    char *end = text->end - text->at > NAME_SIZE ? text->at + NAME_SIZE : text->end;
+
+    while (*what != '\0' && text->at < end)
+        *text->at++ = *what++;
     *text->at = '\0';
 }
 
@@ -275,8 +276,7 @@ put_place(struct text *text, uintptr_t address)
     put(text, ")");
 }
 
-/* ---- the stack
- * ------------------------------------------------------------------------------------- */
+/* ---- the stack -------------------------------------------------------------------------- */
 
 static void
 read_context(const void *context, uintptr_t *ret_instruction, uintptr_t *ret_stack)
@@ -370,24 +370,22 @@ look_at_frame(struct _Unwind_Context *frame, void *argument)
     return _URC_END_OF_STACK;
 }
 
-/* ---- both
- * ------------------------------------------------------------------------------------------- */
+/* ---- both ----------------------------------------------------------------------------- */
 
 static void
-describe(uintptr_t instruction, uintptr_t call, char result[PLACE_SIZE])
+describe(uintptr_t instruction, uintptr_t call, struct text *text)
 {
-    struct text text = {result, result + PLACE_SIZE - 1};
-
-    put_place(&text, instruction);
+    put_place(text, instruction);
     if (call == 0 || in_plugin(instruction))
         return;
-    put(&text, ", called from ");
-    put_place(&text, call);
+    put(text, ", called from ");
+    put_place(text, call);
 }
 
 void
 place_describe(const void *context, uintptr_t top, char text[PLACE_SIZE])
 {
+    struct text result = {text, text + PLACE_SIZE - 1};
     uintptr_t instruction, stack, call = 0;
 
     text[0] = '\0';
@@ -396,12 +394,13 @@ place_describe(const void *context, uintptr_t top, char text[PLACE_SIZE])
         return;
     if (!in_plugin(instruction))
         call = find_call(stack, top > stack ? top : stack + STACK_DEPTH);
-    describe(instruction, call, text);
+    describe(instruction, call, &result);
 }
 
 void
 place_unwind(const void *context, char text[PLACE_SIZE])
 {
+    struct text result = {text, text + PLACE_SIZE - 1};
     struct unwinding unwinding = {0};
     uintptr_t stack;
 
@@ -410,5 +409,5 @@ place_unwind(const void *context, char text[PLACE_SIZE])
         return;
     (void)_Unwind_Backtrace(look_at_frame, &unwinding);
     if (unwinding.call != 0)
-        describe(unwinding.instruction, unwinding.call, text);
+        describe(unwinding.instruction, unwinding.call, &result);
 }

@@ -189,25 +189,13 @@ spin_cut(struct slot *slot, uint64_t request)
     atomic_store(&slot->cancelled, request | SLOT_SPINS);
 }
 
-/* The client, as far as its slot tells; a Unix peer has no name there. */
-static void
-describe_client(const struct slot *slot, char text[ADDRESS_TEXT_SIZE])
-{
-    struct sockaddr_storage address = {0};
-
-    memcpy(&address, slot->client, sizeof(slot->client));
-    text[0] = '\0';
-    if (address.ss_family == AF_INET || address.ss_family == AF_INET6)
-        (void)address_format_peer((const struct sockaddr *)&address, sizeof(slot->client), text);
-}
-
 void
 spin_report(const struct slot *slot, uint64_t request, double seconds, const char *place)
 {
     char client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 48] = "a hook of the listener";
 
     if (request != 0 && slot != NULL) {
-        describe_client(slot, client);
+        (void)address_format_client(slot->client, sizeof(slot->client), client);
         (void)snprintf(what, sizeof(what), "request %lu%s%s", request,
                        client[0] == '\0' ? "" : " of ", client);
     }

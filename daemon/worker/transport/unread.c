@@ -13,12 +13,14 @@
  */
 #include "worker/transport/unread.h"
 
+#include <stdint.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/request/server.h"
 
-#define IMPATIENCE 100000000ll         /* ns */
-#define WARN_PAUSE (10 * 1000000000ll) /* ns */
+#define IMPATIENCE INT64_C(100000000)         /* ns */
+#define WARN_PAUSE (10 * INT64_C(1000000000)) /* ns */
 
 bool
 unread_patient(const struct ss_server *server)
