@@ -26,6 +26,7 @@
 #include "common/value.h"
 
 #define LONGEST_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define OWN          "expected an address of this machine, or \"*\" for every one"
 #define LONGEST_HOST 253
 #define LONGEST_NAME 255 /* systemd.socket(5), FileDescriptorName= */
 
@@ -114,6 +115,49 @@ valid_ipv6(const char *host)
     return inet_pton(AF_INET6, number, &ignored) == 1;
 }
 
+static int
+judge_ipv4(const struct in_addr *number, const char *shown, char **ret_problem)
+{
+    if (IN_MULTICAST(ntohl(number->s_addr)))
+        return problem(ret_problem, "found %s, a multicast group, and groups are not joined; " OWN,
+                       shown);
+    if (ntohl(number->s_addr) == INADDR_BROADCAST)
+        return problem(ret_problem, "found %s, the broadcast address; " OWN, shown);
+    return 0;
+}
+
+static int
+judge_ipv6(const struct in6_addr *number, const struct address *address, const char *shown,
+           char **ret_problem)
+{
+    if (IN6_IS_ADDR_MULTICAST(number))
+        return problem(ret_problem, "found %s, a multicast group, and groups are not joined; " OWN,
+                       shown);
+    if (IN6_IS_ADDR_LINKLOCAL(number) && strchr(address->host, '%') == NULL)
+        return problem(ret_problem,
+                       "found %s, a link-local address without its zone; expected the interface "
+                       "behind \"%%\", such as \"%s://[%s%%eth0]:%s\"",
+                       shown, scheme_names[address->scheme], address->host, address->port);
+    return 0;
+}
+
+/* Whether it can be an address of this machine. Names and "*" can. */
+static int
+judge_host(const struct address *address, const char *shown, char **ret_problem)
+{
+    _cleanup_free_ char *number = strndup(address->host, strcspn(address->host, "%"));
+    struct in6_addr ipv6;
+    struct in_addr ipv4;
+
+    if (number == NULL)
+        return -ENOMEM;
+    if (inet_pton(AF_INET, number, &ipv4) == 1)
+        return judge_ipv4(&ipv4, shown, ret_problem);
+    if (inet_pton(AF_INET6, number, &ipv6) == 1)
+        return judge_ipv6(&ipv6, address, shown, ret_problem);
+    return 0;
+}
+
 /* Reads "host:port" or "[v6]:port". */
 static int
 parse_inet(const char *rest, struct address *address, const char *shown, char **ret_problem)
@@ -151,7 +195,7 @@ parse_inet(const char *rest, struct address *address, const char *shown, char **
     if (r == 0)
         return problem(ret_problem, "found %s; \"%s\" is not an IPv6 address", shown,
                        address->host);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : judge_host(address, shown, ret_problem);
 }
 
 /* Reads "///path" or "@name". */

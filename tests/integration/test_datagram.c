@@ -260,6 +260,7 @@ a_client_that_does_not_read_holds_up_nobody(void **state)
         client_send_to(deaf, address, "echo hello\n");
     assert_string_equal(client_ask(address, "echo still here\n"), "still here\n");
     WAIT_UNTIL(control_figure(daemon, "test", "unsent") > 50);
+    (void)daemon_wait_log(daemon, "answers are dropped");
     assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);
     assert_int_equal(control_figure(daemon, "test", "failed"), 0);
     client_close(deaf);

@@ -33,6 +33,7 @@
 #include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
+#include "common/close_from.h"
 #include "common/clock.h"
 #include "config/config_pack.h"
 
@@ -85,7 +86,7 @@ read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
         _exit(EXIT_FAILURE);
     if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
         _exit(EXIT_FAILURE);
-    (void)close_range(ANSWER_FD + 1, ~0U, 0); /* where it is missing, they are close-on-exec */
+    close_from(ANSWER_FD + 1);
     int result = setup->loader(&config, &errors, setup->loader_userdata);
     if (config_pack(result, &config, &errors, &bytes, &size) < 0)
         _exit(NO_MEMORY);

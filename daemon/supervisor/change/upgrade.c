@@ -30,7 +30,6 @@
 #include "common/close_from.h"
 #include "common/descriptors.h"
 #include "common/log.h"
-#include "supervisor/change/reload.h"
 #include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
@@ -313,31 +312,6 @@ start_trial(struct upgrade *upgrade)
     child_note(upgrade->pid);
     (void)setpgid(upgrade->pid, upgrade->pid); /* in case we come first */
     return watch(upgrade);
-}
-
-int
-change_ask(struct change *change, enum operation_kind kind, operation_done done, void *userdata)
-{
-    int r = -EBUSY;
-
-    if (operations_first_queued(change->operations) == NULL)
-        r = kind == OPERATION_RELOAD ? reload_begin(change, done, userdata)
-                                     : upgrade_begin(change, done, userdata);
-    return r == -EBUSY ? operations_queue(change->operations, kind, done, userdata) : r;
-}
-
-void
-change_step(struct change *change)
-{
-    struct operation *first = operations_first_queued(change->operations);
-    int r = -EBUSY;
-
-    if (first != NULL && operation_kind(first) == OPERATION_RELOAD)
-        r = reload_begin(change, NULL, NULL);
-    else if (first != NULL && operation_kind(first) == OPERATION_UPGRADE)
-        r = upgrade_begin(change, NULL, NULL);
-    if (r < 0 && r != -EBUSY)
-        operation_end(first, r, NULL);
 }
 
 int
