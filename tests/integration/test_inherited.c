@@ -43,7 +43,8 @@ block_all(void *userdata)
 static void
 set_timers(void *userdata)
 {
-    const struct itimerval soon = {.it_value = {.tv_usec = 300000}};
+    const struct itimerval soon = {.it_value = {.tv_usec = 300000},
+                                   .it_interval = {.tv_usec = 1000}};
 
     (void)userdata;
     (void)setitimer(ITIMER_REAL, &soon, NULL);
@@ -114,6 +115,44 @@ await_another_worker(struct daemon *daemon, pid_t before)
     }
 }
 
+/* The value of a line in /proc/PID/status, as text. */
+static const char *
+status_of(pid_t process, const char *name)
+{
+    char *text = keep(calloc(1, 8192));
+    int fd = open(text_of("/proc/%d/status", (int)process), O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, 8191) > 0);
+    (void)close(fd);
+    const char *line = strstr(text, text_of("\n%s:", name));
+    assert_non_null(line);
+    return line + strlen(name) + 2;
+}
+
+static void
+expect_nothing_left(pid_t process)
+{
+    unsigned long long quit = 1ull << (SIGQUIT - 1);
+    char folder[4096] = "";
+
+    assert_int_equal(strtoull(status_of(process, "SigBlk"), NULL, 16) & quit, 0);
+    assert_int_equal(strtoull(status_of(process, "SigIgn"), NULL, 16) & quit, 0);
+    assert_int_equal(strtoul(status_of(process, "Umask"), NULL, 8) & 0700, 0);
+    assert_true(readlink(text_of("/proc/%d/cwd", (int)process), folder, sizeof(folder) - 1) > 0);
+    assert_null(strstr(folder, "(deleted)"));
+}
+
+/* No timer wakes it a thousand times a second. */
+static void
+expect_rest(pid_t process)
+{
+    long before = strtol(status_of(process, "voluntary_ctxt_switches"), NULL, 10);
+
+    usleep(500000);
+    assert_true(strtol(status_of(process, "voluntary_ctxt_switches"), NULL, 10) - before < 100);
+}
+
 /* A crash, a reload, an upgrade and a stop go as if nothing had been inherited. */
 static void
 nothing_is_inherited(void **state)
@@ -133,7 +172,9 @@ nothing_is_inherited(void **state)
     (void)daemon_wait_log(daemon, "reloaded: ");
     daemon_signal(daemon, SIGUSR2);
     (void)daemon_wait_log(daemon, "upgraded to ");
-    usleep(400000); /* an interval timer would have ended it by now */
+    expect_nothing_left(daemon_pid(daemon));
+    expect_nothing_left(daemon_worker(daemon));
+    expect_rest(daemon_pid(daemon));
     assert_string_equal(client_ask(address, "echo 2\n"), "2\n");
     daemon_expect_stop(daemon);
 }

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "worker/transport/unread.h"
+
 static struct fixture fixture;
 static struct ss_request *request; /* the fixture's */
 static struct sockaddr_storage address;
@@ -280,6 +282,18 @@ attached_descriptors_are_closed(void **state)
     }
 }
 
+/* After one wait in vain nobody is waited for, until a while has passed. */
+static void
+receivers_that_do_not_read_are_waited_for_seldom(void **state)
+{
+    (void)state;
+    assert_true(unread_patient(&fixture.server));
+    unread_note(&fixture.server);
+    assert_false(unread_patient(&fixture.server));
+    counter_set(fixture.server.counters->impatient_until, monotonic_now());
+    assert_true(unread_patient(&fixture.server));
+}
+
 #define UDP(function)  cmocka_unit_test_setup_teardown(function, open_udp, close_it)
 #define UNIX(function) cmocka_unit_test_setup_teardown(function, open_unix, close_it)
 
@@ -297,6 +311,7 @@ main(void)
         UNIX(unix_sender_is_known),
         UNIX(sender_that_is_gone_has_vanished),
         UNIX(attached_descriptors_are_closed),
+        UNIX(receivers_that_do_not_read_are_waited_for_seldom),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -230,14 +231,28 @@ ambient(void)
     return set;
 }
 
+/* This thread alone is asked for: the thread sanitizer has one more, whose capabilities are not
+ * taken, and the C library's calls abort where the threads of a process differ. */
+static long
+set_group(gid_t gid)
+{
+    return syscall(SYS_setgroups, 1, &gid);
+}
+
+static long
+set_user(uid_t uid)
+{
+    return syscall(SYS_setuid, uid);
+}
+
 static void
 root_has_no_capability_that_it_is_not_given(void)
 {
     drop_but(0, NULL);
     expect_identity(0, 0);
     assert_int_equal(capabilities_permitted(), 0);
-    assert_int_equal(setgroups(1, (gid_t[]){4}), -1);
-    assert_int_equal(setuid(1), -1);
+    assert_int_equal(set_group(4), -1);
+    assert_int_equal(set_user(1), -1);
 }
 
 static void
@@ -250,8 +265,8 @@ named_capabilities_stay(void)
     expect_identity(NOBODY, NOBODY);
     assert_int_equal(capabilities_permitted(), wanted);
     assert_int_equal(ambient(), wanted);
-    assert_int_equal(setgroups(1, (gid_t[]){4}), 0); /* it is in force */
-    assert_int_equal(setuid(0), -1);
+    assert_int_equal(set_group(4), 0); /* it is in force */
+    assert_int_equal(set_user(0), -1);
 }
 
 static void
