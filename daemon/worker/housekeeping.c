@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/array.h"
@@ -40,11 +41,10 @@
 
 /* ---- signals ---------------------------------------------------------------- */
 
-/* What signals have asked for and no turn has seen yet. */
 static struct {
     struct ss_server *server;
-    pid_t pid; /* of the process that does the housekeeping */
-    volatile sig_atomic_t terminated, child_ended;
+    pid_t pid;                        /* of the process that does the housekeeping */
+    volatile sig_atomic_t terminated; /* and no turn has seen it yet */
 } noted;
 
 void
@@ -53,33 +53,23 @@ housekeeping_note_signal(int number)
     int saved = errno;
 
     if (getpid() == noted.pid) {
-        if (number == SIGTERM)
-            noted.terminated = 1;
-        else
-            noted.child_ended = 1;
+        noted.terminated = 1;
         server_wake(noted.server);
-    } else if (number == SIGTERM) {
+    } else {
         (void)signal(number, SIG_DFL);
         (void)raise(number); /* it arrives when this handler returns */
     }
     errno = saved;
 }
 
-static int
-follow_signal(int number)
-{
-    struct sigaction action = {.sa_handler = housekeeping_note_signal,
-                               .sa_flags = SA_RESTART | SA_NOCLDSTOP};
-
-    (void)sigemptyset(&action.sa_mask);
-    return sigaction(number, &action, NULL) < 0 ? -errno : 0;
-}
-
 int
 housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
 {
+    struct sigaction action = {.sa_handler = housekeeping_note_signal, .sa_flags = SA_RESTART};
+
     *housekeeping = (struct housekeeping){
         .server = server,
+        .children = -1,
         .drain_until = FOREVER,
         .give_up_at = FOREVER,
         .next_service = FOREVER,
@@ -90,8 +80,21 @@ housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
     };
     noted.server = server;
     noted.pid = getpid();
-    int r = follow_signal(SIGTERM);
-    return r == 0 && server->mixin->processes ? follow_signal(SIGCHLD) : r;
+    (void)sigemptyset(&action.sa_mask);
+    return sigaction(SIGTERM, &action, NULL) < 0 ? -errno : 0;
+}
+
+int
+housekeeping_follow_children(struct housekeeping *housekeeping)
+{
+    sigset_t ends;
+
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &ends, NULL) < 0)
+        return -errno;
+    housekeeping->children = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    return housekeeping->children < 0 ? -errno : 0;
 }
 
 void
@@ -248,16 +251,23 @@ read_channel(struct housekeeping *housekeeping)
 }
 
 static void
-take_signals(struct housekeeping *housekeeping)
+take_signal(struct housekeeping *housekeeping)
 {
-    if (noted.terminated) {
-        noted.terminated = 0;
-        drain(housekeeping, housekeeping->server->settings.drain_timeout);
-    }
-    if (noted.child_ended) {
-        noted.child_ended = 0;
+    struct ss_server *server = housekeeping->server;
+
+    if (!noted.terminated)
+        return;
+    noted.terminated = 0;
+    drain(housekeeping, server->settings.drain_timeout);
+}
+
+static void
+read_ends(struct housekeeping *housekeeping)
+{
+    struct signalfd_siginfo end;
+
+    if (read(housekeeping->children, &end, sizeof(end)) > 0)
         housekeeping->child_ended = true;
-    }
 }
 
 static void
@@ -496,7 +506,9 @@ wait_and_read(struct housekeeping *housekeeping, int64_t until)
         read_channel(housekeeping);
     if (ready && fds[1].revents != 0)
         read_wakeup(housekeeping);
-    take_signals(housekeeping); /* behind read_wakeup(): a signal that comes later wakes us again */
+    if (ready && fds[2].revents != 0)
+        read_ends(housekeeping);
+    take_signal(housekeeping); /* behind read_wakeup(): a signal that comes later wakes us again */
 }
 
 int64_t
@@ -516,6 +528,7 @@ housekeeping_descriptors(const struct housekeeping *housekeeping, int ret[HOUSEK
 {
     ret[0] = housekeeping->server->channel;
     ret[1] = housekeeping->server->wakeup;
+    ret[2] = housekeeping->children;
 }
 
 static bool

@@ -17,6 +17,7 @@ struct housekeeping {
     struct ss_server *server;
     bool stop_told;       /* ss_server_stop() was passed on: MESSAGE_STOP */
     bool stopped_told;    /* the drain's MESSAGE_STOPPED was sent */
+    int children;         /* forking: a signalfd of SIGCHLD; -1: none */
     bool child_ended;     /* SIGCHLD: one or more; the mixin clears it */
     bool orphaned;        /* the supervisor is gone, and its address is still ours */
     bool given_up;        /* requests were cut and did not end: leave without them */
@@ -31,13 +32,16 @@ struct housekeeping {
     struct spin_guard spin;
 };
 
-/* Installs the handlers of the signals that it follows: SIGTERM, and SIGCHLD under forking. They
- * are caught rather than blocked or ignored, because a program that a plugin executes then finds
- * them as they usually are. Returns 0 or a negative errno. */
+/* Installs the handler of SIGTERM, which is caught rather than blocked: a program that a plugin
+ * executes then finds it as it usually is. Returns 0 or a negative errno. */
 int housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server);
+/* Makes it follow SIGCHLD, which is blocked from then on: a handler would write to pages that a
+ * zygote must copy after each fork. Plugin code runs with the signal unblocked. Returns 0 or a
+ * negative errno. */
+int housekeeping_follow_children(struct housekeeping *housekeeping);
 /* Frees what it holds. A worker that ends need not. */
 void housekeeping_done(struct housekeeping *housekeeping);
-/* The handler of these signals. In a child that a plugin has forked it does what the signal would
+/* The handler of SIGTERM. In a child that a plugin has forked it does what the signal would
  * do there without it. */
 void housekeeping_note_signal(int number);
 
@@ -55,7 +59,7 @@ bool housekeeping_turn(struct housekeeping *housekeeping);
  * The same for a loop that waits itself: for any of the descriptors to be
  * readable, until the time of housekeeping_next(); then housekeeping_dispatch().
  */
-#define HOUSEKEEPING_DESCRIPTORS 2
+#define HOUSEKEEPING_DESCRIPTORS 3
 void housekeeping_descriptors(const struct housekeeping *housekeeping,
                               int ret[HOUSEKEEPING_DESCRIPTORS]);
 int64_t housekeeping_next(struct housekeeping *housekeeping);

@@ -63,10 +63,10 @@ children_prepare(struct ss_server *server)
 static void
 child_signals(struct zygote *zygote)
 {
-    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none = {0};
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)sigaction(SIGCHLD, &usual, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (getppid() != zygote->pid)
         server_end_process(0); /* it died before we could ask to be told */
 }
@@ -77,6 +77,7 @@ child_release(struct zygote *zygote)
 {
     const struct ss_server *server = zygote->server;
 
+    (void)close(zygote->housekeeping->children);
     if (server->channel >= 0)
         (void)close(server->channel);
 }

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -166,12 +167,33 @@ top_up(struct zygote *zygote)
     publish_surplus(zygote, surplus, idle);
 }
 
+/* Blocked or not: what a plugin's hook starts shall find SIGCHLD as it usually is. */
+static void
+mask_ends(int how)
+{
+    sigset_t ends;
+
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGCHLD);
+    (void)sigprocmask(how, &ends, NULL);
+}
+
+static void
+run_due(struct ss_server *server)
+{
+    if (atomic_load(&server->due) == 0)
+        return;
+    mask_ends(SIG_UNBLOCK);
+    server_run_due(server);
+    mask_ends(SIG_BLOCK);
+}
+
 static void
 look_after(struct zygote *zygote)
 {
     struct ss_server *server = zygote->server;
 
-    server_run_due(server);
+    run_due(server);
     children_reap(zygote);
     children_kill_overtime(zygote);
     if (is_wanted(zygote))
@@ -237,6 +259,9 @@ forking_run(struct ss_server *server, struct housekeeping *housekeeping)
 
     if (zygote.children == NULL)
         return -ENOMEM;
+    int error = housekeeping_follow_children(housekeeping);
+    if (error < 0)
+        return error;
     request_init(&request, server, NULL, "child", 0);
     if (server->transport->stream)
         output_lend(&request.output, output, sizeof(output));
@@ -246,6 +271,7 @@ forking_run(struct ss_server *server, struct housekeeping *housekeeping)
     pthread_cleanup_push(abandon, &request);
     serve(&zygote);
     pthread_cleanup_pop(0);
+    mask_ends(SIG_UNBLOCK);
     request_done(&request);
     (void)munmap(zygote.children, places * sizeof(pid_t));
     return 0;

@@ -155,6 +155,27 @@ await_first(struct ss_request *request)
                                         monotonic_after(FIRST_BYTES)) > 0;
 }
 
+/* A process for this connection alone would pay for new pages only to wait there. */
+static bool
+serves_it_alone(const struct ss_server *server)
+{
+    return server->mixin->processes && server->settings.recycle_after == 1;
+}
+
+static ssize_t
+wait_without_buffer(struct ss_request *request)
+{
+    int error = output_flush(request);
+
+    if (error == 0) {
+        counter_set(request->slot->stage, STAGE_READING);
+        error =
+            wait_io(request, request->fd, request->wanted, request->server->settings.read_timeout);
+        counter_set(request->slot->stage, STAGE_HANDLING);
+    }
+    return error;
+}
+
 int
 input_await(struct ss_request *request)
 {
@@ -169,7 +190,7 @@ input_await(struct ss_request *request)
     if (request_leaves(request))
         got = request->server->mixin->wait(request, request->fd, POLLIN, 0) > 0 ? 0 : -ECANCELED;
     if (got == 0)
-        got = fill(request);
+        got = serves_it_alone(request->server) ? wait_without_buffer(request) : fill(request);
     counter_set(slot->leaves, 0);
     if (got == -ECANCELED && await_first(request))
         got = fill(request);
