@@ -114,6 +114,7 @@ log_open_file(const char *path)
 
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
         return -errno;
+    sink_stderr_use_dates();
     sink_stderr_open();
     atomic_store(&sink, LOG_TO_STDERR);
     return 0;

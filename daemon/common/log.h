@@ -43,8 +43,8 @@ void log_close(void);
 /* Lines on standard error are records for the supervisor from now on, see log_record.h. For
  * workers, before log_open(). */
 void log_use_records(void);
-/* Appends to the log file at path from now on: fd 2 becomes that file. Also reopens it. Returns
- * 0 or a negative errno. */
+/* Appends to the log file at path from now on: fd 2 becomes that file, and each line begins with
+ * time and level. Also reopens it. For a process with one thread. Returns 0 or a negative errno. */
 int log_open_file(const char *path);
 
 void log_set_level(int level);

@@ -29,8 +29,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/log_record.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
@@ -51,6 +53,7 @@ static _Atomic int stderr_way = WAY_PLAIN;
 /* The last write stopped half-way (full disk, terminal), so the next one begins on a new line. */
 static _Atomic bool stderr_torn;
 static bool stderr_takes_records; /* set before there are threads */
+static bool stderr_takes_dates;   /* likewise */
 
 static _Atomic int journal_fd = -1;
 static struct sockaddr_un journal_address;
@@ -115,6 +118,7 @@ sink_stderr_close(void)
 
     atomic_store(&stderr_way, WAY_PLAIN);
     atomic_store(&stderr_torn, false);
+    stderr_takes_dates = false;
     if (fd >= 0)
         (void)close(fd);
 }
@@ -123,6 +127,12 @@ void
 sink_stderr_use_records(void)
 {
     stderr_takes_records = true;
+}
+
+void
+sink_stderr_use_dates(void)
+{
+    stderr_takes_dates = true;
 }
 
 static ssize_t
@@ -153,23 +163,41 @@ write_somehow(const char *data, size_t size)
     }
 }
 
+/* UTC, which neither needs a file of time zones nor jumps twice a year. */
+static void
+format_date(char *data, size_t size, int level)
+{
+    struct timespec now;
+    struct tm parts;
+    char second[32];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &parts);
+    (void)strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &parts);
+    (void)snprintf(data, size, "%s.%03ldZ %s ", second, now.tv_nsec / 1000000,
+                   log_level_names[level]);
+}
+
 /* Returns the size of what it has written to data. */
 static int
 format_line(const struct log_line *line, bool torn, char *data, size_t size)
 {
     bool named = line->who[0] != '\0';
+    char date[64] = "";
 
     if (stderr_takes_records)
         return snprintf(data, size, LOG_RECORD_FORMAT, LOG_RECORD_MARK, line->level,
                         (unsigned long long)line->request, line->text);
-    return snprintf(data, size, "%ssockserverd%s%s%s: %s\n", torn ? "\n" : "", named ? "[" : "",
-                    line->who, named ? "]" : "", line->text);
+    if (stderr_takes_dates)
+        format_date(date, sizeof(date), line->level);
+    return snprintf(data, size, "%s%ssockserverd%s%s%s: %s\n", torn ? "\n" : "", date,
+                    named ? "[" : "", line->who, named ? "]" : "", line->text);
 }
 
 int
 sink_stderr_write(const struct log_line *line)
 {
-    char data[LOG_LINE_SIZE + 64];
+    char data[LOG_LINE_SIZE + 128];
     bool torn = atomic_exchange(&stderr_torn, false);
     int size = format_line(line, torn, data, sizeof(data));
     ssize_t written;

@@ -4,6 +4,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/array.h"
@@ -187,6 +188,43 @@ a_log_file_is_reopened_on_sigusr1(void **state)
     assert_contains(file_text(path), "stopped");
 }
 
+/* The time of a log file's line, in seconds since 1970; -1: it does not begin with one in UTC. */
+static time_t
+line_time(const char *line)
+{
+    struct tm parts = {0};
+    const char *rest = strptime(line, "%Y-%m-%dT%H:%M:%S", &parts);
+    unsigned milliseconds;
+    int size = 0;
+
+    if (rest == NULL || sscanf(rest, ".%3uZ %n", &milliseconds, &size) != 1 || size != 6)
+        return -1;
+    return timegm(&parts);
+}
+
+static void
+each_line_of_a_log_file_has_time_and_level(void **state)
+{
+    const struct server_case *server = *state;
+    const char *path = test_path("daemon.log"), *before, *line;
+    time_t start = time(NULL);
+    struct daemon *daemon =
+        serve_with_log(server, text_of("target = \"%s\"; access = true;", path));
+
+    wait_file(path, "listening on ");
+    line = strstr(file_text(path), "listening on ") + strlen("listening on ");
+    line = text_of("%.*s", (int)strcspn(line, " "), line);
+    assert_string_equal(client_ask(line, "log 4 beware\n"), "logged\n");
+    wait_file(path, "Z warning sockserverd[test/1]: beware\n");
+    wait_file(path, "Z info sockserverd[test/1]: ");
+    daemon_expect_stop(daemon);
+    before = file_text(path);
+    for (line = before; *line != '\0'; line = strchr(line, '\n') + 1)
+        if (line_time(line) < start || line_time(line) > time(NULL))
+            fail_msg("no time of this test in front of: %s", line);
+    assert_contains(before, "Z notice sockserverd: ");
+}
+
 RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
           TEST_EACH_MIXIN(an_access_line_tells_why_a_request_ended, "tcp"),
           TEST_EACH_MIXIN(requests_are_numbered, "tcp"),
@@ -195,4 +233,5 @@ RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
           TEST_EACH_MIXIN(lines_below_the_level_are_not_written, "tcp"),
           TEST_CASE(a_hostile_line_stays_one_line, "tcp", "none"),
           TEST_EACH_MIXIN(a_failed_handler_is_logged_once, "tcp"),
+          TEST_CASE(each_line_of_a_log_file_has_time_and_level, "tcp", "threading"),
           TEST_EACH_MIXIN(a_log_file_is_reopened_on_sigusr1, "tcp"))
