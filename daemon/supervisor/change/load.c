@@ -33,8 +33,8 @@
 #include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
-#include "common/close_from.h"
 #include "common/clock.h"
+#include "common/close_from.h"
 #include "config/config_pack.h"
 
 #define ANSWER_FD 3
