@@ -1,92 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_upgrade.c - the daemon executes itself anew, with everything that runs
- *
- * Each test serves with a copy of the programs in a folder of its own, so that
- * "the binary on disk" can be replaced, by a rename, as a package does it.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include "upgrade_fixture.h"
+
 #include <netinet/in.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "support/client.h"
 #include "support/command.h"
-#include "support/daemon.h"
 #include "support/load.h"
 #include "support/manager.h"
 #include "support/proc.h"
-#include "support/test.h"
-
-#define WORKER_PROGRAM BUILD_DIR "/lib/sockserverd/worker"
-
-/* ---- programs on disk ---------------------------------------------------------------- */
-
-static void
-copy_program(const char *from, const char *to)
-{
-    char buffer[65536];
-    const char *beside = text_of("%s.new", to);
-    int source = open(from, O_RDONLY | O_CLOEXEC);
-    int target = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-    ssize_t got;
-
-    assert_return_code(source, errno);
-    assert_return_code(target, errno);
-    while ((got = read(source, buffer, sizeof(buffer))) > 0)
-        assert_int_equal(write(target, buffer, (size_t)got), got);
-    assert_int_equal(got, 0);
-    (void)close(source);
-    (void)close(target);
-    assert_return_code(rename(beside, to), errno);
-}
-
-static const char *
-program(void)
-{
-    return test_path("bin/sockserverd");
-}
-
-static void
-install(void)
-{
-    (void)mkdir(test_path("bin"), 0755);
-    (void)mkdir(test_path("lib"), 0755);
-    (void)mkdir(test_path("lib/sockserverd"), 0755);
-    copy_program(DAEMON_PROGRAM, program());
-    if (access(WORKER_PROGRAM, X_OK) == 0)
-        copy_program(WORKER_PROGRAM, test_path("lib/sockserverd/worker"));
-}
-
-static void
-install_script(const char *text)
-{
-    const char *path = test_file("bin/script", text);
-
-    assert_return_code(chmod(path, 0755), errno);
-    assert_return_code(rename(path, program()), errno);
-}
-
-static void
-become_copy(void *userdata)
-{
-    (void)execv(program(), userdata);
-}
-
-static struct daemon *
-start(const char *file)
-{
-    static const char *arguments[4];
-
-    install();
-    arguments[0] = program();
-    arguments[1] = "-c";
-    arguments[2] = file;
-    return daemon_run_prepared(arguments + 1, become_copy, arguments);
-}
 
 static const char *
 listeners(const char *more)
