@@ -1,40 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_control.c - the control socket itself: protocol, access, limits, path
+ * test_control.c - the control socket itself: protocol, limits, path
  */
+#include "control_fixture.h"
+
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/client.h"
 #include "support/command.h"
-#include "support/control.h"
-#include "support/daemon.h"
 #include "support/proc.h"
-#include "support/test.h"
 
-#define GET_STATUS  "{\"method\":\"org.sockserver.Control.GetStatus\"}"
-#define RELOAD      "{\"method\":\"org.sockserver.Control.Reload\"}"
-#define CALL(m, p)  "{\"method\":\"org.sockserver.Control." m "\",\"parameters\":{" p "}}"
-#define ERROR(e)    "{\"error\":\"org.sockserver.Control." e "\","
-#define MESSAGE     65536 /* bytes at most */
-#define LONG_ENOUGH 20    /* a client that holds up gets two seconds; machines may be busy */
-
-static struct daemon *
-serve(void)
-{
-    return daemon_serve("tcp", "threading", "upper", "");
-}
-
-static void
-expect_answers(struct daemon *daemon)
-{
-    assert_starts(control_ask(control_connect(daemon), GET_STATUS), "{\"parameters\":{");
-}
+#define MESSAGE 65536 /* bytes at most */
 
 /* ---- protocol ------------------------------------------------------------------------ */
 
@@ -403,64 +383,6 @@ slots_that_nobody_had_take_no_memory(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- who may what --------------------------------------------------------------------------- */
-
-/* Asks as somebody else: the reply, "" if there is none. */
-static const char *
-ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const char *text)
-{
-    const char *answer = test_path("answer");
-    int status;
-    pid_t pid;
-
-    assert_return_code(chmod(test_folder(), 0777), errno);
-    pid = fork();
-    if (pid == 0) {
-        FILE *out = fopen(answer, "we");
-        int fd;
-
-        if (out == NULL || setgroups(1, &supplementary) < 0 || setresgid(gid, gid, gid) < 0 ||
-            setresuid(uid, uid, uid) < 0)
-            _exit(1);
-        if (client_try_connect(text_of("unix://%s", daemon_control(daemon)), true, &fd) == 0)
-            (void)fputs(control_ask(fd, text), out);
-        (void)fclose(out);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-    return file_text(answer);
-}
-
-#define NOBODY 65534
-#define GROUP  54321 /* nobody's */
-
-static void
-changing_is_for_root_the_user_and_the_group(void **state)
-{
-    struct daemon *daemon;
-
-    (void)state;
-    if (getuid() != 0) {
-        print_message("skipped: needs root to become somebody else\n");
-        skip();
-    }
-    daemon = daemon_start("control = { path = \"%s\"; mode = \"0666\"; group = \"%d\"; };\n"
-                          "listeners = {\n%s};",
-                          test_path("control"), GROUP,
-                          listener_text("test", "tcp", "none", "upper", ""));
-    (void)daemon_address(daemon, "test");
-    assert_starts(ask_as(0, 0, 0, daemon, RELOAD), "{\"parameters\":");
-    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, GET_STATUS), "{\"parameters\":");
-    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, RELOAD), ERROR("PermissionDenied"));
-    assert_starts(ask_as(NOBODY, NOBODY, NOBODY, daemon, CALL("Stop", "\"listener\":\"test\"")),
-                  ERROR("PermissionDenied"));
-    assert_starts(ask_as(NOBODY, NOBODY, GROUP, daemon, RELOAD), "{\"parameters\":");
-    assert_starts(ask_as(NOBODY, GROUP, NOBODY, daemon, RELOAD), "{\"parameters\":");
-    assert_string_equal(control_state(daemon, "test"), "serving");
-    daemon_expect_stop(daemon);
-}
-
 /* ---- the path ------------------------------------------------------------------------------- */
 
 static bool
@@ -591,7 +513,6 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(without_descriptors_it_pauses_and_comes_back),
           TEST(who_waits_takes_no_place_until_there_are_too_many), TEST(reloads_and_restarts_queue),
           TEST(a_slow_call_has_a_total_deadline), TEST(scribbled_counters_harm_nobody),
-          TEST(slots_that_nobody_had_take_no_memory),
-          TEST(changing_is_for_root_the_user_and_the_group), TEST(the_path_is_made_and_removed),
+          TEST(slots_that_nobody_had_take_no_memory), TEST(the_path_is_made_and_removed),
           TEST(what_a_dead_daemon_left_is_replaced), TEST(a_second_daemon_does_not_start),
           TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))
