@@ -121,14 +121,16 @@ static pid_t
 start_deaf_crowd(struct daemon *daemon)
 {
     const char *address = text_of("unix://%s", daemon_control(daemon));
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
 
     if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
             setresuid(NOBODY, NOBODY, NOBODY) < 0)
             _exit(1);
-        be_deaf_crowd(address);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of the user would have cleared it */
+        if (getppid() == parent)
+            be_deaf_crowd(address);
+        _exit(1);
     }
     return pid;
 }

@@ -129,9 +129,11 @@ a_stray_signal_does_not_end_the_supervisor(void **state)
 static void
 a_deadly_one_ends_it(void **state)
 {
+    const char *left_alone = "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0";
+
     (void)state;
-    (void)setenv("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0",
-                 1);
+    (void)setenv("ASAN_OPTIONS", left_alone, 1);
+    (void)setenv("TSAN_OPTIONS", left_alone, 1);
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
         struct daemon *daemon = start("stderr", NULL);
 
@@ -140,6 +142,7 @@ a_deadly_one_ends_it(void **state)
         assert_int_equal(daemon_wait_exit(daemon), -deadly[i]);
     }
     (void)unsetenv("ASAN_OPTIONS");
+    (void)unsetenv("TSAN_OPTIONS");
 }
 
 static void
