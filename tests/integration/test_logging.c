@@ -2,6 +2,7 @@
 /*
  * test_logging.c - log lines, access lines, and the log file
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -9,6 +10,7 @@
 
 #include "common/array.h"
 #include "support/client.h"
+#include "support/command.h"
 #include "support/daemon.h"
 #include "support/proc.h"
 #include "support/test.h"
@@ -188,6 +190,52 @@ a_log_file_is_reopened_on_sigusr1(void **state)
     assert_contains(file_text(path), "stopped");
 }
 
+/* After a reload, a crash and an upgrade, a number means one request still. */
+static void
+no_number_is_given_twice(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_command", "");
+    const char *address = daemon_address(daemon, "test");
+
+    assert_string_equal(client_ask(address, "log 4 one\n"), "logged\n");
+    assert_string_equal(client_ask(address, "log 4 two\n"), "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/2]: two");
+    assert_int_equal(CTL(daemon, "restart", "test").status, 0);
+    assert_string_equal(client_ask(address, "log 4 three\n"), "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/1000001]: three");
+    daemon_signal(daemon, SIGUSR2);
+    (void)daemon_wait_log(daemon, "upgraded to sockserverd");
+    (void)daemon_wait_log(daemon, "reloaded: ");
+    assert_string_equal(client_ask(address, "log 4 four\n"), "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/2000001]: four");
+    assert_return_code(kill(daemon_worker(daemon), SIGKILL), errno);
+    WAIT_UNTIL(daemon_count_log(daemon, "was killed by signal 9") == 1);
+    assert_string_equal(client_ask(address, "log 4 five\n"), "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/3000001]: five");
+    daemon_expect_stop(daemon);
+}
+
+/* Workers that serve at the same time number apart from each other. */
+static void
+several_workers_number_apart(void **state)
+{
+    struct daemon *daemon = daemon_serve("tcp", "none", "good_command", "cpus = 2;");
+    const char *address = daemon_address(daemon, "test");
+    int first = client_connect(address), second;
+
+    (void)state;
+    client_send(first, "log 4 here\n");
+    client_expect(first, "logged\n");
+    second = client_connect(address); /* the other worker's, for the first is busy */
+    client_send(second, "log 4 there\n");
+    client_expect(second, "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/1]: ");
+    (void)daemon_wait_log(daemon, "sockserverd[test/1000000000001]: ");
+    client_close_all();
+    daemon_expect_stop(daemon);
+}
+
 /* The time of a log file's line, in seconds since 1970; -1: it does not begin with one in UTC. */
 static time_t
 line_time(const char *line)
@@ -233,5 +281,6 @@ RUN_TESTS(TEST_EACH_SERVER(an_access_line_tells_what_a_request_was),
           TEST_EACH_MIXIN(lines_below_the_level_are_not_written, "tcp"),
           TEST_CASE(a_hostile_line_stays_one_line, "tcp", "none"),
           TEST_EACH_MIXIN(a_failed_handler_is_logged_once, "tcp"),
+          TEST_EACH_MIXIN(no_number_is_given_twice, "tcp"), TEST(several_workers_number_apart),
           TEST_CASE(each_line_of_a_log_file_has_time_and_level, "tcp", "threading"),
           TEST_EACH_MIXIN(a_log_file_is_reopened_on_sigusr1, "tcp"))

@@ -34,6 +34,7 @@ struct generation {
     struct spawn_options spawn;
     unsigned number;
     struct counter_sums *totals;
+    uint64_t *numbers;
     generation_handler handler;
     void *userdata;
 
@@ -84,6 +85,49 @@ add_to_totals(struct counter_sums *totals, const struct process *process)
     counter_sums_add_past(totals, &sums);
 }
 
+/* ---- numbers of requests ----------------------------------------------------------------- */
+
+/*
+ * Each worker numbers its requests itself. Those of the places of a generation,
+ * which number at the same time, lie far apart; at one place a new worker
+ * begins with the next full million but leaves room for its predecessor, which
+ * may still answer its queue: 1, 2, ... 1000001, 1000002, ...
+ */
+#define NUMBERS_OF_A_PLACE UINT64_C(1000000000000)
+#define NUMBERS_ROUND      UINT64_C(1000000)
+#define NUMBERS_ROOM       UINT64_C(100000)
+
+static void
+note_numbers(uint64_t *numbers, const struct process *process)
+{
+    uint32_t slots;
+    uint64_t given = counter_get(process_counters(process, &slots)->requests) % NUMBERS_OF_A_PLACE;
+
+    if (given > *numbers)
+        *numbers = given;
+}
+
+void
+generation_note_numbers(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL)
+            note_numbers(generation->numbers, generation->processes[i]);
+}
+
+static uint64_t
+first_numbers(const struct generation *generation, size_t place)
+{
+    uint64_t given = *generation->numbers, first;
+
+    first = (given + NUMBERS_ROOM + NUMBERS_ROUND - 1) / NUMBERS_ROUND * NUMBERS_ROUND;
+    if (given == 0 || generation->spawn.once)
+        first = 0;
+    return place * NUMBERS_OF_A_PLACE + first % NUMBERS_OF_A_PLACE;
+}
+
+/* ---- processes, their beginning and end ---------------------------------------------------- */
+
 static void
 on_process(struct process *process, enum process_event event, void *userdata)
 {
@@ -97,6 +141,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
         if (generation->processes[i] == process)
             generation->processes[i] = NULL;
     add_to_totals(generation->totals, process);
+    note_numbers(generation->numbers, process);
     generation->handler(generation, process, event, generation->userdata);
     process_free(process); /* the handler may have freed the generation */
 }
@@ -104,7 +149,7 @@ on_process(struct process *process, enum process_event event, void *userdata)
 int
 generation_start_missing(struct generation *generation, const struct listening_socket *socket)
 {
-    const struct process_setup setup = {
+    struct process_setup setup = {
         .event = generation->event,
         .settings = generation->settings,
         .options = &generation->spawn,
@@ -114,8 +159,10 @@ generation_start_missing(struct generation *generation, const struct listening_s
     };
 
     for (size_t i = 0; i < generation->size; i++) {
-        int r =
-            generation->processes[i] == NULL ? process_new(&setup, &generation->processes[i]) : 0;
+        if (generation->processes[i] != NULL)
+            continue;
+        setup.numbers = first_numbers(generation, i);
+        int r = process_new(&setup, &generation->processes[i]);
         if (r < 0)
             return r;
     }
@@ -171,6 +218,7 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
     generation->spawn = *setup->spawn;
     generation->number = setup->number;
     generation->totals = setup->totals;
+    generation->numbers = setup->numbers;
     generation->handler = setup->handler;
     generation->userdata = setup->userdata;
     generation->size = mixin_workers(settings);

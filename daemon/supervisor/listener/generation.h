@@ -24,6 +24,7 @@ struct generation_setup {
     const struct spawn_options *spawn;
     unsigned number;
     struct counter_sums *totals; /* what dead workers have counted is added here */
+    uint64_t *numbers;           /* the listener's: see generation_note_numbers() */
     generation_handler handler;
     void *userdata;
 };
@@ -48,6 +49,12 @@ void generation_free(struct generation *generation);
 
 /* Starts a worker at each empty place. 0 or a negative errno. */
 int generation_start_missing(struct generation *generation, const struct listening_socket *socket);
+/*
+ * Notes in the listener's `numbers` how far the living workers have numbered
+ * their requests; of workers that end it is noted by itself. Those that start
+ * later begin beyond, so a request's number means one request only.
+ */
+void generation_note_numbers(const struct generation *generation);
 /* Lets the ready workers serve now, and later ones as soon as they are ready. */
 void generation_serve(struct generation *generation);
 void generation_drain(struct generation *generation, bool answer_queue);

@@ -31,6 +31,15 @@ listener_make_room(struct listener *listener)
     return 0;
 }
 
+static void
+note_numbers(const struct listener *listener)
+{
+    if (listener->present != NULL)
+        generation_note_numbers(listener->present);
+    for (size_t i = 0; i < listener->leaving_count; i++)
+        generation_note_numbers(listener->leaving[i]);
+}
+
 int
 listener_new_generation(struct listener *listener, const struct settings *settings,
                         const struct spawn_options *spawn, struct generation **ret)
@@ -41,11 +50,13 @@ listener_new_generation(struct listener *listener, const struct settings *settin
         .spawn = spawn,
         .number = listener->number + 1,
         .totals = &listener->totals,
+        .numbers = &listener->numbers,
         .handler = listener_on_process,
         .userdata = listener,
     };
     int r = listener_make_room(listener);
 
+    note_numbers(listener);
     if (r == 0)
         r = generation_new(&setup, ret);
     if (r == 0)

@@ -50,6 +50,7 @@ struct listener {
     char *last_problem; /* kept when it is over */
     bool misconfigured;
     struct counter_sums totals; /* of workers that are gone */
+    uint64_t numbers;           /* of requests: the highest at a place, see generation.h */
     uint64_t restarts;
 };
 

@@ -61,6 +61,7 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
         .spawn = &listener->host->spawn,
         .number = inherited->number,
         .totals = &listener->totals,
+        .numbers = &listener->numbers,
         .handler = listener_on_process,
         .userdata = listener,
     };

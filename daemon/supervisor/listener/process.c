@@ -146,6 +146,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->counters = spawned.counters;
     process->counters_fd = spawned.counters_fd;
     process->slots = spawned.slots;
+    counter_set(process->counters->requests, setup->numbers);
     if ((r = watch(process, setup->event)) < 0) {
         (void)kill(process->pid, SIGKILL);
         child_leave(process->pid);

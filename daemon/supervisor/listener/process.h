@@ -45,6 +45,7 @@ struct process_setup {
     const struct spawn_options *options;
     struct spawn_socket socket;
     uint64_t start_usec; /* to become ready; 0: the usual 30 s */
+    uint64_t numbers;    /* its requests are numbered from the one behind this */
     process_handler handler;
     void *userdata;
 };
