@@ -5,10 +5,12 @@
  * Asked through the control socket, in Varlink: an object that ends with NUL.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "support/client.h"
 #include "support/daemon.h"
 #include "support/load.h"
@@ -40,7 +42,8 @@ static int
 begin(const char *method)
 {
     int client = client_connect(control_address());
-    const char *whom = strcmp(method, "Reload") == 0 ? "" : "\"listener\": \"test\"";
+    bool of_all = strcmp(method, "Reload") == 0 || strcmp(method, "Upgrade") == 0;
+    const char *whom = of_all ? "" : "\"listener\": \"test\"";
     const char *call =
         text_of("{\"method\": \"org.sockserver.Control.%s\", \"parameters\": {%s}}", method, whom);
 
@@ -195,6 +198,33 @@ orders_in_any_order_do_no_harm(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* Orders at once, and a stop amid them: whatever comes first, nothing of it is an error. */
+static void
+no_orderly_end_is_logged_as_an_error(void **state)
+{
+    static const char *const methods[] = {"Stop",  "Restart", "Stop",   "Reload",
+                                          "Drain", "Start",   "Upgrade"};
+    const struct server_case *server = *state;
+    unsigned seed = 11;
+
+    for (int round = 0; round < 6; round++) {
+        file = daemon_configuration(
+            "log = { level = \"err\"; };\nlisteners = {\n%s};",
+            listener_text("test", server->scheme, server->mixin, "good_command", ""));
+        struct daemon *daemon = DAEMON_RUN("-c", file);
+        WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 1 && daemon_worker(daemon) > 0);
+        WAIT_UNTIL(strstr(end(begin("GetStatus")), "\"serving\"") != NULL);
+        for (int i = 0; i < 8; i++) {
+            seed = seed * 1103515245 + 12345;
+            (void)begin(methods[seed / 65536 % ARRAY_SIZE(methods)]);
+            (void)poll(NULL, 0, (int)(seed / 131072 % 8));
+        }
+        daemon_expect_stop(daemon);
+        client_close_all();
+        assert_string_equal(daemon_log(daemon), "");
+    }
+}
+
 static void
 a_reload_leaves_a_stopped_listener_alone(void **state)
 {
@@ -228,4 +258,6 @@ RUN_TESTS(TEST_CASE(a_drained_listener_keeps_its_queue, "tcp", "none"),
           TEST_CASE(orders_in_any_order_do_no_harm, "tcp", "none"),
           TEST_CASE(orders_in_any_order_do_no_harm, "unix", "forking"),
           TEST_CASE(orders_in_any_order_do_no_harm, "udp", "coroutine"),
+          TEST_EACH_MIXIN(no_orderly_end_is_logged_as_an_error, "tcp"),
+          TEST_EACH_MIXIN(no_orderly_end_is_logged_as_an_error, "unix"),
           TEST(a_reload_leaves_a_stopped_listener_alone))

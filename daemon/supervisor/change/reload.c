@@ -62,12 +62,25 @@ reload_free(struct reload *reload)
     free(reload);
 }
 
+/* A reload that a stop cuts short is no fault of anybody. */
+static int
+result_level(int error)
+{
+    if (error == -ESHUTDOWN)
+        return LOG_NOTICE;
+    return error < 0 ? LOG_ERR : LOG_WARNING;
+}
+
 static void
 log_result(const struct reload *reload, int error, size_t changed)
 {
+    int level = result_level(error);
+
     for (size_t i = 0; i < reload->errors.count; i++)
-        log_message(error < 0 ? LOG_ERR : LOG_WARNING, "%s", reload->errors.texts[i]);
-    if (error < 0)
+        log_message(level, "%s", reload->errors.texts[i]);
+    if (error == -ESHUTDOWN)
+        log_notice("reload ended before it changed anything");
+    else if (error < 0)
         log_error("reload failed: %s; nothing has changed",
                   errors_any(&reload->errors) ? "the configuration cannot be served"
                                               : strerror(-error));

@@ -127,18 +127,22 @@ upgrade_cancel(struct change *change)
         upgrade_free(upgrade);
 }
 
-/* Logs what the program said, a line for each of its lines, and what it means. */
+/*
+ * Logs what the program said, a line for each of its lines, and what it means.
+ * That a stop came first is no error.
+ */
 static void
 fail(struct upgrade *upgrade, int error, const char *why)
 {
+    int level = error == -ESHUTDOWN ? LOG_NOTICE : LOG_ERR;
     struct errors said = {0};
 
     errors_quote(&said, upgrade->output);
     if (upgrade->dropped)
         errors_quote(&said, "the new program said more than is kept");
     for (size_t i = 0; i < said.count; i++)
-        log_error("upgrade: %s", said.texts[i]);
-    log_error("cannot upgrade: %s; going on as before", why);
+        log_message(level, "upgrade: %s", said.texts[i]);
+    log_message(level, "cannot upgrade: %s; going on as before", why);
     errors_quote(&said, why);
     operation_end_with(upgrade->operation, error, &said);
     upgrade_cancel(upgrade->change);
