@@ -375,7 +375,7 @@ make_loop(struct supervisor *supervisor)
 }
 
 static int
-make_control(struct supervisor *supervisor)
+make_control(struct supervisor *supervisor, const struct upgrade_state *inherited)
 {
     const struct control_host host = {
         .roster = &supervisor->roster,
@@ -385,6 +385,8 @@ make_control(struct supervisor *supervisor)
     };
     int r = control_new(&host, &supervisor->control);
 
+    if (r == 0 && inherited != NULL)
+        control_inherit(supervisor->control, inherited->control, inherited->control_path);
     if (r == 0 && !supervisor->options.once)
         control_configure(supervisor->control, supervisor->config);
     return r;
@@ -474,7 +476,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
     if (supervisor->roster.count == 0)
         log_warning("no listeners are defined: nothing to serve");
     do
-        r = make_control(supervisor);
+        r = make_control(supervisor, inherited);
     while (patience_allows(r));
     if (r < 0)
         return r;

@@ -5,6 +5,7 @@
 #include "control_fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -493,6 +494,49 @@ reload_moves_the_path(void **state)
     assert_return_code(rmdir(test_path("new")), errno);
 }
 
+/* Who comes while the program is executed anew waits in the queue. */
+static void
+an_upgrade_refuses_nobody(void **state)
+{
+    struct daemon *daemon = serve();
+    size_t answered = 0;
+
+    (void)state;
+    (void)daemon_address(daemon, "test");
+    for (size_t times = 1; times <= 3; times++) {
+        daemon_signal(daemon, SIGUSR2);
+        while (daemon_count_log(daemon, "reloaded: ") < times) {
+            int fd = control_connect(daemon); /* fails if it is refused */
+            client_close(fd);
+            answered++;
+        }
+    }
+    assert_in_range(answered, 4, UINT_MAX);
+    expect_answers(daemon);
+    assert_true(is_socket(daemon_control(daemon), 0660));
+    daemon_expect_stop(daemon);
+    assert_true(is_gone(daemon_control(daemon)));
+}
+
+/* What the next program's configuration does not want goes with its path. */
+static void
+an_upgrade_moves_the_path(void **state)
+{
+    const char *old = test_path("old"), *new = test_path("new");
+    const char *file = daemon_configuration("%s", configuration(old));
+    struct daemon *daemon = DAEMON_RUN("-c", file);
+
+    (void)state;
+    (void)daemon_address(daemon, "test");
+    WAIT_UNTIL(is_socket(old, 0600));
+    assert_return_code(rename(daemon_configuration("%s", configuration(new)), file), errno);
+    daemon_signal(daemon, SIGUSR2);
+    WAIT_UNTIL(is_socket(new, 0600) && is_gone(old));
+    (void)daemon_wait_log(daemon, "reloaded: ");
+    daemon_expect_stop(daemon);
+    assert_true(is_gone(new));
+}
+
 static void
 once_has_none(void **state)
 {
@@ -515,4 +559,5 @@ RUN_TESTS(TEST(describes_itself), TEST(wrong_calls_are_answered_with_their_error
           TEST(a_slow_call_has_a_total_deadline), TEST(scribbled_counters_harm_nobody),
           TEST(slots_that_nobody_had_take_no_memory), TEST(the_path_is_made_and_removed),
           TEST(what_a_dead_daemon_left_is_replaced), TEST(a_second_daemon_does_not_start),
-          TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path), TEST(once_has_none))
+          TEST(an_impossible_path_is_a_warning), TEST(reload_moves_the_path),
+          TEST(an_upgrade_refuses_nobody), TEST(an_upgrade_moves_the_path), TEST(once_has_none))

@@ -167,7 +167,7 @@ a_log_level_comes_back(void **state)
     assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
     assert_int_equal(upgrade_state_pack(&without, &fewer, &fewer_size), 0);
     assert_int_equal(fewer_size, size);
-    fewer_size -= sizeof(uint64_t);
+    fewer_size -= sizeof(uint64_t[3]); /* the level, and behind it the control socket's two */
     assert_memory_equal(bytes, fewer, fewer_size);
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
     assert_int_equal(back.log_level, LOG_DEBUG + 1);
@@ -177,6 +177,25 @@ a_log_level_comes_back(void **state)
     upgrade_state_done(&back);
     bytes[fewer_size]++; /* no such level */
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EBADMSG);
+}
+
+static void
+the_control_socket_comes_back(void **state)
+{
+    struct upgrade_state with = {.control = 17, .control_path = 18}, back;
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_int_equal(back.control, 17);
+    assert_int_equal(back.control_path, 18);
+    upgrade_state_done(&back);
+    assert_int_equal(upgrade_state_unpack(bytes, size - sizeof(uint64_t[2]), &back), 0);
+    assert_int_equal(back.control, 0);
+    assert_int_equal(back.control_path, 0);
+    upgrade_state_done(&back);
 }
 
 static void
@@ -213,7 +232,8 @@ every_truncation_is_refused(void **state)
             assert_int_equal(r, -EBADMSG);
         accepted += r == 0;
     }
-    assert_int_equal(accepted, 2); /* of programs that knew no log pipes, and no log level */
+    /* Of programs that knew no control socket, no log pipes, and no log level. */
+    assert_int_equal(accepted, 3);
 }
 
 static void
@@ -259,6 +279,7 @@ main(void)
         cmocka_unit_test(an_empty_state_comes_back),
         cmocka_unit_test(counters_come_back_from_the_places_they_always_had),
         cmocka_unit_test(a_log_level_comes_back),
+        cmocka_unit_test(the_control_socket_comes_back),
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(what_follows_is_refused),

@@ -14,6 +14,7 @@
 #include "supervisor/log.h"
 #include "supervisor/operations.h"
 #include "supervisor/roster.h"
+#include "supervisor/socket/unix_path.h"
 
 struct change {
     struct roster *roster;
@@ -22,6 +23,8 @@ struct change {
     config_loader load; /* NULL: the configuration cannot be read again */
     const void *load_userdata;
     bool can_upgrade;
+    int control;                    /* the control socket, which is control/'s; 0: none */
+    struct unix_path *control_path; /* likewise */
 
     struct config loaded;    /* the present configuration, once there was a reload */
     struct reload *reload;   /* the one that runs, or NULL */

@@ -234,6 +234,20 @@ close_worker(struct upgrade_worker *worker, void *userdata)
         (void)close(worker->log);
 }
 
+/* Clients who come meanwhile wait in the control socket's queue. */
+static void
+lift_control(const struct change *change, struct hand_over *hand_over)
+{
+    _cleanup_close_ int path = change->control > 0 ? unix_path_hold(change->control_path) : -1;
+
+    if (path < 0)
+        return; /* the next program binds it anew */
+    int socket = lift(hand_over, change->control);
+    int lifted = lift(hand_over, path);
+    hand_over->state.control = socket < 0 ? 0 : socket;
+    hand_over->state.control_path = lifted < 0 ? 0 : lifted;
+}
+
 static int
 prepare(const struct change *change, struct hand_over *hand_over)
 {
@@ -247,6 +261,7 @@ prepare(const struct change *change, struct hand_over *hand_over)
         add_listener(hand_over, change->roster->listeners[i]);
     adopt_each(add_passed, hand_over);
     for_each_worker(&hand_over->state, lift_worker, hand_over);
+    lift_control(change, hand_over);
     if (hand_over->error != 0)
         return hand_over->error;
     _cleanup_close_ int state = state_to_fd(&hand_over->state);
@@ -301,6 +316,10 @@ put_back(struct hand_over *hand_over)
     if (hand_over->state_fd >= 0)
         (void)close(hand_over->state_fd);
     for_each_worker(&hand_over->state, close_worker, NULL);
+    if (hand_over->state.control > 0)
+        (void)close(hand_over->state.control);
+    if (hand_over->state.control_path > 0)
+        (void)close(hand_over->state.control_path);
     upgrade_state_done(&hand_over->state);
 }
 

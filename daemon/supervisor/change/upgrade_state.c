@@ -154,6 +154,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
         put_listener(&writer, &state->listeners[i]);
     put_number(&writer, state->log_level);
     put_log_pipes(&writer, state);
+    put_number(&writer, (uint64_t)state->control);
+    put_number(&writer, (uint64_t)state->control_path);
     if (writer.error != 0) {
         free(writer.bytes);
         return writer.error;
@@ -316,6 +318,10 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
         state.log_level = (unsigned)get_number(&reader, LOG_DEBUG + 1);
     if (reader.left > 0)
         get_log_pipes(&reader, &state);
+    if (reader.left > 0) {
+        state.control = (int)get_number(&reader, INT32_MAX);
+        state.control_path = (int)get_number(&reader, INT32_MAX);
+    }
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

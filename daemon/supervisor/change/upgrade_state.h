@@ -22,6 +22,9 @@ struct upgrade_state {
     size_t listener_count;
     /* That an operator has set, plus one; 0: the configuration's holds. Optional. */
     unsigned log_level;
+    /* Descriptors of the control socket and, with O_PATH, of its path; 0: there is none. Optional.
+     */
+    int control, control_path;
 };
 
 /* Packs the state into bytes, which are the caller's to free. Returns 0 or a negative errno. */

@@ -16,6 +16,7 @@
 #include "supervisor/control/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -179,9 +180,48 @@ bind_socket(const struct control *control, const char *path, struct unix_path *r
     return r < 0 ? r : take_fd(fd);
 }
 
+/* Returns the inherited socket, and the path that it has still, or a negative errno. */
+static int
+take_inherited(struct control *control, struct unix_path *ret_path)
+{
+    const struct unix_path_owner owner = {
+        .mode = control->mode, .uid = (uid_t)-1, .gid = control->group};
+    _cleanup_close_ int fd = control->inherited, made = control->inherited_path;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof(address) - 1;
+
+    control->inherited = control->inherited_path = -1;
+    if (fd < 0 || made < 0)
+        return -ENOENT;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return -errno;
+    int r = unix_path_adopt(made, address.sun_path, &owner, ret_path);
+    return r < 0 ? r : take_fd(fd);
+}
+
+/* Closes a socket that is wanted no more, and removes its path. Returns -ESTALE. */
+static int
+drop(int fd, struct unix_path *path)
+{
+    (void)close(fd);
+    unix_path_remove(path);
+    return -ESTALE;
+}
+
+static void
+drop_inherited(struct control *control)
+{
+    struct unix_path path = UNIX_PATH_NONE;
+    int fd = take_inherited(control, &path);
+
+    if (fd >= 0)
+        (void)drop(fd, &path);
+}
+
 static void
 close_socket(struct control *control)
 {
+    control->host.change->control = 0;
     (void)sd_event_source_disable_unref(take_pointer(control->source));
     if (control->fd >= 0)
         (void)close(control->fd);
@@ -195,8 +235,12 @@ open_socket(struct control *control, bool first)
 {
     struct unix_path path = UNIX_PATH_NONE;
     const char *remedy = NULL;
-    int fd = bind_socket(control, control->configured, &path, &remedy);
+    int fd = take_inherited(control, &path);
 
+    if (fd >= 0 && strcmp(path.name, control->configured) != 0)
+        fd = drop(fd, &path);
+    if (fd < 0)
+        fd = bind_socket(control, control->configured, &path, &remedy);
     if (fd < 0) {
         if (fd != control->problem && !(first && fd == -EADDRINUSE))
             log_warning("cannot make the control socket %s: %s%s%s; going on without it",
@@ -210,6 +254,8 @@ open_socket(struct control *control, bool first)
     control->problem = 0;
     control->fd = fd;
     control->path = path;
+    control->host.change->control = fd;
+    control->host.change->control_path = &control->path;
     int r = sd_event_add_io(control->event, &control->source, fd, EPOLLIN, on_connection, control);
     if (r >= 0)
         r = sd_event_source_set_priority(control->source, CONTROL_PRIORITY);
@@ -257,6 +303,8 @@ control_configure(struct control *control, const struct config *config)
         retry_later(control, SOCKET_USEC);
     else if (path != NULL)
         open_socket(control, first);
+    else
+        drop_inherited(control);
 }
 
 /* Returns the number of the process that listens on the path, or 0. */
@@ -334,6 +382,8 @@ control_new(const struct control_host *host, struct control **ret)
         .started = monotonic_usec(),
         .fd = -1,
         .path = UNIX_PATH_NONE,
+        .inherited = -1,
+        .inherited_path = -1,
         .group = (gid_t)-1,
     };
     int r = sd_event_add_time_relative(event, &control->sampler, CLOCK_MONOTONIC, 0, 500000,
@@ -356,6 +406,17 @@ control_new(const struct control_host *host, struct control **ret)
 }
 
 void
+control_inherit(struct control *control, int socket, int path)
+{
+    control->inherited = socket > 0 ? fcntl(socket, F_DUPFD_CLOEXEC, 3) : -1;
+    control->inherited_path = path > 0 ? fcntl(path, F_DUPFD_CLOEXEC, 3) : -1;
+    if (socket > 0)
+        (void)close(socket);
+    if (path > 0)
+        (void)close(path);
+}
+
+void
 control_free(struct control *control)
 {
     if (control == NULL)
@@ -363,6 +424,7 @@ control_free(struct control *control)
     for (size_t i = 0; i < CONTROL_CLIENTS; i++)
         if (control->clients[i] != NULL)
             control_client_close(control->clients[i]);
+    drop_inherited(control);
     close_socket(control);
     (void)sd_event_source_disable_unref(control->sampler);
     (void)sd_event_source_disable_unref(control->retry);

@@ -25,6 +25,13 @@ struct control_host {
 int control_new(const struct control_host *host, struct control **ret);
 
 /*
+ * Takes over the listening socket that an earlier program of this process made,
+ * and a descriptor (O_PATH) of its path, for control_configure(); 0: there is
+ * none. Both are closed if they are not what the configuration asks for.
+ */
+void control_inherit(struct control *control, int socket, int path);
+
+/*
  * Makes the socket that the configuration asks for, or moves it there; clients
  * stay. If this fails, a warning is logged, and the daemon goes on without the
  * socket and tries again, unless another daemon has the path. A configuration

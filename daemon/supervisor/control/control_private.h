@@ -45,8 +45,9 @@ struct control {
     int fd; /* the listening socket; -1: none */
     sd_event_source *source;
     struct unix_path path;
-    const struct config *config; /* the present one; NULL: not configured yet */
-    char *configured;            /* the path asked for; NULL: none */
+    int inherited, inherited_path; /* control_inherit(); -1: none */
+    const struct config *config;   /* the present one; NULL: not configured yet */
+    char *configured;              /* the path asked for; NULL: none */
     uint32_t mode;
     gid_t group; /* its members may change things, too; (gid_t)-1: none */
     char *file;  /* the configuration's name */
