@@ -28,7 +28,7 @@
 #include "worker/request/wait.h"
 #include "worker/transport/transports.h"
 
-#define LIMIT   32768 /* bytes of an input: a socket pair takes as many */
+#define LIMIT   8192 /* bytes of an input: a socket pair takes as many */
 #define HEAD    3
 #define LARGEST 6000 /* of one read */
 
