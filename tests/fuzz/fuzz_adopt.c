@@ -23,7 +23,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "expect.h"
@@ -59,7 +58,10 @@ enum kind {
 };
 
 static int kinds[KINDS];
-static struct settings const *listeners[GOOD_KINDS + 1];
+#define LISTENERS (GOOD_KINDS + 1)
+
+static const struct settings *both[2][LISTENERS]; /* for foreign sockets, and for our own */
+static const struct settings **listeners;         /* one of the two */
 
 static int
 put_aside(int fd)
@@ -155,7 +157,7 @@ make_listener(const char *name, const char *address)
 static void
 make_listeners(bool own)
 {
-    for (int i = 0; i <= GOOD_KINDS; i++) {
+    for (int i = 0; i < LISTENERS; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof(address);
         char text[ADDRESS_TEXT_SIZE] = "systemd:other";
@@ -166,9 +168,8 @@ make_listeners(bool own)
             (void)address_format((struct sockaddr *)&address, size, i == KIND_TCP || i == KIND_UNIX,
                                  text);
         }
-        settings_unref(listeners[i]);
-        listeners[i] = make_listener(names[i], text);
-        expect(listeners[i] != NULL);
+        both[own][i] = make_listener(names[i], text);
+        expect(both[own][i] != NULL);
     }
 }
 
@@ -272,7 +273,7 @@ descriptors_from(int first)
 static void
 claim_all(bool own)
 {
-    for (int i = 0; i <= GOOD_KINDS; i++) {
+    for (int i = 0; i < LISTENERS; i++) {
         struct adopted adopted;
         struct stat found, wanted;
         int item = model_claims(i, own);
@@ -301,14 +302,14 @@ count_one(const char *name, int fd, void *userdata)
 static void
 check_complaints(bool own)
 {
-    struct config config = {.listeners = listeners, .listener_count = ARRAY_SIZE(listeners)};
+    struct config config = {.listeners = listeners, .listener_count = LISTENERS};
     struct errors errors = {0};
     size_t complaints = 0;
     int passed_on = 0, foreign = 0;
 
     for (int item = 0; item < model.count; item++) {
         bool taken = false;
-        for (int i = 0; i <= GOOD_KINDS; i++)
+        for (int i = 0; i < LISTENERS; i++)
             taken = taken || model_belongs(item, i, own);
         complaints += !is_own(model.kinds[item]) && !taken;
         foreign += !is_own(model.kinds[item]);
@@ -388,8 +389,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         log_set_level(LOG_EMERG);
         expect(unsetenv("NOTIFY_SOCKET") == 0);
         make_kinds();
+        make_listeners(false);
+        make_listeners(true);
     }
-    make_listeners(own);
+    listeners = both[own];
     memset(&model, 0, sizeof(model));
     _cleanup_free_ char *text = strndup((const char *)data + 1 + count, size - 1 - (size_t)count);
     if (text == NULL || descriptors_from(FIRST) > 0)
