@@ -37,7 +37,7 @@ def was_stopped(request, gaps):
 
 def explain(request, kills, gaps):
     """None if the request may have ended so, or what is wrong."""
-    if request.result == "answered":
+    if request.result in ("answered", "unknown"):
         return None
     if request.result == "wrong":
         return f"a wrong answer: {request.detail}"

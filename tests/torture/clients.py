@@ -10,14 +10,19 @@ from collections import namedtuple
 PATIENCE = 20  # seconds, for an answer: longer than any back-off that a schedule can cause
 DATAGRAM_PATIENCE = 6  # the kernel does not tell that a datagram is lost
 
-# What became of a request. served_by: the processes that it depended on, empty if that is not known;
-# connected: None if it never was, and for a datagram. result: answered, refused, lost, late or wrong.
+# What became of a request. served_by: the processes that it depended on, empty if that is not
+# known; connected: None if it never was, and for a datagram. result: answered, refused, lost,
+# late, wrong, or unknown: it was not waited for to the end.
 Request = namedtuple("Request",
                      "listener client number began connected ended served_by result detail")
 
 
 class Wrong(Exception):
     """An answer to something else."""
+
+
+class GivenUp(Exception):
+    """The test ends, and nobody waits for the answer any more."""
 
 
 class Lost(Exception):
@@ -65,6 +70,8 @@ class Client:
             result, detail = "wrong", str(error)
         except TimeoutError:
             result = "late"
+        except GivenUp:
+            result = "unknown"
         except (Lost, OSError) as error:
             result = "lost" if self.connected else "refused"
             detail = str(error)
@@ -165,7 +172,9 @@ class DatagramClient(Client):
             try:
                 return self.socket.recv(1000).decode(errors="replace").rstrip("\n")
             except TimeoutError:
-                if time.monotonic() < deadline and not self.enough.is_set():
+                if self.enough.is_set():
+                    raise GivenUp from None
+                if time.monotonic() < deadline:
                     continue
                 self.unanswered.add(text)
                 self.close()  # it may have been in the queue of a socket that is gone

@@ -23,6 +23,7 @@ class Checker(unittest.TestCase):
 
     def test_an_answer_is_good(self):
         self.good("answered", {})
+        self.good("unknown", {})
 
     def test_nothing_explains_a_wrong_answer(self):
         self.bad("wrong", {}, kills=[KILL], gaps=[Gap(None, 0, 100)])
