@@ -27,8 +27,8 @@ def killed_its_worker(request, kills):
 
 
 def was_stopped(request, gaps):
-    """Whether a stop explains it. What a worker runs, and who was in the queue before, is served; of
-    datagrams it is not known."""
+    """Whether a stop explains it. What a worker runs, and who was in the queue before, is served;
+    of datagrams it is not known."""
     def came_too_late(gap):
         return request.connected is None or request.connected >= gap.began
     return any(gap.listener in (None, request.listener) and overlaps(request, gap.began, gap.ended)

@@ -95,7 +95,8 @@ class Client:
 
 
 class StreamClient(Client):
-    """A request is a connection: it asks who serves it, then some questions, and expects the end."""
+    """A request is a connection: it asks who serves it, then some questions, and expects the
+    end."""
 
     def _ask(self, text):
         with open_socket(self.listener.scheme) as self.socket:
