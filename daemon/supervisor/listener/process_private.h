@@ -6,6 +6,7 @@
 #define SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
 
 #include "supervisor/listener/process.h"
+#include "supervisor/listener/tally.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -32,6 +33,7 @@ struct process {
     struct counters *counters;
     int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
+    struct tally *tally; /* of the counters */
     sd_event_source *child_source, *channel_source, *log_source, *timer;
     char *log_text; /* of a line whose end has not come */
     size_t log_size;
