@@ -207,6 +207,36 @@ scribbled_counters_never_count(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* ---- its channel ---------------------------------------------------------------------- */
+
+static void
+a_flood_of_messages_ends_its_worker_alone(void **state)
+{
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("test", "tcp", "threading", "good_programs", ""),
+        listener_text("other", "tcp", "threading", "echo", ""));
+    const char *address = daemon_address(daemon, "test"), *other = daemon_address(daemon, "other");
+    int client = client_connect(address);
+    double before;
+
+    (void)state;
+    client_send(client, "flood\n");
+    (void)daemon_wait_log(daemon, "messages a second: reading no more of them");
+    before = proc_cpu_seconds(daemon_pid(daemon));
+    assert_string_equal(client_ask(other, "hello"), "hello");
+    assert_int_equal(control_figure(daemon, "test", "active"), 1);
+    assert_string_equal(control_state(daemon, "other"), "serving");
+    (void)daemon_wait_log(daemon, "has sent too many messages for 3 s: killing it");
+    if (!SANITIZED)
+        assert_true(proc_cpu_seconds(daemon_pid(daemon)) - before < 0.3); /* of three seconds */
+    (void)daemon_wait_log(daemon, "was killed by signal 9");
+    client_expect_gone(client);
+    assert_string_equal(client_ask(address, "print back\n"), "ok\n");
+    assert_string_equal(client_ask(other, "hello"), "hello");
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "reading no more of them"), 1);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_EACH_MIXIN(nobody_rewrites_the_log, "unix"),
           TEST_EACH_MIXIN(last_words_are_logged, "tcp"),
@@ -218,4 +248,4 @@ RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "none"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "threading"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "coroutine"),
-          TEST(scribbled_counters_never_count))
+          TEST(scribbled_counters_never_count), TEST(a_flood_of_messages_ends_its_worker_alone))

@@ -64,8 +64,8 @@ describe_work(struct process *process, bool signalled)
 void
 process_end(struct process *process, const siginfo_t *info)
 {
-    child_leave(process->pid); /* the loop would try to reap it only once */
-    process_receive(process);  /* the worker's last messages explain why it ended */
+    child_leave(process->pid);      /* the loop would try to reap it only once */
+    (void)process_receive(process); /* the worker's last messages explain why it ended */
     process_read_log(process, true);
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
