@@ -29,6 +29,7 @@
 #include "worker/request/wait.h"
 #include "worker/transport/ancillary.h"
 #include "worker/transport/batch.h"
+#include "worker/transport/hoard.h"
 #include "worker/transport/transports.h"
 #include "worker/transport/unread.h"
 
@@ -297,6 +298,8 @@ send_reply(struct ss_request *request, bool from_known)
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
     }
+    if (request->datagram.reply_to.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
+        return -EAGAIN;
     if (takes_batches(request->server) && batch_hold(request, &message))
         return 0;
     for (;;) {
