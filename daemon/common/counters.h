@@ -90,6 +90,7 @@ struct counters {
     _Atomic int64_t impatient_until;     /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
+    _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];

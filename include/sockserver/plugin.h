@@ -188,7 +188,8 @@ SS_EXPORT ssize_t ss_read_full(struct ss_request *request, void *buffer, size_t 
  */
 SS_EXPORT ssize_t ss_readline(struct ss_request *request, char **line);
 
-/* The datagram as received, in the request's own buffer; NULL and size 0 for a stream. */
+/* The datagram as received, in the request's own buffer; NULL and size 0 for a stream. From
+ * verify_request, too. */
 SS_EXPORT const void *ss_packet(struct ss_request *request, size_t *size);
 
 /* Whether the datagram was longer than `max_packet_size` and was cut. */

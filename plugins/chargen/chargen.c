@@ -16,6 +16,8 @@
 #include <sockserver/plugin.h>
 #include <sys/random.h>
 
+#include "../reflectors.h"
+
 #define FIRST         ' '
 #define PRINTABLE     95 /* ' ' to '~' */
 #define LINE_LENGTH   72
@@ -84,6 +86,12 @@ send_datagram(struct ss_request *request)
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
         return -errno;
     return ss_write(request, pattern, random % (DATAGRAM_MAX + 1));
+}
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
 }
 
 int

@@ -14,6 +14,8 @@
 #include <sockserver/plugin.h>
 #include <time.h>
 
+#include "../reflectors.h"
+
 #define LINE_MAX_SIZE 512
 
 static const struct ss_option daytime_options[] = {
@@ -49,6 +51,12 @@ server_activate(struct ss_server *server)
     ss_log(LOG_ERR, "options.format: \"%s\" gives an empty line or one longer than %d bytes",
            ss_option_string(server, "format"), LINE_MAX_SIZE - 1);
     return -EINVAL;
+}
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
 }
 
 int

@@ -14,6 +14,8 @@
 #include <sockserver/plugin.h>
 #include <stdlib.h>
 
+#include "../reflectors.h"
+
 #define SMALL 1536 /* a segment of the network; small enough for the stack's first pages */
 #define LARGE (64 * 1024)
 
@@ -38,6 +40,12 @@ echo_stream(struct ss_request *request)
     }
     free(large);
     return got;
+}
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
 }
 
 int

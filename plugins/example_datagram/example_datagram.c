@@ -20,12 +20,19 @@
  * Failures: returned to the daemon.
  */
 #include "../example_answer.h"
+#include "../reflectors.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 SS_PLUGIN(.name = "example_datagram", .summary = "tutorial: one datagram, back in upper case",
           .transports = SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE)
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
+}
 
 int
 handle(struct ss_request *request)

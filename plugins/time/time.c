@@ -13,10 +13,18 @@
 #include <sockserver/plugin.h>
 #include <time.h>
 
+#include "../reflectors.h"
+
 #define SECONDS_1900_TO_1970 2208988800u
 
 SS_PLUGIN(.name = "time", .summary = "tells the time as a 32-bit number of seconds (RFC 868)",
           .transports = SS_STREAM | SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE)
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
+}
 
 int
 handle(struct ss_request *request)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * upper.c - sends each line back in upper case: the plugin of the README, as it stands there
+ * upper.c - sends each line back in upper case: the plugin of the README
+ *
+ * The README's program stands here as it is, and before it the hook that every
+ * plugin of ours has that answers datagrams.
  *
  * Runs in:  a handler thread, child or coroutine.
  * Owns:     nothing.
@@ -9,8 +12,16 @@
 #include <ctype.h>
 #include <sockserver/plugin.h>
 
+#include "../reflectors.h"
+
 SS_PLUGIN(.name = "upper", .summary = "sends each line back in upper case",
           .transports = SS_STREAM | SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE)
+
+bool
+verify_request(struct ss_request *request)
+{
+    return !is_from_reflector(request);
+}
 
 /* clang-format off */
 int handle(struct ss_request *request)

@@ -2,14 +2,17 @@
 /*
  * fuzz_upgrade_state.c - any bytes behind a right header as the state of an upgrade
  *
- * A libFuzzer target. What is understood must come out the same again.
+ * A libFuzzer target. What is understood must come out the same
+ * again, byte for byte, and another version of the header is refused.
  */
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "expect.h"
 #include "supervisor/change/upgrade_state.h"
 
 #define HEADER_SIZE 128
@@ -34,17 +37,20 @@ with_header(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    _cleanup_free_ char *whole = with_header(data, size), *again = NULL;
+    _cleanup_free_ char *whole = with_header(data, size), *packed = NULL, *again = NULL;
     struct upgrade_state state;
-    size_t again_size;
+    size_t packed_size, again_size;
 
+    whole[0] ^= 1;
+    expect(upgrade_state_unpack(whole, HEADER_SIZE + size, &state) == -EPROTO);
+    whole[0] ^= 1;
     if (upgrade_state_unpack(whole, HEADER_SIZE + size, &state) < 0)
         return 0;
-    if (upgrade_state_pack(&state, &again, &again_size) < 0)
-        abort();
+    expect(upgrade_state_pack(&state, &packed, &packed_size) == 0);
     upgrade_state_done(&state);
-    if (upgrade_state_unpack(again, again_size, &state) < 0)
-        abort();
+    expect(upgrade_state_unpack(packed, packed_size, &state) == 0);
+    expect(upgrade_state_pack(&state, &again, &again_size) == 0);
     upgrade_state_done(&state);
+    expect(packed_size == again_size && memcmp(packed, again, packed_size) == 0);
     return 0;
 }

@@ -17,41 +17,58 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int
-replay(const char *path)
+/* Reads the whole file, which must be freed, or returns NULL. */
+static uint8_t *
+read_file(const char *path, size_t *ret_size)
 {
     _cleanup_fclose_ FILE *file = fopen(path, "re");
     _cleanup_free_ uint8_t *data = malloc(LARGEST);
 
-    if (file == NULL || data == NULL) {
+    if (file == NULL || data == NULL)
+        return NULL;
+    *ret_size = fread(data, 1, LARGEST, file);
+    return take_pointer(data);
+}
+
+static int
+replay(const char *path)
+{
+    size_t size;
+    _cleanup_free_ uint8_t *data = read_file(path, &size);
+
+    if (data == NULL) {
         (void)fprintf(stderr, "replay: cannot read %s: %m\n", path);
         return -1;
     }
-    size_t size = fread(data, 1, LARGEST, file);
     (void)LLVMFuzzerTestOneInput(data, size);
     return 0;
 }
 
+static int
+is_seed(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* The folder is closed before the first file is run: targets may want its descriptor's number. */
 int
 main(int argc, char **argv)
 {
-    DIR *folder = argc == 2 ? opendir(argv[1]) : NULL;
+    struct dirent **entries = NULL;
+    int count = argc == 2 ? scandir(argv[1], &entries, is_seed, alphasort) : -1;
     char path[4096];
-    int files = 0;
 
-    if (folder == NULL) {
+    if (count < 0) {
         (void)fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
         return EXIT_FAILURE;
     }
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (entry->d_name[0] == '.')
-            continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", argv[1], entry->d_name);
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", argv[1], entries[i]->d_name);
+        free(entries[i]);
         if (replay(path) < 0)
             return EXIT_FAILURE;
-        files++;
     }
-    (void)closedir(folder);
-    (void)printf("%d files\n", files);
-    return files > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    free(entries);
+    (void)printf("%d files\n", count);
+    return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -245,6 +245,36 @@ a_worker_that_hangs_is_replaced(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* A machine, or a container, that is paused: the pings of all that time have no answer. */
+static void
+a_daemon_that_was_paused_kills_nobody(void **state)
+{
+    const struct server_case *server = *state;
+    struct load *other;
+
+    if (!LONG_FORM) {
+        print_message("skipped: TORTURE=1 runs it, for longer than a ping is waited for\n");
+        skip();
+    }
+    struct daemon *daemon = serve_beside(server, &other);
+    pid_t worker = worker_of(daemon, server);
+    load_wait_more(other, 10);
+    load_stop(other);
+    daemon_signal(daemon, SIGSTOP);
+    assert_return_code(kill(worker, SIGSTOP), errno);
+    double end = clock_now() + 13;
+    while (clock_left(end) > 0)
+        clock_pause();
+    daemon_signal(daemon, SIGCONT);
+    assert_return_code(kill(worker, SIGCONT), errno);
+    end = clock_now() + 3;
+    while (clock_left(end) > 0)
+        clock_pause();
+    assert_int_equal(worker_of(daemon, server), worker);
+    assert_lacks(daemon_log(daemon), "killing it");
+    daemon_expect_stop(daemon);
+}
+
 /* ---- a crash loop ---------------------------------------------------------------------------- */
 
 /* 100 ms, 200 ms, ... 30 s: ten starts in the first minute. Here the first seconds of it. */
@@ -294,4 +324,5 @@ RUN_TESTS(TEST_CASE(a_killed_worker_costs_its_own_requests_only, "tcp", "none"),
           TEST_CASE(each_crash_is_told_with_its_request, "tcp", "forking"),
           TEST(a_crash_counts_those_beside_it), TEST(a_child_that_crashes_takes_nobody_with_it),
           TEST_CASE(a_worker_that_hangs_is_replaced, "tcp", "threading"),
+          TEST_CASE(a_daemon_that_was_paused_kills_nobody, "tcp", "threading"),
           TEST(a_crash_loop_is_slow_and_ends_with_a_good_reload))

@@ -267,6 +267,35 @@ a_client_that_does_not_read_holds_up_nobody(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* One that is connected may have as many as the listener's send buffer has room for; so only a part
+ * of that is given to it. */
+static void
+a_connected_client_that_does_not_read_leaves_room_for_others(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "echo", "");
+    const char *address = daemon_address(daemon, "test");
+    int deaf = client_connect(address);
+    char *long_text = keep(calloc(1, 2001));
+
+    memset(long_text, 'x', 2000);
+    for (int i = 0; i < 400; i++) {
+        client_send(deaf, i % 2 == 0 ? "hello" : long_text);
+        if (i % 40 == 39)
+            assert_string_equal(client_ask(address, "still here"), "still here");
+    }
+    WAIT_UNTIL(control_figure(daemon, "test", "unsent") > 200);
+    for (int i = 0; i < 10; i++)
+        assert_string_equal(client_ask(address, long_text), long_text);
+    /* Once it has read, it is answered like everybody. */
+    while (client_readable(deaf, 0.1))
+        (void)client_receive(deaf);
+    client_send(deaf, "I read");
+    assert_string_equal(client_receive(deaf), "I read");
+    assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_MIXIN(c45_the_reply_comes_from_the_address_that_was_asked, "udp"),
           TEST_EACH_DATAGRAM(c46_a_long_packet_is_cut_flagged_and_counted),
@@ -280,4 +309,5 @@ RUN_TESTS(TEST_EACH_DATAGRAM(c45_the_reply_comes_from_the_listeners_address),
           TEST_EACH_DATAGRAM(a_big_packet_comes_back_whole),
           TEST_EACH_DATAGRAM(answers_find_their_senders),
           TEST_EACH_DATAGRAM(a_burst_is_answered_but_for_a_sender_that_left),
-          TEST_EACH_MIXIN(a_client_that_does_not_read_holds_up_nobody, "unixgram"))
+          TEST_EACH_MIXIN(a_client_that_does_not_read_holds_up_nobody, "unixgram"),
+          TEST_EACH_MIXIN(a_connected_client_that_does_not_read_leaves_room_for_others, "unixgram"))

@@ -5,6 +5,7 @@
  * The log is the daemon's, other processes are out of reach, and a listening
  * socket that was shut down listens again.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include "support/client.h"
 #include "support/command.h"
+#include "support/control.h"
 #include "support/daemon.h"
 #include "support/proc.h"
 #include "support/test.h"
@@ -153,6 +155,88 @@ a_socket_that_was_shut_down_listens_again(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
+/* ---- its counters --------------------------------------------------------------------- */
+
+static const char *const sums[] = {"accepted",   "refused",   "failed",   "vanished",
+                                   "cut",        "truncated", "bytes_in", "bytes_out",
+                                   "idle_ended", "unsent",    "busy_us"};
+
+static void
+expect_plausible(struct daemon *daemon)
+{
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+        long figure = control_figure(daemon, "test", sums[i]);
+        if (figure < 0 || figure > 1000000000)
+            fail_msg("%s is %ld", sums[i], figure);
+    }
+}
+
+static void
+scribble(const char *address, char byte)
+{
+    int client = client_connect(address);
+
+    client_send_bytes(client, &byte, 1);
+    client_expect(client, "done\n");
+    client_close(client);
+}
+
+/* Whatever they are filled with, also in the totals that a dead worker leaves behind. */
+static void
+scribbled_counters_never_count(void **state)
+{
+    static const char bytes[] = {'\xff', '\x01', '\x80', '\x00', '\x40', '\x7f'};
+    struct daemon *daemon = daemon_serve("tcp", "threading", "bad_scribble", "");
+    const char *address = daemon_address(daemon, "test");
+
+    (void)state;
+    assert_string_equal(client_ask(address, ""), "");
+    WAIT_UNTIL(control_figure(daemon, "test", "accepted") == 1);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        scribble(address, bytes[i]);
+        expect_plausible(daemon);
+    }
+    assert_return_code(kill(daemon_worker(daemon), SIGKILL), errno);
+    (void)daemon_wait_log(daemon, "was killed by signal 9");
+    expect_plausible(daemon);
+    scribble(address, '\x40'); /* by the next worker, of which nobody has asked yet */
+    assert_return_code(kill(daemon_worker(daemon), SIGKILL), errno);
+    (void)daemon_wait_log_times(daemon, "was killed by signal 9", 2);
+    expect_plausible(daemon);
+    assert_true(control_figure(daemon, "test", "accepted") >= 1); /* this was true */
+    daemon_expect_stop(daemon);
+}
+
+/* ---- its channel ---------------------------------------------------------------------- */
+
+static void
+a_flood_of_messages_ends_its_worker_alone(void **state)
+{
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("test", "tcp", "threading", "good_programs", ""),
+        listener_text("other", "tcp", "threading", "echo", ""));
+    const char *address = daemon_address(daemon, "test"), *other = daemon_address(daemon, "other");
+    int client = client_connect(address);
+    double before;
+
+    (void)state;
+    client_send(client, "flood\n");
+    (void)daemon_wait_log(daemon, "messages a second: reading no more of them");
+    before = proc_cpu_seconds(daemon_pid(daemon));
+    assert_string_equal(client_ask(other, "hello"), "hello");
+    assert_int_equal(control_figure(daemon, "test", "active"), 1);
+    assert_string_equal(control_state(daemon, "other"), "serving");
+    (void)daemon_wait_log(daemon, "has sent too many messages for 3 s: killing it");
+    if (!SANITIZED)
+        assert_true(proc_cpu_seconds(daemon_pid(daemon)) - before < 0.3); /* of three seconds */
+    (void)daemon_wait_log(daemon, "was killed by signal 9");
+    client_expect_gone(client);
+    assert_string_equal(client_ask(address, "print back\n"), "ok\n");
+    assert_string_equal(client_ask(other, "hello"), "hello");
+    daemon_expect_stop(daemon);
+    assert_int_equal(daemon_count_log(daemon, "reading no more of them"), 1);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_EACH_MIXIN(nobody_rewrites_the_log, "unix"),
           TEST_EACH_MIXIN(last_words_are_logged, "tcp"),
@@ -163,4 +247,5 @@ RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "tcp", "coroutine"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "none"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "threading"),
-          TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "coroutine"))
+          TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "coroutine"),
+          TEST(scribbled_counters_never_count), TEST(a_flood_of_messages_ends_its_worker_alone))

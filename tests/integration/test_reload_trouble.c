@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "support/command.h"
+#include "support/control.h"
 #include "support/load.h"
 #include "support/proc.h"
 
@@ -119,6 +121,106 @@ a_stop_ends_a_reload(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* ---- operators, while the plugins of a reload are tried ----------------------------------------
+ */
+
+/* The listener "slow" has the copy of a plugin whose trial lasts as long as its file lies there. */
+static const char *
+with_slow(const char *more)
+{
+    return text_of("control = { path = \"%s\"; };\nlisteners = {\n%s%s};", test_path("control"),
+                   two_listeners(more),
+                   listener_text("slow", "unix", "threading", test_path("slow.so"), more));
+}
+
+static const char *
+slow_file(void)
+{
+    return test_path("slow.so.wait");
+}
+
+/* Its serving one, and the one that tries its plugin. */
+static size_t
+workers_of(struct daemon *daemon, const char *listener)
+{
+    pid_t children[PROC_CHILDREN];
+    size_t count = proc_children(daemon_pid(daemon), children), found = 0;
+
+    for (size_t i = 0; i < count && i < PROC_CHILDREN; i++) {
+        char command[4096];
+        FILE *cmdline = fopen(text_of("/proc/%d/cmdline", (int)children[i]), "re");
+        size_t size = cmdline == NULL ? 0 : fread(command, 1, sizeof(command), cmdline);
+        if (cmdline != NULL)
+            (void)fclose(cmdline);
+        found += size > 0 && memmem(command, size, listener, strlen(listener) + 1) != NULL;
+    }
+    return found;
+}
+
+/* A reload that changes all listeners, and that goes no further than the trials. */
+static struct daemon *
+in_the_trials_of_a_reload(const char *stopped)
+{
+    if (system(text_of("cp %s/good_slow.so %s", FIXTURES, test_path("slow.so"))) != 0)
+        fail_msg("cannot copy the plugin");
+    struct daemon *daemon = daemon_start("%s", with_slow(""));
+    file = daemon_file(daemon);
+    for (size_t i = 0; i < 3; i++)
+        (void)daemon_address(daemon, (const char *const[]){"same", "test", "slow"}[i]);
+    if (stopped != NULL)
+        assert_int_equal(CTL(daemon, "stop", stopped).status, 0);
+    (void)test_file("slow.so.wait", "");
+    REWRITE("%s", with_slow("max_connections = 7;"));
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(workers_of(daemon, "slow") == 2);
+    return daemon;
+}
+
+static void
+end_the_trials(struct daemon *daemon)
+{
+    size_t done = daemon_count_log(daemon, "reloaded: ");
+
+    assert_return_code(unlink(slow_file()), errno);
+    (void)daemon_wait_log_times(daemon, "reloaded: ", done + 1);
+    assert_string_equal(client_ask(daemon_address(daemon, "slow"), "well\n"), "well\n");
+}
+
+/* What it is stopped from serves again when an operator says so, with the new settings. */
+static void
+who_is_stopped_during_a_reload_stays_stopped(void **state)
+{
+    const char *how = *state;
+    struct daemon *daemon = in_the_trials_of_a_reload(NULL);
+    bool stop = strcmp(how, "stop") == 0;
+
+    assert_int_equal(CTL(daemon, how, "test").status, 0);
+    end_the_trials(daemon);
+    assert_string_equal(control_state(daemon, "test"), stop ? "stopped" : "drained");
+    assert_lacks(daemon_log(daemon), "listening on  ");
+    assert_int_equal(CTL(daemon, stop ? "start" : "resume", "test").status, 0);
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo well\n"), "well\n");
+    assert_int_equal(control_figure(daemon, "test", "max_connections"), 7);
+    daemon_expect_stop(daemon);
+}
+
+static void
+who_is_started_during_a_reload_gets_the_new_settings(void **state)
+{
+    struct daemon *daemon = in_the_trials_of_a_reload("test");
+
+    (void)state;
+    assert_int_equal(CTL(daemon, "start", "test").status, 0);
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo one\n"), "one\n");
+    pid_t old = atoi(client_ask(daemon_address(daemon, "test"), "pid\n") + strlen("pid "));
+    end_the_trials(daemon);
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo two\n"), "two\n");
+    assert_int_not_equal(atoi(client_ask(daemon_address(daemon, "test"), "pid\n") + strlen("pid ")),
+                         old);
+    assert_int_equal(control_figure(daemon, "test", "max_connections"), 7);
+    daemon_expect_stop(daemon);
+}
+
 static void
 a_worker_killed_during_a_reload_is_replaced(void **state)
 {
@@ -224,5 +326,8 @@ the_service_manager_is_told(void **state)
 
 RUN_TESTS(TEST(a_bad_reload_changes_nothing), TEST(a_failed_listener_is_tried_at_once),
           TEST(many_hangups_are_few_reloads), TEST(a_stop_ends_a_reload),
+          TEST_ROW(who_is_stopped_during_a_reload_stays_stopped, "stop", "stop"),
+          TEST_ROW(who_is_stopped_during_a_reload_stays_stopped, "drain", "drain"),
+          TEST(who_is_started_during_a_reload_gets_the_new_settings),
           TEST(a_worker_killed_during_a_reload_is_replaced), TEST(the_log_changes_with_a_reload),
           TEST(the_service_manager_is_told))

@@ -11,13 +11,17 @@
  *     rewrite           empties and rewrites the files behind descriptors 1 and 2; "ok"
  *     shut              shuts every listening socket down that it has; "ok"
  *     kill PID          sends SIGKILL; "ok" or the error's name
+ *     flood             sends the supervisor answers to its first ping, without end
  *     crash TEXT        TEXT goes to standard error; no answer, as it ends by SIGSEGV
  *     abort             no answer, as it ends by SIGABRT
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +133,27 @@ kill_one(const char *pid)
     return kill((pid_t)strtol(pid, NULL, 10), SIGKILL) == 0 ? "ok" : strerrorname_np(errno);
 }
 
+#define CHANNEL 4 /* the worker's own, to the supervisor */
+
+/* The first ping is sent two seconds after the worker became ready: until then an answer would be
+ * a lie. */
+static void
+flood(void)
+{
+    static const struct {
+        uint32_t type, reserved;
+        uint64_t value;
+        char text[8];
+    } pong = {.type = 4, .value = 1};
+    struct pollfd room = {.fd = CHANNEL, .events = POLLOUT};
+
+    (void)poll(NULL, 0, 2500);
+    for (;;)
+        if (send(CHANNEL, &pong, offsetof(__typeof__(pong), text) + 1,
+                 MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            (void)poll(&room, 1, -1);
+}
+
 int
 handle(struct ss_request *request)
 {
@@ -159,6 +184,8 @@ handle(struct ss_request *request)
         abort();
     if (strcmp(line, "rewrite") == 0)
         rewrite();
+    if (strcmp(line, "flood") == 0)
+        flood();
     if (strcmp(line, "shut") == 0)
         shut_listening_sockets();
     return ss_printf(request, "ok\n");

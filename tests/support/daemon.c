@@ -321,7 +321,7 @@ runs_another_program(pid_t pid, pid_t parent)
 
     if (readlink(text_of("/proc/%d/exe", (int)pid), theirs, sizeof(theirs) - 1) < 0 ||
         readlink(text_of("/proc/%d/exe", (int)parent), ours, sizeof(ours) - 1) < 0)
-        return errno != ENOENT; /* ENOENT: it has ended; else: it has become another user */
+        return errno == EACCES; /* it has become another user; one that has ended has no program */
     return strcmp(ours, theirs) != 0;
 }
 

@@ -37,16 +37,18 @@
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
+/* Throws away what was prepared. Listeners that were added are gone. */
 static void
 discard_plans(struct reload *reload)
 {
     for (size_t i = 0; i < reload->count; i++) {
         struct plan *plan = &reload->plans[i];
-        if (plan->listener != NULL && plan->change == CHANGE_GENERATION)
+        if (plan->prepared)
             listener_discard(plan->listener);
         if (plan->added && plan->listener != NULL)
             roster_retire(reload->change->roster, plan->listener);
         plan->listener = NULL;
+        plan->prepared = false;
     }
 }
 
@@ -139,9 +141,9 @@ prepare_one(struct plan *plan)
     char reason[SPAWN_REASON_SIZE];
     int r = 0;
 
-    if (plan->added)
+    if (plan->added && plan->listener == NULL)
         r = listener_new(&reload->change->roster->host, plan->settings, &plan->listener);
-    if (r < 0 || plan->change != CHANGE_GENERATION)
+    if (r < 0 || plan->change != CHANGE_GENERATION || plan->prepared)
         return r;
     r = reload_find_socket(plan, &socket);
     if (r < 0)
@@ -153,7 +155,7 @@ prepare_one(struct plan *plan)
         .userdata = plan,
     };
     r = listener_prepare(plan->listener, &preparation, r == 1 ? &socket : NULL);
-    plan->preparing = r == 0;
+    plan->prepared = plan->preparing = r == 0;
     socket_close(&socket);
     if (r < 0)
         errors_add(&reload->errors, plan->settings->file, plan->settings->line,
@@ -162,6 +164,8 @@ prepare_one(struct plan *plan)
     return 0;
 }
 
+/* Operators may stop and start listeners until the changes are made. So this is done again, for
+ * those that are not prepared yet, if one of them has become another case. */
 static void
 prepare(struct reload *reload)
 {
@@ -339,10 +343,14 @@ reload_step(struct change *change)
         if (r < 0)
             fail(reload, r);
     } else if (reload->stage == STAGE_CHECKING) {
+        (void)reload_plan_again(reload);
         prepare(reload);
         roster_review(change->roster);
     } else if (reload->stage == STAGE_PREPARING && !any_preparing(reload)) {
-        changed = make_changes(reload);
+        if (reload_plan_again(reload))
+            prepare(reload);
+        else
+            changed = make_changes(reload);
         roster_review(change->roster);
     } else if (reload->stage == STAGE_SETTLING) {
         settle(reload);

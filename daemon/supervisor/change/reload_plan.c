@@ -22,31 +22,58 @@ same_spawn(const struct spawn_options *one, const struct spawn_options *other)
     return one->sink == other->sink && one->access == other->access;
 }
 
+/* What becomes of a listener that there is. changed: its settings or its plugin are others. */
+static enum plan_change
+change_of(const struct plan *plan, bool changed)
+{
+    const struct listener *listener = plan->listener;
+    const struct settings *old = listener_settings(listener);
+
+    if (!plan->settings->enabled)
+        return old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
+    if (old->enabled && !listener_is_wanted(listener))
+        return CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
+    if (listener_state(listener) == LISTENER_DRAINING)
+        return CHANGE_START; /* nobody gets into its old socket's queue any more */
+    if (changed || !same_spawn(&plan->reload->spawn, &plan->reload->change->roster->host.spawn))
+        return CHANGE_GENERATION;
+    return CHANGE_NOTHING;
+}
+
 static void
 plan_change(struct plan *plan)
 {
-    const struct reload *reload = plan->reload;
-    const struct roster *roster = reload->change->roster;
-    const struct settings *settings = plan->settings, *old;
+    const struct settings *settings = plan->settings;
 
-    plan->listener = roster_find(roster, settings->name);
+    plan->listener = roster_find(plan->reload->change->roster, settings->name);
     if (plan->listener == NULL) {
         plan->added = plan->tried = true;
         plan->change = settings->enabled ? CHANGE_GENERATION : CHANGE_SETTINGS;
         return;
     }
-    old = listener_settings(plan->listener);
-    bool equal = settings_equal(old, settings);
-    bool changed = !equal || listener_plugin_changed(plan->listener);
-    plan->tried = changed;
-    if (!settings->enabled)
-        plan->change = old->enabled ? CHANGE_STOP : CHANGE_SETTINGS;
-    else if (old->enabled && !listener_is_wanted(plan->listener))
-        plan->change = CHANGE_SETTINGS; /* an operator stopped it, or its plugin did */
-    else if (listener_state(plan->listener) == LISTENER_DRAINING)
-        plan->change = CHANGE_START; /* nobody gets into its old socket's queue any more */
-    else if (changed || !same_spawn(&reload->spawn, &roster->host.spawn))
-        plan->change = CHANGE_GENERATION;
+    plan->tried = !settings_equal(listener_settings(plan->listener), settings) ||
+                  listener_plugin_changed(plan->listener);
+    plan->change = change_of(plan, plan->tried);
+}
+
+bool
+reload_plan_again(struct reload *reload)
+{
+    bool again = false;
+
+    for (size_t i = 0; i < reload->count; i++) {
+        struct plan *plan = &reload->plans[i];
+        if (plan->added || plan->change == change_of(plan, plan->tried))
+            continue;
+        again = true;
+        plan->change = change_of(plan, plan->tried);
+        if (reload_needs_lookup(plan) && plan->item->found.size == 0)
+            errors_add(&reload->errors, plan->settings->file, plan->settings->line,
+                       "listeners.%s: it was told to start meanwhile, and its new address is not "
+                       "known yet; reload again",
+                       plan->settings->name);
+    }
+    return again;
 }
 
 int

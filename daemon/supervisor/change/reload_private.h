@@ -30,7 +30,8 @@ struct plan {
     struct check_item *item; /* what is found out first */
     struct listener *donor;  /* gives its socket up to this one; NULL: none */
     bool taken_back;         /* its socket was being given up; nobody new gets into the queue yet */
-    bool preparing;          /* its workers are not ready yet */
+    bool prepared;           /* it has a new generation */
+    bool preparing;          /* whose workers are not ready yet */
 };
 
 /* How far the reload is; reload.c's head tells what happens in each. */
@@ -56,6 +57,9 @@ struct reload {
 
 /* Decides what becomes of each listener of the new configuration. 0 or -ENOMEM. */
 int reload_make_plans(struct reload *reload);
+/* Looks at the listeners again: an operator may have stopped or started some meanwhile. Whether any
+ * plan is another one now; a mistake is added if it cannot be carried out. */
+bool reload_plan_again(struct reload *reload);
 /* Returns the listener's plan; NULL: it is not in the new configuration. */
 const struct plan *reload_find_plan(const struct reload *reload, const struct listener *listener);
 /* Whether the listener must bind an address of which only the name is known. */

@@ -77,11 +77,9 @@ generation_plugin_changed(const struct generation *generation)
 static void
 add_to_totals(struct counter_sums *totals, const struct process *process)
 {
-    uint32_t slots;
-    const struct counters *counters = process_counters(process, &slots);
     struct counter_sums sums;
 
-    counters_sum(counters, slots, &sums);
+    process_sums(process, &sums);
     counter_sums_add_past(totals, &sums);
 }
 

@@ -178,6 +178,7 @@ struct listener_worker {
     bool draining;
     const struct counters *counters;
     uint32_t slots;
+    const struct process *process;
 };
 
 void listener_visit_workers(const struct listener *listener,

@@ -106,6 +106,7 @@ visit(const struct generation *generation, bool draining,
             .pid = process_pid(process),
             .generation = generation_number(generation),
             .draining = draining,
+            .process = process,
         };
         worker.counters = process_counters(process, &worker.slots);
         visitor(&worker, userdata);
@@ -129,7 +130,7 @@ add_worker(const struct listener_worker *worker, void *userdata)
     struct listener_status *status = userdata;
     struct counter_sums sums;
 
-    counters_sum(worker->counters, worker->slots, &sums);
+    process_sums(worker->process, &sums);
     counter_sums_add(&status->sums, &sums);
     if (!worker->draining && status->pid_count < LISTENER_PIDS)
         status->pids[status->pid_count++] = worker->pid;

@@ -64,8 +64,8 @@ describe_work(struct process *process, bool signalled)
 void
 process_end(struct process *process, const siginfo_t *info)
 {
-    child_leave(process->pid); /* the loop would try to reap it only once */
-    process_receive(process);  /* the worker's last messages explain why it ended */
+    child_leave(process->pid);      /* the loop would try to reap it only once */
+    (void)process_receive(process); /* the worker's last messages explain why it ended */
     process_read_log(process, true);
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
@@ -123,17 +123,40 @@ watch(struct process *process, sd_event *event)
     return r < 0 ? r : 0;
 }
 
+static void
+free_process(struct process *process)
+{
+    free(process->tally);
+    free(process);
+}
+
+static struct process *
+new_process(uint64_t started_usec)
+{
+    struct process *process = calloc(1, sizeof(*process));
+
+    if (process == NULL)
+        return NULL;
+    process->tally = malloc(sizeof(*process->tally));
+    if (process->tally == NULL) {
+        free(process);
+        return NULL;
+    }
+    tally_init(process->tally, started_usec);
+    return process;
+}
+
 int
 process_new(const struct process_setup *setup, struct process **ret)
 {
     struct spawned spawned;
-    struct process *process = calloc(1, sizeof(*process));
+    struct process *process = new_process(monotonic_usec());
 
     if (process == NULL)
         return -ENOMEM;
     int r = spawn_worker(setup->settings, setup->options, &setup->socket, &spawned);
     if (r < 0) {
-        free(process);
+        free_process(process);
         return r;
     }
     process->settings = settings_ref(setup->settings);
@@ -174,7 +197,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     uint64_t now = monotonic_usec();
 
     do
-        process = calloc(1, sizeof(*process));
+        process = new_process(worker->serving_since < now ? worker->serving_since : now);
     while (process == NULL && patience_allows(-ENOMEM));
     if (process == NULL)
         return -ENOMEM;
@@ -258,7 +281,7 @@ process_free(struct process *process)
     counters_detach(process->counters, process->slots);
     settings_unref(process->settings);
     errors_done(&process->mistakes);
-    free(process);
+    free_process(process);
 }
 
 /* ---- orders ------------------------------------------------------------------------------ */
@@ -351,6 +374,12 @@ process_counters(const struct process *process, uint32_t *ret_slots)
 {
     *ret_slots = process->slots;
     return process->counters;
+}
+
+void
+process_sums(const struct process *process, struct counter_sums *ret)
+{
+    tally_look(process->tally, process->counters, process->slots, monotonic_usec(), ret);
 }
 
 bool

@@ -88,6 +88,8 @@ pid_t process_pid(const struct process *process);
 enum process_state process_state(const struct process *process);
 bool process_has_stopped(const struct process *process);
 const struct counters *process_counters(const struct process *process, uint32_t *ret_slots);
+/* Adds up what the worker has counted, as far as it is plausible (tally.h). */
+void process_sums(const struct process *process, struct counter_sums *ret);
 
 /* Whether the worker said that it cannot start; then what kind of fault it is, and why. */
 bool process_has_failed(const struct process *process);

@@ -6,6 +6,7 @@
 #define SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
 
 #include "supervisor/listener/process.h"
+#include "supervisor/listener/tally.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -32,6 +33,7 @@ struct process {
     struct counters *counters;
     int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
+    struct tally *tally; /* of the counters */
     sd_event_source *child_source, *channel_source, *log_source, *timer;
     char *log_text; /* of a line whose end has not come */
     size_t log_size;
@@ -45,8 +47,11 @@ struct process {
     unsigned owed;     /* the last order (enum message_type), if it could not be sent; 0: none */
     uint64_t owed_value;
     bool stopped, failed, stop_asked, misbehaved, asked_to_end;
-    bool traced;  /* it did not answer because of a debugger, which was logged */
-    bool deaf;    /* its channel is not watched until retry_at */
+    int64_t budget;        /* for its messages, in microseconds (process_watch.c) */
+    uint64_t budget_at;    /* when that was so */
+    uint64_t floods_since; /* when the budget was first used up; 0: it is not */
+    bool traced;           /* it did not answer because of a debugger, which was logged */
+    bool deaf;             /* its channel is not watched until retry_at */
     bool hung_up; /* the worker's end of the channel is closed: the worker ends, or has ended */
 
     enum failure failure;
@@ -70,10 +75,11 @@ int process_watch_log(struct process *process, sd_event *event);
 /* Logs what the worker has written so far; with last, also a line without an end. */
 void process_read_log(struct process *process, bool last);
 
-/* The first two are callbacks of the event loop; the third reads what the worker has sent so far.
+/* The first two are callbacks of the event loop; the third reads what the worker has sent so far,
+ * and returns how many messages that were.
  */
 int process_on_timer(sd_event_source *source, uint64_t when, void *userdata);
 int process_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata);
-void process_receive(struct process *process);
+unsigned process_receive(struct process *process);
 
 #endif

@@ -28,6 +28,11 @@
 
 #define MESSAGES_AT_ONCE 32 /* then the other event sources have a turn */
 
+/* A worker says a word every two seconds, and at its start as many as it has mistakes. */
+#define MESSAGE_USEC (SECOND / 100)                  /* the budget of one message */
+#define BUDGET_USEC  ((int64_t)(300 * MESSAGE_USEC)) /* of so many at once */
+#define FLOOD_USEC   (3 * SECOND) /* a worker that floods for so long is killed */
+
 /* ---- the clock ---------------------------------------------------------------- */
 
 static bool
@@ -354,33 +359,83 @@ receive_one(struct process *process)
         misbehave(process, "junk");
     if (r > 0)
         take_message(process, &message);
-    else if (r != -EAGAIN) { /* closed or broken: the exit tells the rest */
+    else if (r != -EAGAIN) {
         (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
-        process->hung_up = true;
-        retry_soon(process);
-    }
-    if (r != -EAGAIN && channel_is_short(r)) { /* others shall have a turn first */
-        process->deaf = true;
+        if (channel_is_short(r))
+            process->deaf = true; /* others shall have a turn first */
+        else
+            process->hung_up = true; /* closed or broken: the exit tells the rest */
         retry_soon(process);
     }
     return r > 0;
 }
 
-void
+unsigned
 process_receive(struct process *process)
 {
+    unsigned taken = 0;
+
     process_read_log(process, false); /* what it has said before the messages stands before them */
-    for (unsigned i = 0; i < MESSAGES_AT_ONCE && process->state != PROCESS_GONE; i++)
-        if (!receive_one(process))
-            return;
+    while (taken < MESSAGES_AT_ONCE && process->state != PROCESS_GONE && receive_one(process))
+        taken++;
+    return taken;
+}
+
+/* ---- floods ------------------------------------------------------------------------ */
+
+/* Fills the bucket by the time that has passed. A full one ends a flood. */
+static void
+refill(struct process *process, uint64_t now)
+{
+    process->budget += (int64_t)(now - process->budget_at);
+    process->budget_at = now;
+    if (process->budget < BUDGET_USEC)
+        return;
+    process->budget = BUDGET_USEC;
+    process->floods_since = 0;
+}
+
+/* The bucket is empty: the channel is not looked at until there is something in it again. */
+static void
+dam(struct process *process, uint64_t now)
+{
+    if (process->floods_since == 0) {
+        process->floods_since = now;
+        log_listener(process->settings->name, LOG_WARNING,
+                     "worker %d sends more than %" PRIu64
+                     " messages a second: reading no more of them; it is killed if it goes on for "
+                     "%" PRIu64 " s",
+                     (int)process->pid, SECOND / MESSAGE_USEC, FLOOD_USEC / SECOND);
+    } else if (now - process->floods_since >= FLOOD_USEC && !process->misbehaved) {
+        process->misbehaved = true;
+        log_listener(process->settings->name, LOG_ERR,
+                     "worker %d has sent too many messages for %" PRIu64 " s: killing it",
+                     (int)process->pid, FLOOD_USEC / SECOND);
+        kill_for_good(process);
+        return;
+    }
+    if (sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF) < 0)
+        return;
+    process->deaf = true;
+    process->retry_at = now + (uint64_t)-process->budget + MESSAGE_USEC;
+    arm_timer(process);
 }
 
 int
 process_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
+    struct process *process = userdata;
+    unsigned taken = process_receive(process);
+
     (void)source;
     (void)fd;
     (void)events;
-    process_receive(userdata);
+    if (process->state == PROCESS_GONE || process->hung_up)
+        return 0;
+    uint64_t now = monotonic_usec();
+    refill(process, now);
+    process->budget -= (int64_t)(taken * MESSAGE_USEC);
+    if (process->budget <= 0)
+        dam(process, now);
     return 0;
 }

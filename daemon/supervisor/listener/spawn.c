@@ -31,6 +31,7 @@
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/close_from.h"
+#include "common/datagram_ports.h"
 #include "common/descriptors.h"
 #include "common/leave.h"
 #include "supervisor/listener/helpers.h"
@@ -366,7 +367,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         return r;
 
     plugin = plugin_for_worker(settings);
-    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin};
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin, datagram_ports_for(socket->fd)};
     r = fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "supervisor/socket/unix_diag.h"
+#include "common/unix_diag.h"
 
 /* While a socket listens, these two members hold its queue and the queue's limit. */
 static int

@@ -25,6 +25,7 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/datagram_ports.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/socket_private.h"
 
@@ -308,11 +309,10 @@ open_resolved(const struct settings *settings, const struct resolved *found,
     return r < 0 ? problem(settings, r, NULL, remedy, ret_problem) : 0;
 }
 
-int
-socket_open(const struct settings *settings, const struct resolved *found,
-            struct listening_socket *ret, char **ret_problem)
+static int
+take_or_open(const struct settings *settings, const struct resolved *found,
+             struct listening_socket *ret, char **ret_problem)
 {
-    *ret_problem = NULL;
     int r = socket_take_passed(settings, found, ret);
 
     if (r != 0)
@@ -323,6 +323,18 @@ socket_open(const struct settings *settings, const struct resolved *found,
         return r;
     socket_store(settings, ret);
     return 0;
+}
+
+int
+socket_open(const struct settings *settings, const struct resolved *found,
+            struct listening_socket *ret, char **ret_problem)
+{
+    *ret_problem = NULL;
+    int r = take_or_open(settings, found, ret, ret_problem);
+
+    if (r == 0)
+        ret->datagram_port = datagram_ports_add(ret->fd);
+    return r;
 }
 
 const char *
@@ -418,6 +430,7 @@ socket_close(struct listening_socket *listening)
         socket_unstore(listening);
         unix_path_remove(&listening->path);
     }
+    datagram_ports_remove(listening->datagram_port);
     if (listening->fd >= 0)
         (void)close(listening->fd);
     *listening = LISTENING_SOCKET_NONE;

@@ -6,6 +6,7 @@
 #define SOCKSERVERD_SUPERVISOR_SOCKET_SOCKET_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/address.h"
 #include "common/settings.h"
@@ -18,7 +19,8 @@ struct listening_socket {
     bool passed;                   /* a socket unit passed it and keeps it */
     char stored[SOCKET_NAME_SIZE]; /* its name in the manager's store; "": it is not there */
     bool kept;                     /* it stays in the store when it is closed (socket_keep()) */
-    bool shared; /* somebody else goes on with it: we may not shut it down or empty it */
+    bool shared;            /* somebody else goes on with it: we may not shut it down or empty it */
+    uint16_t datagram_port; /* in datagram_ports.h, or 0 */
     char address[ADDRESS_TEXT_SIZE]; /* the real one, port 0 resolved */
     struct unix_path path;           /* what we made in the file system, if anything */
 };

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/array.h"
+#include "common/datagram_ports.h"
 #include "supervisor/socket/socket_private.h"
 
 /* ---- other settings ------------------------------------------------------------------- */
@@ -73,6 +74,7 @@ socket_share(const struct listening_socket *socket, struct listening_socket *ret
     ret->fd = fd;
     ret->path = UNIX_PATH_NONE;
     ret->stored[0] = '\0';
+    ret->datagram_port = datagram_ports_add(fd);
     return 0;
 }
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "supervisor/socket/unix_diag.h"
+#include "common/unix_diag.h"
 
 #define MINOR_BITS 20 /* of the kernel's own device numbers */
 

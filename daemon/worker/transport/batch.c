@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
+#include "worker/request/source.h"
 #include "worker/transport/ancillary.h"
 #include "worker/transport/unread.h"
 
@@ -164,6 +165,9 @@ try_again(struct ss_server *server, struct msghdr *reply, int error)
             return false;
         counter_bump(slot->unsent, 1);
         unread_warn(server);
+    } else if (error == EACCES) {
+        counter_bump(slot->refused, 1);
+        source_warn(server, SOURCE_IS_BROADCAST, reply->msg_name, reply->msg_namelen);
     } else {
         counter_bump(slot->failed, 1);
         log_warning("a reply was not sent: %s", strerror(error));

@@ -25,9 +25,11 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
+#include "worker/request/source.h"
 #include "worker/request/wait.h"
 #include "worker/transport/ancillary.h"
 #include "worker/transport/batch.h"
+#include "worker/transport/hoard.h"
 #include "worker/transport/transports.h"
 #include "worker/transport/unread.h"
 
@@ -296,6 +298,8 @@ send_reply(struct ss_request *request, bool from_known)
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
     }
+    if (request->datagram.reply_to.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
+        return -EAGAIN;
     if (takes_batches(request->server) && batch_hold(request, &message))
         return 0;
     for (;;) {
@@ -317,6 +321,16 @@ drop(struct ss_request *request)
     unread_warn(request->server);
 }
 
+/* What the kernel says of broadcast addresses; the gate knows those that were there at the start.
+ */
+static void
+refuse(struct ss_request *request)
+{
+    request->reason = CLOSE_REFUSED;
+    source_warn(request->server, SOURCE_IS_BROADCAST, &request->client.address,
+                request->client.size);
+}
+
 /* Python's DatagramRequestHandler.finish(): one datagram with everything that was written. */
 static void
 datagram_shutdown_request(struct ss_request *request)
@@ -336,6 +350,8 @@ datagram_shutdown_request(struct ss_request *request)
         request->reason = CLOSE_VANISHED;
     else if (error == -EAGAIN)
         drop(request);
+    else if (error == -EACCES)
+        refuse(request);
     else
         request->error = error;
 }

@@ -2,8 +2,8 @@
 /*
  * unix_diag.h - what the kernel tells of Unix sockets
  */
-#ifndef SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_DIAG_H
-#define SOCKSERVERD_SUPERVISOR_SOCKET_UNIX_DIAG_H
+#ifndef SOCKSERVERD_COMMON_UNIX_DIAG_H
+#define SOCKSERVERD_COMMON_UNIX_DIAG_H
 
 #include <linux/netlink.h>
 #include <linux/unix_diag.h>

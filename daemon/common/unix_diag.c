@@ -2,11 +2,11 @@
 /*
  * unix_diag.c - what the kernel tells of Unix sockets
  *
- * Runs in:  the supervisor.
+ * Runs in:  the supervisor, a worker.
  * Owns:     nothing.
  * Failures: returned; a kernel without the socket diagnosis, or a sandbox, may hide it.
  */
-#include "supervisor/socket/unix_diag.h"
+#include "common/unix_diag.h"
 
 #include <errno.h>
 #include <linux/sock_diag.h>

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_worker.c - a worker that sends anything and writes anything into its counters
+ *
+ * A libFuzzer target. The input is a sequence of steps: packets of any shape,
+ * some with a descriptor; orders of the supervisor; scribbling in the shared
+ * counters. What the supervisor makes of the packets is compared with a short
+ * model of what each message means in each state: which events it tells, when
+ * it kills the worker, what state it is in. What it reads from the counters
+ * must be plausible: no more requests than slots, texts that can be printed,
+ * a list of requests that is in order.
+ *
+ * The worker is no process: kill() and the watch over the child are replaced.
+ */
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/array.h"
+#include "common/child.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "expect.h"
+#include "supervisor/control/control_private.h"
+#include "supervisor/listener/crash.h"
+#include "supervisor/listener/process_private.h"
+
+#define LIMIT    16384
+#define PID      12345 /* nobody is asked about it */
+#define SLOTS    5
+#define REQUESTS 3 /* of the list that is asked for */
+#define EVENTS   4096
+
+#define COUNTERS_SIZE (sizeof(struct counters) + SLOTS * sizeof(struct slot))
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __wrap_kill(pid_t pid, int signal);
+int __wrap_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
+                              sd_event_child_handler_t callback, void *userdata);
+void __wrap_listener_visit_workers(const struct listener *listener,
+                                   void (*visit)(const struct listener_worker *worker,
+                                                 void *userdata),
+                                   void *userdata);
+const struct settings *__wrap_listener_settings(const struct listener *listener);
+
+/* What happened, or must happen, one letter for each event: "rsk". */
+struct story {
+    char events[EVENTS];
+    size_t count;
+};
+
+static struct {
+    const uint8_t *data;
+    size_t left;
+} input;
+
+static struct process *process;
+static struct story told, expected;
+static bool serves_at_once; /* when it is ready, as a generation does */
+static int worker_channel;
+static const struct settings *settings;
+
+static void
+note(struct story *story, char event)
+{
+    expect(story->count < EVENTS);
+    story->events[story->count++] = event;
+}
+
+/* ---- what is replaced ----------------------------------------------------------------------- */
+
+int
+__wrap_kill(pid_t pid, int signal)
+{
+    expect(pid == PID && signal == SIGKILL);
+    note(&told, 'k');
+    return 0;
+}
+
+int
+__wrap_sd_event_add_child(sd_event *event, sd_event_source **ret, pid_t pid, int options,
+                          sd_event_child_handler_t callback, void *userdata)
+{
+    (void)event;
+    (void)pid;
+    (void)options;
+    (void)callback;
+    (void)userdata;
+    *ret = NULL;
+    return 0;
+}
+
+const struct settings *
+__wrap_listener_settings(const struct listener *listener)
+{
+    (void)listener;
+    return settings;
+}
+
+void
+__wrap_listener_visit_workers(const struct listener *listener,
+                              void (*visit)(const struct listener_worker *worker, void *userdata),
+                              void *userdata)
+{
+    struct listener_worker worker = {
+        .pid = PID, .counters = process->counters, .slots = process->slots};
+
+    (void)listener;
+    visit(&worker, userdata);
+}
+
+/* ---- the input ------------------------------------------------------------------------------ */
+
+static uint8_t
+next_byte(void)
+{
+    if (input.left == 0)
+        return 0;
+    input.left--;
+    return *input.data++;
+}
+
+static uint64_t
+next_number(void)
+{
+    uint64_t number = 0;
+
+    for (unsigned i = 0; i < sizeof(number); i++)
+        number = number << 8 | next_byte();
+    return number;
+}
+
+/* Up to so many bytes of the input. */
+static const void *
+next_bytes(size_t wanted, size_t *ret_size)
+{
+    const void *bytes = input.data;
+
+    *ret_size = wanted < input.left ? wanted : input.left;
+    input.data += *ret_size;
+    input.left -= *ret_size;
+    return bytes;
+}
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static struct {
+    enum process_state state;
+    uint64_t pings;
+    bool stopped, stop_asked, misbehaved, drains_by_itself;
+    size_t mistakes;
+} model;
+
+static bool
+in(unsigned states)
+{
+    return (states & (1u << model.state)) != 0;
+}
+
+#define READY    (1u << PROCESS_READY)
+#define SERVING  (1u << PROCESS_SERVING)
+#define DRAINING (1u << PROCESS_DRAINING)
+#define STARTING (1u << PROCESS_STARTING)
+
+static void
+model_misbehaves(void)
+{
+    if (!model.misbehaved)
+        note(&expected, 'k');
+    model.misbehaved = true;
+    model.state = PROCESS_ENDING;
+}
+
+static void
+model_is_ready(void)
+{
+    model.state = serves_at_once ? PROCESS_SERVING : PROCESS_READY;
+    note(&expected, 'r');
+}
+
+static void
+model_has_stopped(void)
+{
+    if (model.stopped)
+        return;
+    model.stopped = true;
+    if (in(SERVING)) {
+        model.state = PROCESS_DRAINING;
+        model.drains_by_itself = true;
+    }
+    note(&expected, 's');
+}
+
+static void
+model_answers(uint64_t value)
+{
+    if (value == 0 || value > model.pings)
+        model_misbehaves();
+    else if (in(SERVING))
+        note(&expected, 'p');
+}
+
+static void
+model_takes(uint32_t type, uint64_t value)
+{
+    if (model.state == PROCESS_ENDING)
+        return;
+    if (type == MESSAGE_READY && in(STARTING)) {
+        model_is_ready();
+    } else if (type == MESSAGE_MISTAKE && in(STARTING)) {
+        model.mistakes++;
+    } else if (type == MESSAGE_FAILED && in(STARTING)) {
+        model.state = PROCESS_ENDING;
+        model.mistakes += model.mistakes == 0; /* "no reason given" */
+        note(&expected, 'f');
+    } else if (type == MESSAGE_STOPPED) {
+        model_has_stopped();
+    } else if (type == MESSAGE_PONG && in(READY | SERVING | DRAINING)) {
+        model_answers(value);
+    } else if (type == MESSAGE_STOP && in(READY | SERVING | DRAINING)) {
+        if (!model.stop_asked)
+            note(&expected, 'w');
+        model.stop_asked = true;
+    } else if (type == MESSAGE_REPLACE && in(SERVING | DRAINING)) {
+        if (in(SERVING))
+            note(&expected, 'a');
+    } else {
+        model_misbehaves();
+    }
+}
+
+/* ---- packets -------------------------------------------------------------------------------- */
+
+static void
+on_event(struct process *of, enum process_event event, void *userdata)
+{
+    static const char letters[] = {
+        [PROCESS_IS_READY] = 'r',   [PROCESS_HAS_FAILED] = 'f',    [PROCESS_HAS_STOPPED] = 's',
+        [PROCESS_WANTS_STOP] = 'w', [PROCESS_WANTS_ANOTHER] = 'a', [PROCESS_HAS_PULSE] = 'p',
+        [PROCESS_IS_GONE] = 'g',
+    };
+
+    (void)userdata;
+    note(&told, letters[event]);
+    if (event == PROCESS_IS_READY && serves_at_once)
+        process_serve(of);
+}
+
+/* The supervisor takes a few packets at a turn. */
+static void
+take_all_packets(void)
+{
+    char byte;
+
+    while (recv(process->channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+        process_receive(process);
+}
+
+static void
+send_packet(const void *bytes, size_t size, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = size};
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        packet.msg_control = &control;
+        packet.msg_controllen = sizeof(control);
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+    }
+    while (sendmsg(worker_channel, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        expect(errno == EAGAIN);
+        take_all_packets();
+    }
+}
+
+/* A message as workers send them: its head is right, and its text ends. */
+static void
+send_message(bool with_descriptor)
+{
+    static const uint32_t types[] = {MESSAGE_READY,
+                                     MESSAGE_STOPPED,
+                                     MESSAGE_PONG,
+                                     MESSAGE_STOP,
+                                     MESSAGE_REPLACE,
+                                     MESSAGE_MISTAKE,
+                                     MESSAGE_FAILED,
+                                     MESSAGE_SERVE,
+                                     MESSAGE_DRAIN,
+                                     MESSAGE_REPLACE,
+                                     0,
+                                     UINT32_MAX};
+    struct message message = {.type = types[next_byte() % ARRAY_SIZE(types)]};
+    uint8_t choice = next_byte();
+    size_t size;
+
+    message.value = choice < 240 ? model.pings - choice / 100 : next_number();
+    const char *text = next_bytes(next_byte(), &size);
+    memcpy(message.text, text, size);
+    send_packet(&message, offsetof(struct message, text) + size + 1,
+                with_descriptor ? STDERR_FILENO : -1);
+    if (with_descriptor)
+        model_misbehaves();
+    else
+        model_takes(message.type, message.value);
+}
+
+/* A packet of any shape. An empty one is the end of the channel, which a worker's end tells. */
+static void
+send_anything(void)
+{
+    static char packet[sizeof(struct message) + 512];
+    size_t size = 1 + ((size_t)next_byte() << 8 | next_byte()) % sizeof(packet), head;
+    const size_t least = offsetof(struct message, text);
+    struct message message;
+
+    memset(packet, 'x', sizeof(packet));
+    const void *bytes = next_bytes(size < 64 ? size : 64, &head);
+    memcpy(packet, bytes, head);
+    packet[size - 1] = (char)(next_byte() & 1);
+    send_packet(packet, size, -1);
+    memcpy(&message, packet, sizeof(message));
+    if (size > least && size <= sizeof(message) && packet[size - 1] == '\0')
+        model_takes(message.type, message.value);
+    else
+        model_misbehaves();
+}
+
+/* ---- orders --------------------------------------------------------------------------------- */
+
+static void
+model_drains(void)
+{
+    if (in(STARTING))
+        model.state = PROCESS_ENDING;
+    else if (in(READY | SERVING) || (in(DRAINING) && model.drains_by_itself)) {
+        model.state = PROCESS_DRAINING;
+        model.drains_by_itself = false;
+    }
+}
+
+static void
+give_order(void)
+{
+    take_all_packets();
+    switch (next_byte() % 4) {
+    case 0:
+        process_serve(process);
+        if (in(READY))
+            model.state = PROCESS_SERVING;
+        break;
+    case 1:
+        process_drain(process, next_byte(), true);
+        model_drains();
+        break;
+    case 2:
+        process_cut(process);
+        model.state = PROCESS_ENDING;
+        break;
+    default:
+        process_tell(process, MESSAGE_PING, ++process->pings, -1);
+        model.pings++;
+    }
+}
+
+/* ---- counters ------------------------------------------------------------------------------- */
+
+static void
+scribble(void)
+{
+    size_t at =
+        ((size_t)next_byte() << 16 | (size_t)next_byte() << 8 | next_byte()) % COUNTERS_SIZE;
+    size_t size;
+    const void *bytes = next_bytes(next_byte(), &size);
+
+    memcpy((char *)process->counters + at, bytes,
+           size < COUNTERS_SIZE - at ? size : COUNTERS_SIZE - at);
+}
+
+/* A slot as a worker fills it, more or less. */
+static void
+fill_slot(void)
+{
+    struct slot *slot = &process->counters->slots[next_byte() % SLOTS];
+    uint64_t age = next_number() % INT64_MAX;
+    size_t size;
+
+    counter_set(slot->state, next_byte() % 5);
+    counter_set(slot->stage, next_byte() % 8);
+    counter_set(slot->request, next_number());
+    counter_set(slot->started, monotonic_now() - (int64_t)age);
+    const void *client = next_bytes(sizeof(slot->client), &size);
+    memcpy(slot->client, client, size);
+    if (next_byte() & 1)
+        *(uint16_t *)(void *)slot->client = size & 1 ? AF_INET : AF_INET6;
+    counters_use(process->counters, slot);
+}
+
+static void
+fill_sighting(void)
+{
+    struct sighting *sighting = &process->counters->sightings[next_byte() % SIGHTINGS];
+    size_t size;
+
+    counter_set(sighting->owner, next_byte() & 1 ? PID : next_byte());
+    counter_set(sighting->state, next_byte() & 1);
+    sighting->signal = next_byte();
+    sighting->has_address = next_byte();
+    sighting->address = next_number();
+    sighting->request = next_number();
+    const void *place = next_bytes(next_byte() % (sizeof(sighting->place) + 1), &size);
+    memcpy(sighting->place, place, size);
+}
+
+static void
+expect_printable(const char *text, size_t room, const char *beginning)
+{
+    size_t size = strnlen(text, room);
+
+    expect(size < room);
+    for (size_t i = 0; i < size; i++)
+        expect(text[i] >= ' ' && text[i] < 127);
+    expect(size == 0 || strncmp(text, beginning, strlen(beginning)) == 0);
+}
+
+static void
+judge_sums(void)
+{
+    const struct counters *counters = process->counters;
+    struct counter_sums sums, all = {0};
+    uint64_t busy = 0, idle = 0;
+
+    for (uint32_t i = 0; i < SLOTS && i < counter_get(counters->used); i++) {
+        busy += counter_get(counters->slots[i].state) == SLOT_BUSY;
+        idle += counter_get(counters->slots[i].state) == SLOT_IDLE;
+    }
+    counters_sum(counters, process->slots, &sums);
+    expect(sums.active == busy && sums.idle == idle);
+    counter_sums_add(&all, &sums);
+    counter_sums_add_past(&all, &sums);
+    expect(all.active == busy && all.idle == idle); /* those of the past are over */
+    double median = histogram_quantile(&sums.handling, 0.5);
+    double most = histogram_quantile(&sums.handling, 0.99);
+    expect(isfinite(median) && isfinite(most) && median >= -1 && median <= most);
+}
+
+static void
+judge_crash(void)
+{
+    char place[FATE_SIZE], work[FATE_SIZE], little[16];
+
+    crash_describe_place(process->counters, PID, place, sizeof(place));
+    crash_describe(process->counters, process->slots, PID, work, sizeof(work));
+    expect_printable(place, sizeof(place), place[0] == ',' ? ", address 0x" : " at ");
+    expect_printable(work, sizeof(work), " while it ran request ");
+    crash_describe(process->counters, process->slots, PID, little, sizeof(little));
+    expect(strlen(little) < sizeof(little));
+}
+
+static bool
+is_request(const struct slot *slot)
+{
+    int64_t started = counter_get(slot->started);
+
+    return counter_get(slot->state) == SLOT_BUSY && started > 0 && started <= monotonic_now() &&
+           counter_get(slot->stage) <= STAGE_WAITING;
+}
+
+static void
+judge_request(const json_t *request, json_int_t *last_age)
+{
+    const char *client = json_string_value(json_object_get(request, "client"));
+    json_int_t age = json_integer_value(json_object_get(request, "age_us"));
+
+    expect(client != NULL);
+    expect_printable(client, ADDRESS_TEXT_SIZE, "");
+    expect(age >= 0 && age <= *last_age);
+    expect(json_integer_value(json_object_get(request, "number")) >= 0);
+    expect(json_integer_value(json_object_get(request, "worker")) == PID);
+    expect(json_is_string(json_object_get(request, "stage")));
+    *last_age = age;
+}
+
+/* The list that `sockserverctl requests` shows: the oldest first. */
+static void
+judge_requests(void)
+{
+    struct listener *listeners[] = {NULL};
+    struct roster roster = {.listeners = listeners, .count = 1};
+    const struct control control = {.host = {.roster = &roster}};
+    const struct counters *counters = process->counters;
+    size_t running = 0;
+    json_int_t age = INT64_MAX;
+
+    for (uint32_t i = 0; i < SLOTS && i < counter_get(counters->used); i++)
+        running += is_request(&counters->slots[i]);
+    json_t *reply = control_requests(&control, NULL, REQUESTS);
+    json_t *requests = json_object_get(reply, "requests");
+    expect(json_array_size(requests) == (running < REQUESTS ? running : REQUESTS));
+    for (size_t i = 0; i < json_array_size(requests); i++)
+        judge_request(json_array_get(requests, i), &age);
+    json_decref(reply);
+}
+
+static void
+judge_counters(void)
+{
+    judge_sums();
+    judge_crash();
+    judge_requests();
+}
+
+/* ---- one input ------------------------------------------------------------------------------ */
+
+static void
+begin(bool starting)
+{
+    static sd_event *event;
+    int ends[2], memory;
+    struct counters *counters;
+    struct settings own;
+
+    if (event == NULL) {
+        log_set_level(LOG_EMERG);
+        expect(sd_event_new(&event) >= 0 && settings_init(&own, "fuzz") == 0);
+        settings = settings_share(&own);
+        expect(settings != NULL);
+    }
+    expect(channel_create(ends) == 0);
+    if (counters_create(SLOTS, &counters, &memory) < 0)
+        abort();
+    counters_detach(counters, SLOTS);
+    worker_channel = ends[1];
+    struct process_setup setup = {.event = event, .settings = settings, .handler = on_event};
+    struct upgrade_worker worker = {.pid = PID,
+                                    .channel = ends[0],
+                                    .counters = memory,
+                                    .log = -1,
+                                    .slots = SLOTS,
+                                    .state = PROCESS_SERVING,
+                                    .deadline = UINT64_MAX};
+    expect(process_import(&setup, &worker, &process) == 0);
+    memset(&model, 0, sizeof(model));
+    model.state = starting ? PROCESS_STARTING : PROCESS_SERVING;
+    process_enter(process, model.state, UINT64_MAX);
+    told.count = expected.count = 0;
+}
+
+static void
+step(void)
+{
+    switch (next_byte() % 8) {
+    case 0:
+    case 1:
+    case 2:
+        send_message(false);
+        break;
+    case 3:
+        next_byte() < 16 ? send_message(true) : take_all_packets();
+        break;
+    case 4:
+        next_byte() < 64 ? send_anything() : fill_slot();
+        break;
+    case 5:
+        give_order();
+        break;
+    case 6:
+        scribble();
+        break;
+    default:
+        next_byte() & 1 ? fill_sighting() : judge_counters();
+    }
+}
+
+static int
+lowest_free_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+
+    (void)close(fd);
+    return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1 || size > LIMIT)
+        return 0;
+    input.data = data + 1;
+    input.left = size - 1;
+    serves_at_once = data[0] & 2;
+    begin(data[0] & 1);
+    int free_before = lowest_free_descriptor();
+    while (input.left > 0)
+        step();
+    take_all_packets();
+    judge_counters();
+    expect(told.count == expected.count);
+    expect(memcmp(told.events, expected.events, told.count) == 0);
+    expect(process->state == model.state && process->misbehaved == model.misbehaved);
+    expect(process->mistakes.count <= ERRORS_TOLD + 1);
+    expect((process->mistakes.count > 0) == (model.mistakes > 0));
+    expect(lowest_free_descriptor() == free_before);
+    process_free(process);
+    child_leave(PID);
+    (void)close(worker_channel);
+    return 0;
+}
