@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * upper.c - sends each line back in upper case: the plugin of the README
- *
- * The README's program stands here as it is, and before it the hook that every
- * plugin of ours has that answers datagrams.
+ * upper.c - sends each line back in upper case: the plugin of the README, as it stands there
  *
  * Runs in:  a handler thread, child or coroutine.
  * Owns:     nothing.
@@ -12,16 +9,8 @@
 #include <ctype.h>
 #include <sockserver/plugin.h>
 
-#include "../reflectors.h"
-
 SS_PLUGIN(.name = "upper", .summary = "sends each line back in upper case",
           .transports = SS_STREAM | SS_DATAGRAM, .mixins = SS_THREADING | SS_COROUTINE)
-
-bool
-verify_request(struct ss_request *request)
-{
-    return !is_from_reflector(request);
-}
 
 /* clang-format off */
 int handle(struct ss_request *request)

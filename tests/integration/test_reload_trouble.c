@@ -121,8 +121,7 @@ a_stop_ends_a_reload(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- operators, while the plugins of a reload are tried ----------------------------------------
- */
+/* ---- operators, while the plugins of a reload are tried ----------------------------- */
 
 /* The listener "slow" has the copy of a plugin whose trial lasts as long as its file lies there. */
 static const char *
