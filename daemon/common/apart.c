@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/array.h"
+#include "common/leave.h"
 
 /* They are passed on, and a child that ends by one of them was told to. */
 static const int requests[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
@@ -32,7 +33,7 @@ run_here(int (*function)(void *), void *userdata, pid_t parent, const sigset_t *
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it has died already */
-        _exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
     exit(function(userdata));
 }

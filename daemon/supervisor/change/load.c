@@ -35,6 +35,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/close_from.h"
+#include "common/leave.h"
 #include "config/config_pack.h"
 
 #define ANSWER_FD 3
@@ -83,14 +84,14 @@ read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it has died already */
-        _exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
-        _exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     close_from(ANSWER_FD + 1);
     int result = setup->loader(&config, &errors, setup->loader_userdata);
     if (config_pack(result, &config, &errors, &bytes, &size) < 0)
-        _exit(NO_MEMORY);
-    _exit(write_all(bytes, size) ? EXIT_SUCCESS : EXIT_FAILURE);
+        leave(NO_MEMORY);
+    leave(write_all(bytes, size) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- its end ----------------------------------------------------------------------------- */

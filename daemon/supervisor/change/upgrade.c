@@ -29,6 +29,7 @@
 #include "common/clock.h"
 #include "common/close_from.h"
 #include "common/descriptors.h"
+#include "common/leave.h"
 #include "common/log.h"
 #include "supervisor/signals.h"
 
@@ -92,13 +93,13 @@ become_trial(int output, int state, char **arguments)
         dup2(output, STDERR_FILENO) < 0 ||
         (state != STATE_FD ? dup2(state, STATE_FD) : fcntl(state, F_SETFD, 0)) < 0 ||
         setenv(UPGRADE_VARIABLE, "3", 1) < 0)
-        _exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     close_from(STATE_FD + 1);
     signals_unblock();
     descriptors_restore_limit();
     (void)execv(upgrade_program(), arguments);
     (void)dprintf(STDERR_FILENO, "%s: %s\n", upgrade_program(), strerror(errno));
-    _exit(EXIT_FAILURE);
+    leave(EXIT_FAILURE);
 }
 
 /* ---- its end ------------------------------------------------------------------------ */

@@ -33,6 +33,7 @@
 #include "common/close_from.h"
 #include "common/datagram_ports.h"
 #include "common/descriptors.h"
+#include "common/leave.h"
 #include "supervisor/listener/helpers.h"
 #include "supervisor/listener/plugin_file.h"
 
@@ -226,6 +227,7 @@ execute(int program, char *const *arguments, char *const *environment)
 {
     char path[64];
 
+    leave_counts();
     (void)execveat(program, "", arguments, environment, AT_EMPTY_PATH);
     if (errno != ENOSYS && errno != EPERM)
         return -errno;
@@ -256,7 +258,7 @@ become_worker(const struct settings *settings, int program, int *fds, int log,
                    spawn_reason(r, reason));
     (void)channel_send_patiently(channel, MESSAGE_MISTAKE, 0, text);
     (void)channel_send_patiently(channel, MESSAGE_FAILED, FAILURE_RUNTIME, NULL);
-    _exit(EXIT_NOT_EXECUTED);
+    leave(EXIT_NOT_EXECUTED);
 }
 
 /* ---- in the supervisor ----------------------------------------------------- */

@@ -24,6 +24,7 @@
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/close_from.h"
+#include "common/leave.h"
 
 #define PROBLEM_SIZE 512
 #define ANSWER_FD    3
@@ -56,12 +57,12 @@ answer(const struct address *address, int pipe)
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
-        _exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     close_from(ANSWER_FD + 1);
     answer.found = address_resolve(address, &answer.resolved, &problem) == 0;
     (void)snprintf(answer.problem, sizeof(answer.problem), "%s",
                    problem == NULL ? strerror(ENOMEM) : problem);
-    _exit(write(ANSWER_FD, &answer, sizeof(answer)) == sizeof(answer) ? EXIT_SUCCESS
+    leave(write(ANSWER_FD, &answer, sizeof(answer)) == sizeof(answer) ? EXIT_SUCCESS
                                                                       : EXIT_FAILURE);
 }
 
