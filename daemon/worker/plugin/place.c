@@ -400,7 +400,8 @@ place_describe(const void *context, uintptr_t top, char text[PLACE_SIZE])
 void
 place_unwind(const void *context, char text[PLACE_SIZE])
 {
-    struct text result = {text, text + PLACE_SIZE - 1};
+    char *last = text + PLACE_SIZE - 1;
+    struct text result = {text, last};
     struct unwinding unwinding = {0};
     uintptr_t stack;
 

@@ -99,7 +99,7 @@ note_own_address(int socket)
         struct sockaddr_storage any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } address;
+    } address = {0};
     socklen_t size = sizeof(address);
 
     if (getsockname(socket, (struct sockaddr *)&address.any, &size) < 0)
