@@ -43,7 +43,7 @@ datagram_port_of(int socket)
         struct sockaddr_storage any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } address;
+    } address = {0};
     socklen_t size = sizeof(address), type_size = sizeof(int);
     int type = 0;
 
