@@ -16,26 +16,33 @@
 
 #include "support/proc.h"
 
-#define NOBODY 65534
-#define GROUP  54321 /* nobody's */
+#define NOBODY       65534
+#define GROUP        54321 /* nobody's */
+#define OTHER_GROUPS 60000
 
 /* ---- who may what --------------------------------------------------------------------------- */
 
-/* Asks as somebody else: the reply, "" if there is none. */
+/* Asks as somebody else, with so many supplementary groups, whose last one is given: the reply, ""
+ * if there is none. */
 static const char *
-ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const char *text)
+ask_with_groups(uid_t uid, gid_t gid, size_t count, gid_t last, struct daemon *daemon,
+                const char *text)
 {
+    gid_t groups[100];
     const char *answer = test_path("answer");
     int status;
     pid_t pid;
 
+    for (size_t i = 0; i < count; i++)
+        groups[i] = (gid_t)(OTHER_GROUPS + i);
+    groups[count - 1] = last;
     assert_return_code(chmod(test_folder(), 0777), errno);
     pid = fork();
     if (pid == 0) {
         FILE *out = fopen(answer, "we");
         int fd;
 
-        if (out == NULL || setgroups(1, &supplementary) < 0 || setresgid(gid, gid, gid) < 0 ||
+        if (out == NULL || setgroups(count, groups) < 0 || setresgid(gid, gid, gid) < 0 ||
             setresuid(uid, uid, uid) < 0)
             _exit(1);
         if (client_try_connect(text_of("unix://%s", daemon_control(daemon)), true, &fd) == 0)
@@ -46,6 +53,12 @@ ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const c
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     return file_text(answer);
+}
+
+static const char *
+ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const char *text)
+{
+    return ask_with_groups(uid, gid, 1, supplementary, daemon, text);
 }
 
 static void
@@ -82,6 +95,9 @@ changing_is_for_root_the_user_and_the_group(void **state)
                   ERROR("PermissionDenied"));
     assert_starts(ask_as(NOBODY, NOBODY, GROUP, daemon, RELOAD), "{\"parameters\":");
     assert_starts(ask_as(NOBODY, GROUP, NOBODY, daemon, RELOAD), "{\"parameters\":");
+    assert_starts(ask_with_groups(NOBODY, NOBODY, 100, GROUP, daemon, RELOAD), "{\"parameters\":");
+    assert_starts(ask_with_groups(NOBODY, NOBODY, 100, NOBODY, daemon, RELOAD),
+                  ERROR("PermissionDenied"));
     assert_string_equal(control_state(daemon, "test"), "serving");
     daemon_expect_stop(daemon);
 }
