@@ -174,7 +174,7 @@ a_crowd_of_another_user_keeps_root_out_of_nothing(void **state)
             slowest = clock_now() - began;
         assert_string_equal(client_ask(address, "hello\n"), "HELLO\n");
     }
-    if (slowest > 1.9) /* what a place is held for */
+    if (slowest > (LONG_FORM ? 1.0 : 20.0)) /* who is kept out would never get in */
         fail_msg("the slowest answer took %.0f ms", slowest * 1000);
     assert_int_equal(waitpid(crowd, NULL, WNOHANG), 0);
     assert_return_code(kill(crowd, SIGKILL), errno);
