@@ -245,6 +245,15 @@ longest_queue(void)
     return atoi(text);
 }
 
+/* One warning in ten seconds, not one for each answer. */
+static void
+expect_few_warnings(struct daemon *daemon, double began)
+{
+    size_t warnings = daemon_count_log(daemon, "answers are dropped");
+
+    assert_in_range(warnings, 1, 1 + (size_t)((clock_now() - began) / 10));
+}
+
 /* A Unix socket takes as many packets that nobody has read as the kernel is told to allow; then a
  * send to it waits. */
 static void
@@ -255,13 +264,14 @@ a_client_that_does_not_read_holds_up_nobody(void **state)
     struct daemon *daemon = serve(state, "write_timeout = 3600.0;");
     const char *address = daemon_address(daemon, "test");
     int deaf = client_socket(address);
+    double began = clock_now();
 
     for (int i = 0; i < 100; i++)
         client_send_to(deaf, address, "echo hello\n");
     assert_string_equal(client_ask(address, "echo still here\n"), "still here\n");
     WAIT_UNTIL(control_figure(daemon, "test", "unsent") > 50);
     (void)daemon_wait_log(daemon, "answers are dropped");
-    assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);
+    expect_few_warnings(daemon, began);
     assert_int_equal(control_figure(daemon, "test", "failed"), 0);
     client_close(deaf);
     daemon_expect_stop(daemon);
@@ -277,6 +287,7 @@ a_connected_client_that_does_not_read_leaves_room_for_others(void **state)
     const char *address = daemon_address(daemon, "test");
     int deaf = client_connect(address);
     char *long_text = keep(calloc(1, 2001));
+    double began = clock_now();
 
     memset(long_text, 'x', 2000);
     for (int i = 0; i < 400; i++) {
@@ -292,7 +303,7 @@ a_connected_client_that_does_not_read_leaves_room_for_others(void **state)
         (void)client_receive(deaf);
     client_send(deaf, "I read");
     assert_string_equal(client_receive(deaf), "I read");
-    assert_int_equal(daemon_count_log(daemon, "answers are dropped"), 1);
+    expect_few_warnings(daemon, began);
     daemon_expect_stop(daemon);
 }
 
