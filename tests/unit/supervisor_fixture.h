@@ -36,6 +36,7 @@
 #include "common/brief.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/leave.h"
 #include "config/config.h"
 #include "names_fixture.h"
 #include "supervisor/change/check.h"
@@ -119,7 +120,7 @@ on_serve(void)
         (void)raise(SIGSEGV);
     }
     if (is("exit-later") && first_time())
-        _exit(0);
+        leave(0);
     if (is("stop") || worker_brief.once)
         tell(MESSAGE_STOP, 0, NULL);
     if (is("junk") && first_time())
@@ -146,11 +147,11 @@ on_order(const struct message *order)
     case MESSAGE_EMPTY:
         tell(MESSAGE_STOPPED, 0, NULL);
         if (!is("stubborn") && !is("slow"))
-            _exit(0);
+            leave(0);
         break;
     case MESSAGE_CUT:
         if (!is("stubborn"))
-            _exit(0);
+            leave(0);
         break;
     default:
         break;
@@ -180,7 +181,7 @@ fail_at_length(void)
     for (int i = 0; i < (is("talks-on") ? ERRORS_TOLD + 50 : ERRORS_TOLD); i++)
         errors_add(&mistakes, "x.conf", (unsigned)i + 1, "%s.", text);
     if (channel_send_failure(INHERITED_CHANNEL, FAILURE_CONFIGURATION, &mistakes) < 0)
-        _exit(98);
+        leave(98);
     errors_done(&mistakes);
 }
 
@@ -332,7 +333,7 @@ start(struct fixture *fixture)
             (void)close(fixture->withheld);
         signals_block();
         (void)dup2(ends[1], STDERR_FILENO);
-        _exit(status_of(supervisor_run(&fixture->config, &fixture->options)));
+        leave(status_of(supervisor_run(&fixture->config, &fixture->options)));
     }
     (void)close(ends[1]);
     fixture->log = ends[0];

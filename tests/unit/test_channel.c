@@ -15,6 +15,7 @@
 
 #include "common/channel.h"
 #include "common/cleanup.h"
+#include "common/leave.h"
 
 #define HEAD offsetof(struct message, text)
 
@@ -131,8 +132,8 @@ a_failure_waits_until_all_of_it_is_heard(void **state)
 
         for (size_t i = 0; i < 2 * count; i++)
             if (asprintf(&texts[i], "mistake %zu", i) < 0)
-                _exit(2);
-        _exit(channel_send_failure(ends->worker, FAILURE_RUNTIME, &mistakes) == 0 ? 0 : 1);
+                leave(2);
+        leave(channel_send_failure(ends->worker, FAILURE_RUNTIME, &mistakes) == 0 ? 0 : 1);
     }
     while (poll(&room, 1, 0) == 1)
         (void)sched_yield();

@@ -19,6 +19,7 @@
 #include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
+#include "common/leave.h"
 #include "config/config_pack.h"
 #include "fds_fixture.h"
 #include "supervisor/change/load.h"
@@ -54,10 +55,10 @@ make_trouble(struct config *ret, struct errors *errors, const void *userdata)
         (void)signal(SIGSEGV, SIG_DFL);
         (void)raise(SIGSEGV);
     } else if (strcmp(word, "exit") == 0) {
-        _exit(3);
+        leave(3);
     } else if (strcmp(word, "nonsense") == 0) {
         (void)!write(3, "sockserverd-configuration\0001\0result", 34);
-        _exit(0);
+        leave(0);
     } else if (strcmp(word, "flood") == 0) {
         while (write(3, zeros, sizeof(zeros)) > 0)
             continue;

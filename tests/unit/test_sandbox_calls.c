@@ -27,6 +27,7 @@
 #include "common/array.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/leave.h"
 #include "worker/sandbox.h"
 
 #define MANUAL SOURCE_DIR "/daemon/supervisor/sockserverd.8"
@@ -165,7 +166,7 @@ in_a_sandbox(int (*attempt)(long number), long number)
 
         (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         sandbox_enter(false, &sandbox);
-        _exit(sandbox.seccomp ? attempt(number) : 77);
+        leave(sandbox.seccomp ? attempt(number) : 77);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
@@ -199,7 +200,7 @@ clone_is_refused(long flag)
     long pid = syscall(SYS_clone, flag | SIGCHLD, 0L, 0L, 0L, 0L);
 
     if (pid == 0)
-        _exit(0);
+        leave(0);
     return pid == -1 && errno == EPERM ? 0 : 1;
 }
 
@@ -249,7 +250,7 @@ starts_threads_and_processes(long number)
         return 1;
     pid_t child = fork();
     if (child == 0)
-        _exit(0);
+        leave(0);
     return ran && child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/leave.h"
 #include "common/log.h"
 #include "worker/once.h"
 
@@ -52,12 +53,12 @@ run(const char *plugin, int input, const char *option, const char *value)
         (void)dup2(output, STDOUT_FILENO);
         (void)dup2(errors, STDERR_FILENO);
         if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
-            _exit(99);
+            leave(99);
         settings.plugin_file = strdup(plugin);
         settings.max_packet_size = 100;
         if (option != NULL)
             (void)settings_add_option(&settings, option, &(struct given){.text = value});
-        _exit(once_main(&settings));
+        leave(once_main(&settings));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -183,9 +184,9 @@ connected_socket_is_answered_and_half_closed(void **state)
         (void)dup2(pair[0], STDIN_FILENO);
         (void)dup2(pair[0], STDOUT_FILENO);
         if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
-            _exit(99);
+            leave(99);
         settings.plugin_file = strdup(FIXTURE("good_command"));
-        _exit(once_main(&settings));
+        leave(once_main(&settings));
     }
     (void)close(pair[0]);
     assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_WAITALL), 6);
