@@ -24,7 +24,7 @@ TRUSTED = ("daemon/supervisor/*", "daemon/config/*", "daemon/worker/privileges.c
 # for the trusted ones 97 and 90 are wanted, and these figures only go up.
 GROUPS = (("the whole daemon", ("daemon/*",), 92, 80),
           ("supervisor, privileges, parsers", TRUSTED, 92, 80),
-          ("of these: privileges", ("daemon/worker/privileges.c", "daemon/worker/sandbox.c"), 83, 69),
+          ("of these: privileges", ("daemon/worker/privileges.c", "daemon/worker/sandbox.c"), 86, 76),
           ("of these: adoption and upgrade", ("daemon/supervisor/socket/adopt*.c",
                                               "daemon/supervisor/socket/store.c",
                                               "daemon/supervisor/socket/socket_passed.c",
