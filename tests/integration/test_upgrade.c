@@ -140,6 +140,33 @@ a_program_that_fails_leaves_the_old_one_running(void **state)
                    "#!/bin/sh\necho 'it is broken' >&2\nexit 1\n");
 }
 
+/* It says more than anybody wants to read. */
+static void
+a_program_that_says_too_much_leaves_the_old_one_running(void **state)
+{
+    (void)state;
+    expect_refusal("the new program's check failed",
+                   "#!/bin/sh\nyes 'it is broken' | head -c 300000\nexit 1\n");
+}
+
+/* A check that does not end is no reason to go on. */
+static void
+a_stop_ends_an_upgrade(void **state)
+{
+    struct daemon *daemon = start(listeners(""));
+    const char *seen = test_path("seen");
+
+    (void)state;
+    (void)daemon_address(daemon, "threads");
+    (void)daemon_address(daemon, "forks");
+    (void)daemon_address(daemon, "local");
+    install_script(text_of("#!/bin/sh\n: > %s\nexec sleep 1000\n", seen));
+    daemon_signal(daemon, SIGUSR2);
+    WAIT_UNTIL(access(seen, F_OK) == 0);
+    daemon_expect_stop(daemon);
+    assert_contains(daemon_log(daemon), "stopped");
+}
+
 static void
 a_file_that_is_no_program_leaves_the_old_one_running(void **state)
 {
@@ -444,7 +471,8 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(open_connections_go_on_in_their_workers),
           TEST(a_worker_that_dies_after_an_upgrade_is_noticed),
           TEST(a_program_that_fails_leaves_the_old_one_running),
-          TEST(a_file_that_is_no_program_leaves_the_old_one_running),
+          TEST(a_program_that_says_too_much_leaves_the_old_one_running),
+          TEST(a_stop_ends_an_upgrade), TEST(a_file_that_is_no_program_leaves_the_old_one_running),
           TEST(a_missing_program_leaves_the_old_one_running),
           TEST(a_program_that_knows_no_hand_over_is_refused),
           TEST(a_bad_configuration_is_found_before_the_upgrade),
