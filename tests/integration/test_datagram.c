@@ -286,10 +286,10 @@ a_connected_client_that_does_not_read_leaves_room_for_others(void **state)
     struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "echo", "");
     const char *address = daemon_address(daemon, "test");
     int deaf = client_connect(address);
-    char *long_text = keep(calloc(1, 2001));
+    char *long_text = keep(calloc(1, 6001));
     double began = clock_now();
 
-    memset(long_text, 'x', 2000);
+    memset(long_text, 'x', 6000);
     for (int i = 0; i < 400; i++) {
         client_send(deaf, i % 2 == 0 ? "hello" : long_text);
         if (i % 40 == 39)

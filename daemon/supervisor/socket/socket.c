@@ -117,6 +117,25 @@ is_one_host(const struct sockaddr_storage *address)
     return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
 }
 
+/*
+ * Answers that their clients have not read yet fill the send buffer, which all
+ * clients share (worker/transport/hoard.c). The default has room for some 270 of
+ * them, no more than a few busy clients have under way. A larger one stays.
+ */
+#define UNREAD_ANSWERS (1 << 20) /* bytes; the kernel doubles them for its own data */
+
+static void
+widen_send_buffer(int fd)
+{
+    int bytes = 0;
+    socklen_t size = sizeof(bytes);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) < 0 || bytes >= 2 * UNREAD_ANSWERS ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){UNREAD_ANSWERS}, sizeof(int)) == 0)
+        return;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){UNREAD_ANSWERS}, sizeof(int));
+}
+
 int
 socket_set_worker_options(int fd, const struct settings *settings,
                           const struct sockaddr_storage *address, bool stream)
@@ -132,6 +151,8 @@ socket_set_worker_options(int fd, const struct settings *settings,
         {IPPROTO_IP, IP_PKTINFO, several && (!ipv6 || !settings->ipv6_only)},
     };
 
+    if (local && !stream)
+        widen_send_buffer(fd);
     return set_flags(fd, options, ARRAY_SIZE(options));
 }
 
