@@ -235,15 +235,31 @@ resolve_groups(struct settings *settings, struct errors *errors)
 static void
 choose_user(struct settings *settings, struct errors *errors)
 {
+    static struct {
+        bool known;
+        uid_t uid;
+        gid_t gid;
+    } chosen; /* a process reads one configuration, with hundreds of listeners maybe */
+
     if (settings->user != NULL || geteuid() != 0 || setting_refused(settings, setting_find("user")))
         return;
+    if (chosen.known) {
+        settings->uid = chosen.uid;
+        settings->gid = chosen.gid;
+        return;
+    }
     int r = identity_find_user(DEFAULT_USER, &settings->uid, &settings->gid);
     if (r < 0 && r != -ENOMEM)
         r = identity_find_user(FALLBACK_USER, &settings->uid, &settings->gid);
-    if (r == -ENOMEM)
+    if (r == -ENOMEM) {
         errors->exhausted = true;
-    else if (r < 0)
+        return;
+    }
+    if (r < 0)
         settings->uid = settings->gid = FALLBACK_ID;
+    chosen.known = true;
+    chosen.uid = settings->uid;
+    chosen.gid = settings->gid;
 }
 
 /* Notes what programs started by the worker's user find in their environment. */
