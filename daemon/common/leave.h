@@ -2,8 +2,8 @@
 /*
  * leave.h - how a child ends that must not run what its parent has registered for exit()
  *
- * Where lines are counted, what the child has run counts, too. Elsewhere this is
- * _exit(2), and nothing.
+ * In a build that counts lines, what the child has run is counted before it
+ * ends. In every other build leave() is _exit(2), and leave_counts() does nothing.
  */
 #ifndef SOCKSERVERD_COMMON_LEAVE_H
 #define SOCKSERVERD_COMMON_LEAVE_H

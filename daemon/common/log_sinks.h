@@ -28,8 +28,7 @@ struct log_line {
  * called again. */
 void sink_stderr_open(void);
 void sink_stderr_close(void);
-/* From now on each line begins with the time and the level: fd 2 is a log file. Level names are
- * log.h's. */
+/* From now on each line begins with the time and the level: fd 2 is a log file. */
 void sink_stderr_use_dates(void);
 /* From now on lines are written as records, see log_record.h. */
 void sink_stderr_use_records(void);

@@ -44,7 +44,7 @@
 static struct {
     struct ss_server *server;
     pid_t pid;                        /* of the process that does the housekeeping */
-    volatile sig_atomic_t terminated; /* and no turn has seen it yet */
+    volatile sig_atomic_t terminated; /* SIGTERM has come, and no turn has seen it yet */
 } noted;
 
 void

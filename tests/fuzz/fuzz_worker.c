@@ -33,12 +33,12 @@
 #include "supervisor/control/control_private.h"
 #include "supervisor/listener/crash.h"
 #include "supervisor/listener/process_private.h"
+#include "worker_model.h"
 
 #define LIMIT    16384
 #define PID      12345 /* nobody is asked about it */
 #define SLOTS    5
 #define REQUESTS 3 /* of the list that is asked for */
-#define EVENTS   4096
 
 #define COUNTERS_SIZE (sizeof(struct counters) + SLOTS * sizeof(struct slot))
 
@@ -52,29 +52,15 @@ void __wrap_listener_visit_workers(const struct listener *listener,
                                    void *userdata);
 const struct settings *__wrap_listener_settings(const struct listener *listener);
 
-/* What happened, or must happen, one letter for each event: "rsk". */
-struct story {
-    char events[EVENTS];
-    size_t count;
-};
-
 static struct {
     const uint8_t *data;
     size_t left;
 } input;
 
 static struct process *process;
-static struct story told, expected;
-static bool serves_at_once; /* when it is ready, as a generation does */
+static struct story told;
 static int worker_channel;
 static const struct settings *settings;
-
-static void
-note(struct story *story, char event)
-{
-    expect(story->count < EVENTS);
-    story->events[story->count++] = event;
-}
 
 /* ---- what is replaced ----------------------------------------------------------------------- */
 
@@ -149,93 +135,6 @@ next_bytes(size_t wanted, size_t *ret_size)
     input.data += *ret_size;
     input.left -= *ret_size;
     return bytes;
-}
-
-/* ---- the model ------------------------------------------------------------------------------ */
-
-static struct {
-    enum process_state state;
-    uint64_t pings;
-    bool stopped, stop_asked, misbehaved, drains_by_itself;
-    size_t mistakes;
-} model;
-
-static bool
-in(unsigned states)
-{
-    return (states & (1u << model.state)) != 0;
-}
-
-#define READY    (1u << PROCESS_READY)
-#define SERVING  (1u << PROCESS_SERVING)
-#define DRAINING (1u << PROCESS_DRAINING)
-#define STARTING (1u << PROCESS_STARTING)
-
-static void
-model_misbehaves(void)
-{
-    if (!model.misbehaved)
-        note(&expected, 'k');
-    model.misbehaved = true;
-    model.state = PROCESS_ENDING;
-}
-
-static void
-model_is_ready(void)
-{
-    model.state = serves_at_once ? PROCESS_SERVING : PROCESS_READY;
-    note(&expected, 'r');
-}
-
-static void
-model_has_stopped(void)
-{
-    if (model.stopped)
-        return;
-    model.stopped = true;
-    if (in(SERVING)) {
-        model.state = PROCESS_DRAINING;
-        model.drains_by_itself = true;
-    }
-    note(&expected, 's');
-}
-
-static void
-model_answers(uint64_t value)
-{
-    if (value == 0 || value > model.pings)
-        model_misbehaves();
-    else if (in(SERVING))
-        note(&expected, 'p');
-}
-
-static void
-model_takes(uint32_t type, uint64_t value)
-{
-    if (model.state == PROCESS_ENDING)
-        return;
-    if (type == MESSAGE_READY && in(STARTING)) {
-        model_is_ready();
-    } else if (type == MESSAGE_MISTAKE && in(STARTING)) {
-        model.mistakes++;
-    } else if (type == MESSAGE_FAILED && in(STARTING)) {
-        model.state = PROCESS_ENDING;
-        model.mistakes += model.mistakes == 0; /* "no reason given" */
-        note(&expected, 'f');
-    } else if (type == MESSAGE_STOPPED) {
-        model_has_stopped();
-    } else if (type == MESSAGE_PONG && in(READY | SERVING | DRAINING)) {
-        model_answers(value);
-    } else if (type == MESSAGE_STOP && in(READY | SERVING | DRAINING)) {
-        if (!model.stop_asked)
-            note(&expected, 'w');
-        model.stop_asked = true;
-    } else if (type == MESSAGE_REPLACE && in(SERVING | DRAINING)) {
-        if (in(SERVING))
-            note(&expected, 'a');
-    } else {
-        model_misbehaves();
-    }
 }
 
 /* ---- packets -------------------------------------------------------------------------------- */
@@ -342,17 +241,6 @@ send_anything(void)
 }
 
 /* ---- orders --------------------------------------------------------------------------------- */
-
-static void
-model_drains(void)
-{
-    if (in(STARTING))
-        model.state = PROCESS_ENDING;
-    else if (in(READY | SERVING) || (in(DRAINING) && model.drains_by_itself)) {
-        model.state = PROCESS_DRAINING;
-        model.drains_by_itself = false;
-    }
-}
 
 static void
 give_order(void)

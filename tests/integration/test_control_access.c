@@ -61,15 +61,6 @@ ask_as(uid_t uid, gid_t gid, gid_t supplementary, struct daemon *daemon, const c
     return ask_with_groups(uid, gid, 1, supplementary, daemon, text);
 }
 
-static void
-need_root(void)
-{
-    if (getuid() == 0)
-        return;
-    print_message("skipped: needs root to become somebody else\n");
-    skip();
-}
-
 static struct daemon *
 serve_all(const char *more)
 {
@@ -85,7 +76,7 @@ changing_is_for_root_the_user_and_the_group(void **state)
     struct daemon *daemon;
 
     (void)state;
-    need_root();
+    need_root("to become somebody else");
     daemon = serve_all("");
     (void)daemon_address(daemon, "test");
     assert_starts(ask_as(0, 0, 0, daemon, RELOAD), "{\"parameters\":");
@@ -158,7 +149,7 @@ a_crowd_of_another_user_keeps_root_out_of_nothing(void **state)
     double slowest = 0;
 
     (void)state;
-    need_root();
+    need_root("to become somebody else");
     daemon = serve_all("");
     assert_return_code(chmod(test_folder(), 0777), errno);
     const char *address = daemon_address(daemon, "test");
@@ -190,7 +181,7 @@ waiters_keep_nobody_out(void **state)
     int waiting[8];
 
     (void)state;
-    need_root();
+    need_root("to become somebody else");
     daemon =
         serve_all(listener_text("busy", "tcp", "threading", "good_command", "drain_timeout = 60;"));
     int busy = client_connect(daemon_address(daemon, "busy"));

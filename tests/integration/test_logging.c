@@ -213,6 +213,14 @@ no_number_is_given_twice(void **state)
     WAIT_UNTIL(daemon_count_log(daemon, "was killed by signal 9") == 1);
     assert_string_equal(client_ask(address, "log 4 five\n"), "logged\n");
     (void)daemon_wait_log(daemon, "sockserverd[test/3000001]: five");
+    assert_int_equal(CTL(daemon, "stop", "test").status, 0);
+    daemon_signal(daemon, SIGUSR2); /* while no worker is there to tell */
+    (void)daemon_wait_log_times(daemon, "upgraded to sockserverd", 2);
+    (void)daemon_wait_log_times(daemon, "reloaded: ", 2);
+    assert_int_equal(CTL(daemon, "start", "test").status, 0);
+    address = daemon_address(daemon, "test");
+    assert_string_equal(client_ask(address, "log 4 six\n"), "logged\n");
+    (void)daemon_wait_log(daemon, "sockserverd[test/4000001]: six");
     daemon_expect_stop(daemon);
 }
 

@@ -140,6 +140,25 @@ a_program_that_fails_leaves_the_old_one_running(void **state)
                    "#!/bin/sh\necho 'it is broken' >&2\nexit 1\n");
 }
 
+/* No listener is open, so no socket is handed over. */
+static void
+with_every_listener_stopped_it_goes_on(void **state)
+{
+    struct daemon *daemon = start(daemon_configuration(
+        "control = { path = \"%s\"; };\nlisteners = { %s };", test_path("control"),
+        listener_text("one", "unix", "none", "good_command", "")));
+    const char *address = daemon_address(daemon, "one");
+    const char *const stop[] = {"--socket", test_path("control"), "stop", "one", NULL};
+    const char *const begin[] = {"--socket", test_path("control"), "start", "one", NULL};
+
+    (void)state;
+    assert_int_equal(command_run(CTL_PROGRAM, "", stop).status, 0);
+    upgrade(daemon, 1);
+    assert_int_equal(command_run(CTL_PROGRAM, "", begin).status, 0);
+    assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    daemon_expect_stop(daemon);
+}
+
 /* It says more than anybody wants to read. */
 static void
 a_program_that_says_too_much_leaves_the_old_one_running(void **state)
@@ -471,6 +490,7 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(open_connections_go_on_in_their_workers),
           TEST(a_worker_that_dies_after_an_upgrade_is_noticed),
           TEST(a_program_that_fails_leaves_the_old_one_running),
+          TEST(with_every_listener_stopped_it_goes_on),
           TEST(a_program_that_says_too_much_leaves_the_old_one_running),
           TEST(a_stop_ends_an_upgrade), TEST(a_file_that_is_no_program_leaves_the_old_one_running),
           TEST(a_missing_program_leaves_the_old_one_running),

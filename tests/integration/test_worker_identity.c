@@ -25,15 +25,6 @@
 
 #define NOBODY 65534
 
-static void
-needs_root(void)
-{
-    if (getuid() == 0)
-        return;
-    print_message("needs root, to change user and groups\n");
-    skip();
-}
-
 /* The line of /proc/PID/FILE that begins so, behind that beginning and blanks. */
 static const char *
 proc_line(pid_t pid, const char *name, const char *begin)
@@ -114,7 +105,7 @@ nobody_is_root_by_accident(void **state)
     const struct server_case *server = *state;
     struct daemon *daemon;
 
-    needs_root();
+    need_root("to change user and groups");
     daemon = daemon_serve(server->scheme, server->mixin, "good_command", "");
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "identity\n"),
                         text_of("identity %u %u %u %u\n", default_user(), default_user(),
@@ -129,7 +120,7 @@ root_must_be_said_and_may_nothing(void **state)
     struct daemon *daemon;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     daemon = daemon_serve("tcp", "threading", "good_command", "user = \"root\";");
     assert_string_equal(client_ask(daemon_address(daemon, "test"), "identity\n"),
                         "identity 0 0 0 0\n");
@@ -144,7 +135,7 @@ capabilities_are_kept_by_name(void **state)
     struct daemon *daemon;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     for (size_t i = 0; i < 2; i++) {
         daemon =
             daemon_serve("tcp", "forking", "good_command",
@@ -175,7 +166,7 @@ a_plugin_out_of_reach_is_handed_over(void **state)
     static const char *const modes[] = {"644", "600"};
     const struct server_case *server = *state;
 
-    needs_root();
+    need_root("to change user and groups");
     for (size_t i = 0; i < 2; i++) {
         const char *folder = test_path(text_of("private%zu", i));
         const char *plugin = text_of("%s/mine.so", folder);
@@ -209,7 +200,7 @@ worker_has_the_groups_of_its_listener(void **state)
     struct daemon *daemon;
     const char *answer;
 
-    needs_root();
+    need_root("to change user and groups");
     daemon = daemon_serve(server->scheme, server->mixin, "good_command",
                           "user = \"65534\"; group = \"65534\"; groups = ( \"root\", 27, \"4\" );");
     expect_groups(daemon_worker(daemon), "0 4 27");
@@ -224,7 +215,7 @@ changed_user_has_no_other_groups(void **state)
     struct daemon *daemon;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     daemon = daemon_start(
         "listeners = {\n%s%s};",
         listener_text("none", "tcp", "none", "good_command", "user = \"65534\"; groups = [ ];"),
@@ -270,7 +261,7 @@ groups_that_are_so_already_need_no_rights(void **state)
     struct daemon *daemon;
 
     (void)state;
-    needs_root(); /* for a process without groups */
+    need_root("to change user and groups"); /* for a process without groups */
     daemon = daemon_run_prepared(arguments, become_nobody, NULL);
     (void)daemon_wait_log(daemon, "listening on");
     daemon_expect_stop(daemon);
@@ -361,7 +352,7 @@ command_line_gives_groups_and_limits(void **state)
     pid_t worker;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     daemon = DAEMON_RUN("--listen", "tcp://127.0.0.1:0", "--set", "limits.nofile=100", "--set",
                         "groups=4", "--set", "groups=27", "--set", "limits.cpu=90s",
                         FIXTURES "/good_command.so");
@@ -530,7 +521,7 @@ changed_groups_are_a_changed_listener(void **state)
     pid_t before, after;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     daemon = SERVE("listeners = {\n%s};", two_listeners("groups = [ \"4\", \"27\" ];"));
     before = pid_of(daemon, "test");
     expect_groups(before, "4 27");
@@ -554,7 +545,7 @@ upgrade_keeps_groups_and_limits(void **state)
     int client;
 
     (void)state;
-    needs_root();
+    need_root("to change user and groups");
     daemon =
         SERVE("listeners = {\n%s};", two_listeners("groups = [ \"4\", \"27\" ];\n" LIMITS
                                                    "options = { names = [ \"a\", \"b\" ]; };"));

@@ -159,3 +159,12 @@ test_done(void **state)
     kept = NULL;
     return problems;
 }
+
+void
+need_root(const char *why)
+{
+    if (getuid() == 0)
+        return;
+    print_message("skipped: needs root %s\n", why);
+    skip();
+}

@@ -74,6 +74,8 @@ void *keep(void *pointer);
 const char *test_folder(void);
 const char *test_path(const char *name);
 
+/* Skips the test unless root runs it, and says what root is needed for: "to change the user". */
+void need_root(const char *why);
 /* Writes a file into the private folder; returns its path. */
 const char *test_file(const char *name, const char *content);
 

@@ -128,22 +128,29 @@ upgrade_cancel(struct change *change)
         upgrade_free(upgrade);
 }
 
-/*
- * Logs what the program said, a line for each of its lines, and what it means.
- * That a stop came first is no error.
- */
+/* Logs what the program said, a line for each of its lines, and what it means. A stop that came
+ * first is no error. */
+static void
+log_failure(const struct errors *said, int error, const char *why)
+{
+    if (error == -ESHUTDOWN) {
+        log_notice("upgrade ended before it changed anything: %s", why);
+        return;
+    }
+    for (size_t i = 0; i < said->count; i++)
+        log_error("upgrade: %s", said->texts[i]);
+    log_error("cannot upgrade: %s; going on as before", why);
+}
+
 static void
 fail(struct upgrade *upgrade, int error, const char *why)
 {
-    int level = error == -ESHUTDOWN ? LOG_NOTICE : LOG_ERR;
     struct errors said = {0};
 
     errors_quote(&said, upgrade->output);
     if (upgrade->dropped)
         errors_quote(&said, "the new program said more than is kept");
-    for (size_t i = 0; i < said.count; i++)
-        log_message(level, "upgrade: %s", said.texts[i]);
-    log_message(level, "cannot upgrade: %s; going on as before", why);
+    log_failure(&said, error, why);
     errors_quote(&said, why);
     operation_end_with(upgrade->operation, error, &said);
     upgrade_cancel(upgrade->change);

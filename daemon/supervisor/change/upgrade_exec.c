@@ -346,10 +346,13 @@ announce(const struct hand_over *hand_over)
             *end++ = ':';
         end = stpcpy(end, hand_over->sockets[i].name);
     }
+    if (set_number(UPGRADE_VARIABLE, hand_over->state_fd) < 0)
+        return -ENOMEM;
+    if (hand_over->count == 0)
+        return 0; /* a LISTEN_FDS of 0 is a mistake to sd_listen_fds(3) */
     if (set_number("LISTEN_PID", (long)getpid()) < 0 ||
         set_number("LISTEN_FDS", (long)hand_over->count) < 0 ||
-        setenv("LISTEN_FDNAMES", names, 1) < 0 ||
-        set_number(UPGRADE_VARIABLE, hand_over->state_fd) < 0)
+        setenv("LISTEN_FDNAMES", names, 1) < 0)
         return -ENOMEM;
     return 0;
 }

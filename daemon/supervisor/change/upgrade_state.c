@@ -156,6 +156,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
     put_log_pipes(&writer, state);
     put_number(&writer, (uint64_t)state->control);
     put_number(&writer, (uint64_t)state->control_path);
+    for (size_t i = 0; i < state->listener_count; i++)
+        put_number(&writer, state->listeners[i].numbers);
     if (writer.error != 0) {
         free(writer.bytes);
         return writer.error;
@@ -298,6 +300,13 @@ get_log_pipes(struct reader *reader, struct upgrade_state *state)
         }
 }
 
+static void
+get_request_numbers(struct reader *reader, struct upgrade_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        state->listeners[i].numbers = get_number(reader, UINT64_MAX);
+}
+
 int
 upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 {
@@ -322,6 +331,8 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
         state.control = (int)get_number(&reader, INT32_MAX);
         state.control_path = (int)get_number(&reader, INT32_MAX);
     }
+    if (reader.left > 0)
+        get_request_numbers(&reader, &state);
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

@@ -22,8 +22,7 @@ struct upgrade_state {
     size_t listener_count;
     /* That an operator has set, plus one; 0: the configuration's holds. Optional. */
     unsigned log_level;
-    /* Descriptors of the control socket and, with O_PATH, of its path; 0: there is none. Optional.
-     */
+    /* Descriptors of the control socket, and of its path (O_PATH); 0: there is none. Optional. */
     int control, control_path;
 };
 

@@ -43,6 +43,7 @@ struct upgrade_listener {
     uint32_t number;
     uint64_t restarts;
     struct counter_sums totals;
+    uint64_t numbers; /* of requests, as in the listener; optional */
     struct upgrade_generation *generations;
     size_t generation_count;
 };

@@ -40,6 +40,7 @@ listener_export(const struct listener *listener, struct upgrade_listener *ret)
     ret->number = listener->number;
     ret->restarts = listener->restarts;
     ret->totals = listener->totals;
+    ret->numbers = listener->numbers;
     for (size_t i = 0; i < listener->leaving_count && r == 0; i++)
         r = generation_export(listener->leaving[i], &ret->generations[ret->generation_count++]);
     if (listener->present != NULL && r == 0) {
@@ -132,6 +133,7 @@ listener_import(struct listener *listener, const struct upgrade_listener *inheri
     listener->number = inherited->number;
     listener->restarts = inherited->restarts;
     listener->totals = inherited->totals;
+    listener->numbers = inherited->numbers;
     listener->tried = true;
     for (size_t i = 0; i < inherited->generation_count; i++) {
         if (listener->present != NULL)

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/clock.h"
+
+#define WARN_PAUSE (10 * INT64_C(1000000000)) /* ns */
 
 size_t
 server_stack_size(const struct ss_server *server)
@@ -52,6 +55,14 @@ server_run_due(struct ss_server *server)
         if (server->once)
             server_ask_stop(server);
     }
+}
+
+bool
+server_may_warn(_Atomic int64_t *silent_until)
+{
+    int64_t now = monotonic_now(), until = counter_get(*silent_until);
+
+    return now >= until && atomic_compare_exchange_strong(silent_until, &until, now + WARN_PAUSE);
 }
 
 _Noreturn void

@@ -77,6 +77,9 @@ void server_wake(struct ss_server *server);
 
 /* Asks the supervisor for a graceful stop of this listener. From any context. */
 void server_ask_stop(struct ss_server *server);
+/* Whether a warning may be written now that could be due at each request: it may once in ten
+ * seconds for all contexts of the worker that share the counter. */
+bool server_may_warn(_Atomic int64_t *silent_until);
 
 /* Runs what is due, in the calling thread. */
 void server_run_due(struct ss_server *server);

@@ -28,12 +28,10 @@
 
 #include "common/address.h"
 #include "common/channel.h"
-#include "common/clock.h"
 #include "common/datagram_ports.h"
 #include "common/log.h"
 #include "worker/request/request.h"
 
-#define WARN_PAUSE     (10 * INT64_C(1000000000)) /* ns */
 #define BROADCASTS_MAX 32
 
 static uint16_t own_port;
@@ -259,11 +257,9 @@ void
 source_warn(struct ss_server *server, const char *reason, const struct sockaddr_storage *source,
             socklen_t size)
 {
-    _Atomic int64_t *silent_until = &server->counters->source_silent_until;
-    int64_t now = monotonic_now(), until = counter_get(*silent_until);
     char text[ADDRESS_TEXT_SIZE];
 
-    if (now >= until && atomic_compare_exchange_strong(silent_until, &until, now + WARN_PAUSE))
+    if (server_may_warn(&server->counters->source_silent_until))
         log_warning("a datagram from %s is not answered, because %s; such datagrams are dropped "
                     "and counted as refused",
                     address_format_peer((const struct sockaddr *)source, size, text), reason);

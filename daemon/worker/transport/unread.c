@@ -19,8 +19,7 @@
 #include "common/log.h"
 #include "worker/request/server.h"
 
-#define IMPATIENCE INT64_C(100000000)         /* ns */
-#define WARN_PAUSE (10 * INT64_C(1000000000)) /* ns */
+#define IMPATIENCE INT64_C(100000000) /* ns */
 
 bool
 unread_patient(const struct ss_server *server)
@@ -37,10 +36,7 @@ unread_note(struct ss_server *server)
 void
 unread_warn(struct ss_server *server)
 {
-    _Atomic int64_t *silent_until = &server->counters->unread_silent_until;
-    int64_t now = monotonic_now(), until = counter_get(*silent_until);
-
-    if (now >= until && atomic_compare_exchange_strong(silent_until, &until, now + WARN_PAUSE))
+    if (server_may_warn(&server->counters->unread_silent_until))
         log_warning("answers are dropped, because their receiver does not read them; they are "
                     "counted as unsent");
 }
