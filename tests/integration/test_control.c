@@ -499,15 +499,16 @@ static void
 an_upgrade_refuses_nobody(void **state)
 {
     struct daemon *daemon = serve();
+    const char *address = text_of("unix://%s", daemon_control(daemon));
     size_t answered = 0;
 
     (void)state;
     (void)daemon_address(daemon, "test");
+    expect_answers(daemon); /* so the socket is there */
     for (size_t times = 1; times <= 3; times++) {
         daemon_signal(daemon, SIGUSR2);
         while (daemon_count_log(daemon, "reloaded: ") < times) {
-            int fd = control_connect(daemon); /* fails if it is refused */
-            client_close(fd);
+            client_close(client_connect(address)); /* fails if it is refused */
             answered++;
         }
     }
