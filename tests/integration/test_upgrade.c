@@ -104,8 +104,8 @@ a_worker_that_dies_after_an_upgrade_is_noticed(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* The program says no, in one way or another: the running one goes on. */
-static void
+/* The program says no, in one way or another: the running one goes on. Returns its log. */
+static const char *
 expect_refusal(const char *why, const char *also)
 {
     struct daemon *daemon = start(listeners(""));
@@ -130,14 +130,15 @@ expect_refusal(const char *why, const char *also)
     upgrade(daemon, 1);
     assert_string_equal(client_ask(address, "echo on\n"), "on\n");
     daemon_expect_stop(daemon);
+    return daemon_log(daemon);
 }
 
 static void
 a_program_that_fails_leaves_the_old_one_running(void **state)
 {
     (void)state;
-    expect_refusal("the new program's check failed",
-                   "#!/bin/sh\necho 'it is broken' >&2\nexit 1\n");
+    (void)expect_refusal("the new program's check failed",
+                         "#!/bin/sh\necho 'it is broken' >&2\nexit 1\n");
 }
 
 /* No listener is open, so no socket is handed over. */
@@ -164,8 +165,9 @@ static void
 a_program_that_says_too_much_leaves_the_old_one_running(void **state)
 {
     (void)state;
-    expect_refusal("the new program's check failed",
-                   "#!/bin/sh\nyes 'it is broken' | head -c 300000\nexit 1\n");
+    assert_contains(expect_refusal("the new program's check failed",
+                                   "#!/bin/sh\nyes 'it is broken' | head -c 300000\nexit 1\n"),
+                    "the new program said more than is kept");
 }
 
 /* A check that does not end is no reason to go on. */
@@ -179,10 +181,12 @@ a_stop_ends_an_upgrade(void **state)
     (void)daemon_address(daemon, "threads");
     (void)daemon_address(daemon, "forks");
     (void)daemon_address(daemon, "local");
-    install_script(text_of("#!/bin/sh\n: > %s\nexec sleep 1000\n", seen));
+    install_script(text_of("#!/bin/sh\necho $$ > %s\nexec sleep 1000\n", seen));
     daemon_signal(daemon, SIGUSR2);
-    WAIT_UNTIL(access(seen, F_OK) == 0);
+    WAIT_UNTIL(access(seen, F_OK) == 0 && strchr(file_text(seen), '\n') != NULL);
+    pid_t trial = (pid_t)atoi(file_text(seen));
     daemon_expect_stop(daemon);
+    WAIT_UNTIL(!proc_alive(trial));
     assert_contains(daemon_log(daemon), "stopped");
 }
 
@@ -190,22 +194,22 @@ static void
 a_file_that_is_no_program_leaves_the_old_one_running(void **state)
 {
     (void)state;
-    expect_refusal("the new program's check failed", "\177ELF junk");
+    (void)expect_refusal("the new program's check failed", "\177ELF junk");
 }
 
 static void
 a_missing_program_leaves_the_old_one_running(void **state)
 {
     (void)state;
-    expect_refusal("the new program's check failed", NULL);
+    (void)expect_refusal("the new program's check failed", NULL);
 }
 
 static void
 a_program_that_knows_no_hand_over_is_refused(void **state)
 {
     (void)state;
-    expect_refusal("the new program does not understand what it would be handed",
-                   "#!/bin/sh\necho configuration OK\n");
+    (void)expect_refusal("the new program does not understand what it would be handed",
+                         "#!/bin/sh\necho configuration OK\n");
 }
 
 static void
