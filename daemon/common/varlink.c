@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/cleanup.h"
+
 #define ROOM_FIRST 4096
 
 void
@@ -159,13 +161,32 @@ text_of(json_t *message, size_t *ret_size)
     return text;
 }
 
+void
+varlink_set(json_t **object, const char *name, json_t *value)
+{
+    if (*object == NULL)
+        json_decref(value);
+    else if (json_object_set_new(*object, name, value) < 0)
+        json_decref(take_pointer(*object));
+}
+
+void
+varlink_append(json_t **array, json_t *value)
+{
+    if (*array == NULL)
+        json_decref(value);
+    else if (json_array_append_new(*array, value) < 0)
+        json_decref(take_pointer(*array));
+}
+
 char *
 varlink_call_text(const char *method, json_t *parameters, size_t *ret_size)
 {
-    json_t *message = json_pack("{s:s}", "method", method);
+    json_t *message = json_object();
 
+    varlink_set(&message, "method", json_string(method));
     if (parameters != NULL)
-        (void)json_object_set_new(message, "parameters", parameters);
+        varlink_set(&message, "parameters", parameters);
     return text_of(message, ret_size);
 }
 
@@ -175,9 +196,8 @@ varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size)
     json_t *message = json_object();
 
     if (error != NULL)
-        (void)json_object_set_new(message, "error", json_string(error));
-    (void)json_object_set_new(message, "parameters",
-                              parameters != NULL ? parameters : json_object());
+        varlink_set(&message, "error", json_string(error));
+    varlink_set(&message, "parameters", parameters);
     return text_of(message, ret_size);
 }
 

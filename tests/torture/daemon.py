@@ -214,7 +214,7 @@ listeners = {{
             client.settimeout(patience)
             try:
                 if scheme == "unixgram":
-                    client.bind(f"\0{self.folder}{threading.get_ident()}")
+                    client.bind("")  # the kernel finds a name that nobody has
                 client.connect(("127.0.0.1", place) if scheme == "tcp" else place)
                 client.sendall(b"hello\n")
                 return client.recv(16) == b"hello\n"
@@ -239,7 +239,10 @@ listeners = {{
                 raise Broken(f"{method}: no reply within {patience} s") from error
             except OSError:
                 return None
-            return json.loads(reply[:-1])
+            try:
+                return json.loads(reply[:-1])
+            except ValueError as error:
+                raise Broken(f"{method}: the reply is not JSON: {reply}") from error
 
     def try_call(self, method):
         """Whatever becomes of it."""
