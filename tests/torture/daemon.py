@@ -221,6 +221,19 @@ listeners = {{
             except OSError:
                 return False
 
+    def connect(self, name):
+        """A client of a Unix stream listener that has been answered once, and stays."""
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.settimeout(PATIENCE)
+        try:
+            client.connect(f"{self.folder}/{name}")
+            client.sendall(b"hello\n")
+            if client.recv(16) != b"hello\n":
+                raise Broken(f"{name} does not answer")
+        except OSError as error:
+            raise Broken(f"{name} does not answer: {error}") from error
+        return client
+
     def call(self, method, patience=PATIENCE, **parameters):
         """The reply of the control socket; None if it hangs up without one."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
