@@ -147,18 +147,49 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
     return 0;
 }
 
-/* Returns the bytes of a message: the NUL byte that ends the text of json_dumps() ends the
- * message, too. */
+struct text {
+    char *bytes;
+    size_t size, room;
+    bool lacks; /* a part, for which there was no memory */
+};
+
+/* A callback of json_dump_callback(), which goes on after some failures: what is gone stays gone.
+ */
+static int
+append(const char *bytes, size_t size, void *userdata)
+{
+    struct text *text = userdata;
+
+    if (text->room - text->size < size && !text->lacks) {
+        size_t room = text->room * 2 + size + ROOM_FIRST;
+        char *grown = realloc(text->bytes, room);
+        text->lacks = grown == NULL;
+        text->bytes = grown == NULL ? text->bytes : grown;
+        text->room = grown == NULL ? text->room : room;
+    }
+    if (text->lacks)
+        return -1;
+    memcpy(text->bytes + text->size, bytes, size);
+    text->size += size;
+    return 0;
+}
+
+/* Returns the bytes of a message, with the NUL byte that ends it. */
 static char *
 text_of(json_t *message, size_t *ret_size)
 {
-    char *text =
-        message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(6);
+    struct text text = {0};
+    bool whole = message != NULL && json_dump_callback(message, append, &text, flags) == 0 &&
+                 append("", 1, &text) == 0;
 
     json_decref(message);
-    if (text != NULL)
-        *ret_size = strlen(text) + 1;
-    return text;
+    if (!whole) {
+        free(text.bytes);
+        return NULL;
+    }
+    *ret_size = text.size;
+    return text.bytes;
 }
 
 void
