@@ -6,8 +6,8 @@ KNOWN = [
     (("start", "upgrade"), ("supervisor",),
      ("bind", "flock", "listen"), "bind_socket control.c",
      "a control socket that seems to be another daemon's is not waited for"),
-    (("upgrade",), ("supervisor",), ("listen",), "make_ready",
-     "the kernel does not refuse listen(2) to a socket that listens already"),
+    (("upgrade", "upgrade_removed"), ("supervisor",), ("listen", "setsockopt"), "make_ready",
+     "the kernel does not refuse to a socket that listens already what it has granted before"),
     (None, ("supervisor",), ("read",), "libsystemd.so.0 < serve supervisor.c",
      "the kernel has no such error for a signalfd, a timerfd or an eventfd"),
 ]
