@@ -48,6 +48,17 @@ is_file(const struct stat *status, dev_t device, ino_t inode)
     return status->st_dev == device && status->st_ino == inode;
 }
 
+/* 1 if that file is there, 0 if it is gone or something else is there, or a negative errno. */
+static int
+is_there(const char *path, dev_t device, ino_t inode)
+{
+    struct stat there;
+
+    if (lstat(path, &there) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return is_file(&there, device, inode);
+}
+
 struct path_lock {
     char *name;
     int fd;
@@ -70,15 +81,11 @@ unlock(struct path_lock *lock)
 static int
 try_lock(int fd, const char *name)
 {
-    struct stat ours, there;
+    struct stat ours;
 
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-    if (fstat(fd, &ours) < 0)
-        return -errno;
-    if (lstat(name, &there) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return is_file(&there, ours.st_dev, ours.st_ino);
+    return fstat(fd, &ours) < 0 ? -errno : is_there(name, ours.st_dev, ours.st_ino);
 }
 
 /* Whether the file is a lock as we make it: it is always empty. */
@@ -275,14 +282,6 @@ unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
     return r;
 }
 
-static bool
-is_there(const char *path, dev_t device, ino_t inode)
-{
-    struct stat there;
-
-    return lstat(path, &there) == 0 && is_file(&there, device, inode);
-}
-
 int
 unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
                 struct unix_path *ret)
@@ -295,9 +294,9 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
         return -ENOMEM;
     if (fstat(made, &status) < 0)
         return -errno;
-    errno = 0;
-    if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
-        return errno == ENOMEM ? -ENOMEM : -ESTALE; /* the one may be tried again */
+    r = S_ISSOCK(status.st_mode) ? is_there(path, status.st_dev, status.st_ino) : 0;
+    if (r <= 0)
+        return r < 0 ? r : -ESTALE;
     if ((r = give_away(path, AT_SYMLINK_NOFOLLOW, &status, owner)) < 0)
         return r;
     *ret = (struct unix_path){
@@ -355,8 +354,10 @@ unix_path_take_away(struct unix_path *path)
     /* Without the lock somebody may be replacing the path just now: then it is theirs. */
     if ((r = lock_beside(path->name, &lock)) < 0)
         return r;
-    if (is_there(path->name, path->device, path->inode))
-        (void)unlink(path->name);
+    if ((r = is_there(path->name, path->device, path->inode)) < 0)
+        return r;
+    if (r > 0 && unlink(path->name) < 0 && errno != ENOENT)
+        return -errno;
     unix_path_forget(path);
     return 0;
 }
