@@ -3,6 +3,7 @@
  * test_failing_sockets.c - listening sockets while one call of the kernel fails
  */
 #include "failing_fixture.h"
+#include "passed_fixture.h"
 #include "socket_fixture.h"
 
 #include <limits.h>
@@ -10,10 +11,12 @@
 
 #include "common/array.h"
 #include "common/child.h"
+#include "supervisor/socket/adopt.h"
 #include "supervisor/socket/lookup.h"
 #include "supervisor/socket/queue.h"
 #include "supervisor/socket/socket_change.h"
 #include "supervisor/socket/socket_private.h"
+#include "supervisor/socket/store.h"
 #include "supervisor/socket/unix_bound.h"
 
 /* ---- each call fails once ---------------------------------------------------------------------
@@ -305,6 +308,93 @@ a_failure_changes_nothing_about_an_open_socket(void **state)
     }
 }
 
+/* ---- sockets that are passed -------------------------------------------------------------------
+ */
+
+/* One is a socket unit's, the other our own, with its path. The configuration has a listener for
+ * each, in this order. */
+static void
+place_two(const struct settings *ours)
+{
+    struct listening_socket own;
+    struct sockaddr_in loopback = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char name[SOCKET_NAME_SIZE], path_name[SOCKET_NAME_SIZE + 16];
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&loopback, sizeof(loopback)), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    pass("web", fd);
+    open_well(ours, &own);
+    (void)snprintf(path_name, sizeof(path_name), STORE_PATH_PREFIX "%s", socket_name(ours, name));
+    int path_fd = unix_path_hold(&own.path);
+    pass(name, own.fd);
+    pass(path_name, path_fd);
+    unix_path_forget(&own.path);
+    place_passed();
+}
+
+static int
+open_passed(const struct settings *settings)
+{
+    struct listening_socket listening = LISTENING_SOCKET_NONE;
+    _cleanup_free_ char *problem = NULL;
+    int r = socket_open(settings, NULL, &listening, &problem);
+    bool undoing = failing.undoing;
+
+    failing.undoing = true;
+    socket_close(&listening);
+    failing.undoing = undoing;
+    return r;
+}
+
+static int
+take_what_was_passed(void *userdata)
+{
+    const struct config *config = userdata;
+    const struct settings *theirs = config->listeners[0], *ours = config->listeners[1];
+    bool armed = failing.armed;
+
+    failing.armed = false;
+    place_two(ours);
+    failing.armed = armed;
+    int r = adopt_begin();
+    if (r == 0) {
+        adopt_discard(config);
+        int first = open_passed(theirs), second = open_passed(ours);
+        free(adopt_names());
+        adopt_discard(NULL);
+        r = first < 0 ? first : second;
+    }
+    failing_disarm();
+    adopt_end();
+    (void)clear_passed(NULL);
+    sweep(ours);
+    return r == -ENOENT && failing.fired ? -failing.error : r;
+}
+
+/* A socket that cannot be looked at cannot be used, and its listener is told so. Nothing of it
+ * stays open. Our own one is opened anew, if that is possible. */
+static void
+passed_sockets_are_taken_whole_or_closed(void **state)
+{
+    static const char *const tolerated[] = {"fcntl", "getsockopt", "getsockname",
+                                            "fstat", "unlink",     NULL};
+    struct settings theirs = make_settings("systemd:web");
+    struct settings ours = make_settings(path_in_folder("unix://", "passed"));
+    struct config config;
+    const struct failing_plan plan = {take_what_was_passed, &config, tolerated, NULL};
+
+    (void)state;
+    theirs.enabled = ours.enabled = true;
+    ours.socket_mode = 0660;
+    assert_int_equal(config_load_nothing(&config, NULL), 0);
+    assert_int_equal(config_add_listener(&config, &theirs), 0);
+    assert_int_equal(config_add_listener(&config, &ours), 0);
+    assert_in_range(each_call_fails(&plan), 20, 400);
+    config_done(&config);
+}
+
 /* ---- looking names up ---------------------------------------------------------------------------
  */
 
@@ -514,6 +604,7 @@ main(void)
         in_folder(a_stale_path_is_replaced_or_left),
         in_folder(a_socket_that_was_shut_down_is_revived_or_still_there),
         in_folder(a_failure_changes_nothing_about_an_open_socket),
+        in_folder(passed_sockets_are_taken_whole_or_closed),
         cmocka_unit_test(a_lookup_begins_whole_or_not_at_all),
         cmocka_unit_test(star_is_every_ipv4_address_where_there_is_no_ipv6),
         cmocka_unit_test(an_ipv6_address_needs_ipv6),
@@ -522,5 +613,5 @@ main(void)
         in_folder(a_socket_of_no_known_type_counts_as_alive),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, clear_passed, NULL);
 }
