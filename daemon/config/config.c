@@ -67,7 +67,9 @@ load_drop_ins(struct loading *loading)
     }
     count = scandir(folder, &entries, is_drop_in, by_name);
     if (count < 0) {
-        if (errno != ENOENT)
+        if (errno == ENOMEM)
+            loading->errors->exhausted = true;
+        else if (errno != ENOENT)
             errors_add(loading->errors, folder, 0, "cannot read the drop-in folder: %s",
                        strerror(errno));
         return;

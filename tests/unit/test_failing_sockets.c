@@ -129,7 +129,7 @@ a_stale_path_is_replaced_or_left(void **state)
     static const char *const tolerated[] = {"fcntl",      "send",   "recv",  "socket",
                                             "getsockopt", "unlink", "lstat", NULL};
     struct settings settings = make_settings(path_in_folder("unix://", "stale"));
-    const struct failing_plan plan = {open_over_a_stale_one, &settings, tolerated, NULL};
+    const struct failing_plan plan = {open_over_a_stale_one, &settings, tolerated, false};
 
     (void)state;
     settings.socket_uid = geteuid();
@@ -175,7 +175,7 @@ a_socket_that_was_shut_down_is_revived_or_still_there(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        const struct failing_plan plan = {revive, &rows[i], tolerated, NULL};
+        const struct failing_plan plan = {revive, &rows[i], tolerated, false};
 
         print_message("%s\n", rows[i].address.text);
         assert_in_range(each_call_fails(&plan), 2, 200);
@@ -299,7 +299,7 @@ a_failure_changes_nothing_about_an_open_socket(void **state)
         open_well(&settings, &at.listening);
         if (at.listening.path.name != NULL)
             at.path_fd = unix_path_hold(&at.listening.path);
-        const struct failing_plan plan = {rows[i].work, &at, rows[i].tolerated, NULL};
+        const struct failing_plan plan = {rows[i].work, &at, rows[i].tolerated, false};
         assert_in_range(each_call_fails(&plan), rows[i].least, 200);
         if (at.path_fd >= 0)
             (void)close(at.path_fd);
@@ -383,7 +383,7 @@ passed_sockets_are_taken_whole_or_closed(void **state)
     struct settings theirs = make_settings("systemd:web");
     struct settings ours = make_settings(path_in_folder("unix://", "passed"));
     struct config config;
-    const struct failing_plan plan = {take_what_was_passed, &config, tolerated, NULL};
+    const struct failing_plan plan = {take_what_was_passed, &config, tolerated, false};
 
     (void)state;
     theirs.enabled = ours.enabled = true;
@@ -426,7 +426,7 @@ a_lookup_begins_whole_or_not_at_all(void **state)
     struct settings settings = make_settings("tcp://no.such.host.invalid:0");
     struct lookup_setup setup = {
         .address = &settings.address, .patience_usec = LOOKUP_USEC, .done = ignore_answer};
-    const struct failing_plan plan = {begin_lookup, &setup, NULL, NULL};
+    const struct failing_plan plan = {begin_lookup, &setup, NULL, false};
 
     (void)state;
     assert_true(sd_event_new(&setup.event) >= 0);
