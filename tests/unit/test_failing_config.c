@@ -174,37 +174,86 @@ static void
 no_mistake_is_lost_for_want_of_memory(void **state)
 {
     static const char *const files[] = {
-        "addresses.conf",
-        "boolean.conf",
-        "control.conf",
-        "defaults.conf",
-        "drop_in.conf",
-        "duplicate_key.conf",
-        "duration_text.conf",
-        "include_missing.conf",
-        "include_nested.conf",
-        "integer_range.conf",
-        "limits.conf",
-        "lists.conf",
-        "log.conf",
-        "missing_required.conf",
-        "mode.conf",
-        "not_for_mixin.conf",
-        "not_for_tcp.conf",
-        "python_names.conf",
-        "reply.conf",
-        "same_address.conf",
-        "socket_users.conf",
-        "syntax_in_include.conf",
-        "syntax_open_brace.conf",
-        "syntax_comma.conf",
-        "syntax_quote.conf",
+        "control.conf",          "drop_in.conf",           "duplicate_key.conf",
+        "include_missing.conf",  "include_nested.conf",    "log.conf",
+        "missing_required.conf", "not_for_tcp.conf",       "same_address.conf",
+        "socket_users.conf",     "syntax_in_include.conf", "syntax_open_brace.conf",
+        "syntax_comma.conf",     "syntax_quote.conf",      "lists.conf",
     };
 
     (void)state;
     enter("bad");
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         fail_in(files[i]);
+}
+
+/* ---- one value ----------------------------------------------------------------------------------
+ */
+
+struct one_value {
+    const char *key;
+    struct given given;
+};
+
+/* It is wrong, and that is told once, or memory was short. */
+static int
+set_wrong_value(void *userdata)
+{
+    const struct one_value *value = userdata;
+    struct errors errors = {0};
+    struct settings settings;
+    int r = settings_init(&settings, "test");
+
+    if (r == 0)
+        settings_set(&settings, value->key, &value->given, &errors);
+    if (r == 0 && errors.exhausted)
+        r = -ENOMEM;
+    else if (r == 0)
+        assert_int_equal(errors.count, 1);
+    settings_done(&settings);
+    errors_done(&errors);
+    return r;
+}
+
+static void
+a_wrong_value_is_told_or_memory_was_short(void **state)
+{
+    struct given odd = {.text = "true", .form = VALUE_BOOLEAN, .file = "x.conf", .line = 3};
+    struct given empty = {.text = "", .form = VALUE_STRING, .file = "x.conf", .line = 4};
+    struct one_value rows[] = {
+        {"address", {.text = "tcp://[::1"}},
+        {"address", {.text = "tcp://[1::2::3]:80"}},
+        {"address", {.text = "tcp//127.0.0.1:80"}},
+        {"address", {.text = "tpc://127.0.0.1:80"}},
+        {"address", {.text = "7", .form = VALUE_INTEGER}},
+        {"plugin", {.text = ""}},
+        {"nodelay", {.text = "maybe"}},
+        {"cpus", {.text = "-1"}},
+        {"stack_size", {.text = "1"}},
+        {"timeout", {.text = "soon"}},
+        {"mixin", {.text = "thread"}},
+        {"mixin", {.text = "zzzzzzzz"}},
+        {"mixin", {.text = "7", .form = VALUE_INTEGER}},
+        {"socket_mode", {.text = "999"}},
+        {"limits.nofile", {.text = "-1"}},
+        {"limits.core", {.text = "much"}},
+        {"limits.cpu", {.text = "0.5s"}},
+        {"limits", {.text = "7"}},
+        {"limits", {.text = "7", .form = VALUE_STRING, .file = "x.conf", .line = 1}},
+        {"limits.nofil", {.text = "7"}},
+        {"limits.zzzzzzzz", {.text = "7"}},
+        {"adress", {.text = "tcp://127.0.0.1:80"}},
+        {"zzzzzzzz", {.text = "7"}},
+        {"groups", {.form = VALUE_LIST, .text = "", .items = &odd, .item_count = 1}},
+        {"capabilities", {.form = VALUE_LIST, .text = "", .items = &empty, .item_count = 1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct failing_plan plan = {set_wrong_value, &rows[i], NULL, true};
+        print_message("%s\n", rows[i].key);
+        assert_in_range(each_call_fails(&plan), 3, 200);
+    }
 }
 
 /* ---- the command line ---------------------------------------------------------------------------
@@ -443,6 +492,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files_are_read_whole_or_not_at_all),
         cmocka_unit_test(no_mistake_is_lost_for_want_of_memory),
+        cmocka_unit_test(a_wrong_value_is_told_or_memory_was_short),
         cmocka_unit_test(words_are_understood_or_memory_was_short),
         cmocka_unit_test(a_listener_of_words_is_made_whole_or_not_at_all),
         cmocka_unit_test(a_brief_arrives_whole_or_not_at_all),
