@@ -108,13 +108,6 @@ apply_defaults(struct loading *loading, struct settings *settings)
     }
 }
 
-/* True for the same host or port, as far as their spelling shows it. */
-static bool
-same_ignoring_case(const char *one, const char *other)
-{
-    return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
-}
-
 /* True if two listeners cannot both be bound. Only their spelling counts: no names are looked
  * up. */
 static bool
@@ -132,7 +125,7 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
+    return strcasecmp(a->host, b->host) == 0 && strcasecmp(a->port, b->port) == 0 &&
            strspn(a->port, "0") != strlen(a->port);
 }
 

@@ -6,14 +6,19 @@
  * keep what they have begun. Their calls go through here, and nothing fails
  * within them; a process of its own reads the file, as they may end it.
  */
-#include "config_fixture.h"
 #include "failing_fixture.h"
+
+#include "config_fixture.h"
 
 #include <grp.h>
 #include <libconfig.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "common/brief.h"
+#include "common/leave.h"
 #include "config/commandline.h"
 #include "config/config_pack.h"
 #include "config/identity.h"
@@ -486,6 +491,81 @@ a_database_that_fails_is_no_unknown_name(void **state)
     }
 }
 
+/* In a process of its own, as the choice is made once. */
+static void
+in_child(void (*run)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        run();
+        leave(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void
+choose_without_database(void)
+{
+    struct errors errors = {0};
+    struct settings settings;
+
+    assert_int_equal(settings_init(&settings, "test"), 0);
+    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
+    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+    database_error = ENOENT;
+    settings_finish(&settings, "/plugins", &errors);
+    assert_int_equal(errors.count, 0);
+    assert_false(errors.exhausted);
+    assert_int_equal(settings.uid, 65534);
+    assert_int_equal(settings.gid, 65534);
+    assert_string_equal(settings.login, "65534");
+    settings_done(&settings);
+}
+
+static void
+a_machine_without_nobody_has_one_all_the_same(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("needs root, whose plugins run as nobody\n");
+        skip();
+    }
+    in_child(choose_without_database);
+}
+
+static void
+ask_for_a_capability_that_is_lost(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+    struct errors errors = {0};
+    struct settings settings;
+
+    assert_int_equal(syscall(SYS_capset, &header, none), 0);
+    assert_int_equal(settings_init(&settings, "test"), 0);
+    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
+    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+    settings_set(&settings, "user", &(struct given){.text = "0"}, &errors);
+    settings_set(&settings, "capabilities", &(struct given){.text = "net_raw"}, &errors);
+    settings_finish(&settings, "/plugins", &errors);
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(errors.texts[0],
+                           "capabilities: found CAP_NET_RAW, which this daemon does not have; "
+                           "remove it, or give it to the daemon (CapabilityBoundingSet="));
+    errors_done(&errors);
+    settings_done(&settings);
+}
+
+static void
+a_capability_that_the_daemon_lacks_is_a_mistake(void **state)
+{
+    (void)state;
+    in_child(ask_for_a_capability_that_is_lost);
+}
+
 int
 main(void)
 {
@@ -499,6 +579,8 @@ main(void)
         cmocka_unit_test(what_is_no_brief_is_refused),
         cmocka_unit_test(a_record_may_have_any_size_up_to_a_limit),
         cmocka_unit_test(a_database_that_fails_is_no_unknown_name),
+        cmocka_unit_test(a_machine_without_nobody_has_one_all_the_same),
+        cmocka_unit_test(a_capability_that_the_daemon_lacks_is_a_mistake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

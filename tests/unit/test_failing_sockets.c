@@ -395,6 +395,64 @@ passed_sockets_are_taken_whole_or_closed(void **state)
     config_done(&config);
 }
 
+/* The manager kept the socket, and not its path: another one may be there. */
+static void
+own_path_that_was_not_passed_is_made_anew(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "lost"));
+    struct listening_socket own, again;
+    char name[SOCKET_NAME_SIZE];
+    struct stat before, after;
+
+    (void)state;
+    open_well(&settings, &own);
+    pass(socket_name(&settings, name), own.fd);
+    unix_path_forget(&own.path);
+    assert_int_equal(lstat(settings.address.path, &before), 0);
+    place_passed();
+    assert_int_equal(adopt_begin(), 0);
+    open_well(&settings, &again);
+    assert_int_equal(lstat(settings.address.path, &after), 0);
+    assert_true(before.st_ino != after.st_ino || before.st_ctim.tv_nsec != after.st_ctim.tv_nsec);
+    adopt_end();
+    socket_close(&again);
+    settings_done(&settings);
+}
+
+/* Root gives a path away, and takes it back before it sets another mode. */
+static int
+give_path_away(void *userdata)
+{
+    static const struct unix_path_owner theirs = {.mode = 0600, .uid = 65534, .gid = 65534};
+    struct looked_at *at = userdata;
+    struct unix_path_owner other = {.mode = 0660, .uid = 65534, .gid = 7};
+    bool armed = failing.armed;
+
+    failing.armed = false;
+    assert_int_equal(unix_path_own(&at->listening.path, &theirs), 0);
+    failing.armed = armed;
+    return unix_path_own(&at->listening.path, &other);
+}
+
+static void
+owner_that_cannot_be_changed_is_told(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "owned"));
+    struct looked_at at = {.path_fd = -1};
+    const struct failing_plan plan = {give_path_away, &at, NULL, false};
+
+    (void)state;
+    if (geteuid() != 0) {
+        settings_done(&settings);
+        print_message("needs root to give a path away\n");
+        skip();
+    }
+    open_well(&settings, &at.listening);
+    assert_in_range(each_call_fails(&plan), 5, 20);
+    socket_close(&at.listening);
+    settings_done(&settings);
+}
+
 /* ---- looking names up ---------------------------------------------------------------------------
  */
 
@@ -604,6 +662,8 @@ main(void)
         in_folder(a_stale_path_is_replaced_or_left),
         in_folder(a_socket_that_was_shut_down_is_revived_or_still_there),
         in_folder(a_failure_changes_nothing_about_an_open_socket),
+        in_folder(own_path_that_was_not_passed_is_made_anew),
+        in_folder(owner_that_cannot_be_changed_is_told),
         in_folder(passed_sockets_are_taken_whole_or_closed),
         cmocka_unit_test(a_lookup_begins_whole_or_not_at_all),
         cmocka_unit_test(star_is_every_ipv4_address_where_there_is_no_ipv6),
