@@ -67,7 +67,9 @@ load_drop_ins(struct loading *loading)
     }
     count = scandir(folder, &entries, is_drop_in, by_name);
     if (count < 0) {
-        if (errno != ENOENT)
+        if (errno == ENOMEM)
+            loading->errors->exhausted = true;
+        else if (errno != ENOENT)
             errors_add(loading->errors, folder, 0, "cannot read the drop-in folder: %s",
                        strerror(errno));
         return;
@@ -106,13 +108,6 @@ apply_defaults(struct loading *loading, struct settings *settings)
     }
 }
 
-/* True for the same host or port, as far as their spelling shows it. */
-static bool
-same_ignoring_case(const char *one, const char *other)
-{
-    return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
-}
-
 /* True if two listeners cannot both be bound. Only their spelling counts: no names are looked
  * up. */
 static bool
@@ -130,7 +125,7 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
+    return strcasecmp(a->host, b->host) == 0 && strcasecmp(a->port, b->port) == 0 &&
            strspn(a->port, "0") != strlen(a->port);
 }
 

@@ -37,81 +37,63 @@
 /* ---- pack --------------------------------------------------------------------------------- */
 
 static void
-put_text(FILE *stream, const char *key, const char *text)
+put_text(struct record_writer *writer, const char *key, const char *text)
 {
-    record_put(stream, key, text == NULL ? "" : text);
+    record_put(writer, key, text == NULL ? "" : text);
 }
 
 static void
-put_errors(FILE *stream, const struct errors *errors)
+put_errors(struct record_writer *writer, const struct errors *errors)
 {
-    record_put_number(stream, "errors", errors->count);
+    record_put_number(writer, "errors", errors->count);
     for (size_t i = 0; i < errors->count; i++)
-        record_put(stream, "error", errors->texts[i]);
-    record_put_number(stream, "more", errors->more);
-    record_put_number(stream, "exhausted", errors->exhausted);
+        record_put(writer, "error", errors->texts[i]);
+    record_put_number(writer, "more", errors->more);
+    record_put_number(writer, "exhausted", errors->exhausted);
 }
 
 static void
-put_globals(FILE *stream, const struct config *config)
+put_globals(struct record_writer *writer, const struct config *config)
 {
-    put_text(stream, "file", config->file);
-    put_text(stream, "plugin_path", config->plugin_path);
-    put_text(stream, "log.target", config->log.target);
-    record_put_number(stream, "log.level", (uint64_t)config->log.level);
-    record_put_number(stream, "log.access", config->log.access);
-    put_text(stream, "control.path", config->control.path);
-    record_put_number(stream, "control.mode", config->control.mode);
-    put_text(stream, "control.group", config->control.group);
-    record_put_number(stream, "control.gid", config->control.gid);
+    put_text(writer, "file", config->file);
+    put_text(writer, "plugin_path", config->plugin_path);
+    put_text(writer, "log.target", config->log.target);
+    record_put_number(writer, "log.level", (uint64_t)config->log.level);
+    record_put_number(writer, "log.access", config->log.access);
+    put_text(writer, "control.path", config->control.path);
+    record_put_number(writer, "control.mode", config->control.mode);
+    put_text(writer, "control.group", config->control.group);
+    record_put_number(writer, "control.gid", config->control.gid);
 }
 
-static int
-put_listeners(FILE *stream, const struct config *config)
+static void
+put_listeners(struct record_writer *writer, const struct config *config)
 {
-    record_put_number(stream, "listeners", config->listener_count);
+    record_put_number(writer, "listeners", config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++) {
         _cleanup_free_ char *bytes = NULL;
-        size_t size;
-        int r = settings_pack_places(config->listeners[i], &bytes, &size);
+        size_t size = 0;
 
-        if (r < 0)
-            return r;
-        record_put_number(stream, "listener", size);
-        (void)fwrite(bytes, size, 1, stream);
+        if (settings_pack_places(config->listeners[i], &bytes, &size) < 0)
+            writer->failed = true;
+        record_put_number(writer, "listener", size);
+        record_put_bytes(writer, bytes, size);
     }
-    return 0;
-}
-
-static int
-pack(FILE *stream, int result, const struct config *config, const struct errors *errors)
-{
-    record_put(stream, MAGIC, VERSION);
-    record_put_number(stream, "result", (uint64_t)-result);
-    put_errors(stream, errors);
-    put_globals(stream, config);
-    int r = put_listeners(stream, config);
-    record_put(stream, "end", "");
-    return r;
 }
 
 int
 config_pack(int result, const struct config *config, const struct errors *errors, char **ret_bytes,
             size_t *ret_size)
 {
-    _cleanup_free_ char *bytes = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&bytes, &size);
+    struct record_writer writer = {0};
 
-    if (stream == NULL)
-        return -ENOMEM;
-    int r = pack(stream, result, config, errors);
-    bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
-        return -ENOMEM;
-    *ret_bytes = take_pointer(bytes);
-    *ret_size = size;
-    return 0;
+    record_put(&writer, MAGIC, VERSION);
+    record_put_number(&writer, "result", (uint64_t)-result);
+    put_errors(&writer, errors);
+    put_globals(&writer, config);
+    put_listeners(&writer, config);
+    record_put(&writer, "end", "");
+    return record_finish(&writer, ret_bytes, ret_size);
 }
 
 /* ---- unpack ------------------------------------------------------------------------------- */

@@ -205,6 +205,8 @@ calls_with_members_of_the_wrong_type_are_refused(void **state)
         "{\"method\":\"\"}",
         "{\"method\":\"a.B\",\"parameters\":null,\"more\":null}",
         "{\"method\":\"a.B\",\"parameters\":{},\"oneway\":true,\"more\":false,\"extra\":1}",
+        "{\"method\":\"a.B\",\"oneway\":null,\"more\":false,\"upgrade\":null}",
+        "{\"method\":\"a.B\",\"upgrade\":false}",
     };
     struct varlink_call call;
 
@@ -217,7 +219,7 @@ calls_with_members_of_the_wrong_type_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
         json_t *message = json_loads(right[i], 0, NULL);
         assert_int_equal(varlink_call_parse(message, &call), 0);
-        assert_int_equal(call.oneway, i == 2);
+        assert_int_equal(call.oneway, i == 2); /* the row that says so */
         assert_false(call.more);
         json_decref(message);
     }
