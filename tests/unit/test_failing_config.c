@@ -184,13 +184,23 @@ static void
 no_mistake_is_lost_for_want_of_memory(void **state)
 {
     static const char *const files[] = {
-        "control.conf",           "drop_in.conf",
-        "duplicate_key.conf",     "include_missing.conf",
-        "include_nested.conf",    "log.conf",
-        "missing_required.conf",  "not_for_tcp.conf",
-        "socket_users.conf",      "syntax_in_include.conf",
-        "syntax_open_brace.conf", "syntax_comma.conf",
-        "syntax_quote.conf",      "lists.conf",
+        "control.conf",
+        "listener_names.conf",
+        "listeners_is_list.conf",
+        "defaults_is_text.conf",
+        "drop_in.conf",
+        "duplicate_key.conf",
+        "include_missing.conf",
+        "include_nested.conf",
+        "log.conf",
+        "missing_required.conf",
+        "not_for_tcp.conf",
+        "socket_users.conf",
+        "syntax_in_include.conf",
+        "syntax_open_brace.conf",
+        "syntax_comma.conf",
+        "syntax_quote.conf",
+        "lists.conf",
     };
 
     (void)state;
@@ -375,6 +385,10 @@ words_are_understood_or_memory_was_short(void **state)
         {WORDS((char *)"--listen", (char *)"tcp://*:7", (char *)"-o", (char *)"a=b",
                (char *)"--set=cpus=2", (char *)"upper"),
          0, NULL},
+        {WORDS((char *)"--listen", (char *)"unix:@a", (char *)"--listen", (char *)"unix:@b",
+               (char *)"--set", (char *)"cpus=2", (char *)"--log-level=debug", (char *)"upper"),
+         0, NULL},
+        {WORDS((char *)"-"), -EINVAL, NULL},
         {WORDS((char *)"--nosuch"), -EINVAL, NULL},
         {WORDS((char *)"--lisen=x"), -EINVAL, NULL},
         {WORDS((char *)"-Z"), -EINVAL, NULL},

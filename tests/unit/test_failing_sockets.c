@@ -335,6 +335,50 @@ a_failure_changes_nothing_about_an_open_socket(void **state)
     }
 }
 
+/* ---- what goes wrong anyway
+ * ------------------------------------------------------------------------ */
+
+/* The reason is the same, whether there is memory to say it in words or not. */
+static int
+fail_to_open(void *userdata)
+{
+    struct listening_socket listening = LISTENING_SOCKET_NONE;
+    _cleanup_free_ char *problem = NULL;
+    int r = socket_open(userdata, NULL, &listening, &problem);
+
+    assert_int_equal(r, -ENOENT);
+    assert_int_equal(listening.fd, -1);
+    return 0;
+}
+
+static int
+fail_to_resolve(void *userdata)
+{
+    const struct settings *settings = userdata;
+    _cleanup_free_ char *problem = NULL;
+    struct resolved to;
+    int r = address_resolve(&settings->address, &to, &problem);
+
+    assert_true(r < 0);
+    return r == -ENOMEM ? r : 0;
+}
+
+static void
+a_failure_is_told_without_memory(void **state)
+{
+    struct settings systemd = make_settings("systemd:web");
+    struct settings service = make_settings("tcp://127.0.0.1:no-such-service");
+    const struct failing_plan plans[] = {{fail_to_open, &systemd, NULL, true},
+                                         {fail_to_resolve, &systemd, NULL, true},
+                                         {fail_to_resolve, &service, NULL, true}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+        assert_in_range(each_call_fails(&plans[i]), 1, 200);
+    settings_done(&systemd);
+    settings_done(&service);
+}
+
 /* ---- sockets that are passed -------------------------------------------------------------------
  */
 
@@ -747,6 +791,7 @@ main(void)
         in_folder(an_old_lock_is_taken_or_left),
         in_folder(a_socket_that_was_shut_down_is_revived_or_still_there),
         in_folder(a_failure_changes_nothing_about_an_open_socket),
+        cmocka_unit_test(a_failure_is_told_without_memory),
         in_folder(what_an_upgrade_passes_is_asked_for_again),
         in_folder(own_path_that_was_not_passed_is_made_anew),
         in_folder(owner_that_cannot_be_changed_is_told),
