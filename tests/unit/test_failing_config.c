@@ -119,10 +119,10 @@ static int
 hand_over(int result, const struct config *config, const struct errors *errors)
 {
     _cleanup_free_ char *bytes = NULL;
-    struct config back;
-    struct errors back_errors;
-    size_t size;
-    int back_result, r = config_pack(result, config, errors, &bytes, &size);
+    struct config back = {0};
+    struct errors back_errors = {0};
+    size_t size = 0;
+    int back_result = 0, r = config_pack(result, config, errors, &bytes, &size);
 
     if (r == 0)
         r = config_unpack(bytes, size, &back_result, &back, &back_errors);

@@ -473,7 +473,7 @@ own_path_that_was_not_passed_is_made_anew(void **state)
     struct settings settings = make_settings(path_in_folder("unix://", "lost"));
     struct listening_socket own, again;
     char name[SOCKET_NAME_SIZE];
-    struct stat before, after;
+    struct stat before = {0}, after = {0};
 
     (void)state;
     open_well(&settings, &own);
@@ -545,7 +545,7 @@ what_an_upgrade_passes_is_asked_for_again(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct listening_socket listening;
         _cleanup_free_ char *problem = NULL;
-        struct stat before, after;
+        struct stat before = {0}, after = {0};
 
         print_message("%s %u\n", failing_names[rows[i].call], rows[i].nth);
         place_two(&settings);
