@@ -359,6 +359,8 @@ lay_out(struct plan *plan)
 static bool
 any_allows(const struct networks_builder *builder)
 {
+    if (builder->strict)
+        return true;
     for (size_t i = 0; i < builder->entry_count; i++)
         if (builder->entries[i].deny == 0)
             return true;

@@ -44,6 +44,7 @@ struct networks_builder {
     size_t text_size, text_room;
     const char *last_file; /* among texts it is the one at last_file_at */
     uint32_t last_file_at;
+    bool strict; /* whom no item is about is refused, as if an item allowed somebody */
 };
 
 /*

@@ -4,8 +4,9 @@
  *
  * The file is read in a process of its own (supervisor/change/load.c), which
  * hands over what has come of it: records of two texts, key and value, in the
- * order of pack(). Each listener follows as the bytes of
- * settings_pack_places(), behind their size.
+ * order of pack(). Each table of networks follows once, however many listeners
+ * have it, and then each listener as the bytes of settings_pack_places(); both
+ * stand behind their size.
  *
  * Whoever unpacks does not trust the bytes, as the process that wrote them has
  * run a parser over a file that could hold anything: every number has its
@@ -66,9 +67,44 @@ put_globals(FILE *stream, const struct config *config)
     record_put_number(stream, "control.gid", config->control.gid);
 }
 
+/* Listeners that share a table follow each other: its number is that of the tables so far. */
+static bool
+has_new_table(const struct config *config, size_t i, const struct access_list **last)
+{
+    const struct access_list *access = config->listeners[i]->access;
+    bool new = access != NULL &&access != *last;
+
+    if (access != NULL)
+        *last = access;
+    return new;
+}
+
+static void
+put_tables(FILE *stream, const struct config *config)
+{
+    const struct access_list *last = NULL;
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        count += has_new_table(config, i, &last);
+    record_put_number(stream, "tables", count);
+    last = NULL;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct networks *networks = access_list_networks(config->listeners[i]->access);
+
+        if (!has_new_table(config, i, &last))
+            continue;
+        record_put_number(stream, "table", networks_size(networks));
+        (void)fwrite(networks, networks_size(networks), 1, stream);
+    }
+}
+
 static int
 put_listeners(FILE *stream, const struct config *config)
 {
+    const struct access_list *last = NULL;
+    uint64_t table = 0; /* 0: none; else its number, from 1 */
+
     record_put_number(stream, "listeners", config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++) {
         _cleanup_free_ char *bytes = NULL;
@@ -77,6 +113,8 @@ put_listeners(FILE *stream, const struct config *config)
 
         if (r < 0)
             return r;
+        table += has_new_table(config, i, &last);
+        record_put_number(stream, "access", config->listeners[i]->access == NULL ? 0 : table);
         record_put_number(stream, "listener", size);
         (void)fwrite(bytes, size, 1, stream);
     }
@@ -90,6 +128,7 @@ pack(FILE *stream, int result, const struct config *config, const struct errors 
     record_put_number(stream, "result", (uint64_t)-result);
     put_errors(stream, errors);
     put_globals(stream, config);
+    put_tables(stream, config);
     int r = put_listeners(stream, config);
     record_put(stream, "end", "");
     return r;
@@ -206,27 +245,94 @@ is_whole(const struct config *config)
            strlen(config->control.path) <= LONGEST_SOCKET;
 }
 
+/* Takes the size of what follows, which must all be there. */
 static int
-take_listeners(struct record_reader *reader, struct config *ret)
+take_size(struct record_reader *reader, const char *key, uint64_t *ret)
 {
-    struct settings settings;
+    if (record_take_number(reader, key, (uint64_t)(reader->end - reader->at), ret) < 0 ||
+        *ret > (uint64_t)(reader->end - reader->at))
+        return -EBADMSG;
+    return 0;
+}
+
+/* The tables of networks, until listeners hold them. */
+struct tables {
+    struct access_list **lists;
+    uint64_t count;
+};
+
+static void
+tables_done(struct tables *tables)
+{
+    for (uint64_t i = 0; i < tables->count; i++)
+        access_list_unref(tables->lists[i]);
+    free(tables->lists);
+}
+
+static int
+take_tables(struct record_reader *reader, struct tables *ret)
+{
     uint64_t count, size;
 
-    if (record_take_number(reader, "listeners", SIZE_MAX, &count) < 0)
+    if (record_take_number(reader, "tables", (uint64_t)(reader->end - reader->at), &count) < 0)
         return -EBADMSG;
-    for (uint64_t i = 0; i < count; i++) {
-        if (record_take_number(reader, "listener", (uint64_t)(reader->end - reader->at), &size) <
-                0 ||
-            size > (uint64_t)(reader->end - reader->at))
+    ret->lists = calloc(count + 1, sizeof(struct access_list *));
+    if (ret->lists == NULL)
+        return -ENOMEM;
+    while (ret->count < count) {
+        if (take_size(reader, "table", &size) < 0)
             return -EBADMSG;
-        int r = settings_unpack_places(reader->at, size, &settings);
-        if (r == 0)
-            r = config_add_listener(ret, &settings);
+        int r = access_list_copy(reader->at, size, &ret->lists[ret->count]);
         if (r < 0)
             return r;
+        ret->count++;
         reader->at += size;
     }
     return 0;
+}
+
+static int
+take_listener(struct record_reader *reader, const struct tables *tables, struct config *config)
+{
+    struct settings settings;
+    uint64_t table, size;
+
+    if (record_take_number(reader, "access", tables->count, &table) < 0 ||
+        take_size(reader, "listener", &size) < 0)
+        return -EBADMSG;
+    int r = settings_unpack_places(reader->at, size, &settings);
+    if (r < 0)
+        return r;
+    reader->at += size;
+    if (table > 0)
+        settings.access = access_list_ref(tables->lists[table - 1]);
+    return config_add_listener(config, &settings);
+}
+
+static int
+take_listeners(struct record_reader *reader, struct config *ret)
+{
+    struct tables tables = {0};
+    uint64_t count;
+    int r = take_tables(reader, &tables);
+
+    if (r == 0)
+        r = record_take_number(reader, "listeners", SIZE_MAX, &count);
+    for (uint64_t i = 0; r == 0 && i < count; i++)
+        r = take_listener(reader, &tables, ret);
+    tables_done(&tables);
+    return r;
+}
+
+/* Whether each listener with lists has its table: without one it would let everybody in. */
+static bool
+access_is_whole(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (settings_restrict_access(config->listeners[i]) !=
+            (config->listeners[i]->access != NULL))
+            return false;
+    return true;
 }
 
 static int
@@ -246,6 +352,8 @@ unpack(struct record_reader *reader, int *ret_result, struct config *config, str
         (result == 0 && errors_any(errors)))
         return -EBADMSG;
     if ((result == 0 || result == EINVAL) && !is_whole(config))
+        return -EBADMSG;
+    if (result == 0 && !access_is_whole(config))
         return -EBADMSG;
     *ret_result = -(int)result;
     return 0;

@@ -9,7 +9,8 @@
  */
 #include <stddef.h>
 
+#include "worker/request/access.h"
 #include "worker/request/gate.h"
 #include "worker/request/source.h"
 
-const struct gate *const all_gates[] = {&source_gate, NULL};
+const struct gate *const all_gates[] = {&source_gate, &access_gate, NULL};
