@@ -26,7 +26,7 @@
 const struct ctl_command ctl_commands[] = {
     {"status", OPERAND_OPTIONAL, "NAME", "json", "how all listeners are, or all about one", NULL, ctl_status},
     {"top", OPERAND_NONE, NULL, NULL, "the same, live, with the longest requests; q quits", NULL, ctl_top},
-    {"explain", OPERAND_TWO, "NAME CLIENT", "json", "what allow and deny make of a client, and why", NULL, ctl_explain},
+    {"explain", OPERAND_TWO, "NAME WHO", "json", "what allow and deny make of a client, and why", NULL, ctl_explain},
     {"reload", OPERAND_NONE, NULL, NULL, "read the configuration anew; wait until it serves", METHOD("Reload"), ctl_operate},
     {"drain", OPERAND_REQUIRED, "NAME", "wait", "accept no more; clients wait in the queue", METHOD("Drain"), ctl_operate},
     {"resume", OPERAND_REQUIRED, "NAME", NULL, "accept again after drain", METHOD("Resume"), ctl_operate},
@@ -58,14 +58,14 @@ ctl_help(FILE *out)
             command->takes == OPERAND_NONE ? "" : command->operand,
             command->takes == OPERAND_OPTIONAL ? "]" : "", command->option == NULL ? "" : " [--",
             command->option == NULL ? "" : command->option, command->option == NULL ? "" : "]");
-        (void)fprintf(out, "  %-28s %s\n", text, command->help);
+        (void)fprintf(out, "  %-25s %s\n", text, command->help);
     }
     (void)fputs("\nOptions:\n"
-                "  --socket PATH                the control socket, if not " CTL_SOCKET "\n"
-                "  --json                       status, explain: as JSON\n"
-                "  --wait                       drain: wait until nothing runs any more\n"
-                "  --help,     -h               this text\n"
-                "  --version                    the version\n\n"
+                "  --socket PATH             the control socket, if not " CTL_SOCKET "\n"
+                "  --json                    status, explain: as JSON\n"
+                "  --wait                    drain: wait until nothing runs any more\n"
+                "  --help, -h                this text\n"
+                "  --version                 the version\n\n"
                 "See sockserverctl(1).\n",
                 out);
 }
