@@ -89,6 +89,7 @@ enum inherited_fd {
     INHERITED_SOCKET, /* the listening socket; absent for a check */
     INHERITED_PLUGIN, /* the plugin's file, if the worker may be unable to open it itself */
     INHERITED_PORTS,  /* datagram_ports.h; of a UDP listener's worker */
+    INHERITED_ACCESS, /* access_list.h; of a listener with `allow` or `deny` */
     INHERITED_END
 };
 

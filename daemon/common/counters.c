@@ -39,6 +39,8 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "requests whose client sent nothing for read_timeout, or took nothing for write_timeout"},
     {"unsent", COUNTER_REQUESTS, COUNTER(unsent),
      "answers to datagrams that were dropped, because their receiver does not read"},
+    {"denied", COUNTER_REQUESTS, COUNTER(denied),
+     "of those refused, requests that allow or deny refused"},
 };
 #undef COUNTER
 

@@ -55,6 +55,7 @@ struct slot {
     _Atomic uint64_t busy_ns;
     _Atomic uint64_t idle_ended;
     _Atomic uint64_t unsent;
+    _Atomic uint64_t denied;
 } __attribute__((aligned(64)));
 
 /*
@@ -119,6 +120,8 @@ struct counter_sums {
     uint64_t accepted, refused, failed, vanished, cut, truncated, bytes_in, bytes_out, busy_ns;
     uint64_t idle_ended, unsent;
     struct histogram handling; /* times of the requests that have ended */
+    /* What is above has the places in which 0.1.0 hands it over: later counters stand here. */
+    uint64_t denied;
 };
 
 enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
@@ -135,7 +138,8 @@ struct counter {
     const char *help;        /* what it counts */
 };
 
-#define COUNTER_COUNT 11
+#define COUNTER_COUNT  12
+#define COUNTERS_FIRST 11 /* rows that every program knows which hands over or takes over */
 /* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];
 

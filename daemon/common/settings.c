@@ -85,6 +85,12 @@ settings_set(struct settings *settings, const char *key, const struct given *giv
         settings_wrong_value(settings, setting, given, errors);
 }
 
+bool
+settings_restrict_access(const struct settings *settings)
+{
+    return texts_count(settings->allow) > 0 || texts_count(settings->deny) > 0;
+}
+
 int
 settings_set_default(struct settings *settings, const struct setting *setting)
 {

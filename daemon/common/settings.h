@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/access_list.h"
 #include "common/address.h"
 #include "common/errors.h"
 #include "common/mixins.h"
@@ -70,6 +71,10 @@ struct settings {
     struct {
         uint64_t nofile, nproc, as, cpu, core, stack; /* LIMIT_UNCHANGED: the supervisor's */
     } limits;
+
+    char **allow, **deny;       /* NULL at the end; NULL: not given */
+    struct access_list *access; /* of both, made by access_compile(); NULL: both are empty, or their
+                                   holder was not told what is in them */
 
     uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
     uint64_t wrong; /* bit i: it was given a value that was refused */
@@ -164,6 +169,10 @@ const struct settings *settings_share(struct settings *settings);
 const struct settings *settings_ref(const struct settings *settings);
 void settings_unref(const struct settings *settings);
 
+/* Gives settings that were unpacked the table of their lists, which comes apart from them. The
+ * caller keeps its own reference, and lets nobody look at the settings before. */
+void settings_give_access(const struct settings *settings, struct access_list *access);
+
 /*
  * Gives one key a value. If it is wrong, a mistake is added to errors
  * (`FILE:LINE: listeners.NAME.KEY: ...`; without a file, `--set KEY: ...`, or
@@ -198,6 +207,9 @@ int settings_add_option(struct settings *settings, const char *name, const struc
  * guess. Mistakes are added to errors.
  */
 void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
+
+/* True if there is an `allow` or `deny` with something in it. */
+bool settings_restrict_access(const struct settings *settings);
 
 /* True if both would run the same; places are not compared. Both must be finished. */
 bool settings_equal(const struct settings *one, const struct settings *other);

@@ -95,6 +95,7 @@ settings_done(struct settings *settings)
     for (size_t i = 0; i < settings->option_count; i++)
         option_done(&settings->options[i]);
     address_done(&settings->address);
+    access_list_unref(settings->access);
     free(settings->options);
     free(settings->places);
     free(settings->gids);
@@ -141,6 +142,13 @@ settings_unref(const struct settings *settings)
         return;
     settings_done(shared);
     free(shared);
+}
+
+void
+settings_give_access(const struct settings *settings, struct access_list *access)
+{
+    access_list_unref(settings->access);
+    ((struct settings *)settings)->access = access_list_ref(access);
 }
 
 /* ---- values --------------------------------------------------------------- */
@@ -265,6 +273,13 @@ same_groups(const struct settings *one, const struct settings *other)
             memcmp(one->gids, other->gids, one->gid_count * sizeof(*one->gids)) == 0);
 }
 
+/* The lists' texts have been compared: here is what stands in the files that these name. */
+static bool
+same_access(const struct settings *one, const struct settings *other)
+{
+    return networks_equal(access_list_networks(one->access), access_list_networks(other->access));
+}
+
 bool
 settings_equal(const struct settings *one, const struct settings *other)
 {
@@ -276,5 +291,5 @@ settings_equal(const struct settings *one, const struct settings *other)
            same_text(one->login, other->login) && same_text(one->home, other->home) &&
            same_text(one->shell, other->shell) && one->socket_uid == other->socket_uid &&
            one->socket_gid == other->socket_gid && same_groups(one, other) &&
-           same_options(one, other);
+           same_options(one, other) && same_access(one, other);
 }

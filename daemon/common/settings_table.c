@@ -131,6 +131,11 @@ const struct setting settings_table[] = {
      .help = "size of a core dump"},
     {"limits.stack", SETTING_SIZE_LIMIT, AT(limits.stack), .min = 64 * 1024.0, .max = 1024 * TIB,
      .help = "stack of a process's first thread"},
+
+    {"allow", SETTING_LIST, AT(allow), .max = 1000, .example = "[ \"192.0.2.0/24\", \"local\" ]",
+     .help = "who may come in; a longer list is a file: \"@/path\""},
+    {"deny", SETTING_LIST, AT(deny), .max = 1000, .example = "[ \"192.0.2.0/24\", \"@/path\" ]",
+     .help = "who is turned away; a longer list is a file: \"@/path\""},
 };
 
 const size_t settings_count = ARRAY_SIZE(settings_table);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "config/access.h"
 #include "config/global.h"
 #include "config/read.h"
 
@@ -173,8 +174,11 @@ judge(struct loading *loading)
     struct config *config = loading->config;
 
     for (size_t i = 0; i < loading->listener_count; i++) {
-        apply_defaults(loading, &loading->listeners[i]);
-        settings_finish(&loading->listeners[i], config->plugin_path, loading->errors);
+        struct settings *settings = &loading->listeners[i];
+
+        apply_defaults(loading, settings);
+        settings_finish(settings, config->plugin_path, loading->errors);
+        access_compile(settings, loading->listeners, i, loading->errors);
     }
     check_collisions(loading);
     if (!loading->listeners_mentioned && !loading->unparsed)

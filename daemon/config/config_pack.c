@@ -4,8 +4,9 @@
  *
  * The file is read in a process of its own (supervisor/change/load.c), which
  * hands over what has come of it: records of two texts, key and value, in the
- * order of pack(). Each listener follows as the bytes of
- * settings_pack_places(), behind their size.
+ * order of pack(). Each table of networks follows once, however many listeners
+ * have it, and then each listener as the bytes of settings_pack_places(); both
+ * stand behind their size.
  *
  * Whoever unpacks does not trust the bytes, as the process that wrote them has
  * run a parser over a file that could hold anything: every number has its
@@ -67,8 +68,27 @@ put_globals(struct record_writer *writer, const struct config *config)
 }
 
 static void
+put_tables(struct record_writer *writer, const struct config *config, struct access_lists *tables)
+{
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (access_lists_add(tables, config->listeners[i]->access) < 0)
+            writer->failed = true;
+    record_put_number(writer, "tables", tables->count);
+    for (uint64_t i = 0; i < tables->count; i++) {
+        const struct networks *networks = access_list_networks(tables->lists[i]);
+
+        record_put_number(writer, "table", networks_size(networks));
+        record_put_bytes(writer, (const char *)networks, networks_size(networks));
+    }
+}
+
+/* Each listener says which of the tables it has; 0: none. */
+static void
 put_listeners(struct record_writer *writer, const struct config *config)
 {
+    struct access_lists tables = {0};
+
+    put_tables(writer, config, &tables);
     record_put_number(writer, "listeners", config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++) {
         _cleanup_free_ char *bytes = NULL;
@@ -76,9 +96,12 @@ put_listeners(struct record_writer *writer, const struct config *config)
 
         if (settings_pack_places(config->listeners[i], &bytes, &size) < 0)
             writer->failed = true;
+        record_put_number(writer, "access",
+                          access_lists_number(&tables, config->listeners[i]->access));
         record_put_number(writer, "listener", size);
         record_put_bytes(writer, bytes, size);
     }
+    free(tables.lists);
 }
 
 int
@@ -188,27 +211,90 @@ is_whole(const struct config *config)
            strlen(config->control.path) <= LONGEST_SOCKET;
 }
 
+/* Takes the size of what follows, which must all be there. */
 static int
-take_listeners(struct record_reader *reader, struct config *ret)
+take_size(struct record_reader *reader, const char *key, uint64_t *ret)
 {
-    struct settings settings;
+    if (record_take_number(reader, key, (uint64_t)(reader->end - reader->at), ret) < 0 ||
+        *ret > (uint64_t)(reader->end - reader->at))
+        return -EBADMSG;
+    return 0;
+}
+
+/* The tables are the reader's until listeners hold them. */
+static void
+tables_done(struct access_lists *tables)
+{
+    for (uint64_t i = 0; i < tables->count; i++)
+        access_list_unref(tables->lists[i]);
+    free(tables->lists);
+}
+
+static int
+take_tables(struct record_reader *reader, struct access_lists *ret)
+{
     uint64_t count, size;
 
-    if (record_take_number(reader, "listeners", SIZE_MAX, &count) < 0)
+    if (record_take_number(reader, "tables", (uint64_t)(reader->end - reader->at), &count) < 0)
         return -EBADMSG;
-    for (uint64_t i = 0; i < count; i++) {
-        if (record_take_number(reader, "listener", (uint64_t)(reader->end - reader->at), &size) <
-                0 ||
-            size > (uint64_t)(reader->end - reader->at))
+    ret->lists = calloc(count + 1, sizeof(struct access_list *));
+    if (ret->lists == NULL)
+        return -ENOMEM;
+    while (ret->count < count) {
+        if (take_size(reader, "table", &size) < 0)
             return -EBADMSG;
-        int r = settings_unpack_places(reader->at, size, &settings);
-        if (r == 0)
-            r = config_add_listener(ret, &settings);
+        int r = access_list_copy(reader->at, size, &ret->lists[ret->count]);
         if (r < 0)
             return r;
+        ret->count++;
         reader->at += size;
     }
     return 0;
+}
+
+static int
+take_listener(struct record_reader *reader, const struct access_lists *tables,
+              struct config *config)
+{
+    struct settings settings;
+    uint64_t table, size;
+
+    if (record_take_number(reader, "access", tables->count, &table) < 0 ||
+        take_size(reader, "listener", &size) < 0)
+        return -EBADMSG;
+    int r = settings_unpack_places(reader->at, size, &settings);
+    if (r < 0)
+        return r;
+    reader->at += size;
+    if (table > 0)
+        settings.access = access_list_ref(tables->lists[table - 1]);
+    return config_add_listener(config, &settings);
+}
+
+static int
+take_listeners(struct record_reader *reader, struct config *ret)
+{
+    struct access_lists tables = {0};
+    uint64_t count;
+    int r = take_tables(reader, &tables);
+
+    if (r == 0)
+        r = record_take_number(reader, "listeners", SIZE_MAX, &count);
+    for (uint64_t i = 0; r == 0 && i < count; i++)
+        r = take_listener(reader, &tables, ret);
+    tables_done(&tables);
+    return r;
+}
+
+/* Whether each listener with lists has its table: without one it would let everybody in. */
+static bool
+access_is_whole(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (settings_restrict_access(config->listeners[i]) !=
+            (config->listeners[i]->access != NULL))
+            return false;
+    return true;
 }
 
 static int
@@ -228,6 +314,8 @@ unpack(struct record_reader *reader, int *ret_result, struct config *config, str
         (result == 0 && errors_any(errors)))
         return -EBADMSG;
     if ((result == 0 || result == EINVAL) && !is_whole(config))
+        return -EBADMSG;
+    if (result == 0 && !access_is_whole(config))
         return -EBADMSG;
     *ret_result = -(int)result;
     return 0;

@@ -113,6 +113,8 @@ void source_free_entries(struct source *source);
  * 0 or a negative errno, which source_problem() puts in words.
  */
 int source_read(const char *name, char **ret_text, size_t *ret_size);
+/* Does the same with a file that is no configuration, of at most so many bytes. */
+int source_read_some(const char *name, size_t largest, char **ret_text, size_t *ret_size);
 const char *source_problem(int error);
 
 /* Returns a copy of the name that lives as long as source; NULL without memory. */

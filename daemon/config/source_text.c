@@ -24,7 +24,7 @@
 /* ---- reading one file ----------------------------------------------------------------------- */
 
 static int
-read_all(int fd, char **ret_text, size_t *ret_size)
+read_all(int fd, size_t largest, char **ret_text, size_t *ret_size)
 {
     _cleanup_free_ char *text = NULL;
     size_t size = 0, room = 0;
@@ -47,7 +47,7 @@ read_all(int fd, char **ret_text, size_t *ret_size)
         if (n == 0)
             break;
         size += (size_t)n;
-        if (size > SOURCE_LARGEST)
+        if (size > largest)
             return -EFBIG;
     }
     text[size] = '\0';
@@ -58,7 +58,7 @@ read_all(int fd, char **ret_text, size_t *ret_size)
 
 /* O_NONBLOCK is for FIFOs, and for files under /proc and /sys that look regular and wait. */
 int
-source_read(const char *name, char **ret_text, size_t *ret_size)
+source_read_some(const char *name, size_t largest, char **ret_text, size_t *ret_size)
 {
     _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
@@ -69,9 +69,15 @@ source_read(const char *name, char **ret_text, size_t *ret_size)
         return -EISDIR;
     if (!S_ISREG(status.st_mode))
         return -EINVAL;
-    if (status.st_size > SOURCE_LARGEST)
+    if (status.st_size > (off_t)largest)
         return -EFBIG;
-    return read_all(fd, ret_text, ret_size);
+    return read_all(fd, largest, ret_text, ret_size);
+}
+
+int
+source_read(const char *name, char **ret_text, size_t *ret_size)
+{
+    return source_read_some(name, SOURCE_LARGEST, ret_text, ret_size);
 }
 
 const char *

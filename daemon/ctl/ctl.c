@@ -26,6 +26,7 @@
 const struct ctl_command ctl_commands[] = {
     {"status", OPERAND_OPTIONAL, "NAME", "json", "how all listeners are, or all about one", NULL, ctl_status},
     {"top", OPERAND_NONE, NULL, NULL, "the same, live, with the longest requests; q quits", NULL, ctl_top},
+    {"explain", OPERAND_TWO, "NAME WHO", "json", "what allow and deny make of a client, and why", NULL, ctl_explain},
     {"reload", OPERAND_NONE, NULL, NULL, "read the configuration anew; wait until it serves", METHOD("Reload"), ctl_operate},
     {"drain", OPERAND_REQUIRED, "NAME", "wait", "accept no more; clients wait in the queue", METHOD("Drain"), ctl_operate},
     {"resume", OPERAND_REQUIRED, "NAME", NULL, "accept again after drain", METHOD("Resume"), ctl_operate},
@@ -57,14 +58,14 @@ ctl_help(FILE *out)
             command->takes == OPERAND_NONE ? "" : command->operand,
             command->takes == OPERAND_OPTIONAL ? "]" : "", command->option == NULL ? "" : " [--",
             command->option == NULL ? "" : command->option, command->option == NULL ? "" : "]");
-        (void)fprintf(out, "  %-24s %s\n", text, command->help);
+        (void)fprintf(out, "  %-25s %s\n", text, command->help);
     }
     (void)fputs("\nOptions:\n"
-                "  --socket PATH            the control socket, if not " CTL_SOCKET "\n"
-                "  --json                   status as JSON\n"
-                "  --wait                   drain: wait until nothing runs any more\n"
-                "  --help, -h               this text\n"
-                "  --version                the version\n\n"
+                "  --socket PATH             the control socket, if not " CTL_SOCKET "\n"
+                "  --json                    status, explain: as JSON\n"
+                "  --wait                    drain: wait until nothing runs any more\n"
+                "  --help, -h                this text\n"
+                "  --version                 the version\n\n"
                 "See sockserverctl(1).\n",
                 out);
 }
@@ -131,9 +132,12 @@ static int
 parse_word(const char *word, struct ctl_arguments *arguments, char **ret_problem)
 {
     if (arguments->command != NULL) {
-        if (arguments->command->takes == OPERAND_NONE || arguments->operand != NULL)
+        enum ctl_operand takes = arguments->command->takes;
+        const char **place = arguments->operand == NULL ? &arguments->operand : &arguments->second;
+        if (takes == OPERAND_NONE || *place != NULL ||
+            (place == &arguments->second && takes != OPERAND_TWO))
             return complain(ret_problem, "%s: unexpected \"%s\"", arguments->command->name, word);
-        arguments->operand = word;
+        *place = word;
         return 0;
     }
     for (size_t i = 0; i < ctl_command_count; i++)
@@ -155,6 +159,8 @@ judge(const struct ctl_arguments *arguments, char **ret_problem)
         return complain(ret_problem, "no command given");
     if (command->takes == OPERAND_REQUIRED && arguments->operand == NULL)
         return complain(ret_problem, "%s: no %s given", command->name, command->operand);
+    if (command->takes == OPERAND_TWO && arguments->second == NULL)
+        return complain(ret_problem, "%s: expected %s", command->name, command->operand);
     if (arguments->json && (command->option == NULL || strcmp(command->option, "json") != 0))
         return complain(ret_problem, "%s does not take --json", command->name);
     if (arguments->wait && (command->option == NULL || strcmp(command->option, "wait") != 0))

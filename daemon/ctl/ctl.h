@@ -25,11 +25,12 @@ struct ctl_arguments {
     const char *socket;
     const struct ctl_command *command;
     const char *operand; /* NULL: not given */
+    const char *second;  /* of a command that must have two */
     bool json, wait, help, version;
 };
 
-/* A command takes no operand, or it may have one, or it must have one. */
-enum ctl_operand { OPERAND_NONE, OPERAND_OPTIONAL, OPERAND_REQUIRED };
+/* A command takes no operand, or it may have one, or it must have one or two. */
+enum ctl_operand { OPERAND_NONE, OPERAND_OPTIONAL, OPERAND_REQUIRED, OPERAND_TWO };
 
 struct ctl_command {
     const char *name;
@@ -55,6 +56,7 @@ void ctl_help(FILE *out);
 
 /* These are the commands; they print what there is to say. */
 enum ctl_result ctl_status(const struct ctl_arguments *arguments);
+enum ctl_result ctl_explain(const struct ctl_arguments *arguments);
 enum ctl_result ctl_top(const struct ctl_arguments *arguments);
 enum ctl_result ctl_operate(const struct ctl_arguments *arguments);
 enum ctl_result ctl_upgrade(const struct ctl_arguments *arguments);

@@ -29,9 +29,10 @@ _sockserverctl() {
         return
     fi
     case $command in
-    '') words='status top reload drain resume stop start restart upgrade log-level
+    '') words='status top explain reload drain resume stop start restart upgrade log-level
                --socket --help --version' ;;
     status) words="--json $(_sockserverctl_listeners "${socket[@]}")" ;;
+    explain) words="--json local user: $(_sockserverctl_listeners "${socket[@]}")" ;;
     drain) words="--wait $(_sockserverctl_listeners "${socket[@]}")" ;;
     resume | stop | start | restart) words=$(_sockserverctl_listeners "${socket[@]}") ;;
     log-level) words='emerg alert crit err warning notice info debug' ;;

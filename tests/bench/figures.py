@@ -24,13 +24,17 @@ class Server:
     """How to start a server; {address} is the load generator's notation."""
     command: str = ""        # of tests/bench or the build folder
     mixin: str = ""          # sockserverd itself, under this mixin
-    settings: str = ""       # more listener keys
+    settings: str = ""       # more listener keys; {networks} is a file of NETWORKS of them
     plugin: str = "echo"
     needs: str = ""          # the program without which it is skipped
     load: str = ""           # more arguments of the load generator
     address: str = ""        # where it serves, if it cannot be told
     build: str = ""          # of sockserverd: the build folder, if it is another than this tree's
 
+
+NETWORKS = 10000
+# They name nobody here; and whom the load generator comes from first, when it looks for an answer.
+DENY, ALLOW_ONE = 'deny = "@{networks}";', 'deny = "@{networks}"; allow = "127.0.1.1";'
 
 LIMIT, PEER = "{build}/limit-", "{build}/peer-"
 SERVERS = {
@@ -67,6 +71,12 @@ SERVERS = {
 SERVERS |= {f"Python {name}": Server("peers/socketserver {address} " + name) for name in (
     "ThreadingTCPServer", "ForkingTCPServer", "ThreadingUnixStreamServer", "UDPServer",
     "ThreadingUDPServer", "UnixDatagramServer")}
+
+
+ACCESS_MIXINS = ("threading", "forking", "coroutine")
+for _mixin in ACCESS_MIXINS:
+    SERVERS[f"sockserverd {_mixin}, deny"] = Server(mixin=_mixin, settings=DENY)
+    SERVERS[f"sockserverd {_mixin}, allow one"] = Server(mixin=_mixin, settings=ALLOW_ONE)
 
 
 @dataclass
@@ -128,6 +138,12 @@ FIGURES = [
            {"Go": 1.7, "Python UnixDatagramServer": 3}),
     Figure("window32", "udp", THREADING, DATAGRAMS, 0.6, {"Python ThreadingUDPServer": 8}),
 ]
+# What a list of networks costs those who may come in: beside the same listener without one.
+FIGURES += [Figure("connect", "tcp", f"sockserverd {mixin}, deny", (f"sockserverd {mixin}",), 0.97)
+            for mixin in ACCESS_MIXINS]
+
+# CPU of a connection that is turned away, at most so much of one that is served.
+REFUSAL_RATIO = 0.5
 
 # Beside another build of sockserverd, the only peer: what a change may cost.
 SAME = 0.98

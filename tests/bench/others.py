@@ -150,8 +150,26 @@ def start(options):
     return "from exec to the first answer", rows
 
 
+def refusals(options):
+    """CPU of a connection that is turned away, over that of one that is served."""
+    def cpu_us(server):
+        results = [server.slice("connect", options.seconds, 0.3) for _ in range(options.rounds)]
+        return statistics.median(result["server_cpu"] * result["secs"] * 1e6 /
+                                 (result["done"] + result["errors"]) for result in results)
+
+    rows = []
+    for mixin in figures.ACCESS_MIXINS:
+        served, why = _measured(f"sockserverd {mixin}, deny", "tcp", 64, cpu_us)
+        refused, _ = _measured(f"sockserverd {mixin}, allow one", "tcp", 64, cpu_us)
+        rows.append((f"sockserverd {mixin}", refused / served if served and refused else None,
+                     figures.REFUSAL_RATIO, "",
+                     why or f"{refused or 0:.1f} and {served:.1f} us"))
+    return "CPU of a connection that is turned away, over one that is served", rows
+
+
 # name: (the function, slices of load that it takes in a round, seconds besides)
 OTHERS = {"latency": (latency, 2 * TAIL_ROUNDS * len(figures.LATENCIES), 8),
           "pipelining": (pipelining, 2 * len(figures.PIPELINED), 3),
+          "refusals": (refusals, 2 * len(figures.ACCESS_MIXINS), 6),
           "memory": (memory, 0, 60), "crowd": (crowd, 2, 8),
           "start": (start, 0, 12), "listeners": (many_listeners, 0, 8)}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import cgroup
-from figures import SERVERS, WORKS
+from figures import NETWORKS, SERVERS, WORKS
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -45,15 +45,25 @@ def build_of(spec):
     return spec.build or str(PROJECT / "build")
 
 
+def write_networks(path):
+    """A list of networks in which no client is."""
+    path.write_text("".join(f"{20 + i // 25000}.{i // 100 % 250}.{2 * (i % 100)}.0/24\n"
+                            for i in range(NETWORKS)))
+    return path
+
+
 def daemon_configuration(spec, address, room, folder):
     """sockserverd with its ordinary defaults; only the access log is off and the room is made."""
     scheme, rest = address.split(":", 1)
+    settings = spec.settings
+    if "{networks}" in settings:
+        settings = settings.format(networks=write_networks(folder / "networks"))
     limit = "" if spec.mixin == "none" else f"max_connections = {room};"
     return f"""plugin_path = "{build_of(spec)}/plugins";
 control = {{ path = "{folder}/control"; }};
 log = {{ target = "stderr"; level = "warning"; access = false; }};
 listeners = {{ bench = {{ address = "{scheme}://{rest}"; plugin = "{spec.plugin}";
-    mixin = "{spec.mixin}"; {limit} {spec.settings} }}; }};
+    mixin = "{spec.mixin}"; {limit} {settings} }}; }};
 """
 
 

@@ -39,6 +39,7 @@ pack_and_unpack(const struct settings *settings)
 
     expect(settings_pack(settings, &bytes, &size) == 0);
     expect(settings_unpack(bytes, size, &back) == 0);
+    settings_give_access(&back, settings->access); /* a worker gets it by a descriptor */
     expect(settings_equal(settings, &back));
     settings_done(&back);
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
@@ -39,6 +40,7 @@ static const char *const whole[][2] = {
     {"control.mode", "432"},
     {"control.group", ""},
     {"control.gid", "0"},
+    {"tables", "0"},
     {"listeners", "0"},
     {"end", ""},
 };
@@ -113,6 +115,8 @@ values_that_no_configuration_has_are_refused(void **state)
         {"control.gid", "4294967296", NULL, NULL, -EBADMSG},
         {"control.gid", "99999999999999999999", NULL, NULL, -EBADMSG},
         {"control.gid", "1x", NULL, NULL, -EBADMSG},
+        {"tables", "1", NULL, NULL, -EBADMSG},
+        {"tables", "99999999", NULL, NULL, -EBADMSG},
         {"listeners", "1", NULL, NULL, -EBADMSG},
         {"errors", "102", NULL, NULL, -EBADMSG},
     };
@@ -176,6 +180,84 @@ as_many_mistakes_come_back_as_were_made(void **state)
     }
 }
 
+/* Reads a configuration of the text. */
+static void
+load(const char *text, struct config *ret)
+{
+    char path[] = "/tmp/sockserverd-test-XXXXXX";
+    struct errors errors = {0};
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+    int r = config_load(ret, path, NULL, &errors);
+    (void)unlink(path);
+    for (size_t i = 0; i < errors.count; i++)
+        print_error("%s\n", errors.texts[i]);
+    assert_int_equal(r, 0);
+    errors_done(&errors);
+}
+
+/* Listeners that have the same lists have one table, here and there. */
+static void
+tables_are_handed_over_once(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct config config, back;
+    struct errors errors = {0}, back_errors;
+    size_t size;
+    int result;
+
+    (void)state;
+    load("defaults = { deny = [ \"192.0.2.0/24\", \"user:0\" ]; };\n"
+         "listeners = {\n"
+         "a = { address = \"unix:@a\"; plugin = \"echo\"; };\n"
+         "b = { address = \"unix:@b\"; plugin = \"echo\"; deny = [ ]; };\n"
+         "c = { address = \"unix:@c\"; plugin = \"echo\"; };\n"
+         "d = { address = \"unix:@d\"; plugin = \"echo\"; allow = \"local\"; };\n"
+         "e = { address = \"unix:@e\"; plugin = \"echo\"; };\n"
+         "};\n",
+         &config);
+    assert_int_equal(config_pack(0, &config, &errors, &bytes, &size), 0);
+    assert_int_equal(config_unpack(bytes, size, &result, &back, &back_errors), 0);
+    assert_int_equal(back.listener_count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(settings_equal(config.listeners[i], back.listeners[i]));
+    assert_null(back.listeners[1]->access);
+    assert_non_null(back.listeners[0]->access);
+    assert_ptr_equal(back.listeners[0]->access, back.listeners[2]->access);
+    assert_ptr_equal(back.listeners[0]->access, back.listeners[4]->access);
+    assert_ptr_not_equal(back.listeners[3]->access, back.listeners[2]->access);
+    assert_false(settings_equal(back.listeners[3], back.listeners[4]));
+    config_done(&back);
+    errors_done(&back_errors);
+    config_done(&config);
+}
+
+/* It would let everybody in. */
+static void
+lists_without_their_table_are_refused(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct config config, back;
+    struct errors errors = {0}, back_errors;
+    struct access_list *table;
+    size_t size;
+    int result;
+
+    (void)state;
+    load("listeners = { a = { address = \"unix:@a\"; plugin = \"echo\"; deny = \"local\"; }; };",
+         &config);
+    struct settings *settings = (struct settings *)config.listeners[0];
+    table = settings->access;
+    settings->access = NULL;
+    assert_int_equal(config_pack(0, &config, &errors, &bytes, &size), 0);
+    assert_int_equal(config_unpack(bytes, size, &result, &back, &back_errors), -EBADMSG);
+    settings->access = table;
+    config_done(&config);
+}
+
 int
 main(void)
 {
@@ -184,6 +266,8 @@ main(void)
         cmocka_unit_test(values_that_no_configuration_has_are_refused),
         cmocka_unit_test(bytes_behind_the_end_are_refused),
         cmocka_unit_test(as_many_mistakes_come_back_as_were_made),
+        cmocka_unit_test(tables_are_handed_over_once),
+        cmocka_unit_test(lists_without_their_table_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

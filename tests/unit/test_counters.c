@@ -256,10 +256,14 @@ rows_of_the_table_are_fields_of_their_own(void **state)
 
     (void)state;
     assert_int_equal(offsetof(struct counter_sums, handling),
-                     sums_first + COUNTER_COUNT * sizeof(uint64_t));
+                     sums_first + COUNTERS_FIRST * sizeof(uint64_t));
+    assert_int_equal(sizeof(struct counter_sums),
+                     sums_first + COUNTER_COUNT * sizeof(uint64_t) + sizeof(struct histogram));
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
         size_t in_slot = counter_table[i].in_slot - slot_first;
         size_t in_sums = counter_table[i].in_sums - sums_first;
+        if (i >= COUNTERS_FIRST)
+            in_sums -= sizeof(struct histogram);
         assert_int_equal(in_slot % sizeof(uint64_t) + in_sums % sizeof(uint64_t), 0);
         assert_in_range(in_slot / sizeof(uint64_t), 0, COUNTER_COUNT - 1);
         assert_in_range(in_sums / sizeof(uint64_t), 0, COUNTER_COUNT - 1);

@@ -130,7 +130,7 @@ counters_come_back_from_the_places_they_always_had(void **state)
     (void)state;
     listener.settings = make_settings("one");
     memcpy(&listener.totals, &places, sizeof(places));
-    assert_int_equal(sizeof(places), sizeof(struct counter_sums));
+    assert_int_equal(sizeof(places), offsetof(struct counter_sums, denied));
     assert_int_equal(listener.totals.accepted, 11);
     assert_int_equal(listener.totals.busy_ns, 19);
     assert_int_equal(upgrade_state_pack(&counted, &bytes, &size), 0);
@@ -139,6 +139,94 @@ counters_come_back_from_the_places_they_always_had(void **state)
     assert_memory_equal(&back.listeners[0].totals, &places, sizeof(places));
     upgrade_state_done(&back);
     settings_unref(listener.settings);
+}
+
+/* Programs that knew only the first rows neither write the others nor find them missing. */
+static void
+later_counters_come_back(void **state)
+{
+    struct upgrade_listener listeners[2] = {{0}};
+    struct upgrade_state counted = {.listeners = listeners, .listener_count = 2}, back;
+    _cleanup_free_ char *bytes = NULL, *fewer = NULL;
+    size_t size, fewer_size;
+
+    (void)state;
+    listeners[0].settings = make_settings("one");
+    listeners[1].settings = make_settings("two");
+    assert_int_equal(upgrade_state_pack(&counted, &fewer, &fewer_size), 0);
+    listeners[1].totals.denied = 42;
+    assert_int_equal(upgrade_state_pack(&counted, &bytes, &size), 0);
+    assert_int_equal(size, fewer_size + sizeof(uint64_t[4])); /* which extra, how many, and two */
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    assert_int_equal(back.listeners[0].totals.denied, 0);
+    assert_int_equal(back.listeners[1].totals.denied, 42);
+    upgrade_state_done(&back);
+    settings_unref(listeners[0].settings);
+    settings_unref(listeners[1].settings);
+}
+
+static struct access_list *
+make_table(const char *text)
+{
+    struct networks_builder builder = {0};
+    const struct network_item item = {.text = text, .deny = true, .file = "a.conf", .line = 3};
+    struct networks *networks;
+    char *problem = NULL;
+
+    assert_int_equal(networks_add(&builder, &item, network_id_number, &problem), 0);
+    assert_int_equal(networks_build(&builder, &networks), 0);
+    networks_builder_done(&builder);
+    return access_list_new(networks);
+}
+
+static void
+give_list(const struct settings *settings, const char *text, struct access_list *table)
+{
+    struct settings *given = (struct settings *)settings;
+    struct errors errors = {0};
+
+    settings_set(given, "deny", &(struct given){.text = text}, &errors);
+    assert_false(errors_any(&errors));
+    settings_give_access(settings, table);
+}
+
+/* One table for both listeners and all generations is written once. */
+static void
+access_lists_come_back(void **state)
+{
+    struct access_list *table = make_table("192.0.2.0/24");
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state with, back;
+    struct network_item item;
+    size_t size;
+
+    (void)state;
+    fill(&with);
+    give_list(with.listeners[0].settings, "192.0.2.0/24", table);
+    give_list(with.listeners[1].settings, "192.0.2.0/24", table);
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    const char *first = memmem(bytes, size, "a.conf", 7);
+    assert_non_null(first);
+    assert_null(memmem(first + 7, (size_t)(bytes + size - first - 7), "a.conf", 7));
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    const struct settings *generations = back.listeners[0].generations[1].settings;
+    assert_ptr_equal(back.listeners[0].settings->access, back.listeners[1].settings->access);
+    assert_ptr_equal(generations->access, back.listeners[1].settings->access);
+    assert_true(settings_equal(with.listeners[1].settings, back.listeners[1].settings));
+    networks_item(access_list_networks(generations->access), 0, &item);
+    assert_string_equal(item.text, "192.0.2.0/24");
+    assert_int_equal(item.line, 3);
+    upgrade_state_done(&back);
+    for (size_t cut = 0; cut < size; cut++) /* never lists without their table */
+        assert_int_equal(upgrade_state_unpack(bytes, cut, &back), -EBADMSG);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 1;
+        if (upgrade_state_unpack(bytes, size, &back) == 0)
+            upgrade_state_done(&back);
+        bytes[i] ^= 1;
+    }
+    upgrade_state_done(&with);
+    access_list_unref(table);
 }
 
 static void
@@ -278,6 +366,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(an_empty_state_comes_back),
+        cmocka_unit_test(later_counters_come_back),
+        cmocka_unit_test(access_lists_come_back),
         cmocka_unit_test(counters_come_back_from_the_places_they_always_had),
         cmocka_unit_test(a_log_level_comes_back),
         cmocka_unit_test(the_control_socket_comes_back),

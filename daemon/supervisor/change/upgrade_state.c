@@ -31,7 +31,8 @@ format_header(char header[HEADER_SIZE])
     memset(header, 0, HEADER_SIZE);
     (void)snprintf(header, HEADER_SIZE,
                    "sockserverd hand-over %d: counters %zu, slot %zu, sums %zu", UPGRADE_VERSION,
-                   sizeof(struct counters), sizeof(struct slot), sizeof(struct counter_sums));
+                   sizeof(struct counters), sizeof(struct slot),
+                   offsetof(struct counter_sums, denied));
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -110,7 +111,7 @@ put_totals(struct writer *writer, const struct counter_sums *totals)
 {
     put_number(writer, totals->active);
     put_number(writer, totals->idle);
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
+    for (size_t i = 0; i < COUNTERS_FIRST; i++)
         put_number(writer, counter_of_sums(totals, &counter_table[i]));
     put(writer, &totals->handling, sizeof(totals->handling));
 }
@@ -141,6 +142,86 @@ put_log_pipes(struct writer *writer, const struct upgrade_state *state)
         }
 }
 
+/* What stands behind all else, each behind its number, and only if it says something. */
+enum extra { EXTRA_COUNTERS = 1, EXTRA_TABLES };
+
+/* The counters of later rows: how many there are, and then those of each listener. */
+static void
+put_counters(struct writer *writer, const struct upgrade_state *state)
+{
+    uint64_t all = 0;
+
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = COUNTERS_FIRST; j < COUNTER_COUNT; j++)
+            all |= counter_of_sums(&state->listeners[i].totals, &counter_table[j]);
+    if (all == 0)
+        return;
+    put_number(writer, EXTRA_COUNTERS);
+    put_number(writer, COUNTER_COUNT - COUNTERS_FIRST);
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = COUNTERS_FIRST; j < COUNTER_COUNT; j++)
+            put_number(writer, counter_of_sums(&state->listeners[i].totals, &counter_table[j]));
+}
+
+/* Calls visitor for all settings in the state, in the order in which they were put. */
+static void
+visit_settings(const struct upgrade_state *state,
+               void (*visitor)(const struct settings *settings, void *userdata), void *userdata)
+{
+    for (size_t i = 0; i < state->listener_count; i++) {
+        const struct upgrade_listener *listener = &state->listeners[i];
+
+        visitor(listener->settings, userdata);
+        for (size_t j = 0; j < listener->generation_count; j++)
+            visitor(listener->generations[j].settings, userdata);
+    }
+}
+
+/* The tables of networks, in the order in which they are met. */
+struct tables {
+    struct access_lists lists;
+    struct writer *writer; /* or */
+    struct reader *reader;
+};
+
+static void
+gather_table(const struct settings *settings, void *userdata)
+{
+    struct tables *tables = userdata;
+
+    if (access_lists_add(&tables->lists, settings->access) < 0)
+        tables->writer->error = -ENOMEM;
+}
+
+static void
+put_table_number(const struct settings *settings, void *userdata)
+{
+    const struct tables *tables = userdata;
+
+    put_number(tables->writer, access_lists_number(&tables->lists, settings->access));
+}
+
+/* Their number, each behind its size, and then which of them each settings have. */
+static void
+put_tables(struct writer *writer, const struct upgrade_state *state)
+{
+    struct tables tables = {.writer = writer};
+
+    visit_settings(state, gather_table, &tables);
+    if (tables.lists.count > 0) {
+        put_number(writer, EXTRA_TABLES);
+        put_number(writer, tables.lists.count);
+    }
+    for (uint64_t i = 0; i < tables.lists.count; i++) {
+        const struct networks *networks = access_list_networks(tables.lists.lists[i]);
+        put_number(writer, networks_size(networks));
+        put(writer, networks, networks_size(networks));
+    }
+    if (tables.lists.count > 0)
+        visit_settings(state, put_table_number, &tables);
+    free(tables.lists.lists);
+}
+
 int
 upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *ret_size)
 {
@@ -158,6 +239,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
     put_number(&writer, (uint64_t)state->control_path);
     for (size_t i = 0; i < state->listener_count; i++)
         put_number(&writer, state->listeners[i].numbers);
+    put_counters(&writer, state);
+    put_tables(&writer, state);
     if (writer.error != 0) {
         free(writer.bytes);
         return writer.error;
@@ -270,7 +353,7 @@ get_totals(struct reader *reader, struct counter_sums *ret)
 {
     ret->active = get_number(reader, UINT64_MAX);
     ret->idle = get_number(reader, UINT64_MAX);
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
+    for (size_t i = 0; i < COUNTERS_FIRST; i++)
         *counter_in_sums(ret, &counter_table[i]) = get_number(reader, UINT64_MAX);
     get(reader, &ret->handling, sizeof(ret->handling));
 }
@@ -307,6 +390,88 @@ get_request_numbers(struct reader *reader, struct upgrade_state *state)
         state->listeners[i].numbers = get_number(reader, UINT64_MAX);
 }
 
+/* A later program may know more rows. */
+static void
+get_counters(struct reader *reader, struct upgrade_state *state)
+{
+    uint64_t count = get_number(reader, reader->left / sizeof(uint64_t));
+
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (uint64_t j = 0; j < count && reader->error == 0; j++) {
+            uint64_t value = get_number(reader, UINT64_MAX);
+            if (COUNTERS_FIRST + j < COUNTER_COUNT)
+                *counter_in_sums(&state->listeners[i].totals, &counter_table[COUNTERS_FIRST + j]) =
+                    value;
+        }
+}
+
+static void
+get_table(struct reader *reader, struct access_list **ret)
+{
+    size_t size = get_number(reader, reader->left);
+
+    if (reader->error == 0 && size > reader->left)
+        reader->error = -EBADMSG;
+    if (reader->error == 0)
+        reader->error = access_list_copy(reader->bytes, size, ret);
+    if (reader->error != 0)
+        return;
+    reader->bytes += size;
+    reader->left -= size;
+}
+
+static void
+get_table_number(const struct settings *settings, void *userdata)
+{
+    const struct tables *tables = userdata;
+    uint64_t number = get_number(tables->reader, tables->lists.count);
+
+    if (number > 0)
+        settings_give_access(settings, tables->lists.lists[number - 1]);
+}
+
+static void
+get_tables(struct reader *reader, struct upgrade_state *state)
+{
+    struct tables tables = {.reader = reader};
+    size_t count;
+
+    tables.lists.lists = get_array(reader, sizeof(struct access_list *), &count);
+    for (; tables.lists.count < count && reader->error == 0;
+         tables.lists.count += reader->error == 0)
+        get_table(reader, &tables.lists.lists[tables.lists.count]);
+    if (reader->error == 0)
+        visit_settings(state, get_table_number, &tables);
+    for (uint64_t i = 0; i < tables.lists.count; i++)
+        access_list_unref(tables.lists.lists[i]);
+    free(tables.lists.lists);
+}
+
+static void
+get_extra(struct reader *reader, struct upgrade_state *state)
+{
+    switch (get_number(reader, EXTRA_TABLES)) {
+    case EXTRA_COUNTERS:
+        get_counters(reader, state);
+        break;
+    case EXTRA_TABLES:
+        get_tables(reader, state);
+        break;
+    default:
+        reader->error = -EBADMSG;
+    }
+}
+
+/* Without its table a listener with lists would let everybody in. */
+static void
+check_table(const struct settings *settings, void *userdata)
+{
+    struct reader *reader = userdata;
+
+    if (reader->error == 0 && settings_restrict_access(settings) != (settings->access != NULL))
+        reader->error = -EBADMSG;
+}
+
 int
 upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
 {
@@ -333,6 +498,10 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
     }
     if (reader.left > 0)
         get_request_numbers(&reader, &state);
+    while (reader.left > 0 && reader.error == 0)
+        get_extra(&reader, &state);
+    if (reader.error == 0)
+        visit_settings(&state, check_table, &reader);
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

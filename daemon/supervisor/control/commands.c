@@ -30,7 +30,7 @@
 
 /* The parameters of the present call, after the check. */
 struct arguments {
-    const char *text;
+    const char *text, *client;
     bool flag;
     json_int_t number; /* -1: not given */
 };
@@ -39,6 +39,7 @@ struct parameter {
     const char *name;
     json_type type; /* JSON_TRUE for booleans */
     bool optional;
+    size_t text; /* of a string: its place in struct arguments */
 };
 
 struct method {
@@ -130,6 +131,27 @@ get_requests(struct control_client *client, const struct arguments *arguments)
         control_reply(client,
                       control_requests(client->control, arguments->text,
                                        limit < REQUESTS_MOST ? (size_t)limit : REQUESTS_MOST));
+}
+
+static void
+explain(struct control_client *client, const struct arguments *arguments)
+{
+    struct errors errors = {0};
+    const char *expected;
+
+    if (!is_known(client, arguments->text))
+        return;
+    json_t *reply = control_explain(
+        listener_settings(roster_find(client->control->host.roster, arguments->text)),
+        arguments->client, &expected);
+    if (expected == NULL) {
+        control_reply(client, reply);
+        return;
+    }
+    _cleanup_free_ char *shown = value_show(arguments->client, VALUE_STRING);
+    errors_add(&errors, NULL, 0, "found %s; expected %s", shown == NULL ? "it" : shown, expected);
+    reply_failure(client, -EINVAL, &errors);
+    errors_done(&errors);
 }
 
 static void
@@ -257,30 +279,34 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
 
 #define ONE_LISTENER                                                                               \
     {                                                                                              \
-        "listener", JSON_STRING, false                                                             \
+        "listener", JSON_STRING, false, 0                                                          \
     }
 #define ANY_LISTENER                                                                               \
     {                                                                                              \
-        "listener", JSON_STRING, true                                                              \
+        "listener", JSON_STRING, true, 0                                                           \
     }
 
 static const struct method methods[] = {
     {SERVICE_INTERFACE ".GetInfo", .run = get_info},
     {SERVICE_INTERFACE ".GetInterfaceDescription",
-     .parameters = {{"interface", JSON_STRING, false}}, .run = get_description},
+     .parameters = {{"interface", JSON_STRING, false, 0}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
-    {CONTROL_INTERFACE ".GetRequests", .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true}},
-     .run = get_requests},
+    {CONTROL_INTERFACE ".GetRequests",
+     .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_requests},
+    {CONTROL_INTERFACE ".Explain",
+     .parameters = {ONE_LISTENER,
+                    {"client", JSON_STRING, false, offsetof(struct arguments, client)}},
+     .run = explain},
     {CONTROL_INTERFACE ".Reload", .changes = true, .run = reload},
     {CONTROL_INTERFACE ".Drain", .changes = true,
-     .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true}}, .run = drain},
+     .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true, 0}}, .run = drain},
     {CONTROL_INTERFACE ".Resume", true, {ONE_LISTENER}, .operation = OPERATION_RESUME},
     {CONTROL_INTERFACE ".Stop", true, {ONE_LISTENER}, .operation = OPERATION_STOP},
     {CONTROL_INTERFACE ".Start", true, {ONE_LISTENER}, .operation = OPERATION_START},
     {CONTROL_INTERFACE ".Restart", true, {ONE_LISTENER}, .operation = OPERATION_RESTART},
     {CONTROL_INTERFACE ".Upgrade", .changes = true, .run = upgrade},
     {CONTROL_INTERFACE ".SetLogLevel", .changes = true,
-     .parameters = {{"level", JSON_STRING, false}}, .run = set_log_level},
+     .parameters = {{"level", JSON_STRING, false, 0}}, .run = set_log_level},
 };
 
 static const struct parameter *
@@ -297,7 +323,7 @@ read_value(const struct parameter *parameter, const json_t *value, struct argume
 {
     switch (parameter->type) {
     case JSON_STRING:
-        arguments->text = json_string_value(value);
+        *(const char **)(void *)((char *)arguments + parameter->text) = json_string_value(value);
         return json_is_string(value);
     case JSON_INTEGER:
         arguments->number = json_integer_value(value);

@@ -107,6 +107,11 @@ json_t *control_status(const struct control *control, const char *name);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);
 
+/* explain.c: what would become of a client, or NULL: without memory, or, if *ret_expected is set,
+ * because the text names no client of such a listener. */
+json_t *control_explain(const struct settings *settings, const char *client,
+                        const char **ret_expected);
+
 /* control_interface.c, made from org.sockserver.Control.varlink */
 extern const char control_interface[];
 

@@ -367,8 +367,10 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         return r;
 
     plugin = plugin_for_worker(settings);
-    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin, datagram_ports_for(socket->fd)};
-    r = fork_worker(settings, fds, log_end);
+    int access_fd = access_list_fd(settings->access);
+    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin, datagram_ports_for(socket->fd),
+                 access_fd};
+    r = settings->access != NULL && access_fd < 0 ? access_fd : fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;

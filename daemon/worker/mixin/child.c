@@ -99,6 +99,20 @@ child_retires(struct ss_server *server)
     return atomic_fetch_sub(&server->counters->retire, 1) > 0;
 }
 
+/* What an address alone refuses is no request of this child's: it saw none of the plugin's code,
+ * and stays as it was for the next one. */
+static int
+child_get_admitted(struct ss_request *request)
+{
+    int error = request_get(request);
+
+    while (error == 0 && !request->server->once && gates_will_refuse(request)) {
+        request_process(request);
+        error = request_get(request);
+    }
+    return error;
+}
+
 /*
  * The next request: at first the one that it was born with, if so. Whoever
  * takes it with no more than the spares waiting tells the zygote.
@@ -112,7 +126,7 @@ child_get(struct ss_request *request)
     if (request->fd >= 0)
         return 0;
     do
-        error = request_get(request);
+        error = child_get_admitted(request);
     while (error == -EINTR && !child_retires(server));
     if (error == 0 && atomic_fetch_sub(&server->counters->surplus, 1) <= 0)
         server_wake(server);

@@ -32,7 +32,8 @@
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
 
-#define FIRST_OUTPUT 256 /* bytes on the stack: many replies are small */
+#define FIRST_OUTPUT    256 /* bytes on the stack: many replies are small */
+#define REFUSED_IN_TURN 64  /* connections, until the housekeeping has its turn */
 
 static void
 count_children(const struct zygote *zygote, uint32_t *ret_idle)
@@ -47,14 +48,22 @@ count_children(const struct zygote *zygote, uint32_t *ret_idle)
     *ret_idle = idle;
 }
 
-/* A child that is born with its request is busy from the start: nobody waits for it to accept. */
-static int
-fork_child(struct zygote *zygote, bool taken)
+/* There is one, as long as there are fewer children than they may be. */
+static uint32_t
+free_place(const struct zygote *zygote)
 {
     uint32_t place = 0;
 
     while (zygote->children[place] != 0)
         place++;
+    return place;
+}
+
+/* A child that is born with its request is busy from the start: nobody waits for it to accept. */
+static int
+fork_child(struct zygote *zygote, bool taken)
+{
+    uint32_t place = free_place(zygote);
     struct slot *slot = &zygote->server->counters->slots[place];
     counters_use(zygote->server->counters, slot);
     if (taken) {
@@ -112,6 +121,28 @@ close_connection(struct ss_request *request)
 }
 
 /*
+ * Whether the connection that was taken is refused by an address alone. Then it
+ * is disposed of here, and costs no child: in the slot of the next one, which
+ * nobody has at present.
+ */
+static bool
+refuse_at_once(struct zygote *zygote)
+{
+    struct ss_server *server = zygote->server;
+    struct ss_request *request = zygote->request;
+
+    if (!gates_will_refuse(request))
+        return false;
+    struct slot *slot = &server->counters->slots[free_place(zygote)];
+    counters_use(server->counters, slot);
+    request->slot = slot;
+    request_take(request);
+    request_process(request);
+    counter_set(slot->state, SLOT_FREE);
+    return true;
+}
+
+/*
  * Says how many children may become busy before one of them must tell. If some
  * did, or became idle, since they were counted, they are counted once more: a
  * figure that is too low costs a turn, one too high would leave nobody waiting.
@@ -143,7 +174,7 @@ top_up(struct zygote *zygote)
 {
     struct housekeeping *housekeeping = zygote->housekeeping;
     int32_t surplus = atomic_load(&zygote->server->counters->surplus);
-    uint32_t idle;
+    uint32_t idle, refused = 0;
 
     if (housekeeping->next_retry != FOREVER && monotonic_now() < housekeeping->next_retry)
         return;
@@ -152,6 +183,12 @@ top_up(struct zygote *zygote)
     count_children(zygote, &idle);
     while (is_wanted(zygote) && idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
+        if (taken && refuse_at_once(zygote)) {
+            if (++refused < REFUSED_IN_TURN)
+                continue;
+            server_wake(zygote->server); /* to go on behind the housekeeping */
+            break;
+        }
         int error = fork_child(zygote, taken);
         if (error < 0) {
             if (!zygote->cramped)

@@ -89,6 +89,17 @@ gates_enter(struct ss_request *request)
     return 0;
 }
 
+bool
+gates_will_refuse(const struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+
+    for (uint32_t i = 0; i < server->gate_count && server->gates[i]->would_pass != NULL; i++)
+        if (!server->gates[i]->would_pass(request))
+            return true;
+    return false;
+}
+
 void
 gates_leave(struct ss_request *request)
 {

@@ -32,6 +32,7 @@
 #define SOCKSERVERD_WORKER_REQUEST_GATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #define GATES_MAX 16 /* for one listener, the transport's included */
@@ -39,14 +40,16 @@
 struct errors;
 struct ss_request;
 struct ss_server;
+struct turned_away;
 
-/* Why a request is turned away: a constant of the gate. A reason's own counter will be named here.
- */
+/* Why a request is turned away: a constant of the gate. */
 struct refusal {
     const char *reason; /* the access line says "refused: REASON" */
-    bool polite;        /* waits until the client has what was sent, as after a handler; else the
-                           connection is closed at once */
-    bool aside;         /* it was no client, but a health check: counted and logged nowhere */
+    size_t counter;     /* its own, offsetof(struct slot, denied); 0: only slot.refused counts it */
+    struct turned_away *const *warnings; /* that tell of it, if it has a counter; else NULL */
+    bool polite; /* waits until the client has what was sent, as after a handler; else the
+                    connection is closed at once */
+    bool aside;  /* it was no client, but a health check: counted and logged nowhere */
 };
 
 struct gate {
@@ -67,6 +70,13 @@ struct gate {
      */
     int (*enter)(struct ss_request *request);
 
+    /*
+     * May be NULL. Whether enter() lets the request pass, for a gate that neither
+     * waits nor keeps anything: where a request costs a process, it is asked before
+     * there is one.
+     */
+    bool (*would_pass)(const struct ss_request *request);
+
     /* May be NULL. Must not wait. */
     void (*leave)(struct ss_request *request);
 };
@@ -86,6 +96,10 @@ int gates_prepare(struct ss_server *server, const struct gate *const *from, stru
  * time or of a future (see judge() in request.c).
  */
 int gates_enter(struct ss_request *request);
+
+/* Whether one of the first gates will refuse the request, as far as these can be asked (see
+ * would_pass). Its socket and client are known, no more. */
+bool gates_will_refuse(const struct ss_request *request);
 
 /* Leaves those that were entered. Nothing happens if there are none. */
 void gates_leave(struct ss_request *request);

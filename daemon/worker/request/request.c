@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/transport.h"
+#include "worker/request/turned_away.h"
 
 _Thread_local struct ss_request *request_current;
 
@@ -394,14 +395,29 @@ dispose(struct ss_request *request)
     transport->close_request(request);
 }
 
+/* The refusal's own counter and warnings, if it was a gate's that has them. */
 static void
-count(const struct ss_request *request, int64_t now)
+count_refusal(struct ss_request *request)
+{
+    const struct refusal *refusal = request->server->gate_count > 0 ? request->refusal : NULL;
+
+    if (refusal == NULL || refusal->counter == 0)
+        return;
+    _Atomic uint64_t *counter = (void *)((char *)request->slot + refusal->counter);
+    counter_bump(*counter, 1);
+    if (refusal->warnings != NULL)
+        turned_away_note(request);
+}
+
+static void
+count(struct ss_request *request, int64_t now)
 {
     struct slot *slot = request->slot;
 
     switch (request->reason) {
     case CLOSE_REFUSED:
         counter_bump(slot->refused, 1);
+        count_refusal(request);
         break;
     case CLOSE_FAILED:
     case CLOSE_ABANDONED:

@@ -145,6 +145,7 @@ note_message(struct ss_request *request, struct msghdr *message, size_t size)
     if (message->msg_namelen == 0)
         datagram->reply_to.ss_family = AF_UNIX;
     client->credentials_state = -ENODATA;
+    client->credentials = (struct ss_credentials){.uid = (uid_t)-1, .gid = (gid_t)-1};
     read_ancillary(request, message);
     datagram->reply_to_size = message->msg_namelen;
     memcpy(&client->address, &datagram->reply_to, sizeof(struct sockaddr_storage));

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * networks.c - a compiled access list: which of its items decides about a client
+ *
+ * All addresses from :: to the last are cut into ranges in which the same item
+ * decides; IPv4 is where its mapped addresses are. A range is the address at
+ * which it begins: it ends before the next. A look-up is a binary search, which
+ * touches some fifteen cache lines among 10,000 networks. There are at most twice
+ * as many ranges as networks, and one more.
+ *
+ * A block consists of struct networks, the ranges, the users and groups in
+ * order, the items, and the texts.
+ *
+ * Runs in:  every process. The one that reads the configuration builds.
+ * Owns:     a builder its arrays, until networks_builder_done().
+ * Failures: returned.
+ */
+#include "common/networks.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* The first address at which an item decides. */
+struct range {
+    struct network_key first;
+    uint32_t item, unused;
+};
+
+/* A user or group. */
+struct identity {
+    uint32_t kind; /* enum network_kind */
+    uint32_t id;
+    uint32_t item;
+};
+
+struct networks_entry {
+    uint32_t text, file; /* where they begin among the texts; file NO_FILE: none */
+    uint32_t line;
+    uint32_t deny;
+};
+
+struct networks {
+    uint32_t size; /* of the block */
+    uint32_t ranges, identities, entries;
+    uint32_t text_size;
+    uint32_t local;  /* the item about every Unix peer, or NETWORKS_NONE */
+    uint32_t allows; /* an item allows: whom no item is about is refused */
+    uint32_t unused; /* the ranges behind it are aligned to 8 */
+};
+
+struct networks_piece {
+    struct network network;
+    uint32_t item;
+};
+
+#define NO_FILE UINT32_MAX
+
+/* ---- the parts of a block ------------------------------------------------------------------ */
+
+static const struct range *
+ranges_of(const struct networks *networks)
+{
+    return (const struct range *)(const void *)(networks + 1);
+}
+
+static const struct identity *
+identities_of(const struct networks *networks)
+{
+    return (const struct identity *)(const void *)(ranges_of(networks) + networks->ranges);
+}
+
+static const struct networks_entry *
+entries_of(const struct networks *networks)
+{
+    return (const struct networks_entry *)(const void *)(identities_of(networks) +
+                                                         networks->identities);
+}
+
+static const char *
+texts_of(const struct networks *networks)
+{
+    return (const char *)(entries_of(networks) + networks->entries);
+}
+
+static uint64_t
+size_of(const struct networks *networks)
+{
+    return sizeof(*networks) + (uint64_t)networks->ranges * sizeof(struct range) +
+           (uint64_t)networks->identities * sizeof(struct identity) +
+           (uint64_t)networks->entries * sizeof(struct networks_entry) + networks->text_size;
+}
+
+/* ---- gathering ----------------------------------------------------------------------------- */
+
+/* Makes room for `more` behind `count`. Returns 0 or -ENOMEM. */
+static int
+make_room(void *array, size_t *room, size_t count, size_t more, size_t size)
+{
+    size_t wanted = *room == 0 ? 64 : *room;
+    void *grown;
+
+    if (count + more <= *room)
+        return 0;
+    while (wanted < count + more)
+        wanted *= 2;
+    memcpy(&grown, array, sizeof(grown));
+    grown = reallocarray(grown, wanted, size);
+    if (grown == NULL)
+        return -ENOMEM;
+    memcpy(array, &grown, sizeof(grown));
+    *room = wanted;
+    return 0;
+}
+
+static int
+add_text(struct networks_builder *builder, const char *text, uint32_t *ret)
+{
+    size_t size = strlen(text) + 1;
+
+    if (builder->text_size + size > UINT32_MAX / 2)
+        return -E2BIG;
+    if (make_room(&builder->texts, &builder->text_room, builder->text_size, size, 1) < 0)
+        return -ENOMEM;
+    memcpy(builder->texts + builder->text_size, text, size);
+    *ret = (uint32_t)builder->text_size;
+    builder->text_size += size;
+    return 0;
+}
+
+/* The items of one file follow each other: its name is kept once. */
+static int
+add_file(struct networks_builder *builder, const char *file, uint32_t *ret)
+{
+    int r = 0;
+
+    if (file == NULL) {
+        *ret = NO_FILE;
+        return 0;
+    }
+    if (builder->last_file == NULL || strcmp(builder->last_file, file) != 0)
+        r = add_text(builder, file, &builder->last_file_at);
+    if (r < 0)
+        return r;
+    builder->last_file = file;
+    *ret = builder->last_file_at;
+    return 0;
+}
+
+static int
+add_piece(struct networks_builder *builder, const struct network *network)
+{
+    if (make_room(&builder->pieces, &builder->piece_room, builder->piece_count, 1,
+                  sizeof(*builder->pieces)) < 0)
+        return -ENOMEM;
+    builder->pieces[builder->piece_count++] = (struct networks_piece){
+        .network = *network,
+        .item = (uint32_t)builder->entry_count,
+    };
+    return 0;
+}
+
+/* "local" is two networks, and the peers of Unix sockets. */
+static int
+add_pieces(struct networks_builder *builder, const struct network *network)
+{
+    static const struct network loopback[] = {
+        {.kind = NETWORK_ADDRESSES, .first = {0, UINT64_C(0x0000ffff7f000000)}, .bits = 96 + 8},
+        {.kind = NETWORK_ADDRESSES, .first = {0, 1}, .bits = 128},
+    };
+    int r = add_piece(builder, network);
+
+    for (size_t i = 0; network->kind == NETWORK_LOCAL && r == 0 && i < 2; i++)
+        r = add_piece(builder, &loopback[i]);
+    return r;
+}
+
+int
+networks_add(struct networks_builder *builder, const struct network_item *item,
+             network_id_finder *find_id, char **ret_problem)
+{
+    struct networks_entry entry = {.line = item->line, .deny = item->deny};
+    struct network network;
+    int r = network_parse(item->text, find_id, &network, ret_problem);
+
+    if (r < 0)
+        return r;
+    if (builder->entry_count >= NETWORKS_MOST)
+        return -E2BIG;
+    if ((r = add_text(builder, item->text, &entry.text)) < 0 ||
+        (r = add_file(builder, item->file, &entry.file)) < 0 ||
+        (r = make_room(&builder->entries, &builder->entry_room, builder->entry_count, 1,
+                       sizeof(entry))) < 0 ||
+        (r = add_pieces(builder, &network)) < 0)
+        return r;
+    builder->entries[builder->entry_count++] = entry;
+    return 0;
+}
+
+void
+networks_builder_done(struct networks_builder *builder)
+{
+    free(builder->pieces);
+    free(builder->entries);
+    free(builder->texts);
+    *builder = (struct networks_builder){0};
+}
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+/* The compiled table while it grows, beside the arrays that it is made of. */
+struct plan {
+    const struct networks_builder *builder;
+    struct range *ranges;
+    size_t range_count;
+    struct identity *identities;
+    size_t identity_count;
+    uint32_t local;
+};
+
+static bool
+denies(const struct networks_builder *builder, uint32_t item)
+{
+    return item != NETWORKS_NONE && builder->entries[item].deny != 0;
+}
+
+/* Of two items that are about the same, the refusal decides, else the one that came first. */
+static uint32_t
+stronger(const struct networks_builder *builder, uint32_t one, uint32_t other)
+{
+    if (one == NETWORKS_NONE)
+        return other;
+    return !denies(builder, one) && denies(builder, other) ? other : one;
+}
+
+/* By kind; addresses outer networks first. Equal ones stay as they were given, by their items. */
+static int
+compare_pieces(const void *a, const void *b)
+{
+    const struct networks_piece *one = a, *other = b;
+    const struct network *n = &one->network, *m = &other->network;
+    int order = network_key_compare(n->first, m->first);
+
+    if (n->kind != m->kind)
+        return n->kind < m->kind ? -1 : 1;
+    if (order != 0)
+        return order;
+    if (n->bits != m->bits)
+        return n->bits < m->bits ? -1 : 1;
+    if (n->id != m->id)
+        return n->id < m->id ? -1 : 1;
+    return (one->item > other->item) - (one->item < other->item);
+}
+
+static bool
+are_same(const struct network *one, const struct network *other)
+{
+    return one->kind == other->kind && network_key_compare(one->first, other->first) == 0 &&
+           one->bits == other->bits && one->id == other->id;
+}
+
+/* From this address on the item decides. */
+static void
+begin_range(struct plan *plan, struct network_key first, uint32_t item)
+{
+    size_t count = plan->range_count;
+
+    if (count > 0 && network_key_compare(plan->ranges[count - 1].first, first) == 0)
+        count--;
+    plan->range_count = count;
+    if (count > 0 && plan->ranges[count - 1].item == item)
+        return;
+    plan->ranges[plan->range_count++] = (struct range){.first = first, .item = item};
+}
+
+/* Behind a network, the one that it lies in decides. */
+static void
+end_range(struct plan *plan, const struct network *network, uint32_t outer)
+{
+    struct network_key next = network_last(network);
+
+    if (++next.low == 0 && ++next.high == 0)
+        return; /* it was the last address that there is */
+    begin_range(plan, next, outer);
+}
+
+/* The networks that the sweep is in at present, the innermost last; a prefix has 0 to 128 bits. */
+struct nest {
+    struct networks_piece open[130];
+    size_t depth;
+};
+
+static bool
+lies_in(const struct network *inner, const struct network *outer)
+{
+    return network_key_compare(inner->first, network_last(outer)) <= 0;
+}
+
+static void
+close_innermost(struct plan *plan, struct nest *nest)
+{
+    const struct network *inner = &nest->open[--nest->depth].network;
+
+    end_range(plan, inner, nest->depth == 0 ? NETWORKS_NONE : nest->open[nest->depth - 1].item);
+}
+
+static void
+sweep(struct plan *plan, const struct networks_piece *piece, struct nest *nest)
+{
+    while (nest->depth > 0 && !lies_in(&piece->network, &nest->open[nest->depth - 1].network))
+        close_innermost(plan, nest);
+    if (nest->depth > 0 && are_same(&piece->network, &nest->open[nest->depth - 1].network)) {
+        uint32_t *item = &nest->open[nest->depth - 1].item;
+        *item = stronger(plan->builder, *item, piece->item);
+        begin_range(plan, piece->network.first, *item);
+        return;
+    }
+    nest->open[nest->depth++] = *piece;
+    begin_range(plan, piece->network.first, piece->item);
+}
+
+static void
+add_identity(struct plan *plan, const struct networks_piece *piece)
+{
+    struct identity *last = plan->identities + plan->identity_count;
+
+    if (plan->identity_count > 0 && last[-1].kind == piece->network.kind &&
+        last[-1].id == piece->network.id)
+        last[-1].item = stronger(plan->builder, last[-1].item, piece->item);
+    else
+        plan->identities[plan->identity_count++] = (struct identity){
+            .kind = piece->network.kind, .id = piece->network.id, .item = piece->item};
+}
+
+/* The pieces are in order. */
+static void
+lay_out(struct plan *plan)
+{
+    const struct networks_builder *builder = plan->builder;
+    struct nest nest = {0};
+
+    begin_range(plan, (struct network_key){0}, NETWORKS_NONE);
+    for (size_t i = 0; i < builder->piece_count; i++) {
+        const struct networks_piece *piece = &builder->pieces[i];
+
+        if (piece->network.kind == NETWORK_ADDRESSES)
+            sweep(plan, piece, &nest);
+        else if (piece->network.kind == NETWORK_LOCAL)
+            plan->local = stronger(builder, plan->local, piece->item);
+        else
+            add_identity(plan, piece);
+    }
+    while (nest.depth > 0)
+        close_innermost(plan, &nest);
+}
+
+static bool
+any_allows(const struct networks_builder *builder)
+{
+    if (builder->strict)
+        return true;
+    for (size_t i = 0; i < builder->entry_count; i++)
+        if (builder->entries[i].deny == 0)
+            return true;
+    return false;
+}
+
+static int
+make_block(const struct plan *plan, struct networks **ret)
+{
+    const struct networks_builder *builder = plan->builder;
+    struct networks head = {
+        .ranges = (uint32_t)plan->range_count,
+        .identities = (uint32_t)plan->identity_count,
+        .entries = (uint32_t)builder->entry_count,
+        .text_size = (uint32_t)builder->text_size,
+        .local = plan->local,
+        .allows = any_allows(builder),
+    };
+    uint64_t size = size_of(&head);
+    struct networks *block = size > UINT32_MAX ? NULL : malloc(size);
+
+    if (block == NULL)
+        return -ENOMEM;
+    head.size = (uint32_t)size;
+    *block = head;
+    memcpy((void *)ranges_of(block), plan->ranges, head.ranges * sizeof(struct range));
+    if (head.identities > 0)
+        memcpy((void *)identities_of(block), plan->identities,
+               head.identities * sizeof(struct identity));
+    if (head.entries > 0)
+        memcpy((void *)entries_of(block), builder->entries,
+               head.entries * sizeof(struct networks_entry));
+    if (head.text_size > 0)
+        memcpy((void *)texts_of(block), builder->texts, head.text_size);
+    *ret = block;
+    return 0;
+}
+
+/*
+ * IPv4 addresses lie within IPv6 ones only in this table: "::/0" is not about
+ * them. So all of IPv4 is a network that no item is about, unless one is.
+ */
+static int
+set_ipv4_apart(struct networks_builder *builder)
+{
+    const struct network ipv4 = {.kind = NETWORK_ADDRESSES,
+                                 .first = {0, UINT64_C(0x0000ffff00000000)},
+                                 .bits = NETWORK_IPV4_BITS};
+    int r = add_piece(builder, &ipv4);
+
+    if (r == 0)
+        builder->pieces[builder->piece_count - 1].item = NETWORKS_NONE;
+    return r;
+}
+
+int
+networks_build(struct networks_builder *builder, struct networks **ret)
+{
+    struct plan plan = {.builder = builder, .local = NETWORKS_NONE};
+    int r = set_ipv4_apart(builder);
+
+    if (r < 0)
+        return r;
+    qsort(builder->pieces, builder->piece_count, sizeof(*builder->pieces), compare_pieces);
+    plan.ranges = calloc(2 * builder->piece_count + 1, sizeof(*plan.ranges));
+    plan.identities = calloc(builder->piece_count, sizeof(*plan.identities));
+    if (plan.ranges == NULL || plan.identities == NULL) {
+        r = -ENOMEM;
+    } else {
+        lay_out(&plan);
+        r = make_block(&plan, ret);
+    }
+    builder->piece_count--; /* where IPv4 is set apart is the block's business */
+    free(plan.ranges);
+    free(plan.identities);
+    return r;
+}
+
+int
+networks_from_texts(char *const *texts, struct networks **ret)
+{
+    struct networks_builder builder = {0};
+    char *problem = NULL;
+    int r = 0;
+
+    for (size_t i = 0; texts != NULL && texts[i] != NULL && r == 0; i++)
+        r = networks_add(&builder, &(struct network_item){.text = texts[i]}, network_id_number,
+                         &problem);
+    if (r == 0)
+        r = networks_build(&builder, ret);
+    networks_builder_done(&builder);
+    free(problem);
+    return r;
+}
+
+/* ---- finding ------------------------------------------------------------------------------- */
+
+/* The last range that begins at the key or before: halving what is left, without a branch that
+ * could be foreseen wrongly. */
+static uint32_t
+find_range(const struct networks *networks, struct network_key key)
+{
+    const struct range *range = ranges_of(networks);
+    uint32_t left = networks->ranges;
+
+    while (left > 1) {
+        uint32_t half = left / 2;
+        range = network_key_compare(range[half].first, key) <= 0 ? range + half : range;
+        left -= half;
+    }
+    return range->item;
+}
+
+uint32_t
+networks_find(const struct networks *networks, const struct sockaddr *address)
+{
+    if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
+        return networks->local;
+    return find_range(networks, network_key_of(address));
+}
+
+static uint32_t
+find_identity(const struct networks *networks, enum network_kind kind, uint32_t id)
+{
+    const struct identity *identities = identities_of(networks);
+    uint32_t low = 0, high = networks->identities;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct identity *identity = &identities[middle];
+
+        if (identity->kind == kind && identity->id == id)
+            return identity->item;
+        if (identity->kind < kind || (identity->kind == kind && identity->id < id))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NETWORKS_NONE;
+}
+
+uint32_t
+networks_find_peer(const struct networks *networks, uid_t uid, const gid_t *gids, size_t gid_count)
+{
+    uint32_t found = find_identity(networks, NETWORK_USER, uid);
+
+    if (found != NETWORKS_NONE)
+        return found;
+    for (size_t i = 0; i < gid_count; i++) {
+        uint32_t item = find_identity(networks, NETWORK_GROUP, gids[i]);
+
+        if (item != NETWORKS_NONE && (found == NETWORKS_NONE || entries_of(networks)[item].deny))
+            found = item;
+    }
+    return found != NETWORKS_NONE ? found : networks->local;
+}
+
+bool
+networks_name_peers(const struct networks *networks)
+{
+    return networks->identities > 0;
+}
+
+bool
+networks_refuse(const struct networks *networks, uint32_t item)
+{
+    if (item == NETWORKS_NONE)
+        return networks->allows != 0;
+    return entries_of(networks)[item].deny != 0;
+}
+
+void
+networks_item(const struct networks *networks, uint32_t item, struct network_item *ret)
+{
+    const struct networks_entry *entry = &entries_of(networks)[item];
+    const char *texts = texts_of(networks);
+
+    assert(item < networks->entries);
+    *ret = (struct network_item){
+        .text = texts + entry->text,
+        .deny = entry->deny != 0,
+        .file = entry->file == NO_FILE ? NULL : texts + entry->file,
+        .line = entry->line,
+    };
+}
+
+/* ---- as bytes ------------------------------------------------------------------------------ */
+
+size_t
+networks_size(const struct networks *networks)
+{
+    return networks->size;
+}
+
+static bool
+is_item(const struct networks *networks, uint32_t item)
+{
+    return item == NETWORKS_NONE || item < networks->entries;
+}
+
+/* A text begins within the texts, and these end with a NUL. */
+static bool
+entries_are_sound(const struct networks *networks)
+{
+    const struct networks_entry *entries = entries_of(networks);
+
+    for (uint32_t i = 0; i < networks->entries; i++)
+        if (entries[i].text >= networks->text_size ||
+            (entries[i].file != NO_FILE && entries[i].file >= networks->text_size))
+            return false;
+    return networks->text_size == 0 || texts_of(networks)[networks->text_size - 1] == '\0';
+}
+
+bool
+networks_are_sound(const void *bytes, size_t size)
+{
+    const struct networks *networks = bytes;
+
+    if (size < sizeof(*networks) || networks->size != size || size_of(networks) != size)
+        return false;
+    if (networks->ranges == 0 || networks->entries > NETWORKS_MOST ||
+        !is_item(networks, networks->local))
+        return false;
+    for (uint32_t i = 0; i < networks->ranges; i++)
+        if (!is_item(networks, ranges_of(networks)[i].item))
+            return false;
+    for (uint32_t i = 0; i < networks->identities; i++)
+        if (!is_item(networks, identities_of(networks)[i].item))
+            return false;
+    return entries_are_sound(networks);
+}
+
+static bool
+same_item(const struct networks *one, uint32_t item, const struct networks *other,
+          uint32_t other_item)
+{
+    struct network_item a, b;
+
+    if (item == NETWORKS_NONE || other_item == NETWORKS_NONE)
+        return item == other_item;
+    networks_item(one, item, &a);
+    networks_item(other, other_item, &b);
+    return a.deny == b.deny && strcmp(a.text, b.text) == 0;
+}
+
+static bool
+same_ranges(const struct networks *one, const struct networks *other)
+{
+    const struct range *a = ranges_of(one), *b = ranges_of(other);
+
+    for (uint32_t i = 0; i < one->ranges; i++)
+        if (network_key_compare(a[i].first, b[i].first) != 0 ||
+            !same_item(one, a[i].item, other, b[i].item))
+            return false;
+    return true;
+}
+
+static bool
+same_identities(const struct networks *one, const struct networks *other)
+{
+    const struct identity *a = identities_of(one), *b = identities_of(other);
+
+    for (uint32_t i = 0; i < one->identities; i++)
+        if (a[i].kind != b[i].kind || a[i].id != b[i].id ||
+            !same_item(one, a[i].item, other, b[i].item))
+            return false;
+    return true;
+}
+
+bool
+networks_equal(const struct networks *one, const struct networks *other)
+{
+    if (one == other || one == NULL || other == NULL)
+        return one == other;
+    return one->ranges == other->ranges && one->identities == other->identities &&
+           one->allows == other->allows && same_item(one, one->local, other, other->local) &&
+           same_ranges(one, other) && same_identities(one, other);
+}

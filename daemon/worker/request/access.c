@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * access.c - `allow` and `deny`: who may come in
+ *
+ * The table comes from the supervisor, in a memory file that all workers with
+ * the same lists map. A peer of a Unix socket is asked for its user and groups
+ * only if a list names any. Who that is cannot always be found out (a datagram
+ * that was sent before the socket asked for credentials): then nobody comes in.
+ *
+ * Runs in:  a serving context of a worker; prepare() before it serves. Under
+ *           *forking*, also in the zygote, for connections that it takes.
+ * Owns:     the mapping, as long as the worker lives.
+ * Failures: a table that cannot be mapped keeps the worker from starting.
+ */
+#include "worker/request/access.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/access_list.h"
+#include "common/channel.h"
+#include "common/cleanup.h"
+#include "common/errors.h"
+#include "worker/request/request.h"
+#include "worker/request/transport.h"
+#include "worker/request/turned_away.h"
+
+#define GIDS_USUAL 64
+
+static const struct networks *networks; /* NULL: the listener has no lists */
+static struct turned_away *of_deny, *of_allow;
+
+static const struct refusal denied = {
+    .reason = "deny",
+    .counter = offsetof(struct slot, denied),
+    .warnings = &of_deny,
+};
+static const struct refusal not_allowed = {
+    .reason = "allow",
+    .counter = offsetof(struct slot, denied),
+    .warnings = &of_allow,
+};
+
+/* ---- once per worker ------------------------------------------------------------ */
+
+static int
+prepare(struct ss_server *server, struct errors *errors)
+{
+    if (!settings_restrict_access(&server->settings))
+        return 0;
+    int error = access_list_map(INHERITED_ACCESS, &networks);
+    (void)close(INHERITED_ACCESS);
+    if (error < 0) {
+        errors_add(errors, NULL, 0, "cannot map the table of \"allow\" and \"deny\": %s",
+                   strerror(-error));
+        return error;
+    }
+    error = turned_away_new(&of_deny);
+    if (error == 0)
+        error = turned_away_new(&of_allow);
+    if (error < 0)
+        errors_add(errors, NULL, 0, "cannot count who is turned away: %s", strerror(-error));
+    return error < 0 ? error : 1;
+}
+
+/* ---- once per request ----------------------------------------------------------- */
+
+static const struct refusal *
+verdict(uint32_t item)
+{
+    if (!networks_refuse(networks, item))
+        return NULL;
+    return item == NETWORKS_NONE ? &not_allowed : &denied;
+}
+
+/* Returns the groups of a connection's peer, beside its first, in memory that the caller frees, or
+ * NULL. */
+static gid_t *
+peer_groups(int fd, size_t *ret_count)
+{
+    socklen_t size = GIDS_USUAL * sizeof(gid_t);
+    gid_t *gids = malloc(size);
+
+    if (gids != NULL && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &size) < 0) {
+        gid_t *more = errno == ERANGE ? realloc(gids, size) : NULL;
+        if (more == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, more, &size) < 0) {
+            free(more != NULL ? more : gids); /* realloc() has freed the other */
+            return NULL;
+        }
+        gids = more;
+    }
+    *ret_count = size / sizeof(gid_t);
+    return gids;
+}
+
+/* A user's item decides before its groups', and one of these that denies before one that allows. */
+static const struct refusal *
+judge_connection(const struct ss_request *request)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t size = sizeof(peer);
+    size_t count;
+
+    if (getsockopt(request->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == (uid_t)-1)
+        return &not_allowed;
+    _cleanup_free_ gid_t *gids = peer_groups(request->fd, &count);
+    gid_t *all = gids == NULL ? NULL : reallocarray(gids, count + 1, sizeof(*gids));
+    if (all == NULL)
+        return &not_allowed;
+    gids = all;
+    gids[count] = peer.gid;
+    return verdict(networks_find_peer(networks, peer.uid, gids, count + 1));
+}
+
+/* The kernel tells no more than the sender's first group. A sender whose user it did not note has
+ * no number, or the one that stands for unknown users. */
+static const struct refusal *
+judge_sender(const struct ss_request *request)
+{
+    const struct ss_credentials *sender = &request->client.credentials;
+
+    if (sender->uid == (uid_t)-1 || (sender->pid == 0 && sender->uid == 65534))
+        return &not_allowed;
+    return verdict(networks_find_peer(networks, sender->uid, &sender->gid, 1));
+}
+
+/* Returns why the client is turned away, or NULL. */
+static const struct refusal *
+judge(const struct ss_request *request)
+{
+    const struct sockaddr *client = (const struct sockaddr *)&request->client.address;
+
+    if (client->sa_family != AF_UNIX || !networks_name_peers(networks))
+        return verdict(networks_find(networks, client));
+    return request->server->transport->stream ? judge_connection(request) : judge_sender(request);
+}
+
+int
+access_enter(struct ss_request *request)
+{
+    const struct refusal *refusal = networks == NULL ? NULL : judge(request);
+
+    return refusal == NULL ? 0 : gate_refuse(request, refusal);
+}
+
+static bool
+would_pass(const struct ss_request *request)
+{
+    return judge(request) == NULL;
+}
+
+const struct gate access_gate = {
+    .name = "access",
+    .failed = {.reason = "access"},
+    .prepare = prepare,
+    .enter = access_enter,
+    .would_pass = would_pass,
+};
