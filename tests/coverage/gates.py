@@ -20,20 +20,19 @@ TRUSTED = ("daemon/supervisor/*", "daemon/config/*", "daemon/worker/privileges.c
            "daemon/common/records.c", "daemon/common/settings*.c", "daemon/common/value.c",
            "daemon/common/varlink.c")
 
-# Name, files, and the least percentage of lines and of branches. They are what is reached today:
-# for the trusted ones 97 and 90 are wanted, and these figures only go up.
-GROUPS = (("the whole daemon", ("daemon/*",), 92, 80),
-          ("supervisor, privileges, parsers", TRUSTED, 92, 80),
-          ("of these: privileges", ("daemon/worker/privileges.c", "daemon/worker/sandbox.c"), 86, 76),
+# Name, files, and the least percentage of lines and of branches. These figures only go up.
+GROUPS = (("the whole daemon", ("daemon/*",), 95, 87),
+          ("supervisor, privileges, parsers", TRUSTED, 97, 90),
+          ("of these: privileges", ("daemon/worker/privileges.c", "daemon/worker/sandbox.c"), 99, 94),
           ("of these: adoption and upgrade", ("daemon/supervisor/socket/adopt*.c",
                                               "daemon/supervisor/socket/store.c",
                                               "daemon/supervisor/socket/socket_passed.c",
                                               "daemon/supervisor/change/upgrade*.c",
                                               "daemon/supervisor/listener/listener_upgrade.c"),
-           88, 70),
-          ("of these: configuration", ("daemon/config/*",), 93, 85),
+           93, 85),
+          ("of these: configuration", ("daemon/config/*",), 97, 93),
           ("of these: control socket", ("daemon/supervisor/control/*", "daemon/common/varlink.c"),
-           93, 76))
+           96, 85))
 
 
 def read_excluded():

@@ -8,7 +8,7 @@ KNOWN = [
      "a control socket that seems to be another daemon's is not waited for"),
     (("upgrade", "upgrade_removed"), ("supervisor",), ("listen", "setsockopt"), "make_ready",
      "the kernel does not refuse to a socket that listens already what it has granted before"),
-    (None, ("supervisor",), ("read",), "libsystemd.so.0 < serve supervisor.c",
+    (None, ("supervisor",), ("read",), "libsystemd.so.0 < run_loop supervisor.c",
      "the kernel has no such error for a signalfd, a timerfd or an eventfd"),
 ]
 
