@@ -80,13 +80,23 @@ find_address(struct passed *item)
     return r == 0;
 }
 
+static bool
+is_socket(int fd)
+{
+    struct stat status;
+    int r;
+
+    do
+        r = fstat(fd, &status) < 0 ? -errno : 0;
+    while (patience_allows(r));
+    return r == 0 && S_ISSOCK(status.st_mode);
+}
+
 /* Returns why no listener can use the socket, or NULL. */
 static const char *
 judge(struct passed *item)
 {
-    struct stat status;
-
-    if (fstat(item->fd, &status) < 0 || !S_ISSOCK(status.st_mode))
+    if (!is_socket(item->fd))
         return "is no socket";
     item->family = socket_fact(item->fd, SO_DOMAIN);
     item->type = socket_fact(item->fd, SO_TYPE);
