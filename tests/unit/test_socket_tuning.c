@@ -118,6 +118,7 @@ connections_are_kept_alive_as_long_as_is_said(void **state)
         double keepalive;
         int idle, between;
     } rows[] = {{60, 60, 10}, {1, 1, 1}, {32400, 32400, 5400}};
+    struct errors errors = {0};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -134,7 +135,10 @@ connections_are_kept_alive_as_long_as_is_said(void **state)
         assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 6);
         (void)close(fd);
         (void)close(client);
-        settings.keepalive = 0;
+        settings.keepalive = 0; /* not given: it stays */
+        assert_int_equal(socket_apply(&listening, &settings), 0);
+        assert_int_equal(option(listening.fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        settings_set(&settings, "keepalive", &(struct given){.text = "none"}, &errors);
         assert_int_equal(socket_apply(&listening, &settings), 0);
         fd = accepted_from(&listening, &client);
         assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);

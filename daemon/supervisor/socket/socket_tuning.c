@@ -79,7 +79,8 @@ tune_buffer(int fd, const struct settings *settings, const struct buffer *buffer
                      made, given, buffer->limit);
 }
 
-/* A client that is gone is noticed after twice the time of silence. */
+/* A client that is gone is noticed after twice the time of silence. What is not given stays as
+ * whoever bound the socket has set it. */
 static void
 tune_keepalive(int fd, const struct settings *settings)
 {
@@ -92,6 +93,8 @@ tune_keepalive(int fd, const struct settings *settings)
         {IPPROTO_TCP, TCP_KEEPCNT, PROBES},
     };
 
+    if (silence == 0 && !setting_given(settings, setting_find("keepalive")))
+        return;
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){silence > 0}, sizeof(int));
     for (size_t i = 0; i < ARRAY_SIZE(options) && silence > 0; i++)
         if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0)
