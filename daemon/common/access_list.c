@@ -101,6 +101,30 @@ access_list_fd(struct access_list *list)
     return list->fd;
 }
 
+uint64_t
+access_lists_number(const struct access_lists *lists, const struct access_list *list)
+{
+    for (uint64_t i = 0; list != NULL && i < lists->count; i++)
+        if (lists->lists[i] == list)
+            return i + 1;
+    return 0;
+}
+
+int
+access_lists_add(struct access_lists *lists, struct access_list *list)
+{
+    struct access_list **more;
+
+    if (list == NULL || access_lists_number(lists, list) > 0)
+        return 0;
+    more = reallocarray(lists->lists, lists->count + 1, sizeof(struct access_list *));
+    if (more == NULL)
+        return -ENOMEM;
+    lists->lists = more;
+    more[lists->count++] = list;
+    return 0;
+}
+
 int
 access_list_map(int fd, const struct networks **ret)
 {

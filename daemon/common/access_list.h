@@ -30,6 +30,18 @@ const struct networks *access_list_networks(const struct access_list *list);
  */
 int access_list_fd(struct access_list *list);
 
+/* Several lists, each once, with a number: 1 for the first. Begins as zeroes; the array is the
+ * caller's to free, the references are somebody else's. */
+struct access_lists {
+    struct access_list **lists;
+    uint64_t count;
+};
+
+/* Returns the list's number; 0: it is NULL, or not among them. */
+uint64_t access_lists_number(const struct access_lists *lists, const struct access_list *list);
+/* Adds the list, unless it is NULL or has a number. Returns 0 or -ENOMEM. */
+int access_lists_add(struct access_lists *lists, struct access_list *list);
+
 /* Maps a table from access_list_fd() for as long as the process lives. Returns 0 or a negative
  * errno; -EBADMSG: it is no such file. */
 int access_list_map(int fd, const struct networks **ret);

@@ -29,27 +29,21 @@
 static int
 pack(const struct brief *brief, const struct settings *settings, char **ret_bytes, size_t *ret_size)
 {
-    _cleanup_free_ char *bytes = NULL, *rest = NULL;
-    size_t size = 0, rest_size;
+    _cleanup_free_ char *rest = NULL;
+    struct record_writer writer = {0};
+    size_t rest_size;
     int r = settings_pack(settings, &rest, &rest_size);
-    FILE *stream = r < 0 ? NULL : open_memstream(&bytes, &size);
-    bool failed;
 
-    if (stream == NULL)
-        return -ENOMEM;
-    record_put(stream, MAGIC, brief->address);
-    record_put_number(stream, "check", brief->check);
-    record_put_number(stream, "once", brief->once);
-    record_put_number(stream, "access", brief->access);
-    record_put_number(stream, "sink", brief->sink);
-    record_put_number(stream, "level", (uint64_t)brief->level);
-    (void)fwrite(rest, rest_size, 1, stream);
-    failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || bytes == NULL)
-        return -ENOMEM;
-    *ret_bytes = take_pointer(bytes);
-    *ret_size = size;
-    return 0;
+    if (r < 0)
+        return r;
+    record_put(&writer, MAGIC, brief->address);
+    record_put_number(&writer, "check", brief->check);
+    record_put_number(&writer, "once", brief->once);
+    record_put_number(&writer, "access", brief->access);
+    record_put_number(&writer, "sink", brief->sink);
+    record_put_number(&writer, "level", (uint64_t)brief->level);
+    record_put_bytes(&writer, rest, rest_size);
+    return record_finish(&writer, ret_bytes, ret_size);
 }
 
 int

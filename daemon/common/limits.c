@@ -9,9 +9,11 @@
  */
 #include "common/limits.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,10 +38,14 @@ const size_t limits_count = ARRAY_SIZE(limits_table);
 static rlim_t
 most_descriptors(void)
 {
-    _cleanup_fclose_ FILE *file = fopen(NR_OPEN_FILE, "re");
+    _cleanup_close_ int fd = open(NR_OPEN_FILE, O_RDONLY | O_CLOEXEC);
+    char text[32] = "";
     uint64_t number;
 
-    return file != NULL && fscanf(file, "%" SCNu64, &number) == 1 ? number : RLIM_INFINITY;
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+        return RLIM_INFINITY;
+    number = strtoull(text, NULL, 10);
+    return number > 0 ? number : RLIM_INFINITY;
 }
 
 static bool

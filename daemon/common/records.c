@@ -4,29 +4,77 @@
  *
  * Runs in:  the supervisor (writing, and reading at an upgrade), a worker
  *           (reading).
- * Owns:     nothing.
- * Failures: returned.
+ * Owns:     what a writer holds, until record_finish().
+ * Failures: returned; a writer remembers its own until then.
  */
 #include "common/records.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-void
-record_put(FILE *stream, const char *key, const char *value)
+#include "common/cleanup.h"
+
+#define ROOM_FIRST 1024
+
+static bool
+make_room(struct record_writer *writer, size_t size)
 {
-    (void)fwrite(key, strlen(key) + 1, 1, stream);
-    (void)fwrite(value, strlen(value) + 1, 1, stream);
+    size_t room = writer->room == 0 ? ROOM_FIRST : writer->room;
+
+    while (room - writer->size < size)
+        room *= 2;
+    if (room == writer->room)
+        return true;
+    char *bytes = realloc(writer->bytes, room);
+    if (bytes == NULL)
+        return false;
+    writer->bytes = bytes;
+    writer->room = room;
+    return true;
+}
+
+/* After a failure nothing is added: bytes with a hole might be read as something else. */
+void
+record_put_bytes(struct record_writer *writer, const char *bytes, size_t size)
+{
+    writer->failed = writer->failed || !make_room(writer, size);
+    if (writer->failed)
+        return;
+    memcpy(writer->bytes + writer->size, bytes, size);
+    writer->size += size;
+}
+
+int
+record_finish(struct record_writer *writer, char **ret_bytes, size_t *ret_size)
+{
+    int r = writer->failed ? -ENOMEM : 0;
+
+    if (r == 0) {
+        *ret_bytes = take_pointer(writer->bytes);
+        *ret_size = writer->size;
+    }
+    free(writer->bytes);
+    *writer = (struct record_writer){0};
+    return r;
 }
 
 void
-record_put_number(FILE *stream, const char *key, uint64_t value)
+record_put(struct record_writer *writer, const char *key, const char *value)
+{
+    record_put_bytes(writer, key, strlen(key) + 1);
+    record_put_bytes(writer, value, strlen(value) + 1);
+}
+
+void
+record_put_number(struct record_writer *writer, const char *key, uint64_t value)
 {
     char buffer[32];
 
     (void)snprintf(buffer, sizeof(buffer), "%" PRIu64, value);
-    record_put(stream, key, buffer);
+    record_put(writer, key, buffer);
 }
 
 static int

@@ -7,12 +7,25 @@
 #ifndef SOCKSERVERD_COMMON_RECORDS_H
 #define SOCKSERVERD_COMMON_RECORDS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
-/* Both append one pair. The stream notes errors: ask ferror(). */
-void record_put(FILE *stream, const char *key, const char *value);
-void record_put_number(FILE *stream, const char *key, uint64_t value);
+/* Bytes that grow. One that is all zero has none yet. */
+struct record_writer {
+    char *bytes;
+    size_t size, room;
+    bool failed; /* memory ran out: something is missing */
+};
+
+/* Both append one pair. */
+void record_put(struct record_writer *writer, const char *key, const char *value);
+void record_put_number(struct record_writer *writer, const char *key, uint64_t value);
+/* Appends bytes as they are. */
+void record_put_bytes(struct record_writer *writer, const char *bytes, size_t size);
+/* Hands the bytes over to the caller, who frees them. Returns 0, or -ENOMEM if anything is missing.
+ * *writer is empty afterwards in either case. */
+int record_finish(struct record_writer *writer, char **ret_bytes, size_t *ret_size);
 
 /* The bytes still to be read; `at` moves towards `end`. The strings stay where they are. */
 struct record_reader {

@@ -42,54 +42,54 @@
 /* ---- pack ----------------------------------------------------------------- */
 
 static void
-put_given(FILE *stream, const struct given *given)
+put_given(struct record_writer *writer, const struct given *given)
 {
-    record_put(stream, "text", given->text);
-    record_put_number(stream, "form", given->form);
-    record_put(stream, "file", given->file == NULL ? "" : given->file);
-    record_put_number(stream, "line", given->line);
+    record_put(writer, "text", given->text);
+    record_put_number(writer, "form", given->form);
+    record_put(writer, "file", given->file == NULL ? "" : given->file);
+    record_put_number(writer, "line", given->line);
 }
 
 static void
-put_options(FILE *stream, const struct settings *settings)
+put_options(struct record_writer *writer, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->option_count; i++) {
         const struct given *given = &settings->options[i].given;
 
-        record_put(stream, "option", settings->options[i].name);
-        put_given(stream, given);
+        record_put(writer, "option", settings->options[i].name);
+        put_given(writer, given);
         if (given->form != VALUE_LIST)
             continue;
-        record_put_number(stream, "items", given->item_count);
+        record_put_number(writer, "items", given->item_count);
         for (size_t j = 0; j < given->item_count; j++)
-            put_given(stream, &given->items[j]);
+            put_given(writer, &given->items[j]);
     }
 }
 
 /* Where a key was given: its text is the table's business. */
 static void
-put_place(FILE *stream, const struct setting *setting, const struct given *place)
+put_place(struct record_writer *writer, const struct setting *setting, const struct given *place)
 {
-    record_put(stream, "place", setting->key);
-    record_put(stream, "file", place->file == NULL ? "" : place->file);
-    record_put_number(stream, "line", place->line);
-    record_put_number(stream, "items", place->item_count);
+    record_put(writer, "place", setting->key);
+    record_put(writer, "file", place->file == NULL ? "" : place->file);
+    record_put_number(writer, "line", place->line);
+    record_put_number(writer, "items", place->item_count);
     for (size_t i = 0; i < place->item_count; i++)
-        put_given(stream, &place->items[i]);
+        put_given(writer, &place->items[i]);
 }
 
 static void
-put_places(FILE *stream, const struct settings *settings)
+put_places(struct record_writer *writer, const struct settings *settings)
 {
-    record_put_number(stream, "wrong", settings->wrong);
+    record_put_number(writer, "wrong", settings->wrong);
     for (size_t i = 0; settings->places != NULL && i < settings_count; i++)
         if (setting_given(settings, &settings_table[i]))
-            put_place(stream, &settings_table[i], &settings->places[i]);
+            put_place(writer, &settings_table[i], &settings->places[i]);
 }
 
 /* brief: defaults are left out, as the same program fills them in. */
-static int
-put_table(FILE *stream, const struct settings *settings, bool brief)
+static void
+put_table(struct record_writer *writer, const struct settings *settings, bool brief)
 {
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
@@ -98,67 +98,51 @@ put_table(FILE *stream, const struct settings *settings, bool brief)
         if (brief && !setting_given(settings, setting) && setting->fallback != NULL)
             continue;
         int r = setting_format(settings, setting, &text);
-        if (r == -ENOMEM)
-            return r;
         if (r == 0)
-            record_put(stream, setting->key, text);
+            record_put(writer, setting->key, text);
+        writer->failed = writer->failed || r == -ENOMEM;
     }
-    return 0;
 }
 
 static void
-put_text(FILE *stream, const char *key, const char *text)
+put_text(struct record_writer *writer, const char *key, const char *text)
 {
     if (text != NULL)
-        record_put(stream, key, text);
+        record_put(writer, key, text);
 }
 
-static int
-put_all(FILE *stream, const struct settings *settings, bool places)
+static void
+put_all(struct record_writer *writer, const struct settings *settings, bool places)
 {
-    int r;
-
-    record_put(stream, MAGIC, VERSION);
-    record_put(stream, "name", settings->name == NULL ? "" : settings->name);
-    put_text(stream, "plugin_file", settings->plugin_file);
-    put_text(stream, "login", settings->login);
-    put_text(stream, "home", settings->home);
-    put_text(stream, "shell", settings->shell);
-    record_put_number(stream, "uid", settings->uid);
-    record_put_number(stream, "gid", settings->gid);
-    record_put_number(stream, "socket_uid", settings->socket_uid);
-    record_put_number(stream, "socket_gid", settings->socket_gid);
+    record_put(writer, MAGIC, VERSION);
+    record_put(writer, "name", settings->name == NULL ? "" : settings->name);
+    put_text(writer, "plugin_file", settings->plugin_file);
+    put_text(writer, "login", settings->login);
+    put_text(writer, "home", settings->home);
+    put_text(writer, "shell", settings->shell);
+    record_put_number(writer, "uid", settings->uid);
+    record_put_number(writer, "gid", settings->gid);
+    record_put_number(writer, "socket_uid", settings->socket_uid);
+    record_put_number(writer, "socket_gid", settings->socket_gid);
     for (uint32_t i = 0; i < settings->gid_count; i++)
-        record_put_number(stream, "supplementary_gid", settings->gids[i]);
-    r = put_table(stream, settings, places);
-    put_options(stream, settings);
-    record_put(stream, "file", settings->file == NULL ? "" : settings->file);
-    record_put_number(stream, "line", settings->line);
-    record_put_number(stream, "set", settings->set);
+        record_put_number(writer, "supplementary_gid", settings->gids[i]);
+    put_table(writer, settings, places);
+    put_options(writer, settings);
+    record_put(writer, "file", settings->file == NULL ? "" : settings->file);
+    record_put_number(writer, "line", settings->line);
+    record_put_number(writer, "set", settings->set);
     if (places)
-        put_places(stream, settings);
-    record_put(stream, "end", "");
-    return r;
+        put_places(writer, settings);
+    record_put(writer, "end", "");
 }
 
 static int
 pack(const struct settings *settings, bool places, char **ret_bytes, size_t *ret_size)
 {
-    _cleanup_free_ char *bytes = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&bytes, &size);
-    bool failed;
-    int r;
+    struct record_writer writer = {0};
 
-    if (stream == NULL)
-        return -ENOMEM;
-    r = put_all(stream, settings, places);
-    failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
-        return -ENOMEM;
-    *ret_bytes = take_pointer(bytes);
-    *ret_size = size;
-    return 0;
+    put_all(&writer, settings, places);
+    return record_finish(&writer, ret_bytes, ret_size);
 }
 
 int

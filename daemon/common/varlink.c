@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/cleanup.h"
+
 #define ROOM_FIRST 4096
 
 void
@@ -145,27 +147,77 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
     return 0;
 }
 
-/* Returns the bytes of a message: the NUL byte that ends the text of json_dumps() ends the
- * message, too. */
+struct text {
+    char *bytes;
+    size_t size, room;
+    bool lacks; /* a part, for which there was no memory */
+};
+
+/* A callback of json_dump_callback(), which goes on after some failures: what is gone stays gone.
+ */
+static int
+append(const char *bytes, size_t size, void *userdata)
+{
+    struct text *text = userdata;
+
+    if (text->room - text->size < size && !text->lacks) {
+        size_t room = text->room * 2 + size + ROOM_FIRST;
+        char *grown = realloc(text->bytes, room);
+        text->lacks = grown == NULL;
+        text->bytes = grown == NULL ? text->bytes : grown;
+        text->room = grown == NULL ? text->room : room;
+    }
+    if (text->lacks)
+        return -1;
+    memcpy(text->bytes + text->size, bytes, size);
+    text->size += size;
+    return 0;
+}
+
+/* Returns the bytes of a message, with the NUL byte that ends it. */
 static char *
 text_of(json_t *message, size_t *ret_size)
 {
-    char *text =
-        message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(6);
+    struct text text = {0};
+    bool whole = message != NULL && json_dump_callback(message, append, &text, flags) == 0 &&
+                 append("", 1, &text) == 0;
 
     json_decref(message);
-    if (text != NULL)
-        *ret_size = strlen(text) + 1;
-    return text;
+    if (!whole) {
+        free(text.bytes);
+        return NULL;
+    }
+    *ret_size = text.size;
+    return text.bytes;
+}
+
+void
+varlink_set(json_t **object, const char *name, json_t *value)
+{
+    if (*object == NULL)
+        json_decref(value);
+    else if (json_object_set_new(*object, name, value) < 0)
+        json_decref(take_pointer(*object));
+}
+
+void
+varlink_append(json_t **array, json_t *value)
+{
+    if (*array == NULL)
+        json_decref(value);
+    else if (json_array_append_new(*array, value) < 0)
+        json_decref(take_pointer(*array));
 }
 
 char *
 varlink_call_text(const char *method, json_t *parameters, size_t *ret_size)
 {
-    json_t *message = json_pack("{s:s}", "method", method);
+    json_t *message = json_object();
 
+    varlink_set(&message, "method", json_string(method));
     if (parameters != NULL)
-        (void)json_object_set_new(message, "parameters", parameters);
+        varlink_set(&message, "parameters", parameters);
     return text_of(message, ret_size);
 }
 
@@ -175,9 +227,8 @@ varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size)
     json_t *message = json_object();
 
     if (error != NULL)
-        (void)json_object_set_new(message, "error", json_string(error));
-    (void)json_object_set_new(message, "parameters",
-                              parameters != NULL ? parameters : json_object());
+        varlink_set(&message, "error", json_string(error));
+    varlink_set(&message, "parameters", parameters);
     return text_of(message, ret_size);
 }
 

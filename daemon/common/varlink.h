@@ -53,8 +53,20 @@ struct varlink_call {
 /* Takes a call apart. Returns 0, or -EBADMSG: it has no method, or a member of the wrong type. */
 int varlink_call_parse(const json_t *message, struct varlink_call *ret);
 
-/* Both return a message that is ready to be sent, with its NUL byte; the caller frees it. NULL
- * without memory. parameters (NULL: none) are released in every case. */
+/*
+ * Both put value in, and release it in every case. A reply that lacks a part
+ * would be read as another reply: without memory for it, or if value is NULL,
+ * the object or array is released and becomes NULL, and it stays NULL.
+ */
+void varlink_set(json_t **object, const char *name, json_t *value);
+void varlink_append(json_t **array, json_t *value);
+
+/*
+ * Both return a message that is ready to be sent, with its NUL byte; the
+ * caller frees it. NULL without memory. parameters are released in every case.
+ * A call without parameters has NULL; a reply always has some, and NULL means
+ * that there was no memory to make them.
+ */
 char *varlink_call_text(const char *method, json_t *parameters, size_t *ret_size);
 char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size);
 

@@ -68,6 +68,8 @@ find_id(const char *name, bool group, uint32_t *ret)
 {
     gid_t gid;
 
+    if (network_id_number(name, group, ret) == 0)
+        return 0; /* a number needs no entry in the database */
     return group ? identity_find_group(name, ret) : identity_find_user(name, ret, &gid);
 }
 
@@ -252,20 +254,34 @@ compile(struct compiling *compiling, struct settings *settings)
         compiling->errors->exhausted = true;
 }
 
+/* Returns the last of the others with the same lists, or NULL. */
+static const struct settings *
+find_like(const struct list *allow, const struct list *deny, const struct settings *others,
+          size_t other_count)
+{
+    while (other_count-- > 0) {
+        const struct list other_allow = list_of(&others[other_count], false);
+        const struct list other_deny = list_of(&others[other_count], true);
+
+        if (are_same(allow, &other_allow) && are_same(deny, &other_deny))
+            return &others[other_count];
+    }
+    return NULL;
+}
+
 void
-access_compile(struct settings *settings, const struct settings *like, struct errors *errors)
+access_compile(struct settings *settings, const struct settings *others, size_t other_count,
+               struct errors *errors)
 {
     const struct list allow = list_of(settings, false), deny = list_of(settings, true);
     struct compiling compiling = {.settings = settings, .errors = errors};
 
     if (!settings_restrict_access(settings))
         return;
+    const struct settings *like = find_like(&allow, &deny, others, other_count);
     if (like != NULL) {
-        const struct list other_allow = list_of(like, false), other_deny = list_of(like, true);
-        if (are_same(&allow, &other_allow) && are_same(&deny, &other_deny)) {
-            settings->access = access_list_ref(like->access);
-            return;
-        }
+        settings->access = access_list_ref(like->access);
+        return;
     }
     compiling.builder.strict = texts_count(settings->allow) > 0;
     add_list(&compiling, &allow);

@@ -13,10 +13,11 @@
 
 /*
  * Makes settings->access of `allow` and `deny` and of the files that these name,
- * and looks users and groups up. like: settings for which this was done already;
- * if they have the same lists from the same places, their table is shared, and
- * mistakes are not told again; NULL: none. Mistakes are added to errors.
+ * and looks users and groups up. others: so many settings for which this was done
+ * already; if some of them have the same lists from the same places, their table
+ * is shared, and mistakes are not told again. Mistakes are added to errors.
  */
-void access_compile(struct settings *settings, const struct settings *like, struct errors *errors);
+void access_compile(struct settings *settings, const struct settings *others, size_t other_count,
+                    struct errors *errors);
 
 #endif

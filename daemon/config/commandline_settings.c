@@ -70,6 +70,6 @@ commandline_settings(const struct commandline *commandline, const char *plugin_p
     if ((r = settings_init(ret, name)) < 0 || (r = set_all(commandline, ret, errors)) < 0)
         return r;
     settings_finish(ret, plugin_path, errors);
-    access_compile(ret, NULL, errors);
+    access_compile(ret, NULL, 0, errors);
     return 0;
 }

@@ -68,7 +68,9 @@ load_drop_ins(struct loading *loading)
     }
     count = scandir(folder, &entries, is_drop_in, by_name);
     if (count < 0) {
-        if (errno != ENOENT)
+        if (errno == ENOMEM)
+            loading->errors->exhausted = true;
+        else if (errno != ENOENT)
             errors_add(loading->errors, folder, 0, "cannot read the drop-in folder: %s",
                        strerror(errno));
         return;
@@ -107,13 +109,6 @@ apply_defaults(struct loading *loading, struct settings *settings)
     }
 }
 
-/* True for the same host or port, as far as their spelling shows it. */
-static bool
-same_ignoring_case(const char *one, const char *other)
-{
-    return one == other || (one != NULL && other != NULL && strcasecmp(one, other) == 0);
-}
-
 /* True if two listeners cannot both be bound. Only their spelling counts: no names are looked
  * up. */
 static bool
@@ -131,7 +126,7 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
-    return same_ignoring_case(a->host, b->host) && same_ignoring_case(a->port, b->port) &&
+    return strcasecmp(a->host, b->host) == 0 && strcasecmp(a->port, b->port) == 0 &&
            strspn(a->port, "0") != strlen(a->port);
 }
 
@@ -174,16 +169,13 @@ static void
 judge(struct loading *loading)
 {
     struct config *config = loading->config;
-    const struct settings *like = NULL; /* most listeners have the lists of the one before */
 
     for (size_t i = 0; i < loading->listener_count; i++) {
         struct settings *settings = &loading->listeners[i];
 
         apply_defaults(loading, settings);
         settings_finish(settings, config->plugin_path, loading->errors);
-        access_compile(settings, like, loading->errors);
-        if (settings_restrict_access(settings))
-            like = settings;
+        access_compile(settings, loading->listeners, i, loading->errors);
     }
     check_collisions(loading);
     if (!loading->listeners_mentioned && !loading->unparsed)

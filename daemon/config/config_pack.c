@@ -38,119 +38,85 @@
 /* ---- pack --------------------------------------------------------------------------------- */
 
 static void
-put_text(FILE *stream, const char *key, const char *text)
+put_text(struct record_writer *writer, const char *key, const char *text)
 {
-    record_put(stream, key, text == NULL ? "" : text);
+    record_put(writer, key, text == NULL ? "" : text);
 }
 
 static void
-put_errors(FILE *stream, const struct errors *errors)
+put_errors(struct record_writer *writer, const struct errors *errors)
 {
-    record_put_number(stream, "errors", errors->count);
+    record_put_number(writer, "errors", errors->count);
     for (size_t i = 0; i < errors->count; i++)
-        record_put(stream, "error", errors->texts[i]);
-    record_put_number(stream, "more", errors->more);
-    record_put_number(stream, "exhausted", errors->exhausted);
+        record_put(writer, "error", errors->texts[i]);
+    record_put_number(writer, "more", errors->more);
+    record_put_number(writer, "exhausted", errors->exhausted);
 }
 
 static void
-put_globals(FILE *stream, const struct config *config)
+put_globals(struct record_writer *writer, const struct config *config)
 {
-    put_text(stream, "file", config->file);
-    put_text(stream, "plugin_path", config->plugin_path);
-    put_text(stream, "log.target", config->log.target);
-    record_put_number(stream, "log.level", (uint64_t)config->log.level);
-    record_put_number(stream, "log.access", config->log.access);
-    put_text(stream, "control.path", config->control.path);
-    record_put_number(stream, "control.mode", config->control.mode);
-    put_text(stream, "control.group", config->control.group);
-    record_put_number(stream, "control.gid", config->control.gid);
-}
-
-/* Listeners that share a table follow each other: its number is that of the tables so far. */
-static bool
-has_new_table(const struct config *config, size_t i, const struct access_list **last)
-{
-    const struct access_list *access = config->listeners[i]->access;
-    bool new = access != NULL &&access != *last;
-
-    if (access != NULL)
-        *last = access;
-    return new;
+    put_text(writer, "file", config->file);
+    put_text(writer, "plugin_path", config->plugin_path);
+    put_text(writer, "log.target", config->log.target);
+    record_put_number(writer, "log.level", (uint64_t)config->log.level);
+    record_put_number(writer, "log.access", config->log.access);
+    put_text(writer, "control.path", config->control.path);
+    record_put_number(writer, "control.mode", config->control.mode);
+    put_text(writer, "control.group", config->control.group);
+    record_put_number(writer, "control.gid", config->control.gid);
 }
 
 static void
-put_tables(FILE *stream, const struct config *config)
+put_tables(struct record_writer *writer, const struct config *config, struct access_lists *tables)
 {
-    const struct access_list *last = NULL;
-    uint64_t count = 0;
-
     for (size_t i = 0; i < config->listener_count; i++)
-        count += has_new_table(config, i, &last);
-    record_put_number(stream, "tables", count);
-    last = NULL;
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct networks *networks = access_list_networks(config->listeners[i]->access);
+        if (access_lists_add(tables, config->listeners[i]->access) < 0)
+            writer->failed = true;
+    record_put_number(writer, "tables", tables->count);
+    for (uint64_t i = 0; i < tables->count; i++) {
+        const struct networks *networks = access_list_networks(tables->lists[i]);
 
-        if (!has_new_table(config, i, &last))
-            continue;
-        record_put_number(stream, "table", networks_size(networks));
-        (void)fwrite(networks, networks_size(networks), 1, stream);
+        record_put_number(writer, "table", networks_size(networks));
+        record_put_bytes(writer, (const char *)networks, networks_size(networks));
     }
 }
 
-static int
-put_listeners(FILE *stream, const struct config *config)
+/* Each listener says which of the tables it has; 0: none. */
+static void
+put_listeners(struct record_writer *writer, const struct config *config)
 {
-    const struct access_list *last = NULL;
-    uint64_t table = 0; /* 0: none; else its number, from 1 */
+    struct access_lists tables = {0};
 
-    record_put_number(stream, "listeners", config->listener_count);
+    put_tables(writer, config, &tables);
+    record_put_number(writer, "listeners", config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++) {
         _cleanup_free_ char *bytes = NULL;
-        size_t size;
-        int r = settings_pack_places(config->listeners[i], &bytes, &size);
+        size_t size = 0;
 
-        if (r < 0)
-            return r;
-        table += has_new_table(config, i, &last);
-        record_put_number(stream, "access", config->listeners[i]->access == NULL ? 0 : table);
-        record_put_number(stream, "listener", size);
-        (void)fwrite(bytes, size, 1, stream);
+        if (settings_pack_places(config->listeners[i], &bytes, &size) < 0)
+            writer->failed = true;
+        record_put_number(writer, "access",
+                          access_lists_number(&tables, config->listeners[i]->access));
+        record_put_number(writer, "listener", size);
+        record_put_bytes(writer, bytes, size);
     }
-    return 0;
-}
-
-static int
-pack(FILE *stream, int result, const struct config *config, const struct errors *errors)
-{
-    record_put(stream, MAGIC, VERSION);
-    record_put_number(stream, "result", (uint64_t)-result);
-    put_errors(stream, errors);
-    put_globals(stream, config);
-    put_tables(stream, config);
-    int r = put_listeners(stream, config);
-    record_put(stream, "end", "");
-    return r;
+    free(tables.lists);
 }
 
 int
 config_pack(int result, const struct config *config, const struct errors *errors, char **ret_bytes,
             size_t *ret_size)
 {
-    _cleanup_free_ char *bytes = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&bytes, &size);
+    struct record_writer writer = {0};
 
-    if (stream == NULL)
-        return -ENOMEM;
-    int r = pack(stream, result, config, errors);
-    bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed || bytes == NULL || r < 0)
-        return -ENOMEM;
-    *ret_bytes = take_pointer(bytes);
-    *ret_size = size;
-    return 0;
+    record_put(&writer, MAGIC, VERSION);
+    record_put_number(&writer, "result", (uint64_t)-result);
+    put_errors(&writer, errors);
+    put_globals(&writer, config);
+    put_listeners(&writer, config);
+    record_put(&writer, "end", "");
+    return record_finish(&writer, ret_bytes, ret_size);
 }
 
 /* ---- unpack ------------------------------------------------------------------------------- */
@@ -255,14 +221,9 @@ take_size(struct record_reader *reader, const char *key, uint64_t *ret)
     return 0;
 }
 
-/* The tables of networks, until listeners hold them. */
-struct tables {
-    struct access_list **lists;
-    uint64_t count;
-};
-
+/* The tables are the reader's until listeners hold them. */
 static void
-tables_done(struct tables *tables)
+tables_done(struct access_lists *tables)
 {
     for (uint64_t i = 0; i < tables->count; i++)
         access_list_unref(tables->lists[i]);
@@ -270,7 +231,7 @@ tables_done(struct tables *tables)
 }
 
 static int
-take_tables(struct record_reader *reader, struct tables *ret)
+take_tables(struct record_reader *reader, struct access_lists *ret)
 {
     uint64_t count, size;
 
@@ -292,7 +253,8 @@ take_tables(struct record_reader *reader, struct tables *ret)
 }
 
 static int
-take_listener(struct record_reader *reader, const struct tables *tables, struct config *config)
+take_listener(struct record_reader *reader, const struct access_lists *tables,
+              struct config *config)
 {
     struct settings settings;
     uint64_t table, size;
@@ -312,7 +274,7 @@ take_listener(struct record_reader *reader, const struct tables *tables, struct 
 static int
 take_listeners(struct record_reader *reader, struct config *ret)
 {
-    struct tables tables = {0};
+    struct access_lists tables = {0};
     uint64_t count;
     int r = take_tables(reader, &tables);
 

@@ -46,7 +46,7 @@ print_shown(const json_t *listener, const char *title,
 static void
 print_counters(const json_t *listener, const char *title, enum counter_unit unit)
 {
-    char text[256] = "";
+    char text[512] = "";
 
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
         const char *name = counter_table[i].name;

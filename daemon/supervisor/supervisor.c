@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "common/array.h"
 #include "common/errors.h"
@@ -42,6 +43,7 @@
 
 #define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
 #define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
+#define SHORTAGE_NSEC  10000000
 
 struct supervisor {
     const struct config *config; /* the one that the daemon was started with */
@@ -461,6 +463,18 @@ release(struct supervisor *supervisor)
     (void)sd_event_unref(supervisor->event);
 }
 
+/* The loop makes room for its events now and then. Without memory for it nothing is lost: the
+ * events are there when it is called again. */
+static int
+run_loop(sd_event *event)
+{
+    int r;
+
+    while ((r = sd_event_loop(event)) == -ENOMEM)
+        (void)nanosleep(&(struct timespec){.tv_nsec = SHORTAGE_NSEC}, NULL);
+    return r < 0 ? r : 0;
+}
+
 static int
 serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 {
@@ -487,9 +501,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
         start_listeners(&supervisor->roster);
     }
     patience_end();
-    if ((r = sd_event_loop(supervisor->event)) < 0)
-        return r;
-    return 0;
+    return run_loop(supervisor->event);
 }
 
 /* Takes note of the sockets that systemd or an earlier process of the daemon passed. */

@@ -92,7 +92,8 @@ narrow_bounds(capability_set keep)
             (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
-/* Whether the process has these supplementary groups already, and no other. */
+/* Whether the process has these supplementary groups already, and no other. The listener names each
+ * once, so they are all of them if there are as many. */
 static bool
 has_groups(const struct settings *settings)
 {
@@ -101,12 +102,12 @@ has_groups(const struct settings *settings)
 
     if (count < 0 || (uint32_t)count != settings->gid_count)
         return false;
-    for (int i = 0; i < count; i++) {
-        uint32_t j = 0;
+    for (uint32_t i = 0; i < settings->gid_count; i++) {
+        int j = 0;
 
-        while (j < settings->gid_count && settings->gids[j] != now[i])
+        while (j < count && now[j] != settings->gids[i])
             j++;
-        if (j == settings->gid_count)
+        if (j == count)
             return false;
     }
     return true;
@@ -118,8 +119,12 @@ set_groups(const struct settings *settings, bool change, struct errors *errors)
 {
     if (settings->groups == NULL && !change)
         return 0;
-    if (setgroups(settings->gid_count, settings->gids) == 0 || (!change && has_groups(settings)))
+    if (setgroups(settings->gid_count, settings->gids) == 0)
         return 0;
+    int why = errno;
+    if (!change && has_groups(settings))
+        return 0;
+    errno = why;
     return fail(settings, errors,
                 settings->gid_count > 0 ? "set the supplementary groups"
                                         : "give up supplementary groups");

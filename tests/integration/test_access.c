@@ -132,16 +132,20 @@ a_mapped_client_is_an_ipv4_client(void **state)
 static void
 a_refusal_costs_no_child(void **state)
 {
+    const struct server_case *row = *state;
     struct daemon *daemon =
-        daemon_serve("tcp", "forking", "good_command", "deny = \"127.0.0.2\"; spare = 2;");
+        daemon_serve(row->scheme, row->mixin, "good_command", "deny = \"127.0.0.2\"; spare = 2;");
+    bool stream = scheme_is_stream(row->scheme);
     const char *address = daemon_address(daemon, "test");
     pid_t worker = daemon_worker(daemon), before[PROC_CHILDREN], after[PROC_CHILDREN];
 
-    (void)state;
     WAIT_UNTIL(proc_children(worker, before) == 2 && figure(daemon, "idle") == 2);
     for (int i = 0; i < 100; i++) {
         int client = connect_from("127.0.0.2", address);
-        client_expect_gone(client);
+        if (stream)
+            client_expect_gone(client);
+        else
+            client_send(client, "echo no\n");
         client_close(client);
     }
     WAIT_UNTIL(figure(daemon, "denied") == 100);
@@ -609,7 +613,9 @@ an_upgrade_keeps_the_lists(void **state)
 
 RUN_TESTS(TEST_EACH_MIXIN(the_longest_prefix_decides_about_a_connection, "tcp"),
           TEST_EACH_MIXIN(the_access_line_names_the_key, "tcp"),
-          TEST(a_mapped_client_is_an_ipv4_client), TEST(a_refusal_costs_no_child),
+          TEST(a_mapped_client_is_an_ipv4_client),
+          TEST_CASE(a_refusal_costs_no_child, "tcp", "forking"),
+          TEST_CASE(a_refusal_costs_no_child, "udp", "forking"),
           TEST(a_full_listener_refuses_later), TEST(one_warning_tells_of_many),
           TEST_EACH_MIXIN(a_datagram_is_judged_by_its_source, "udp"),
           TEST_EACH_MIXIN(a_unix_peer_is_judged_by_its_user, "unix"),

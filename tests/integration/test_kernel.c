@@ -191,6 +191,67 @@ the_first_process_reaps_orphans(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* In the namespace of that process, and as an orphan there, runs sockserverctl, and writes into a
+ * file how it ended. */
+static void
+restart_as_an_orphan(pid_t there, bool privileged, const char *command)
+{
+    int fd = (int)syscall(SYS_pidfd_open, there, 0);
+
+    if (fd < 0 || setns(fd, CLONE_NEWPID | CLONE_NEWNS) < 0)
+        _exit(1);
+    if (fork() != 0)
+        _exit(0);
+    if (fork() != 0)
+        _exit(0);
+    while (getppid() != 1)
+        clock_pause();
+    if (!privileged && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        _exit(1);
+    (void)execl("/bin/sh", "sh", "-c", command, NULL);
+    _exit(1);
+}
+
+static int
+restart_status(pid_t there, bool privileged)
+{
+    const char *status = test_path(privileged ? "with" : "without");
+    const char *command = text_of("%s --socket %s restart test >%s.text 2>&1; echo $? >%s",
+                                  CTL_PROGRAM, test_path("control"), status, status);
+    pid_t child = fork();
+
+    if (child == 0)
+        restart_as_an_orphan(there, privileged, command);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    WAIT_UNTIL(access(status, F_OK) == 0 && strchr(file_text(status), '\n') != NULL);
+    return atoi(file_text(status));
+}
+
+/* An orphan may be an operator's program, or one that a plugin has left behind. */
+static void
+the_first_process_knows_whose_orphans_change_something(void **state)
+{
+    const char *file = daemon_configuration(
+        "control = { path = \"%s\"; };\nlisteners = {\n%s};", test_path("control"),
+        listener_text("test", "unix", "none", "good_command", ""));
+    const char *arguments[] = {"-c", file, NULL};
+    pid_t children[PROC_CHILDREN];
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root makes a PID namespace\n");
+        skip();
+    }
+    struct daemon *daemon = daemon_run_prepared(arguments, become_first, NULL);
+    const char *address = daemon_address(daemon, "test");
+    assert_int_equal(proc_children(daemon_pid(daemon), children), 1);
+    assert_int_equal(restart_status(children[0], false), 1);
+    assert_contains(file_text(test_path("without.text")), "only root");
+    assert_int_equal(restart_status(children[0], true), 0);
+    assert_string_equal(client_ask(address, "echo 1\n"), "1\n");
+    daemon_expect_stop(daemon);
+}
+
 /* ---- a debugger ----------------------------------------------------------------------------- */
 
 /* It takes as long as a worker may leave pings unanswered. */
@@ -223,4 +284,5 @@ RUN_TESTS(TEST_ROW(it_serves_without_newer_calls, &absences[0], "close_range"),
           TEST_ROW(it_serves_without_newer_calls, &absences[4], "all of them"),
           TEST_ROW(it_serves_without_newer_calls, &absences[5], "most of them, EPERM"),
           TEST(what_it_needs_is_named), TEST(the_first_process_reaps_orphans),
+          TEST(the_first_process_knows_whose_orphans_change_something),
           TEST(a_traced_worker_is_left_alone))

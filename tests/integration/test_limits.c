@@ -44,7 +44,7 @@ c30_finished_requests_leave_nothing_behind(void **state)
 {
     const struct server_case *server = *state;
     bool forking = strcmp(server->mixin, "forking") == 0;
-    int times = SANITIZED || forking ? 1000 : 5000;
+    int times = SANITIZED ? 200 : forking ? 1000 : 5000;
     struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "upper", "");
     const char *address = daemon_address(daemon, "test");
     pid_t worker = daemon_worker(daemon);

@@ -170,6 +170,23 @@ a_program_that_says_too_much_leaves_the_old_one_running(void **state)
                     "the new program said more than is kept");
 }
 
+/* Its check is longer on its way than the daemon looks away. */
+static void
+a_program_that_takes_its_time_is_waited_for(void **state)
+{
+    struct daemon *daemon = start(listeners(""));
+    const char *address = daemon_address(daemon, "threads");
+
+    (void)state;
+    (void)daemon_address(daemon, "forks");
+    (void)daemon_address(daemon, "local");
+    copy_program(program(), test_path("bin/real"));
+    install_script(text_of("#!/bin/sh\nsleep 1.3\nexec %s \"$@\"\n", test_path("bin/real")));
+    upgrade(daemon, 1);
+    assert_string_equal(client_ask(address, "echo on\n"), "on\n");
+    daemon_expect_stop(daemon);
+}
+
 /* A check that does not end is no reason to go on. */
 static void
 a_stop_ends_an_upgrade(void **state)
@@ -496,7 +513,8 @@ RUN_TESTS(TEST(twenty_upgrades_under_load_fail_nobody),
           TEST(a_program_that_fails_leaves_the_old_one_running),
           TEST(with_every_listener_stopped_it_goes_on),
           TEST(a_program_that_says_too_much_leaves_the_old_one_running),
-          TEST(a_stop_ends_an_upgrade), TEST(a_file_that_is_no_program_leaves_the_old_one_running),
+          TEST(a_program_that_takes_its_time_is_waited_for), TEST(a_stop_ends_an_upgrade),
+          TEST(a_file_that_is_no_program_leaves_the_old_one_running),
           TEST(a_missing_program_leaves_the_old_one_running),
           TEST(a_program_that_knows_no_hand_over_is_refused),
           TEST(a_bad_configuration_is_found_before_the_upgrade),

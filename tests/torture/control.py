@@ -8,7 +8,7 @@ import subprocess
 from functools import lru_cache
 
 ROLES = ["supervisor", "spawn", "worker", "request", "check", "trial"]
-CALLS, PROCESSES, WHERE = 96, 512, 2048
+CALLS, PROCESSES, WHERE, PLACES = 96, 512, 2048, 1024
 
 
 class Process(ctypes.Structure):
@@ -19,13 +19,14 @@ class Shared(ctypes.Structure):
     _fields_ = [
         ("armed", ctypes.c_uint32),
         ("role", ctypes.c_uint32), ("call", ctypes.c_uint32), ("nth", ctypes.c_uint32),
-        ("sticky", ctypes.c_uint32), ("error", ctypes.c_int32),
+        ("sticky", ctypes.c_uint32), ("error", ctypes.c_int32), ("note_places", ctypes.c_uint32),
         ("fired", ctypes.c_uint32), ("fired_pid", ctypes.c_uint32),
         ("crash_signal", ctypes.c_uint32), ("crash_pid", ctypes.c_uint32),
         ("crash_role", ctypes.c_uint32), ("process_count", ctypes.c_uint32),
         ("processes", Process * PROCESSES),
         ("counts", (ctypes.c_uint32 * CALLS) * len(ROLES)),
         ("fired_where", ctypes.c_char * WHERE), ("crash_where", ctypes.c_char * WHERE),
+        ("places", ((ctypes.c_uint32 * PLACES) * CALLS) * len(ROLES)),
     ]
 
 
@@ -129,6 +130,14 @@ class Control:
         return {(role, name): self.shared.counts[i][j]
                 for i, role in enumerate(ROLES) for j, name in enumerate(self.names)
                 if self.shared.counts[i][j] > 0}
+
+    def note_places(self):
+        self.shared.note_places = 1
+
+    def places(self):
+        """{(role, name): [for the n-th call, a number for the way that led there]}."""
+        return {(role, name): self.shared.places[ROLES.index(role)][self.names.index(name)][:count]
+                for (role, name), count in self.counts().items()}
 
     def processes(self):
         count = min(self.shared.process_count, PROCESSES)

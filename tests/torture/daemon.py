@@ -214,12 +214,25 @@ listeners = {{
             client.settimeout(patience)
             try:
                 if scheme == "unixgram":
-                    client.bind(f"\0{self.folder}{threading.get_ident()}")
+                    client.bind("")  # the kernel finds a name that nobody has
                 client.connect(("127.0.0.1", place) if scheme == "tcp" else place)
                 client.sendall(b"hello\n")
                 return client.recv(16) == b"hello\n"
             except OSError:
                 return False
+
+    def connect(self, name):
+        """A client of a Unix stream listener that has been answered once, and stays."""
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.settimeout(PATIENCE)
+        try:
+            client.connect(f"{self.folder}/{name}")
+            client.sendall(b"hello\n")
+            if client.recv(16) != b"hello\n":
+                raise Broken(f"{name} does not answer")
+        except OSError as error:
+            raise Broken(f"{name} does not answer: {error}") from error
+        return client
 
     def call(self, method, patience=PATIENCE, **parameters):
         """The reply of the control socket; None if it hangs up without one."""
@@ -239,7 +252,10 @@ listeners = {{
                 raise Broken(f"{method}: no reply within {patience} s") from error
             except OSError:
                 return None
-            return json.loads(reply[:-1])
+            try:
+                return json.loads(reply[:-1])
+            except ValueError as error:
+                raise Broken(f"{method}: the reply is not JSON: {reply}") from error
 
     def try_call(self, method):
         """Whatever becomes of it."""

@@ -57,7 +57,7 @@ PUBLIC const size_t torture_size = sizeof(struct torture);
 
 static struct torture *torture;
 static enum torture_role role;
-static uintptr_t program_base;
+static uintptr_t program_base, program_end;
 static char preload_variable[512], torture_variable[512];
 static _Thread_local bool inside __attribute__((tls_model("initial-exec")));
 
@@ -93,6 +93,22 @@ describe_stack(char *text, size_t size, int skip)
     }
 }
 
+/* The program's own frames, wherever the program was loaded. */
+static uint32_t
+number_stack(void)
+{
+    void *frames[24];
+    int count = backtrace(frames, 24);
+    uint32_t number = 2166136261u; /* FNV-1a */
+
+    for (int i = 0; i < count; i++) {
+        uintptr_t frame = (uintptr_t)frames[i];
+        if (frame >= program_base && frame < program_end)
+            number = (number ^ (uint32_t)(frame - program_base)) * 16777619u;
+    }
+    return number;
+}
+
 /* ---- whether a call fails -------------------------------------------------------------- */
 
 static bool
@@ -114,12 +130,24 @@ note_failure(void)
     describe_stack(torture->fired_where, sizeof(torture->fired_where), 3);
 }
 
+static void
+note_place(enum call call, uint32_t number)
+{
+    if (number > TORTURE_PLACES)
+        return;
+    inside = true;
+    torture->places[role][call][number - 1] = number_stack();
+    inside = false;
+}
+
 bool
 fails(enum call call)
 {
     if (torture == NULL || inside || atomic_load(&torture->armed) == 0)
         return false;
     uint32_t number = atomic_fetch_add(&torture->counts[role][call], 1) + 1;
+    if (torture->note_places != 0)
+        note_place(call, number);
     if (!is_chosen(call, number))
         return false;
     inside = true;
@@ -127,6 +155,14 @@ fails(enum call call)
     inside = false;
     errno = torture->error;
     return true;
+}
+
+/* For a build that counts lines: what writes the counts does not look at what malloc() returns. */
+PUBLIC void fail_nth_pause(bool pause);
+PUBLIC void
+fail_nth_pause(bool pause)
+{
+    inside = pause;
 }
 
 void *
@@ -258,7 +294,10 @@ static int
 find_program(struct dl_phdr_info *info, size_t size, void *userdata)
 {
     (void)size, (void)userdata;
-    program_base = (uintptr_t)info->dlpi_addr;
+    program_base = program_end = (uintptr_t)info->dlpi_addr;
+    for (size_t i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD)
+            program_end = program_base + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
     return 1; /* the program comes first */
 }
 

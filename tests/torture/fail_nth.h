@@ -13,6 +13,7 @@
 #define TORTURE_CALLS     96
 #define TORTURE_PROCESSES 512
 #define TORTURE_WHERE     2048
+#define TORTURE_PLACES    1024 /* calls of one kind whose places are noted */
 
 /* Which kind of process it is. control.py has the same order. */
 enum torture_role {
@@ -34,6 +35,7 @@ struct torture {
     _Atomic uint32_t armed;
     uint32_t role, call, nth, sticky;
     int32_t error;
+    uint32_t note_places;
     /* what happened */
     _Atomic uint32_t fired;
     uint32_t fired_pid;
@@ -43,6 +45,8 @@ struct torture {
     struct torture_process processes[TORTURE_PROCESSES];
     _Atomic uint32_t counts[ROLE_COUNT][TORTURE_CALLS];
     char fired_where[TORTURE_WHERE], crash_where[TORTURE_WHERE];
+    /* A number for the way to the n-th call, the same for each call that came the same way. */
+    uint32_t places[ROLE_COUNT][TORTURE_CALLS][TORTURE_PLACES];
 };
 
 #endif

@@ -118,19 +118,15 @@ def instance(daemon):
     return reply and reply.get("parameters", {}).get("daemon", {}).get("instance")
 
 
-def upgrade(daemon, point):
+def upgraded(daemon):
     """Another instance, or the same one; never none."""
-    before = serving(daemon)
-    old = instance(daemon)
-    with Clients(daemon, ANSWERED) as clients:
-        daemon.control.arm()
-        reply = daemon.call("Upgrade")
-        if reply is None or "error" not in reply:  # it hangs up when it executes the next program
-            wait_a_little(daemon, lambda: "reloaded: " in daemon.log())
-        daemon.control.disarm()
-        daemon.expect_alive()
-        daemon.settle()
-    expect_served(daemon, clients, point)
+    daemon.control.arm()
+    reply = daemon.call("Upgrade")
+    if reply is None or "error" not in reply:  # it hangs up when it executes the next program
+        wait_a_little(daemon, lambda: "reloaded: " in daemon.log())
+    daemon.control.disarm()
+    daemon.expect_alive()
+    daemon.settle()
     old = instance(daemon)
 
     def succeeds():
@@ -139,6 +135,25 @@ def upgrade(daemon, point):
         return answer is None or "error" not in answer
     until("a second upgrade does not succeed", succeeds)
     until("there is no new instance", lambda: instance(daemon) not in (None, old))
+
+
+def upgrade(daemon, point):
+    before = serving(daemon)
+    with Clients(daemon, ANSWERED) as clients:
+        upgraded(daemon)
+    expect_served(daemon, clients, point)
+    ends_well(daemon, before)
+
+
+def upgrade_removed(daemon, point):
+    """A listener that is in the configuration no more serves its last client meanwhile."""
+    before = serving(daemon)
+    daemon.configure("B")
+    daemon.call_well("Reload")
+    with daemon.connect("extra"):
+        daemon.configure("A")
+        daemon.call_well("Reload")
+        upgraded(daemon)
     ends_well(daemon, before)
 
 
@@ -178,7 +193,7 @@ def stop(daemon, point):
 
 
 PHASES = {phase.__name__: phase for phase in
-          (start, request, reload_good, reload_bad, upgrade, operate, crash, stop)}
+          (start, request, reload_good, reload_bad, upgrade, upgrade_removed, operate, crash, stop)}
 
 
 # ---- calls that go on failing --------------------------------------------------------------------

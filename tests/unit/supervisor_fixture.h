@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -121,7 +122,7 @@ on_serve(void)
     }
     if (is("exit-later") && first_time())
         leave(0);
-    if (is("stop") || worker_brief.once)
+    if (is("stop") || (worker_brief.once && !is("spins")))
         tell(MESSAGE_STOP, 0, NULL);
     if (is("junk") && first_time())
         tell((enum message_type)99, 0, NULL);
@@ -131,6 +132,8 @@ on_serve(void)
         (void)channel_send(INHERITED_CHANNEL, MESSAGE_PONG, 0, NULL, STDIN_FILENO);
     if (is("answers-unasked") && first_time())
         tell(MESSAGE_PONG, 77, NULL);
+    if (is("spins"))
+        tell(MESSAGE_REPLACE, 0, NULL);
 }
 
 static inline void
@@ -185,6 +188,41 @@ fail_at_length(void)
     errors_done(&mistakes);
 }
 
+/* A child of the worker holds it as a debugger does, for a second. */
+static inline void
+be_traced(void)
+{
+    int ends[2];
+    char byte;
+
+    if (prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY) < 0 && errno != EINVAL)
+        leave(97);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        leave(97);
+    if (fork() == 0) {
+        if (ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) < 0)
+            leave(1);
+        if (write(ends[1], "", 1) == 1)
+            (void)sleep(1);
+        leave(0);
+    }
+    (void)close(ends[1]);
+    if (read(ends[0], &byte, 1) != 1)
+        leave(96);
+    while (read(ends[0], &byte, 1) != 0)
+        ;
+}
+
+/* What the worker of such a name does the second time: it was started beside the first one. */
+static inline void
+be_the_next(void)
+{
+    if (is("spins-misconfigured"))
+        fail_with(FAILURE_CONFIGURATION, "x.conf:3: bad\nx.conf:4: worse");
+    if (is("spins-dies"))
+        leave(5);
+}
+
 static inline int
 play_worker(char **argv)
 {
@@ -208,6 +246,19 @@ play_worker(char **argv)
         fail_at_length();
         return 1;
     }
+    if (is("second-bad") && !worker_brief.check) {
+        if (first_time())
+            fail_with(FAILURE_RUNTIME, "no luck today");
+        else
+            fail_with(FAILURE_CONFIGURATION, "x.conf:3: bad\nx.conf:4: worse");
+        return 1;
+    }
+    if (is("mute") && first_time())
+        (void)pause();
+    if (is("traced") && first_time())
+        be_traced();
+    if (is("spins") && !worker_brief.check && !first_time())
+        be_the_next();
     if (is("exits"))
         return 3;
     if (is("spy"))

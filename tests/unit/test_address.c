@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,6 +233,120 @@ mapped_address_becomes_ipv4(void **state)
     assert_int_equal(size, sizeof(mapped));
 }
 
+/* "text" with its "%s" replaced by so many x. */
+static void
+expect_longest(const char *format, size_t longest, const char *words)
+{
+    char filling[300], text[400];
+
+    for (size_t size = longest; size <= longest + 1; size++) {
+        _cleanup_free_ char *problem = NULL;
+        struct address address = {0};
+
+        memset(filling, 'x', size);
+        filling[size] = '\0';
+        (void)snprintf(text, sizeof(text), format, filling);
+        assert_int_equal(address_parse(text, &address, &problem), size == longest ? 0 : -EINVAL);
+        if (size > longest && strstr(problem, words) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", problem, words);
+        address_done(&address);
+    }
+}
+
+static void
+names_have_a_longest_length(void **state)
+{
+    (void)state;
+    expect_longest("tcp://%s:80", 253, "expected a host name");
+    expect_longest("tcp://127.0.0.1:%s", 32, "expected a number from 0 to 65535 or the name of");
+    expect_longest("systemd:%s", 255, "FileDescriptorName=");
+}
+
+static void
+ports_are_numbers_of_16_bits_or_names(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+    } rows[] = {
+        {"tcp://x:0", true},       {"tcp://x:65535", true},  {"tcp://x:00080", true},
+        {"tcp://x:000080", false}, {"tcp://x:99999", false}, {"tcp://x:9pfs", true},
+        {"tcp://x:a-b_c.d", true}, {"tcp://x:-a", false},    {"tcp://x:a/b", false},
+        {"tcp://x:a b", false},    {"systemd:/x", false},    {"systemd:x/y", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *problem = NULL;
+        struct address address = {0};
+
+        print_message("%s\n", rows[i].text);
+        assert_int_equal(address_parse(rows[i].text, &address, &problem),
+                         rows[i].good ? 0 : -EINVAL);
+        address_done(&address);
+    }
+}
+
+static void
+odd_addresses_are_shown(void **state)
+{
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_storage long_unix = {.ss_family = AF_UNIX};
+    struct sockaddr other = {.sa_family = AF_APPLETALK};
+    char text[ADDRESS_TEXT_SIZE], expected[80], name[IF_NAMESIZE];
+
+    (void)state;
+    assert_string_equal(address_format(&other, sizeof(other), true, text), "?");
+    assert_string_equal(address_format(&other, 1, true, text), "?");
+    assert_string_equal(address_format((struct sockaddr *)&in, 8, true, text), "?");
+    assert_string_equal(address_format((struct sockaddr *)&in6, 8, false, text), "?");
+    assert_string_equal(address_format_peer(&other, sizeof(other), text), "");
+
+    /* The zone by its name, or by its number if the interface is gone. */
+    assert_int_equal(inet_pton(AF_INET6, "fe80::1", &in6.sin6_addr), 1);
+    in6.sin6_scope_id = 1;
+    (void)snprintf(expected, sizeof(expected), "tcp://[fe80::1%%%s]:80",
+                   if_indextoname(1, name) != NULL ? name : "1");
+    assert_string_equal(address_format((struct sockaddr *)&in6, sizeof(in6), true, text), expected);
+    in6.sin6_scope_id = 987654321;
+    assert_string_equal(address_format((struct sockaddr *)&in6, sizeof(in6), true, text),
+                        "tcp://[fe80::1%987654321]:80");
+
+    /* More than a Unix address has. */
+    memset((char *)&long_unix + sizeof(sa_family_t), 'p', sizeof(long_unix) - sizeof(sa_family_t));
+    assert_int_equal(
+        strlen(address_format((struct sockaddr *)&long_unix, sizeof(long_unix), true, text)),
+        strlen("unix:") + 108);
+}
+
+static void
+only_whole_mapped_addresses_become_ipv4(void **state)
+{
+    static const struct {
+        const char *host;
+        socklen_t size;
+        bool mapped;
+    } rows[] = {
+        {"::ffff:192.0.2.1", sizeof(struct sockaddr_in6), true},
+        {"::ffff:192.0.2.1", sizeof(struct sockaddr_in), false},
+        {"1::ffff:192.0.2.1", sizeof(struct sockaddr_in6), false},
+        {"::1:0:0:ffff:192.0.2.1", sizeof(struct sockaddr_in6), false},
+        {"::fffe:192.0.2.1", sizeof(struct sockaddr_in6), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct sockaddr_storage address = {.ss_family = AF_INET6};
+        socklen_t size = rows[i].size;
+
+        assert_int_equal(
+            inet_pton(AF_INET6, rows[i].host, &((struct sockaddr_in6 *)&address)->sin6_addr), 1);
+        address_unmap(&address, &size);
+        assert_int_equal(address.ss_family, rows[i].mapped ? AF_INET : AF_INET6);
+    }
+}
+
 int
 main(void)
 {
@@ -243,6 +358,10 @@ main(void)
         cmocka_unit_test(unknown_service_and_systemd_do_not_resolve),
         cmocka_unit_test(peers_are_shown_without_scheme),
         cmocka_unit_test(mapped_address_becomes_ipv4),
+        cmocka_unit_test(names_have_a_longest_length),
+        cmocka_unit_test(ports_are_numbers_of_16_bits_or_names),
+        cmocka_unit_test(odd_addresses_are_shown),
+        cmocka_unit_test(only_whole_mapped_addresses_become_ipv4),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

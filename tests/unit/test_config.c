@@ -337,6 +337,179 @@ unreadable_files_are_named(void **state)
     }
 }
 
+/* ---- what is too much
+ * ---------------------------------------------------------------------------- */
+
+/* The mistakes in text, which stands in main.conf in a folder of its own together with part.inc. */
+static char *
+mistakes_in_text(const char *text, const char *part)
+{
+    char folder[] = "/tmp/sockserverd-test-XXXXXX";
+
+    assert_non_null(mkdtemp(folder));
+    _cleanup_free_ char *included = write_file(folder, "part.inc", part);
+    _cleanup_free_ char *file = write_file(folder, "main.conf", text);
+    char *found = mistakes_in(file);
+    assert_int_equal(unlink(included) + unlink(file) + rmdir(folder), 0);
+    return found;
+}
+
+static void
+expect_mistake(const char *text, const char *part, const char *words)
+{
+    _cleanup_free_ char *found = mistakes_in_text(text, part);
+
+    if (strstr(found, words) == NULL)
+        fail_msg("\"%.300s\" does not say \"%s\"", found, words);
+}
+
+static char *
+repeated(const char *line, size_t count)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    while (count-- > 0)
+        (void)fputs(line, stream);
+    assert_int_equal(fclose(stream), 0);
+    return text;
+}
+
+static void
+includes_have_their_bounds(void **state)
+{
+    _cleanup_free_ char *many = repeated("@include \"part.inc\"\n", 1001);
+    _cleanup_free_ char *few = repeated("@include \"part.inc\"\n", 4);
+    _cleanup_free_ char *large = repeated("# only a remark that has some length\n", 10000);
+
+    (void)state;
+    expect_mistake(many, "# nothing\n", "main.conf:1001: @include \"part.inc\": cannot read ");
+    expect_mistake(many, "# nothing\n", "more than 1000 files are included");
+    expect_mistake(few, large, "all included files together are larger than 1 MiB");
+}
+
+static void
+files_are_included_ten_deep_and_no_deeper(void **state)
+{
+    char folder[] = "/tmp/sockserverd-test-XXXXXX", name[16], text[64];
+    char *files[13];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 13; i++) {
+        (void)snprintf(name, sizeof(name), "%d.conf", i);
+        (void)snprintf(text, sizeof(text), "@include \"%d.conf\"\n", i + 1);
+        files[i] = write_file(folder, name, i == 12 ? "log = { level = \"info\"; };\n" : text);
+    }
+    _cleanup_free_ char *found = mistakes_in(files[1]);
+    assert_non_null(strstr(found, "the files are included more than 10 deep"));
+    _cleanup_free_ char *good = mistakes_in(files[2]);
+    assert_null(strstr(good, "deep"));
+    for (int i = 0; i < 13; i++) {
+        assert_int_equal(unlink(files[i]), 0);
+        free(files[i]);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
+#define LISTENER "listeners = { a = { address = \"unix:@a\"; plugin = \"echo\"; }; };\n"
+
+/* Where libconfig's own idea of a number or name is not enough, nothing is silently another one. */
+static void
+odd_words_are_read_as_they_stand(void **state)
+{
+    _cleanup_free_ char *digits = repeated("9", 400), *letters = repeated("n", 400);
+    _cleanup_free_ char *items = repeated("1,", 100001);
+    _cleanup_free_ char *number = NULL, *name = NULL, *named_group = NULL, *list = NULL;
+
+    (void)state;
+    assert_true(asprintf(&number, "%slisteners = { a = { cpus = %sL; }; };\n", "", digits) > 0);
+    expect_mistake(number, "", "listeners.a.cpus: found 99999");
+    assert_true(asprintf(&name, LISTENER "%s = 1;\n", letters) > 0);
+    expect_mistake(name, "", "nnnnnnnn");
+    assert_true(asprintf(&named_group, LISTENER "%s = { a = [ 1, 2 ]; };\n", letters) > 0);
+    expect_mistake(named_group, "", "nnnnnnnn");
+    assert_true(asprintf(&list,
+                         "listeners = { a = { address = \"unix:@a\"; plugin = \"echo\"; groups = "
+                         "( %s1 ); }; };\n",
+                         items) > 0);
+    expect_mistake(list, "", "listeners.a.groups: found 100002 items");
+    expect_mistake("listeners = { a = { address = \"unix:@a\"; plugin = \"echo\"; cpus = "
+                   "-3000000000; }; };\n",
+                   "", "listeners.a.cpus: found -3000000000; expected a whole number");
+    expect_mistake("listeners = { a = { address = \"unix:@a\"; plugin = \"echo\"; timeout = "
+                   "1e-99; cpus = 1e+2; }; };\n",
+                   "", "listeners.a.cpus: found 1e+2; expected a whole number");
+    expect_mistake(LISTENER "log = { target = \"x\\", "", "main.conf:2: syntax error");
+    expect_mistake(LISTENER "log = { target = \"\\\"\\\\x\"; };\n", "", "log.target: found");
+}
+
+static void
+values_outside_listeners_have_their_form(void **state)
+{
+    static const struct {
+        const char *text, *words;
+    } rows[] = {
+        {"plugin_path = \":::\";\n", "plugin_path: found \":::\"; expected folders in quotes"},
+        {"plugin_path = 7;\n", "plugin_path: found 7; expected folders in quotes"},
+        {"log = { target = 7; };\n", "log.target: found 7; expected"},
+        {"log = { target = { a = 1; }; };\n", "log.target: found a group; expected"},
+        {"log = { level = 7; };\n", "log.level: found 7; expected"},
+        {"log = { level = \"loud\"; };\n", "log.level: found \"loud\"; expected"},
+        {"log = { access = 1; };\n", "log.access: found 1; expected true or false"},
+        {"control = { path = 7; };\n", "control.path: found 7; expected an absolute path"},
+        {"control = { path = \"x\"; };\n", "control.path: found \"x\"; expected an absolute path"},
+        {"control = { path = \"/%s\"; };\n", "expected an absolute path in quotes, of at most 107"},
+        {"control = { group = 7; };\n", "control.group: found 7; expected a group that exists"},
+        {"control = { group = \"\"; };\n", "control.group: found \"\"; expected a group that"},
+    };
+    _cleanup_free_ char *letters = repeated("x", 107);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *text = NULL;
+        const char *hole = strstr(rows[i].text, "%s");
+        int size = hole == NULL ? (int)strlen(rows[i].text) : (int)(hole - rows[i].text);
+        assert_true(asprintf(&text, LISTENER "%.*s%s%s", size, rows[i].text,
+                             hole == NULL ? "" : letters, hole == NULL ? "" : hole + 2) > 0);
+        expect_mistake(text, "", rows[i].words);
+    }
+}
+
+/* What editors and package managers leave behind is no drop-in. */
+static void
+only_whole_conf_files_are_drop_ins(void **state)
+{
+    static const char *const others[] = {".a.conf", "#a.conf", "a.conf~", "a.conf.bak",
+                                         ".conf",   "conf",    "a",       "a.con"};
+    char folder[] = "/tmp/sockserverd-test-XXXXXX", drop_ins[64];
+    char *files[ARRAY_SIZE(others)];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(drop_ins, sizeof(drop_ins), "%s/main.conf.d", folder);
+    assert_int_equal(mkdir(drop_ins, 0700), 0);
+    _cleanup_free_ char *file = write_file(folder, "main.conf", LISTENER);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        files[i] = write_file(drop_ins, others[i], "nonsense");
+    struct config config = load(file);
+    assert_int_equal(config.listener_count, 1);
+    config_done(&config);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        assert_int_equal(unlink(files[i]), 0);
+        free(files[i]);
+    }
+    assert_int_equal(rmdir(drop_ins) + unlink(file), 0);
+
+    /* A folder that is none is a mistake, and not a missing one. */
+    free(write_file(folder, "main.conf", LISTENER));
+    free(write_file(folder, "main.conf.d", "x"));
+    _cleanup_free_ char *found = mistakes_in(file);
+    assert_non_null(strstr(found, "main.conf.d: cannot read the drop-in folder: Not a directory"));
+    assert_int_equal(unlink(file) + unlink(drop_ins) + rmdir(folder), 0);
+}
+
 int
 main(void)
 {
@@ -352,6 +525,11 @@ main(void)
         cmocka_unit_test(includes_are_relative_to_the_main_file),
         cmocka_unit_test(absolute_and_nested_includes_are_read),
         cmocka_unit_test(unreadable_files_are_named),
+        cmocka_unit_test(includes_have_their_bounds),
+        cmocka_unit_test(files_are_included_ten_deep_and_no_deeper),
+        cmocka_unit_test(odd_words_are_read_as_they_stand),
+        cmocka_unit_test(values_outside_listeners_have_their_form),
+        cmocka_unit_test(only_whole_conf_files_are_drop_ins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,52 @@ next_request_enters_anew(void **state)
     assert_null(request->refusal);
 }
 
+/* ---- asking beforehand ------------------------------------------------------------------ */
+
+static bool
+would_pass(const struct ss_request *given)
+{
+    assert_ptr_equal(given, request);
+    note("would");
+    return true;
+}
+
+static bool
+would_not_pass(const struct ss_request *given)
+{
+    assert_ptr_equal(given, request);
+    note("would-not");
+    return false;
+}
+
+/* Nobody is asked behind a gate that cannot say. */
+static void
+only_first_gates_that_can_say_are_asked(void **state)
+{
+    const struct gate yes = {.would_pass = would_pass}, no = {.would_pass = would_not_pass};
+    const struct {
+        const struct gate *gates[3];
+        bool refuses;
+        const char *trace;
+    } rows[] = {
+        {{&yes, &no}, true, "would would-not"}, {{&no, &yes}, true, "would-not"},
+        {{&yes, &yes}, false, "would would"},   {{&yes, &inner_gate, &no}, false, "would"},
+        {{&inner_gate, &no}, false, ""},        {{NULL}, false, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t count = 0;
+        for (; count < 3 && rows[i].gates[count] != NULL; count++)
+            fixture.server.gates[count] = rows[i].gates[count];
+        fixture.server.gate_count = count;
+        trace[0] = '\0';
+        assert_int_equal(gates_will_refuse(request), rows[i].refuses);
+        assert_string_equal(trace, rows[i].trace);
+    }
+    traced_transport.close_request(request);
+}
+
 int
 main(void)
 {
@@ -145,6 +191,7 @@ main(void)
         TEST(gates_are_left_when_setup_failed),
         TEST(gates_are_left_when_the_handler_ended_its_thread),
         TEST(next_request_enters_anew),
+        TEST(only_first_gates_that_can_say_are_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

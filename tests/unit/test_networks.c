@@ -11,13 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/access_list.h"
 #include "common/array.h"
+#include "common/memfd.h"
 #include "common/networks.h"
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -535,6 +539,38 @@ tables_that_decide_the_same_are_equal(void **state)
         free(tables[i]);
 }
 
+/* ---- in another process -------------------------------------------------------------------- */
+
+static void
+a_table_is_mapped_only_if_it_is_one(void **state)
+{
+    static const char *const texts[] = {"-10.0.0.0/8", NULL};
+    struct access_list *list = access_list_new(table_of(texts)), *copy;
+    const struct networks *mapped;
+    union address client = address_of("10.1.2.3");
+    int fd = access_list_fd(list);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(access_list_fd(list), fd); /* the same one for every worker */
+    assert_int_equal(access_list_map(fd, &mapped), 0);
+    assert_true(networks_refuse(mapped, networks_find(mapped, &client.any)));
+    assert_int_equal(access_list_copy(mapped, networks_size(mapped), &copy), 0);
+    assert_true(networks_equal(access_list_networks(copy), mapped));
+    assert_int_equal(access_list_copy(mapped, networks_size(mapped) - 1, &copy), -EBADMSG);
+    int unsealed = memfd_create("unsealed", MFD_CLOEXEC);
+    assert_int_equal(write(unsealed, mapped, networks_size(mapped)), networks_size(mapped));
+    assert_int_equal(access_list_map(unsealed, &mapped), -EBADMSG);
+    (void)close(unsealed);
+    int nonsense = memfd_sealed("nonsense", "nonsense", 8);
+    assert_int_equal(access_list_map(nonsense, &mapped), -EBADMSG);
+    (void)close(nonsense);
+    assert_int_equal(access_list_map(-1, &mapped), -EBADF);
+    assert_int_equal(access_list_fd(NULL), -1);
+    access_list_unref(copy);
+    access_list_unref(list);
+}
+
 static void
 a_list_of_texts_makes_a_table(void **state)
 {
@@ -569,6 +605,7 @@ main(void)
         cmocka_unit_test(a_table_has_a_bound),
         cmocka_unit_test(spoilt_bytes_are_found_or_harmless),
         cmocka_unit_test(tables_that_decide_the_same_are_equal),
+        cmocka_unit_test(a_table_is_mapped_only_if_it_is_one),
         cmocka_unit_test(a_list_of_texts_makes_a_table),
     };
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -60,6 +61,67 @@ expect_identity(uid_t uid, gid_t gid)
         assert_int_equal(groups[i], gid);
     }
 }
+
+/* ---- a kernel that refuses, or lies ------------------------------------------------------------
+ */
+
+/* These take the places of the C library's functions in this program. */
+
+static struct {
+    bool set, fails;
+    unsigned place; /* of the identity that is another one: real, effective or saved */
+} lie_about_users, lie_about_groups;
+static bool refuses_group, refuses_no_new_privs;
+
+int
+getresuid(uid_t *real, uid_t *effective, uid_t *saved)
+{
+    uid_t *const places[] = {real, effective, saved};
+    int r = (int)syscall(SYS_getresuid, real, effective, saved);
+
+    if (lie_about_users.set)
+        (*places[lie_about_users.place])++;
+    return lie_about_users.fails ? -1 : r;
+}
+
+int
+getresgid(gid_t *real, gid_t *effective, gid_t *saved)
+{
+    gid_t *const places[] = {real, effective, saved};
+    int r = (int)syscall(SYS_getresgid, real, effective, saved);
+
+    if (lie_about_groups.set)
+        (*places[lie_about_groups.place])++;
+    return lie_about_groups.fails ? -1 : r;
+}
+
+int
+setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+    if (!refuses_group)
+        return (int)syscall(SYS_setresgid, real, effective, saved);
+    errno = EAGAIN;
+    return -1;
+}
+
+int
+prctl(int option, ...)
+{
+    unsigned long values[4];
+    va_list more;
+
+    va_start(more, option);
+    for (int i = 0; i < 4; i++)
+        values[i] = va_arg(more, unsigned long);
+    va_end(more);
+    if (!refuses_no_new_privs || option != PR_SET_NO_NEW_PRIVS)
+        return (int)syscall(SYS_prctl, option, values[0], values[1], values[2], values[3]);
+    errno = EINVAL;
+    return -1;
+}
+
+/* ---- user and groups
+ * ----------------------------------------------------------------------------- */
 
 /* Each runs in a child, as what is given up does not come back. */
 
@@ -281,6 +343,162 @@ named_capabilities_are_all_that_root_keeps(void)
     assert_int_equal(prctl(PR_CAPBSET_READ, CAP_SETGID, 0, 0, 0), 1);
 }
 
+/* ---- what is refused ------------------------------------------------------- */
+
+static void
+expect_refusal(const struct settings *settings, const char *words)
+{
+    struct errors errors = {0};
+
+    assert_int_equal(privileges_drop(settings, &errors), -EPERM);
+    assert_int_equal(errors.count, 1);
+    if (strstr(errors.texts[0], words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", errors.texts[0], words);
+    errors_done(&errors);
+}
+
+/* Without `user` the daemon has chosen one, and the remedy is another. */
+static void
+daemons_own_choice_of_user_is_explained(void)
+{
+    struct settings settings = asked(1, 1, UMASK_UNCHANGED);
+
+    settings.user = NULL;
+    if (getuid() == 0)
+        assert_int_equal(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    expect_refusal(&settings,
+                   "x.conf:3: listeners.test: cannot give up supplementary groups: Operation not "
+                   "permitted; without `user`, a daemon that runs as root runs its plugins as user "
+                   "1: allow it that (CAP_SETUID, CAP_SETGID), or say user = \"root\"");
+}
+
+/* What the daemon's unit may leave to it. */
+static void
+lose_capability(unsigned number)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    assert_int_equal(syscall(SYS_capget, &header, sets), 0);
+    sets[CAP_TO_INDEX(number)].effective &= ~CAP_TO_MASK(number);
+    sets[CAP_TO_INDEX(number)].permitted &= ~CAP_TO_MASK(number);
+    sets[CAP_TO_INDEX(number)].inheritable &= ~CAP_TO_MASK(number);
+    assert_int_equal(syscall(SYS_capset, &header, sets), 0);
+}
+
+static void
+user_cannot_change_without_the_capability(void)
+{
+    const struct settings settings = asked(NOBODY, 7, UMASK_UNCHANGED);
+
+    lose_capability(CAP_SETUID);
+    expect_refusal(&settings, "cannot change the user: Operation not permitted");
+    assert_int_equal(getuid(), 0);
+}
+
+static void
+group_that_cannot_change_is_refused(void)
+{
+    const struct settings settings = asked(NOBODY, 7, UMASK_UNCHANGED);
+
+    refuses_group = true;
+    expect_refusal(&settings, "cannot change the group: Resource temporarily unavailable");
+    assert_int_equal(getuid(), 0);
+}
+
+/* Each of the six identities must have changed. */
+static void
+change_that_is_not_true_is_refused(void)
+{
+    const struct settings settings = asked(NOBODY, NOBODY, UMASK_UNCHANGED);
+
+    for (unsigned i = 0; i < 8; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            lie_about_users.set = i < 3;
+            lie_about_groups.set = i >= 3 && i < 6;
+            lie_about_users.place = lie_about_groups.place = i % 3;
+            lie_about_users.fails = i == 6;
+            lie_about_groups.fails = i == 7;
+            expect_refusal(&settings, "cannot verify the change of user: Operation not permitted");
+            leave(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
+/* Whoever has set up the daemon so that a change of user takes no capabilities could go back. */
+static void
+user_who_could_return_is_refused(void)
+{
+    const struct settings settings = asked(NOBODY, NOBODY, UMASK_UNCHANGED);
+
+    assert_int_equal(prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0), 0);
+    expect_refusal(&settings, "cannot verify the change of user: Operation not permitted");
+}
+
+static void
+capability_that_the_daemon_lacks_is_refused(void)
+{
+    char *const names[] = {(char *)"CAP_NET_RAW", NULL};
+    struct settings settings = asked((uid_t)-1, (gid_t)-1, UMASK_UNCHANGED);
+
+    settings.capabilities = (char **)(uintptr_t)names;
+    if (getuid() == 0)
+        lose_capability(CAP_NET_RAW);
+    expect_refusal(
+        &settings,
+        "x.conf:3: listeners.test: cannot keep the capabilities: Operation not "
+        "permitted; see `capabilities`, and CapabilityBoundingSet= of the daemon's unit");
+}
+
+static void
+capability_that_programs_could_not_have_is_refused(void)
+{
+    char *const names[] = {(char *)"CAP_NET_RAW", NULL};
+    struct settings settings = asked((uid_t)-1, (gid_t)-1, UMASK_UNCHANGED);
+
+    settings.capabilities = (char **)(uintptr_t)names;
+    assert_int_equal(prctl(PR_SET_SECUREBITS, SECBIT_NO_CAP_AMBIENT_RAISE, 0, 0, 0), 0);
+    expect_refusal(&settings, "cannot keep the capabilities: Operation not permitted");
+}
+
+static void
+way_back_that_stays_open_is_refused(void)
+{
+    const struct settings settings = asked((uid_t)-1, (gid_t)-1, UMASK_UNCHANGED);
+
+    refuses_no_new_privs = true;
+    expect_refusal(&settings, "cannot set no_new_privs: Invalid argument");
+}
+
+/* One of them twice is not the two that were asked for. */
+static void
+group_that_is_missing_is_not_overlooked(void)
+{
+    const struct settings settings = asked_for_groups((uid_t)-1, (gid_t)-1);
+
+    assert_int_equal(setgroups(2, (gid_t[]){7, 7}), 0);
+    assert_int_equal(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    expect_refusal(&settings, "cannot set the supplementary groups: Operation not permitted");
+}
+
+/* More than anybody lists: they cannot be the ones that were asked for. */
+static void
+more_groups_than_can_be_compared_are_refused(void)
+{
+    const struct settings settings = asked_for_groups((uid_t)-1, (gid_t)-1);
+    gid_t groups[70];
+
+    for (gid_t i = 0; i < 70; i++)
+        groups[i] = i + 7;
+    assert_int_equal(setgroups(70, groups), 0);
+    assert_int_equal(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    expect_refusal(&settings, "cannot set the supplementary groups: Operation not permitted");
+}
+
 static const struct part {
     const char *name;
     void (*run)(void);
@@ -301,6 +519,19 @@ static const struct part {
      true},
     {"other_groups_are_refused_without_root", other_groups_are_refused_without_root, false},
     {"other_user_is_refused_without_root", other_user_is_refused_without_root, false},
+    {"daemons_own_choice_of_user_is_explained", daemons_own_choice_of_user_is_explained, false},
+    {"user_cannot_change_without_the_capability", user_cannot_change_without_the_capability, true},
+    {"group_that_cannot_change_is_refused", group_that_cannot_change_is_refused, true},
+    {"change_that_is_not_true_is_refused", change_that_is_not_true_is_refused, true},
+    {"user_who_could_return_is_refused", user_who_could_return_is_refused, true},
+    {"capability_that_the_daemon_lacks_is_refused", capability_that_the_daemon_lacks_is_refused,
+     false},
+    {"capability_that_programs_could_not_have_is_refused",
+     capability_that_programs_could_not_have_is_refused, true},
+    {"way_back_that_stays_open_is_refused", way_back_that_stays_open_is_refused, false},
+    {"group_that_is_missing_is_not_overlooked", group_that_is_missing_is_not_overlooked, true},
+    {"more_groups_than_can_be_compared_are_refused", more_groups_than_can_be_compared_are_refused,
+     true},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 

@@ -293,6 +293,62 @@ hostile_bytes_are_refused(void **state)
     }
 }
 
+/* What settings_finish() found out, and the workers use. */
+static void
+equal_sees_what_was_looked_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings other;
+
+    fill(fixture);
+    assert_int_equal(copy_of(&fixture->settings, &other), 0);
+    uint32_t *const numbers[] = {&other.uid, &other.gid, &other.socket_uid, &other.socket_gid};
+    char **const texts[] = {&other.name, &other.plugin_file, &other.login,
+                            &other.home, &other.shell,       &other.options[0].name};
+    char another[] = "another";
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        (*numbers[i])--;
+        assert_false(settings_equal(&fixture->settings, &other));
+        (*numbers[i])++;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        char *saved = *texts[i];
+        *texts[i] = another;
+        assert_false(settings_equal(&fixture->settings, &other));
+        *texts[i] = saved;
+    }
+    char *saved = other.login;
+    other.login = NULL;
+    assert_false(settings_equal(&fixture->settings, &other));
+    assert_false(settings_equal(&other, &fixture->settings));
+    other.login = saved;
+    assert_true(settings_equal(&fixture->settings, &other));
+    settings_done(&other);
+}
+
+/* Given on the command line, a key has no file. */
+static void
+places_come_back_with_and_without_a_file(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct given in_file = {.text = "3", .form = VALUE_INTEGER, .file = "x.conf", .line = 5};
+    _cleanup_free_ char *bytes = NULL;
+    struct settings back;
+    size_t size;
+
+    set(fixture, "mixin", "threading");
+    settings_set(&fixture->settings, "max_connections", &in_file, &fixture->errors);
+    assert_int_equal(settings_pack_places(&fixture->settings, &bytes, &size), 0);
+    assert_int_equal(settings_unpack_places(bytes, size, &back), 0);
+    const struct given *mixin = &back.places[setting_find("mixin") - settings_table];
+    const struct given *most = &back.places[setting_find("max_connections") - settings_table];
+    assert_null(back.file);
+    assert_null(mixin->file);
+    assert_string_equal(most->file, "x.conf");
+    assert_int_equal(most->line, 5);
+    settings_done(&back);
+}
+
 static void
 foreign_records_are_refused(void **state)
 {
@@ -328,6 +384,15 @@ foreign_records_are_refused(void **state)
         ROW(MAGIC NAME LIST "items\00018446744073709551615\0" ITEM END, -EBADMSG),
         ROW(MAGIC NAME "supplementary_gid\0004\0supplementary_gid\00027\0" END, 0),
         ROW(MAGIC NAME "supplementary_gid\0004294967295\0" END, -EBADMSG),
+        ROW(MAGIC NAME "place\0cpus\0file\0\0line\0001\0items\0000\0" END,
+            -EBADMSG), /* no values */
+        ROW(MAGIC NAME "cpus\0002\0place\0nosuch\0file\0\0line\0001\0items\0000\0" END, -EBADMSG),
+        ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0001\0items\0000\0" END, 0),
+        ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0-1\0items\0000\0" END, -EBADMSG),
+        ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0001\0" END, -EBADMSG),
+        ROW(MAGIC NAME "set\0001\0wrong\0001\0" END, 0),
+        ROW(MAGIC NAME "set\0001\0wrong\0002\0" END, -EBADMSG), /* wrong, and never given */
+        ROW(MAGIC NAME "end\0x\0", -EBADMSG),
         ROW(MAGIC NAME "supplementary_gid\000-1\0" END, -EBADMSG),
         ROW(MAGIC NAME "groups\0root\n27\0" END, 0),
         ROW(MAGIC NAME "groups\0root\n\n27\0" END, -EBADMSG),
@@ -361,6 +426,8 @@ main(void)
         TEST(inherited_values_are_those_that_were_given),
         TEST(hostile_bytes_are_refused),
         TEST(foreign_records_are_refused),
+        TEST(equal_sees_what_was_looked_up),
+        TEST(places_come_back_with_and_without_a_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

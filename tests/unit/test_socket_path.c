@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "common/array.h"
+#include "supervisor/socket/unix_bound.h"
 
 static int
 connect_path(const char *path, int type)
@@ -195,6 +196,241 @@ path_that_another_server_is_taking_is_left_to_it(void **state)
     settings_done(&settings);
 }
 
+/* What may stand where the lock goes, and is none. */
+
+static void
+lock_folder(const char *path)
+{
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void
+lock_link(const char *path)
+{
+    assert_int_equal(symlink("/nowhere", path), 0);
+}
+
+static void
+lock_pipe(const char *path)
+{
+    assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+static void
+lock_socket(const char *path)
+{
+    (void)close(bind_plainly(path, SOCK_DGRAM));
+}
+
+static void
+lock_text(const char *path)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    assert_int_equal(write(fd, "x", 1), 1);
+    (void)close(fd);
+}
+
+static void
+lock_open_to_others(const char *path)
+{
+    (void)close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(chmod(path, 0640), 0);
+}
+
+static void
+lock_of_somebody_else(const char *path)
+{
+    (void)close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, 65534, 65534), 0);
+    else
+        assert_int_equal(chmod(path, 0), 0);
+}
+
+static void
+what_is_no_lock_of_ours_is_not_touched(void **state)
+{
+    static void (*const kinds[])(const char *) = {
+        lock_folder,          lock_link, lock_pipe, lock_socket, lock_text, lock_open_to_others,
+        lock_of_somebody_else};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct settings settings = make_settings(path_in_folder("unix://", "locked"));
+        struct stat before, after;
+        char lock[160];
+
+        (void)snprintf(lock, sizeof(lock), "%s.lock", settings.address.path);
+        kinds[i](lock);
+        assert_int_equal(lstat(lock, &before), 0);
+        expect_problem(&settings, -EEXIST,
+                       "PATH.lock beside it is not a lock of ours: remove it, or choose another");
+        assert_int_equal(lstat(lock, &after), 0);
+        assert_int_equal(after.st_ino, before.st_ino);
+        assert_int_equal(after.st_mode, before.st_mode);
+        assert_int_equal(lstat(settings.address.path, &after), -1);
+        assert_int_equal(remove(lock), 0);
+        settings_done(&settings);
+    }
+}
+
+/* Somebody is about to make the path anew, and it must not vanish under their hands. */
+static void
+path_is_not_removed_while_another_server_takes_it(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "leaving"));
+    struct listening_socket listening;
+    struct stat status;
+    char path[160], lock[200];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s", settings.address.path);
+    (void)snprintf(lock, sizeof(lock), "%s.lock", path);
+    open_well(&settings, &listening);
+    int fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(unix_path_take_away(&listening.path), -EADDRINUSE);
+    assert_string_equal(listening.path.name, path); /* still ours */
+    socket_close(&listening);
+    assert_int_equal(lstat(path, &status), 0);
+    (void)close(fd);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(unlink(path), 0);
+    settings_done(&settings);
+}
+
+/* ---- owner and mode of a path that is there -----------------------------------------------------
+ */
+
+static const struct unix_path_owner unchanged = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+static void
+expect_owner(const char *path, uint32_t mode, uid_t uid, gid_t gid)
+{
+    struct stat status;
+
+    assert_int_equal(lstat(path, &status), 0);
+    assert_int_equal(status.st_mode, S_IFSOCK | mode);
+    assert_int_equal(status.st_uid, uid);
+    assert_int_equal(status.st_gid, gid);
+}
+
+/* It may be given away, and back, and its mode may change while it is somebody else's. */
+static void
+owner_and_mode_change_in_any_order(void **state)
+{
+    static const struct {
+        struct unix_path_owner owner;
+        uint32_t mode;
+        uid_t uid;
+        gid_t gid;
+    } rows[] = {
+        {{0600, (uid_t)-1, (gid_t)-1}, 0600, 0, 0},
+        {{0600, 65534, (gid_t)-1}, 0600, 65534, 0},
+        {{0660, 65534, (gid_t)-1}, 0660, 65534, 0},
+        {{0640, (uid_t)-1, (gid_t)-1}, 0640, 65534, 0},
+        {{0640, (uid_t)-1, 7}, 0640, 65534, 7},
+        {{0640, 1, 7}, 0640, 1, 7},
+        {{0666, 0, 0}, 0666, 0, 0},
+        {{0666, 0, 0}, 0666, 0, 0},
+    };
+    struct settings settings = make_settings(path_in_folder("unix://", "owned"));
+    struct listening_socket listening;
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("needs root to give a path away\n");
+        skip();
+    }
+    open_well(&settings, &listening);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(unix_path_own(&listening.path, &rows[i].owner), 0);
+        expect_owner(settings.address.path, rows[i].mode, rows[i].uid, rows[i].gid);
+    }
+    socket_close(&listening);
+    settings_done(&settings);
+}
+
+static void
+only_a_path_that_is_still_ours_is_held_and_changed(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "held"));
+    const struct unix_path_owner other = {.mode = 0666, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct unix_path adopted = UNIX_PATH_NONE;
+    struct listening_socket listening;
+    const char *path = settings.address.path;
+
+    (void)state;
+    open_well(&settings, &listening);
+    _cleanup_close_ int held = unix_path_hold(&listening.path);
+    assert_true(held >= 0);
+
+    struct unix_path elsewhere = listening.path; /* the same number on another file system */
+    elsewhere.device++;
+    assert_int_equal(unix_path_hold(&elsewhere), -ESTALE);
+
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unix_path_hold(&listening.path), -ENOENT);
+    assert_int_equal(unix_path_own(&listening.path, &other), -ENOENT);
+    assert_int_equal(unix_path_adopt(held, path, &other, &adopted), -ESTALE);
+
+    __attribute__((unused)) _cleanup_close_ int theirs = bind_plainly(path, SOCK_STREAM);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(unix_path_hold(&listening.path), -ESTALE);
+    assert_int_equal(unix_path_own(&listening.path, &other), 0); /* nothing to do */
+    expect_owner(path, 0600, geteuid(), getegid());
+    assert_int_equal(unix_path_adopt(held, path, &other, &adopted), -ESTALE);
+    assert_null(adopted.name);
+    socket_close(&listening);
+    assert_int_equal(connect_path(path, SOCK_STREAM), 0);
+    assert_int_equal(unlink(path), 0);
+    settings_done(&settings);
+}
+
+/* The manager's store may hold anything. */
+static void
+only_a_socket_is_adopted(void **state)
+{
+    struct unix_path adopted = UNIX_PATH_NONE;
+    char path[160];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s", path_in_folder("", "file"));
+    _cleanup_close_ int file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+    assert_int_equal(unix_path_adopt(file, path, &unchanged, &adopted), -ESTALE);
+    assert_int_equal(unix_path_adopt(-1, path, &unchanged, &adopted), -EBADF);
+    assert_null(adopted.name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void
+longer_path_than_the_kernel_takes_names_the_limit(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "x"));
+
+    (void)state;
+    free(settings.address.path); /* address_parse() does not let it through */
+    assert_true(asprintf(&settings.address.path, "%s/%0100d", folder, 0) > 0);
+    expect_problem(&settings, -ENAMETOOLONG, "a socket's path has at most 107 bytes");
+    settings_done(&settings);
+}
+
+static void
+only_a_path_that_somebody_has_bound_has_an_owner(void **state)
+{
+    char path[160];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s", path_in_folder("", "bound"));
+    assert_int_equal(unix_bound(path), -ENOENT);
+    int fd = bind_plainly(path, SOCK_DGRAM);
+    assert_int_equal(unix_bound(path), 1);
+    (void)close(fd);
+    assert_int_equal(unix_bound(path), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void
 path_that_is_too_long_is_refused(void **state)
 {
@@ -229,6 +465,13 @@ main(void)
         in_folder(what_is_no_socket_is_not_touched),
         in_folder(path_taken_over_by_somebody_is_left_to_them),
         in_folder(path_that_another_server_is_taking_is_left_to_it),
+        in_folder(what_is_no_lock_of_ours_is_not_touched),
+        in_folder(path_is_not_removed_while_another_server_takes_it),
+        in_folder(owner_and_mode_change_in_any_order),
+        in_folder(only_a_path_that_is_still_ours_is_held_and_changed),
+        in_folder(only_a_socket_is_adopted),
+        in_folder(longer_path_than_the_kernel_takes_names_the_limit),
+        in_folder(only_a_path_that_somebody_has_bound_has_an_owner),
         in_folder(path_that_is_too_long_is_refused),
     };
 

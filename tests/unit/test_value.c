@@ -328,6 +328,7 @@ values_are_shown_on_one_line(void **state)
         {"true", VALUE_BOOLEAN, "true"},
         {"", VALUE_GROUP, "a group"},
         {"", VALUE_LIST, "a list"},
+        {"\x7f", VALUE_STRING, "\"\\x7f\""},
         {"a\"b\\c\nd\x1b", VALUE_STRING, "\"a\\\"b\\\\c\\nd\\x1b\""},
         {"gr\xc3\xbc\xc3\x9f", VALUE_STRING, "\"gr\xc3\xbc\xc3\x9f\""},
     };
@@ -347,6 +348,101 @@ values_are_shown_on_one_line(void **state)
     assert_string_equal(cut + strlen(cut) - 4, "\"...");
 }
 
+static void
+exponents_and_units_are_told_apart(void **state)
+{
+    static const struct {
+        const char *text;
+        enum value_form form;
+        int result;
+        double value;
+    } rows[] = {
+        {"1e3", ANY, 0, 1000},
+        {"1E3", ANY, 0, 1000},
+        {"1e+3", ANY, 0, 1000},
+        {"1e-3", ANY, 0, 0.001},
+        {"5e", ANY, -EINVAL, 0},
+        {"5e+", ANY, -EINVAL, 0},
+        {"e5", ANY, -EINVAL, 0},
+        {"1.2.3", ANY, -EINVAL, 0},
+        {"1e999", ANY, -ERANGE, 0},
+        {"0X10", VALUE_INTEGER, 0, 16},
+        {"9223372036854775808", VALUE_INTEGER, 0, 9223372036854775808.0},
+        {"0.0000000000000000000000000000000000000000000000000000000000001", ANY, 0, 1e-61},
+        {"0.00000000000000000000000000000000000000000000000000000000000001", ANY, -EINVAL, 0},
+        {"1", VALUE_BOOLEAN, -EINVAL, 0},
+        {"1", VALUE_GROUP, -EINVAL, 0},
+        {"1", VALUE_LIST, -EINVAL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        double value = 0;
+
+        print_message("\"%s\"\n", rows[i].text);
+        assert_int_equal(value_number(rows[i].text, rows[i].form, &value), rows[i].result);
+        assert_true(value == rows[i].value);
+    }
+}
+
+static void
+sizes_and_durations_have_their_forms(void **state)
+{
+    static const enum value_form wrong[] = {VALUE_BOOLEAN, VALUE_GROUP, VALUE_LIST};
+    uint64_t size = 7;
+    double seconds = 7;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        assert_int_equal(value_size("1", wrong[i], &size), -EINVAL);
+        assert_int_equal(value_duration("1", wrong[i], &seconds), -EINVAL);
+    }
+    assert_int_equal(value_size("1", VALUE_FLOAT, &size), -EINVAL);
+    assert_int_equal(value_size("0x8000000000000000", ANY, &size), -ERANGE);
+    assert_int_equal(value_size("0xg", ANY, &size), -EINVAL);
+    assert_int_equal(value_duration("1e300d", ANY, &seconds), 0);
+    assert_int_equal(value_duration("1e308d", ANY, &seconds), -ERANGE);
+    assert_true(size == 7 && seconds == 1e300 * 86400);
+}
+
+static void
+negative_durations_are_shown(void **state)
+{
+    char buffer[32];
+
+    (void)state;
+    assert_string_equal(value_format_duration(-90, buffer), "-90s");
+    assert_string_equal(value_format_duration(-60, buffer), "-1m");
+    assert_string_equal(value_format_duration(-0.25, buffer), "-250ms");
+}
+
+static void
+given_values_are_equal_item_by_item(void **state)
+{
+    struct given items[] = {{.text = "a", .form = VALUE_STRING},
+                            {.text = "b", .form = VALUE_STRING}};
+    struct given others[] = {{.text = "a", .form = VALUE_STRING},
+                             {.text = "c", .form = VALUE_STRING}};
+    const struct given list = {.text = "", .form = VALUE_LIST, .items = items, .item_count = 2};
+    const struct given rows[] = {
+        {.text = "", .form = VALUE_LIST, .items = others, .item_count = 2},
+        {.text = "", .form = VALUE_LIST, .items = items, .item_count = 1},
+        {.text = "", .form = VALUE_GROUP, .items = items, .item_count = 2},
+        {.text = "x", .form = VALUE_LIST, .items = items, .item_count = 2},
+    };
+    const struct given same = {.text = "",
+                               .form = VALUE_LIST,
+                               .file = "y.conf",
+                               .line = 9,
+                               .items = items,
+                               .item_count = 2};
+
+    (void)state;
+    assert_true(given_equal(&list, &same)); /* wherever they were given */
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_false(given_equal(&list, &rows[i]));
+}
+
 int
 main(void)
 {
@@ -363,6 +459,10 @@ main(void)
         cmocka_unit_test(durations_are_shown_as_a_person_writes_them),
         cmocka_unit_test(what_is_shown_reads_back_exactly),
         cmocka_unit_test(values_are_shown_on_one_line),
+        cmocka_unit_test(exponents_and_units_are_told_apart),
+        cmocka_unit_test(sizes_and_durations_have_their_forms),
+        cmocka_unit_test(negative_durations_are_shown),
+        cmocka_unit_test(given_values_are_equal_item_by_item),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

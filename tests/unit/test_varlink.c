@@ -205,6 +205,8 @@ calls_with_members_of_the_wrong_type_are_refused(void **state)
         "{\"method\":\"\"}",
         "{\"method\":\"a.B\",\"parameters\":null,\"more\":null}",
         "{\"method\":\"a.B\",\"parameters\":{},\"oneway\":true,\"more\":false,\"extra\":1}",
+        "{\"method\":\"a.B\",\"oneway\":null,\"more\":false,\"upgrade\":null}",
+        "{\"method\":\"a.B\",\"upgrade\":false}",
     };
     struct varlink_call call;
 
@@ -217,7 +219,7 @@ calls_with_members_of_the_wrong_type_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
         json_t *message = json_loads(right[i], 0, NULL);
         assert_int_equal(varlink_call_parse(message, &call), 0);
-        assert_int_equal(call.oneway, i == 2);
+        assert_int_equal(call.oneway, i == 2); /* the row that says so */
         assert_false(call.more);
         json_decref(message);
     }
@@ -232,11 +234,35 @@ texts_end_with_one_nul_byte(void **state)
     (void)state;
     assert_string_equal(call, "{\"method\":\"a.B\",\"parameters\":{\"x\":1}}");
     assert_int_equal(size, strlen(call) + 1);
-    _cleanup_free_ char *reply = varlink_reply_text(NULL, NULL, &size);
+    _cleanup_free_ char *reply = varlink_reply_text(NULL, json_object(), &size);
     assert_string_equal(reply, "{\"parameters\":{}}");
-    _cleanup_free_ char *error = varlink_reply_text("a.Bad", NULL, &size);
+    _cleanup_free_ char *error = varlink_reply_text("a.Bad", json_object(), &size);
     assert_string_equal(error, "{\"error\":\"a.Bad\",\"parameters\":{}}");
     assert_int_equal(size, strlen(error) + 1);
+}
+
+/* A value that there was no memory for is NULL, as jansson's functions return it. */
+static void
+what_lacks_a_part_is_no_message(void **state)
+{
+    size_t size = 0;
+    json_t *object = json_object(), *array = json_array();
+
+    (void)state;
+    varlink_set(&object, "one", json_integer(1));
+    varlink_append(&array, json_integer(1));
+    assert_int_equal(json_object_size(object), 1);
+    assert_int_equal(json_array_size(array), 1);
+    varlink_set(&object, "two", NULL);
+    varlink_append(&array, NULL);
+    assert_null(object);
+    assert_null(array);
+    varlink_set(&object, "three", json_integer(3));
+    varlink_append(&array, json_integer(3));
+    assert_null(object);
+    assert_null(array);
+    assert_null(varlink_reply_text(NULL, NULL, &size));
+    assert_null(varlink_reply_text("a.Bad", NULL, &size));
 }
 
 static void
@@ -279,6 +305,7 @@ main(void)
         cmocka_unit_test(reading_takes_what_the_socket_has),
         cmocka_unit_test(calls_with_members_of_the_wrong_type_are_refused),
         cmocka_unit_test(texts_end_with_one_nul_byte),
+        cmocka_unit_test(what_lacks_a_part_is_no_message),
         cmocka_unit_test(strings_may_hold_any_bytes),
     };
 

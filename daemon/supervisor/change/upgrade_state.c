@@ -177,39 +177,20 @@ visit_settings(const struct upgrade_state *state,
     }
 }
 
-/* The tables of networks, each once, in the order in which they are met. */
+/* The tables of networks, in the order in which they are met. */
 struct tables {
-    struct access_list **lists;
-    uint64_t count;
+    struct access_lists lists;
     struct writer *writer; /* or */
     struct reader *reader;
 };
-
-/* Returns the table's number, from 1; 0: it is none, or was not met yet. */
-static uint64_t
-table_number(const struct tables *tables, const struct access_list *list)
-{
-    for (uint64_t i = 0; list != NULL && i < tables->count; i++)
-        if (tables->lists[i] == list)
-            return i + 1;
-    return 0;
-}
 
 static void
 gather_table(const struct settings *settings, void *userdata)
 {
     struct tables *tables = userdata;
-    struct access_list **lists;
 
-    if (settings->access == NULL || table_number(tables, settings->access) > 0)
-        return;
-    lists = reallocarray(tables->lists, tables->count + 1, sizeof(struct access_list *));
-    if (lists == NULL) {
+    if (access_lists_add(&tables->lists, settings->access) < 0)
         tables->writer->error = -ENOMEM;
-        return;
-    }
-    tables->lists = lists;
-    lists[tables->count++] = settings->access;
 }
 
 static void
@@ -217,7 +198,7 @@ put_table_number(const struct settings *settings, void *userdata)
 {
     const struct tables *tables = userdata;
 
-    put_number(tables->writer, table_number(tables, settings->access));
+    put_number(tables->writer, access_lists_number(&tables->lists, settings->access));
 }
 
 /* Their number, each behind its size, and then which of them each settings have. */
@@ -227,18 +208,18 @@ put_tables(struct writer *writer, const struct upgrade_state *state)
     struct tables tables = {.writer = writer};
 
     visit_settings(state, gather_table, &tables);
-    if (tables.count > 0) {
+    if (tables.lists.count > 0) {
         put_number(writer, EXTRA_TABLES);
-        put_number(writer, tables.count);
+        put_number(writer, tables.lists.count);
     }
-    for (uint64_t i = 0; i < tables.count; i++) {
-        const struct networks *networks = access_list_networks(tables.lists[i]);
+    for (uint64_t i = 0; i < tables.lists.count; i++) {
+        const struct networks *networks = access_list_networks(tables.lists.lists[i]);
         put_number(writer, networks_size(networks));
         put(writer, networks, networks_size(networks));
     }
-    if (tables.count > 0)
+    if (tables.lists.count > 0)
         visit_settings(state, put_table_number, &tables);
-    free(tables.lists);
+    free(tables.lists.lists);
 }
 
 int
@@ -443,10 +424,10 @@ static void
 get_table_number(const struct settings *settings, void *userdata)
 {
     const struct tables *tables = userdata;
-    uint64_t number = get_number(tables->reader, tables->count);
+    uint64_t number = get_number(tables->reader, tables->lists.count);
 
     if (number > 0)
-        settings_give_access(settings, tables->lists[number - 1]);
+        settings_give_access(settings, tables->lists.lists[number - 1]);
 }
 
 static void
@@ -455,14 +436,15 @@ get_tables(struct reader *reader, struct upgrade_state *state)
     struct tables tables = {.reader = reader};
     size_t count;
 
-    tables.lists = get_array(reader, sizeof(struct access_list *), &count);
-    for (; tables.count < count && reader->error == 0; tables.count += reader->error == 0)
-        get_table(reader, &tables.lists[tables.count]);
+    tables.lists.lists = get_array(reader, sizeof(struct access_list *), &count);
+    for (; tables.lists.count < count && reader->error == 0;
+         tables.lists.count += reader->error == 0)
+        get_table(reader, &tables.lists.lists[tables.lists.count]);
     if (reader->error == 0)
         visit_settings(state, get_table_number, &tables);
-    for (uint64_t i = 0; i < tables.count; i++)
-        access_list_unref(tables.lists[i]);
-    free(tables.lists);
+    for (uint64_t i = 0; i < tables.lists.count; i++)
+        access_list_unref(tables.lists.lists[i]);
+    free(tables.lists.lists);
 }
 
 static void

@@ -59,10 +59,9 @@ array_of(const struct errors *errors)
     json_t *texts = json_array();
 
     for (size_t i = 0; i < errors->count; i++)
-        (void)json_array_append_new(texts,
-                                    varlink_string(errors->texts[i], strlen(errors->texts[i])));
+        varlink_append(&texts, varlink_string(errors->texts[i], strlen(errors->texts[i])));
     if (errors->exhausted)
-        (void)json_array_append_new(texts, json_string("out of memory"));
+        varlink_append(&texts, json_string("out of memory"));
     return texts;
 }
 
@@ -94,7 +93,7 @@ reply_failure(struct control_client *client, int error, const struct errors *why
     const char *reason = error == -ESHUTDOWN ? "the daemon is stopping" : strerror(-error);
 
     if (error == -EBUSY)
-        control_reply_error(client, CONTROL_BUSY, NULL);
+        control_reply_error(client, CONTROL_BUSY, json_object());
     else if (error == -EOPNOTSUPP)
         control_reply_error(client, VARLINK_METHOD_NOT_IMPLEMENTED,
                             json_pack("{s:s}", "method", client->waits));
@@ -273,7 +272,7 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
     if (r < 0)
         reply_failure(client, r, NULL);
     else
-        control_reply(client, NULL);
+        control_reply(client, json_object());
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */

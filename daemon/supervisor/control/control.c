@@ -71,7 +71,7 @@ static void
 turn_away(int fd)
 {
     size_t size;
-    _cleanup_free_ char *text = varlink_reply_text(CONTROL_BUSY, NULL, &size);
+    _cleanup_free_ char *text = varlink_reply_text(CONTROL_BUSY, json_object(), &size);
 
     if (text != NULL)
         (void)send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);

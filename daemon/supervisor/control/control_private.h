@@ -97,7 +97,8 @@ bool control_client_waits(const struct control_client *client);
 bool control_client_is_busy(const struct control_client *client);
 void control_client_close(struct control_client *client);
 
-/* Sends the reply to the present call, and releases parameters (NULL: none). */
+/* Sends the reply to the present call, and releases parameters. If they are NULL there was no
+ * memory to make them: the client is hung up on. */
 void control_reply(struct control_client *client, json_t *parameters);
 void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
 

@@ -105,8 +105,8 @@ describe(const struct collection *collection)
 
     for (size_t i = 0; i < collection->count; i++) {
         const struct request *request = &collection->requests[i];
-        (void)json_array_append_new(
-            requests,
+        varlink_append(
+            &requests,
             json_pack("{s:s, s:i, s:i, s:I, s:o, s:s, s:I}", "listener", request->listener,
                       "worker", (int)request->worker, "context", (int)request->context, "number",
                       (json_int_t)(request->number & INT64_MAX), "client",
@@ -123,7 +123,9 @@ control_requests(const struct control *control, const char *name, size_t limit)
     struct collection collection = {.requests = requests, .limit = limit, .now = monotonic_now()};
     const struct roster *roster = control->host.roster;
 
-    for (size_t i = 0; requests != NULL && i < roster->count; i++) {
+    if (requests == NULL)
+        return NULL;
+    for (size_t i = 0; i < roster->count; i++) {
         const struct listener *listener = roster->listeners[i];
         collection.listener = listener_settings(listener)->name;
         if (name == NULL || strcmp(collection.listener, name) == 0)

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/varlink.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/socket/queue.h"
 
@@ -29,23 +30,17 @@ text(const char *value)
     return value == NULL ? json_null() : varlink_string(value, strlen(value));
 }
 
-static void
-set(json_t *object, const char *name, json_t *value)
-{
-    (void)json_object_set_new(object, name, value);
-}
-
 static json_t *
 describe_daemon(const struct control *control)
 {
     json_t *daemon = json_object();
 
-    set(daemon, "pid", json_integer(getpid()));
-    set(daemon, "version", json_string(SOCKSERVERD_VERSION));
-    set(daemon, "instance", integer(control->instance));
-    set(daemon, "uptime_us", integer(monotonic_usec() - control->started));
-    set(daemon, "configuration", text(control->file));
-    set(daemon, "log_level", text(log_level_names[log_level()]));
+    varlink_set(&daemon, "pid", json_integer(getpid()));
+    varlink_set(&daemon, "version", json_string(SOCKSERVERD_VERSION));
+    varlink_set(&daemon, "instance", integer(control->instance));
+    varlink_set(&daemon, "uptime_us", integer(monotonic_usec() - control->started));
+    varlink_set(&daemon, "configuration", text(control->file));
+    varlink_set(&daemon, "log_level", text(log_level_names[log_level()]));
     return daemon;
 }
 
@@ -55,10 +50,10 @@ describe_times(const struct histogram *histogram)
     json_t *times = json_object();
     double p50 = histogram_quantile(histogram, 0.50), p99 = histogram_quantile(histogram, 0.99);
 
-    set(times, "count", integer(histogram_count(histogram)));
+    varlink_set(&times, "count", integer(histogram_count(histogram)));
     if (p50 >= 0) {
-        set(times, "p50_us", json_real(p50 / 1000));
-        set(times, "p99_us", json_real(p99 / 1000));
+        varlink_set(&times, "p50_us", json_real(p50 / 1000));
+        varlink_set(&times, "p99_us", json_real(p99 / 1000));
     }
     return times;
 }
@@ -71,9 +66,9 @@ describe_queue(const struct listener_status *status)
 
     if (status->fd < 0 || queue_look(status->fd, &queue) < 0)
         return description;
-    set(description, queue.in_bytes ? "bytes" : "connections", integer(queue.length));
+    varlink_set(&description, queue.in_bytes ? "bytes" : "connections", integer(queue.length));
     if (queue.limit > 0)
-        set(description, "limit", integer(queue.limit));
+        varlink_set(&description, "limit", integer(queue.limit));
     return description;
 }
 
@@ -83,34 +78,36 @@ describe_workers(const struct listener_status *status)
     json_t *workers = json_array();
 
     for (size_t i = 0; i < status->pid_count; i++)
-        (void)json_array_append_new(workers, json_integer(status->pids[i]));
+        varlink_append(&workers, json_integer(status->pids[i]));
     return workers;
 }
 
 static void
-add_state(json_t *listener, const struct listener_status *status)
+add_state(json_t **listener, const struct listener_status *status)
 {
-    set(listener, "name", text(status->name));
-    set(listener, "state", text(status->state));
-    set(listener, "state_us", integer(status->since == 0 ? 0 : monotonic_usec() - status->since));
-    set(listener, "address", text(status->address));
-    set(listener, "plugin", text(status->plugin));
-    set(listener, "mixin", text(status->mixin));
-    set(listener, "max_connections", json_integer(status->max_connections));
-    set(listener, "generation", json_integer(status->generation));
-    set(listener, "draining", json_integer(status->draining));
-    set(listener, "workers", describe_workers(status));
-    set(listener, "restarts", integer(status->restarts));
-    set(listener, "problem", text(status->problem));
+    varlink_set(listener, "name", text(status->name));
+    varlink_set(listener, "state", text(status->state));
+    varlink_set(listener, "state_us",
+                integer(status->since == 0 ? 0 : monotonic_usec() - status->since));
+    varlink_set(listener, "address", text(status->address));
+    varlink_set(listener, "plugin", text(status->plugin));
+    varlink_set(listener, "mixin", text(status->mixin));
+    varlink_set(listener, "max_connections", json_integer(status->max_connections));
+    varlink_set(listener, "generation", json_integer(status->generation));
+    varlink_set(listener, "draining", json_integer(status->draining));
+    varlink_set(listener, "workers", describe_workers(status));
+    varlink_set(listener, "restarts", integer(status->restarts));
+    varlink_set(listener, "problem", text(status->problem));
 }
 
 static void
-add_sums(json_t *listener, const struct counter_sums *sums)
+add_sums(json_t **listener, const struct counter_sums *sums)
 {
-    set(listener, "active", integer(sums->active));
-    set(listener, "idle", integer(sums->idle));
+    varlink_set(listener, "active", integer(sums->active));
+    varlink_set(listener, "idle", integer(sums->idle));
     for (size_t i = 0; i < COUNTER_COUNT; i++)
-        set(listener, counter_table[i].name, integer(counter_shown(sums, &counter_table[i])));
+        varlink_set(listener, counter_table[i].name,
+                    integer(counter_shown(sums, &counter_table[i])));
 }
 
 static json_t *
@@ -122,13 +119,13 @@ describe_listener(const struct control *control, const struct listener *source)
 
     listener_status(source, &status);
     samples_recent(&control->samples, &status, &recent);
-    add_state(listener, &status);
-    add_sums(listener, &status.sums);
-    set(listener, "accepted_per_second",
-        json_real(samples_rate(&control->samples, &status, monotonic_usec())));
-    set(listener, "recent", describe_times(&recent));
-    set(listener, "total", describe_times(&status.sums.handling));
-    set(listener, "queue", describe_queue(&status));
+    add_state(&listener, &status);
+    add_sums(&listener, &status.sums);
+    varlink_set(&listener, "accepted_per_second",
+                json_real(samples_rate(&control->samples, &status, monotonic_usec())));
+    varlink_set(&listener, "recent", describe_times(&recent));
+    varlink_set(&listener, "total", describe_times(&status.sums.handling));
+    varlink_set(&listener, "queue", describe_queue(&status));
     return listener;
 }
 
@@ -141,9 +138,9 @@ control_status(const struct control *control, const char *name)
     for (size_t i = 0; i < roster->count; i++) {
         const struct listener *listener = roster->listeners[i];
         if (name == NULL || strcmp(listener_settings(listener)->name, name) == 0)
-            (void)json_array_append_new(listeners, describe_listener(control, listener));
+            varlink_append(&listeners, describe_listener(control, listener));
     }
-    set(status, "daemon", describe_daemon(control));
-    set(status, "listeners", listeners);
+    varlink_set(&status, "daemon", describe_daemon(control));
+    varlink_set(&status, "listeners", listeners);
     return status;
 }

@@ -236,8 +236,6 @@ static void
 on_ready(struct process *process, const struct message *message)
 {
     (void)message;
-    if (process->state != PROCESS_STARTING)
-        return;
     process->next_ping = monotonic_usec() + PING_USEC;
     process_enter(process, PROCESS_READY, UINT64_MAX);
     process->handler(process, PROCESS_IS_READY, process->userdata);
@@ -253,8 +251,6 @@ on_mistake(struct process *process, const struct message *message)
 static void
 on_failed(struct process *process, const struct message *message)
 {
-    if (process->failed)
-        return;
     process->failed = true;
     process->failure =
         message->value == FAILURE_CONFIGURATION ? FAILURE_CONFIGURATION : FAILURE_RUNTIME;

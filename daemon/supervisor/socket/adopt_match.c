@@ -21,6 +21,12 @@ port_of(const struct sockaddr_storage *address)
 }
 
 static bool
+same_ipv6_host(const struct in6_addr *one, const struct in6_addr *other)
+{
+    return memcmp(one, other, sizeof(*one)) == 0;
+}
+
+static bool
 same_inet_address(const struct passed *item, const struct resolved *to)
 {
     const struct sockaddr_storage *wanted = &to->address;
@@ -33,12 +39,12 @@ same_inet_address(const struct passed *item, const struct resolved *to)
         return false;
     if (to->any)
         return ipv4 ? in->sin_addr.s_addr == htonl(INADDR_ANY)
-                    : IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+                    : same_ipv6_host(&in6->sin6_addr, &in6addr_any);
     if (item->family != wanted->ss_family)
         return false;
     if (ipv4)
         return in->sin_addr.s_addr == in_wanted->sin_addr.s_addr;
-    return IN6_ARE_ADDR_EQUAL(&in6->sin6_addr, &in6_wanted->sin6_addr) &&
+    return same_ipv6_host(&in6->sin6_addr, &in6_wanted->sin6_addr) &&
            in6->sin6_scope_id == in6_wanted->sin6_scope_id;
 }
 

@@ -388,42 +388,58 @@ is_shut_down(const struct listening_socket *listening)
            (look.revents & (POLLHUP | POLLRDHUP)) != 0;
 }
 
-/* A TCP socket may listen again; one whose port the kernel had chosen gets another one. */
+/* A TCP socket may listen again; one whose port the kernel had chosen gets another one. There
+ * nobody would look for it, and it is shut down again. */
 static bool
 listens_again(const struct listening_socket *listening, const struct settings *settings)
 {
-    char address[ADDRESS_TEXT_SIZE];
+    char address[ADDRESS_TEXT_SIZE] = "";
 
-    return listen(listening->fd, socket_backlog(settings)) == 0 && !is_shut_down(listening) &&
-           socket_read_address(listening->fd, settings, true, address) == 0 &&
-           strcmp(address, listening->address) == 0;
+    if (listen(listening->fd, socket_backlog(settings)) < 0)
+        return false;
+    (void)socket_read_address(listening->fd, settings, true, address);
+    if (strcmp(address, listening->address) == 0)
+        return true;
+    (void)shutdown(listening->fd, SHUT_RDWR);
+    return false;
 }
 
+/* Opens a socket at the same address and puts it in the old one's place. The old path goes first,
+ * as nobody may be listening where it is made anew. */
 static int
 open_in_its_place(struct listening_socket *listening, const struct settings *settings)
 {
-    _cleanup_free_ char *why = NULL, *problem_text = NULL;
+    _cleanup_free_ char *problem_text = NULL;
     struct listening_socket fresh = LISTENING_SOCKET_NONE;
-    struct settings same = *settings; /* its strings stay the caller's */
-    int r = address_parse(listening->address, &same.address, &why);
+    int r = unix_path_take_away(&listening->path);
 
-    if (r < 0)
-        return r;
-    /* The path goes first, as nobody may be listening where it is made anew. */
-    unix_path_remove(&listening->path);
-    r = open_resolved(&same, NULL, &fresh, &problem_text);
+    if (r == 0)
+        r = open_resolved(settings, NULL, &fresh, &problem_text);
     if (r == 0 && dup3(fresh.fd, listening->fd, O_CLOEXEC) < 0) {
         r = -errno;
         unix_path_remove(&fresh.path);
     }
     if (fresh.fd >= 0)
         (void)close(fresh.fd);
-    if (r == 0) {
-        socket_unstore(listening);
-        listening->path = fresh.path;
-        listening->shared = false;
-        socket_store(settings, listening);
-    }
+    if (r < 0)
+        return r;
+    socket_unstore(listening);
+    listening->path = fresh.path;
+    listening->shared = false;
+    socket_store(settings, listening);
+    return 0;
+}
+
+static int
+replace(struct listening_socket *listening, const struct settings *settings)
+{
+    _cleanup_free_ char *why = NULL;
+    struct settings same = *settings; /* its strings stay the caller's */
+    int r = address_parse(listening->address, &same.address, &why);
+
+    if (r < 0)
+        return r;
+    r = open_in_its_place(listening, &same);
     address_done(&same.address);
     return r;
 }
@@ -437,7 +453,7 @@ socket_revive(struct listening_socket *listening, const struct settings *setting
         return SOCKET_REVIVED;
     if (listening->passed)
         return -ENOTCONN; /* only its socket unit can open it anew */
-    int r = open_in_its_place(listening, settings);
+    int r = replace(listening, settings);
     return r < 0 ? r : SOCKET_REPLACED;
 }
 

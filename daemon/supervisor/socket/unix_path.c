@@ -42,6 +42,23 @@ fill_address(const char *path, struct sockaddr_un *ret)
     return 0;
 }
 
+static bool
+is_file(const struct stat *status, dev_t device, ino_t inode)
+{
+    return status->st_dev == device && status->st_ino == inode;
+}
+
+/* 1 if that file is there, 0 if it is gone or something else is there, or a negative errno. */
+static int
+is_there(const char *path, dev_t device, ino_t inode)
+{
+    struct stat there;
+
+    if (lstat(path, &there) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return is_file(&there, device, inode);
+}
+
 struct path_lock {
     char *name;
     int fd;
@@ -64,17 +81,36 @@ unlock(struct path_lock *lock)
 static int
 try_lock(int fd, const char *name)
 {
-    struct stat ours, there;
+    struct stat ours;
 
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-    if (fstat(fd, &ours) < 0)
-        return -errno;
-    return lstat(name, &there) == 0 && there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+    return fstat(fd, &ours) < 0 ? -errno : is_there(name, ours.st_dev, ours.st_ino);
+}
+
+/* Whether the file is a lock as we make it: it is always empty. */
+static bool
+is_lock(const struct stat *status)
+{
+    return status->st_mode == (S_IFREG | 0600) && status->st_size == 0 &&
+           status->st_uid == geteuid();
+}
+
+/* What open(2) says of something that is no lock of ours: a link, a folder, a socket, and what
+ * belongs to somebody else. */
+static bool
+tells_of_another_file(int error)
+{
+    static const int errors[] = {ELOOP, EISDIR, ENXIO, EACCES};
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        if (errors[i] == error)
+            return true;
+    return false;
 }
 
 /* Returns a descriptor of the lock's file, or a negative errno; -EEXIST: that file is not a lock of
- * ours, which is always empty. */
+ * ours; -EAGAIN: it was removed just now. */
 static int
 open_lock(const char *name)
 {
@@ -85,14 +121,13 @@ open_lock(const char *name)
     if (made >= 0 || errno != EEXIST)
         return made < 0 ? -errno : made;
     _cleanup_close_ int fd = open(name, flags);
+    if (fd < 0 && errno == ENOENT)
+        return -EAGAIN;
     if (fd < 0)
-        return errno == ENOENT ? -EAGAIN : errno == ELOOP ? -EEXIST : -errno;
+        return tells_of_another_file(errno) ? -EEXIST : -errno;
     if (fstat(fd, &there) < 0)
         return -errno;
-    if (!S_ISREG(there.st_mode) || there.st_size != 0 || there.st_uid != geteuid() ||
-        (there.st_mode & 07777) != 0600)
-        return -EEXIST;
-    return take_fd(fd);
+    return is_lock(&there) ? take_fd(fd) : -EEXIST;
 }
 
 /* Never waits: whoever holds the lock is another server that takes the same path just now. */
@@ -106,7 +141,7 @@ lock_beside(const char *path, struct path_lock *ret)
     for (unsigned attempt = 0; attempt < 10; attempt++) {
         _cleanup_close_ int fd = open_lock(ret->name);
         if (fd == -EAGAIN)
-            continue; /* it was removed just now */
+            continue;
         if (fd < 0)
             return fd;
         int locked = try_lock(fd, ret->name);
@@ -247,14 +282,6 @@ unix_path_bind(int fd, const struct unix_path_plan *plan, struct unix_path *ret,
     return r;
 }
 
-static bool
-is_there(const char *path, dev_t device, ino_t inode)
-{
-    struct stat there;
-
-    return lstat(path, &there) == 0 && there.st_dev == device && there.st_ino == inode;
-}
-
 int
 unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
                 struct unix_path *ret)
@@ -267,9 +294,9 @@ unix_path_adopt(int made, const char *path, const struct unix_path_owner *owner,
         return -ENOMEM;
     if (fstat(made, &status) < 0)
         return -errno;
-    errno = 0;
-    if (!S_ISSOCK(status.st_mode) || !is_there(path, status.st_dev, status.st_ino))
-        return errno == ENOMEM ? -ENOMEM : -ESTALE;
+    r = S_ISSOCK(status.st_mode) ? is_there(path, status.st_dev, status.st_ino) : 0;
+    if (r <= 0)
+        return r < 0 ? r : -ESTALE;
     if ((r = give_away(path, AT_SYMLINK_NOFOLLOW, &status, owner)) < 0)
         return r;
     *ret = (struct unix_path){
@@ -285,9 +312,7 @@ hold(const struct unix_path *path, struct stat *ret_now)
 
     if (fd < 0 || fstat(fd, ret_now) < 0)
         return -errno;
-    if (ret_now->st_dev != path->device || ret_now->st_ino != path->inode)
-        return -ESTALE;
-    return take_fd(fd);
+    return is_file(ret_now, path->device, path->inode) ? take_fd(fd) : -ESTALE;
 }
 
 int
@@ -318,15 +343,28 @@ unix_path_forget(struct unix_path *path)
     *path = UNIX_PATH_NONE;
 }
 
+int
+unix_path_take_away(struct unix_path *path)
+{
+    _cleanup_unlock_ struct path_lock lock = {.fd = -1};
+    int r;
+
+    if (path->name == NULL)
+        return 0;
+    /* Without the lock somebody may be replacing the path just now: then it is theirs. */
+    if ((r = lock_beside(path->name, &lock)) < 0)
+        return r;
+    if ((r = is_there(path->name, path->device, path->inode)) < 0)
+        return r;
+    if (r > 0 && unlink(path->name) < 0 && errno != ENOENT)
+        return -errno;
+    unix_path_forget(path);
+    return 0;
+}
+
 void
 unix_path_remove(struct unix_path *path)
 {
-    _cleanup_unlock_ struct path_lock lock = {.fd = -1};
-
-    if (path->name == NULL)
-        return;
-    /* Without the lock somebody may be replacing the path just now: then it is theirs. */
-    if (lock_beside(path->name, &lock) == 0 && is_there(path->name, path->device, path->inode))
-        (void)unlink(path->name);
+    (void)unix_path_take_away(path);
     unix_path_forget(path);
 }

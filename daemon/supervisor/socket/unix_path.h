@@ -60,7 +60,10 @@ int unix_path_own(const struct unix_path *path, const struct unix_path_owner *ow
 /* Forgets the path, which stays where it is and is not ours any more. */
 void unix_path_forget(struct unix_path *path);
 
-/* Removes the path if it is still the one we made, and forgets it. */
+/* Removes the path if it is still the one we made, and forgets it. Returns 0, or a negative errno
+ * if that was not possible: then the path stays, and it stays ours. */
+int unix_path_take_away(struct unix_path *path);
+/* Does the same, and forgets the path in any case. */
 void unix_path_remove(struct unix_path *path);
 
 #endif

@@ -3,7 +3,8 @@
  * gates.c - which gates there are, and in which order requests enter them
  *
  * The order to keep: whom nobody may answer, by address, by source, the PROXY
- * header, and address and source again for the client that it announced.
+ * header, and address and source again for the client that it announced
+ * (access_enter() is made for that).
  *
  * Runs in:  a worker.
  */

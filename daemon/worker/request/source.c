@@ -235,8 +235,9 @@ judge_ipv6(const struct sockaddr_in6 *source)
     return IN6_IS_ADDR_UNSPECIFIED(&source->sin6_addr) ? &no_address : NULL;
 }
 
-static int
-enter(struct ss_request *request)
+/* Returns why the datagram is refused, or NULL. */
+static const struct refusal *
+judge(const struct ss_request *request)
 {
     const struct sockaddr_storage *source = &request->client.address;
     const struct sockaddr_in *in =
@@ -247,9 +248,23 @@ enter(struct ss_request *request)
 
     if (refusal == NULL && is_own_port(ntohs(in->sin_port)) && is_local(request))
         refusal = &own;
+    return refusal;
+}
+
+static bool
+would_pass(const struct ss_request *request)
+{
+    return judge(request) == NULL;
+}
+
+static int
+enter(struct ss_request *request)
+{
+    const struct refusal *refusal = judge(request);
+
     if (refusal == NULL)
         return 0;
-    source_warn(request->server, refusal->reason, source, request->client.size);
+    source_warn(request->server, refusal->reason, &request->client.address, request->client.size);
     return gate_refuse(request, refusal);
 }
 
@@ -270,4 +285,5 @@ const struct gate source_gate = {
     .failed = {.reason = "its source"},
     .prepare = prepare,
     .enter = enter,
+    .would_pass = would_pass,
 };

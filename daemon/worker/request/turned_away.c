@@ -55,16 +55,18 @@ turned_away_new(struct turned_away **ret)
 #define ZERO_SOURCE UINT64_C(1) /* the network of "::1"; 0 is an empty place */
 
 static uint64_t
-source_of(const struct ss_request *request)
+source_of(struct ss_request *request)
 {
     const struct sockaddr *client = (const struct sockaddr *)&request->client.address;
     struct network_key key = network_key_of(client);
+    struct ss_credentials peer = {.uid = (uid_t)-1}; /* unless it is known */
 
     if (client->sa_family == AF_INET)
         return IPV4_SOURCE | (key.low & UINT32_MAX);
     if (client->sa_family == AF_INET6)
         return key.high == 0 ? ZERO_SOURCE : key.high;
-    return USER_SOURCE | request->client.credentials.uid;
+    (void)ss_client_credentials(request, &peer);
+    return USER_SOURCE | peer.uid;
 }
 
 static const char *
@@ -76,6 +78,8 @@ format_source(uint64_t source, char buffer[SOURCE_SIZE])
 
     if (source >> 32 == IPV4_SOURCE >> 32)
         return inet_ntop(AF_INET, &in, buffer, SOURCE_SIZE);
+    if (source == (USER_SOURCE | (uid_t)-1))
+        return "unknown users";
     if (source >> 32 == USER_SOURCE >> 32) {
         (void)snprintf(buffer, SOURCE_SIZE, "uid %" PRIu32, (uint32_t)source);
         return buffer;

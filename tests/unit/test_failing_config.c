@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_failing_config.c - reading a configuration while memory is short: nothing is lost in silence
+ *
+ * libconfig and the user database do not look at what malloc() returns, or
+ * keep what they have begun. Their calls go through here, and nothing fails
+ * within them; a process of its own reads the file, as they may end it.
+ */
+#include "failing_fixture.h"
+
+#include "config_fixture.h"
+
+#include <grp.h>
+#include <libconfig.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "common/brief.h"
+#include "common/leave.h"
+#include "config/commandline.h"
+#include "config/config_pack.h"
+#include "config/identity.h"
+
+/* ---- what others allocate
+ * ------------------------------------------------------------------------ */
+
+/* Afterwards calls fail as before. */
+static bool
+shelter(void)
+{
+    bool armed = failing.armed;
+
+    failing.armed = false;
+    return armed;
+}
+
+PUBLIC int
+config_read(config_t *config, FILE *stream)
+{
+    static int (*real)(config_t *, FILE *);
+    bool armed = shelter();
+
+    *(void **)&real = failing_next("config_read");
+    int result = real(config, stream);
+    failing.armed = armed;
+    return result;
+}
+
+PUBLIC void
+config_init(config_t *config)
+{
+    static void (*real)(config_t *);
+    bool armed = shelter();
+
+    *(void **)&real = failing_next("config_init");
+    real(config);
+    failing.armed = armed;
+}
+
+/* What the user database says, if the test says so. */
+static int database_error;
+static size_t database_wants; /* a smaller buffer is too small */
+
+static bool
+database_refuses(size_t size, int *ret)
+{
+    *ret = size < database_wants ? ERANGE : database_error;
+    return *ret != 0;
+}
+
+#define DATABASE(name, key_type, record_type)                                                      \
+    PUBLIC int name(key_type key, record_type *record, char *buffer, size_t size,                  \
+                    record_type **ret)                                                             \
+    {                                                                                              \
+        static int (*real)(key_type, record_type *, char *, size_t, record_type **);               \
+        int r;                                                                                     \
+        *ret = NULL;                                                                               \
+        if (database_refuses(size, &r))                                                            \
+            return r;                                                                              \
+        if (real == NULL)                                                                          \
+            *(void **)&real = failing_next(#name);                                                 \
+        bool armed = shelter();                                                                    \
+        r = real(key, record, buffer, size, ret);                                                  \
+        failing.armed = armed;                                                                     \
+        return r;                                                                                  \
+    }
+
+DATABASE(getpwnam_r, const char *, struct passwd)
+DATABASE(getpwuid_r, uid_t, struct passwd)
+DATABASE(getgrnam_r, const char *, struct group)
+
+/* ---- whole files
+ * --------------------------------------------------------------------------------- */
+
+/* A file, and what it has come to when nothing failed. */
+struct file {
+    const char *name;
+    int result;
+    size_t mistakes, listeners;
+    bool known;
+};
+
+static bool
+same_listeners(const struct config *one, const struct config *other)
+{
+    if (one->listener_count != other->listener_count)
+        return false;
+    for (size_t i = 0; i < one->listener_count; i++)
+        if (!settings_equal(one->listeners[i], other->listeners[i]))
+            return false;
+    return true;
+}
+
+/* To the process that serves it. */
+static int
+hand_over(int result, const struct config *config, const struct errors *errors)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct config back;
+    struct errors back_errors;
+    size_t size;
+    int back_result, r = config_pack(result, config, errors, &bytes, &size);
+
+    if (r == 0)
+        r = config_unpack(bytes, size, &back_result, &back, &back_errors);
+    if (r < 0)
+        return r;
+    assert_int_equal(back_result, result);
+    assert_int_equal(back_errors.count, errors->count);
+    assert_true(same_listeners(config, &back));
+    config_done(&back);
+    errors_done(&back_errors);
+    return 0;
+}
+
+/* Every mistake is told, or memory was short. */
+static int
+load_file(void *userdata)
+{
+    struct file *file = userdata;
+    struct errors errors = {0};
+    struct config config;
+    int r = config_load(&config, file->name, "/plugins", &errors);
+
+    if (!file->known)
+        *file = (struct file){file->name, r, errors.count, config.listener_count, true};
+    if (r != -ENOMEM) {
+        assert_int_equal(r, file->result);
+        assert_int_equal(errors.count, file->mistakes);
+        assert_int_equal(config.listener_count, file->listeners);
+        r = hand_over(r, &config, &errors);
+    }
+    config_done(&config);
+    errors_done(&errors);
+    return r;
+}
+
+static void
+fail_in(const char *name)
+{
+    struct file file = {.name = name};
+    const struct failing_plan plan = {.work = load_file, .userdata = &file, .memory_alone = true};
+
+    print_message("%s: ", name);
+    print_message("%u failures\n", each_call_fails(&plan));
+}
+
+static void
+good_files_are_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    enter("good");
+    for_each_file(5, fail_in);
+}
+
+static void
+no_mistake_is_lost_for_want_of_memory(void **state)
+{
+    static const char *const files[] = {
+        "control.conf",          "drop_in.conf",           "duplicate_key.conf",
+        "include_missing.conf",  "include_nested.conf",    "log.conf",
+        "missing_required.conf", "not_for_tcp.conf",       "same_address.conf",
+        "socket_users.conf",     "syntax_in_include.conf", "syntax_open_brace.conf",
+        "syntax_comma.conf",     "syntax_quote.conf",      "lists.conf",
+    };
+
+    (void)state;
+    enter("bad");
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        fail_in(files[i]);
+}
+
+/* ---- one value ----------------------------------------------------------------------------------
+ */
+
+struct one_value {
+    const char *key;
+    struct given given;
+};
+
+/* It is wrong, and that is told once, or memory was short. */
+static int
+set_wrong_value(void *userdata)
+{
+    const struct one_value *value = userdata;
+    struct errors errors = {0};
+    struct settings settings;
+    int r = settings_init(&settings, "test");
+
+    if (r == 0)
+        settings_set(&settings, value->key, &value->given, &errors);
+    if (r == 0 && errors.exhausted)
+        r = -ENOMEM;
+    else if (r == 0)
+        assert_int_equal(errors.count, 1);
+    settings_done(&settings);
+    errors_done(&errors);
+    return r;
+}
+
+static void
+a_wrong_value_is_told_or_memory_was_short(void **state)
+{
+    struct given odd = {.text = "true", .form = VALUE_BOOLEAN, .file = "x.conf", .line = 3};
+    struct given empty = {.text = "", .form = VALUE_STRING, .file = "x.conf", .line = 4};
+    struct one_value rows[] = {
+        {"address", {.text = "tcp://[::1"}},
+        {"address", {.text = "tcp://[1::2::3]:80"}},
+        {"address", {.text = "tcp//127.0.0.1:80"}},
+        {"address", {.text = "tpc://127.0.0.1:80"}},
+        {"address", {.text = "7", .form = VALUE_INTEGER}},
+        {"plugin", {.text = ""}},
+        {"nodelay", {.text = "maybe"}},
+        {"cpus", {.text = "-1"}},
+        {"stack_size", {.text = "1"}},
+        {"timeout", {.text = "soon"}},
+        {"mixin", {.text = "thread"}},
+        {"mixin", {.text = "zzzzzzzz"}},
+        {"mixin", {.text = "7", .form = VALUE_INTEGER}},
+        {"socket_mode", {.text = "999"}},
+        {"limits.nofile", {.text = "-1"}},
+        {"limits.core", {.text = "much"}},
+        {"limits.cpu", {.text = "0.5s"}},
+        {"limits", {.text = "7"}},
+        {"limits", {.text = "7", .form = VALUE_STRING, .file = "x.conf", .line = 1}},
+        {"limits.nofil", {.text = "7"}},
+        {"limits.zzzzzzzz", {.text = "7"}},
+        {"adress", {.text = "tcp://127.0.0.1:80"}},
+        {"zzzzzzzz", {.text = "7"}},
+        {"groups", {.form = VALUE_LIST, .text = "", .items = &odd, .item_count = 1}},
+        {"capabilities", {.form = VALUE_LIST, .text = "", .items = &empty, .item_count = 1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct failing_plan plan = {set_wrong_value, &rows[i], NULL, true};
+        print_message("%s\n", rows[i].key);
+        assert_in_range(each_call_fails(&plan), 3, 200);
+    }
+}
+
+/* ---- the command line ---------------------------------------------------------------------------
+ */
+
+/* Says the same about the same words, or that memory was short. */
+struct words {
+    char *arguments[16];
+    int result;
+    char *problem; /* of the first time */
+};
+
+static int
+read_words(void *userdata)
+{
+    struct words *words = userdata;
+    struct commandline commandline;
+    char *problem = NULL;
+    int count = 0;
+
+    while (words->arguments[count] != NULL)
+        count++;
+    int r = commandline_parse(count, words->arguments, &commandline, &problem);
+    commandline_done(&commandline);
+    if (r == -ENOMEM)
+        assert_null(problem);
+    else if (words->problem == NULL && problem != NULL)
+        words->problem = take_pointer(problem);
+    else if (problem != NULL && !failing.fired) /* a hint may be missing */
+        assert_string_equal(problem, words->problem);
+    free(problem);
+    return r == words->result ? 0 : r;
+}
+
+#define WORDS(...)                                                                                 \
+    {                                                                                              \
+        (char *)"sockserverd", __VA_ARGS__, NULL                                                   \
+    }
+
+static void
+words_are_understood_or_memory_was_short(void **state)
+{
+    struct words rows[] = {
+        {WORDS((char *)"--listen", (char *)"tcp://*:7", (char *)"-o", (char *)"a=b",
+               (char *)"--set=cpus=2", (char *)"upper"),
+         0, NULL},
+        {WORDS((char *)"--nosuch"), -EINVAL, NULL},
+        {WORDS((char *)"--lisen=x"), -EINVAL, NULL},
+        {WORDS((char *)"-Z"), -EINVAL, NULL},
+        {WORDS((char *)"--log-level=inof"), -EINVAL, NULL},
+        {WORDS((char *)"--log-level=zzzzzz"), -EINVAL, NULL},
+        {WORDS((char *)"-o", (char *)"=b"), -EINVAL, NULL},
+        {WORDS((char *)"--listen", (char *)"tcp://*:7"), -EINVAL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct failing_plan plan = {read_words, &rows[i], NULL, true};
+        print_message("%s\n", rows[i].arguments[1]);
+        assert_in_range(each_call_fails(&plan), 1, 100);
+        free(rows[i].problem);
+    }
+}
+
+static int
+make_listener(void *userdata)
+{
+    struct errors errors = {0};
+    struct settings settings;
+    int r = commandline_settings(userdata, "/plugins", &settings, &errors);
+
+    if (r == 0 && errors.exhausted)
+        r = -ENOMEM;
+    else if (r == 0)
+        assert_int_equal(errors.count, 0);
+    settings_done(&settings);
+    errors_done(&errors);
+    return r;
+}
+
+static void
+a_listener_of_words_is_made_whole_or_not_at_all(void **state)
+{
+    char *arguments[] = {(char *)"sockserverd", (char *)"--listen", (char *)"tcp://127.0.0.1:7",
+                         (char *)"-o",          (char *)"a=b",      (char *)"--set",
+                         (char *)"groups=0",    (char *)"upper",    NULL};
+    struct commandline commandline;
+    const struct failing_plan plan = {make_listener, &commandline, NULL, true};
+    char *problem;
+
+    (void)state;
+    assert_int_equal(commandline_parse(8, arguments, &commandline, &problem), 0);
+    assert_in_range(each_call_fails(&plan), 20, 200);
+    commandline_done(&commandline);
+}
+
+/* ---- to a worker
+ * ------------------------------------------------------------------------------------ */
+
+static int
+brief_worker(void *userdata)
+{
+    const struct brief brief = {.address = (char *)"tcp://127.0.0.1:9", .level = LOG_INFO};
+    _cleanup_close_ int fd = brief_to_fd(&brief, userdata);
+    struct settings settings;
+    struct brief back;
+
+    if (fd < 0)
+        return fd;
+    int r = brief_from_fd(fd, &back, &settings);
+    if (r < 0)
+        return r == -EBADMSG && failing.call == FAILING_pread ? -EIO : r;
+    assert_true(settings_equal(&settings, userdata));
+    assert_string_equal(back.address, brief.address);
+    brief_done(&back);
+    settings_done(&settings);
+    return 0;
+}
+
+/* Its seals (fcntl) keep a program from changing what it has been told; it may do without. */
+static void
+a_brief_arrives_whole_or_not_at_all(void **state)
+{
+    static const char *const tolerated[] = {"fcntl", NULL};
+    struct errors errors = {0};
+    struct config config;
+
+    (void)state;
+    enter("good");
+    assert_int_equal(config_load(&config, "lists.conf", NULL, &errors), 0);
+    for (size_t i = 0; i < config.listener_count; i++) {
+        const struct failing_plan plan = {brief_worker, (void *)(uintptr_t)config.listeners[i],
+                                          tolerated, false};
+        assert_in_range(each_call_fails(&plan), 10, 1000);
+    }
+    config_done(&config);
+}
+
+static void
+what_is_no_brief_is_refused(void **state)
+{
+    struct settings settings;
+    struct brief brief;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(brief_from_fd(-1, &brief, &settings), -EBADF);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(brief_from_fd(ends[0], &brief, &settings), -EBADMSG); /* it has no size */
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    _cleanup_close_ int fd = memfd_create("large", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, (16 << 20) + 1), 0);
+    assert_int_equal(brief_from_fd(fd, &brief, &settings), -EBADMSG);
+}
+
+/* ---- the user database --------------------------------------------------------------------------
+ */
+
+static void
+a_record_may_have_any_size_up_to_a_limit(void **state)
+{
+    static const struct {
+        size_t wants;
+        int error, result;
+    } rows[] = {
+        {0, 0, 0},      {1025, 0, 0},      {1 << 20, 0, 0},      {(1 << 20) + 1, 0, -E2BIG},
+        {0, EIO, -EIO}, {4096, EIO, -EIO}, {0, ENOMEM, -ENOMEM},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct account account = {0};
+        uid_t uid = 77;
+        gid_t gid = 77;
+
+        print_message("%zu\n", i);
+        database_wants = rows[i].wants;
+        database_error = rows[i].error;
+        assert_int_equal(identity_find_user("root", &uid, &gid), rows[i].result);
+        assert_int_equal(uid, rows[i].result == 0 ? 0 : 77);
+        assert_int_equal(gid, rows[i].result == 0 ? 0 : 77);
+        gid = 77;
+        assert_int_equal(identity_find_group("root", &gid), rows[i].result);
+        assert_int_equal(gid, rows[i].result == 0 ? 0 : 77);
+        /* A worker whose user has no entry gets its number instead of a name. */
+        int r = rows[i].result == -E2BIG ? -E2BIG : 0;
+        assert_int_equal(identity_find_account(0, &account), r);
+        if (r == 0)
+            assert_string_equal(account.login, rows[i].result == 0 ? "root" : "0");
+        free(account.login);
+        free(account.home);
+        free(account.shell);
+        database_wants = 0;
+        database_error = 0;
+    }
+}
+
+static void
+a_database_that_fails_is_no_unknown_name(void **state)
+{
+    static const struct {
+        int error;
+        const char *words;
+    } rows[] = {
+        {0, "unknown user \"no-such-user\"; expected one that exists here, or a number"},
+        {ENOENT, "unknown user"},
+        {ESRCH, "unknown user"},
+        {EBADF, "unknown user"},
+        {EPERM, "unknown user"},
+        {EIO, "cannot look up user \"no-such-user\": Input/output error"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct errors errors = {0};
+        struct settings settings;
+
+        assert_int_equal(settings_init(&settings, "test"), 0);
+        settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
+        settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+        settings_set(&settings, "user", &(struct given){.text = "no-such-user"}, &errors);
+        database_error = rows[i].error;
+        settings_finish(&settings, "/plugins", &errors);
+        database_error = 0;
+        assert_int_equal(errors.count, 1);
+        assert_non_null(strstr(errors.texts[0], rows[i].words));
+        errors_done(&errors);
+        settings_done(&settings);
+    }
+}
+
+/* In a process of its own, as the choice is made once. */
+static void
+in_child(void (*run)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        run();
+        leave(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void
+choose_without_database(void)
+{
+    struct errors errors = {0};
+    struct settings settings;
+
+    assert_int_equal(settings_init(&settings, "test"), 0);
+    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
+    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+    database_error = ENOENT;
+    settings_finish(&settings, "/plugins", &errors);
+    assert_int_equal(errors.count, 0);
+    assert_false(errors.exhausted);
+    assert_int_equal(settings.uid, 65534);
+    assert_int_equal(settings.gid, 65534);
+    assert_string_equal(settings.login, "65534");
+    settings_done(&settings);
+}
+
+static void
+a_machine_without_nobody_has_one_all_the_same(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("needs root, whose plugins run as nobody\n");
+        skip();
+    }
+    in_child(choose_without_database);
+}
+
+static void
+ask_for_a_capability_that_is_lost(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+    struct errors errors = {0};
+    struct settings settings;
+
+    assert_int_equal(syscall(SYS_capset, &header, none), 0);
+    assert_int_equal(settings_init(&settings, "test"), 0);
+    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
+    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+    settings_set(&settings, "user", &(struct given){.text = "0"}, &errors);
+    settings_set(&settings, "capabilities", &(struct given){.text = "net_raw"}, &errors);
+    settings_finish(&settings, "/plugins", &errors);
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(errors.texts[0],
+                           "capabilities: found CAP_NET_RAW, which this daemon does not have; "
+                           "remove it, or give it to the daemon (CapabilityBoundingSet="));
+    errors_done(&errors);
+    settings_done(&settings);
+}
+
+static void
+a_capability_that_the_daemon_lacks_is_a_mistake(void **state)
+{
+    (void)state;
+    in_child(ask_for_a_capability_that_is_lost);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_files_are_read_whole_or_not_at_all),
+        cmocka_unit_test(no_mistake_is_lost_for_want_of_memory),
+        cmocka_unit_test(a_wrong_value_is_told_or_memory_was_short),
+        cmocka_unit_test(words_are_understood_or_memory_was_short),
+        cmocka_unit_test(a_listener_of_words_is_made_whole_or_not_at_all),
+        cmocka_unit_test(a_brief_arrives_whole_or_not_at_all),
+        cmocka_unit_test(what_is_no_brief_is_refused),
+        cmocka_unit_test(a_record_may_have_any_size_up_to_a_limit),
+        cmocka_unit_test(a_database_that_fails_is_no_unknown_name),
+        cmocka_unit_test(a_machine_without_nobody_has_one_all_the_same),
+        cmocka_unit_test(a_capability_that_the_daemon_lacks_is_a_mistake),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
