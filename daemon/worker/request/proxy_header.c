@@ -60,8 +60,9 @@ find_line(const char *bytes, size_t size, size_t *ret, char *ret_mistake)
     while (length < size && length < most && strchr("\r\n", bytes[length]) == NULL)
         length++; /* strchr() finds the NUL, too */
     if (length == most)
-        return malformed(ret_mistake, "found no CRLF in the first %u bytes; expected a line of at "
-                                      "most as many",
+        return malformed(ret_mistake,
+                         "found no CRLF in the first %u bytes; expected a line of at "
+                         "most as many",
                          PROXY_HEADER_V1_MOST);
     if (length == size)
         return 0;
@@ -201,7 +202,7 @@ parse_v1(const char *bytes, size_t size, struct proxy_header *header, char *ret_
 {
     const size_t beginning = strlen(V1_BEGINNING);
     char text[PROXY_HEADER_V1_MOST];
-    size_t length;
+    size_t length = 0;
     int r = find_line(bytes, size, &length, ret_mistake);
 
     if (r <= 0)
@@ -289,8 +290,8 @@ static const struct family {
     unsigned block; /* bytes of its two addresses and ports */
     void (*read)(const uint8_t *block, struct proxy_header *header);
 } families[] = {
-    {0x11, 12, read_ipv4_block},  {0x12, 12, read_ipv4_block},  {0x21, 36, read_ipv6_block},
-    {0x22, 36, read_ipv6_block},  {0x31, 216, read_unix_block}, {0x32, 216, read_unix_block},
+    {0x11, 12, read_ipv4_block}, {0x12, 12, read_ipv4_block},  {0x21, 36, read_ipv6_block},
+    {0x22, 36, read_ipv6_block}, {0x31, 216, read_unix_block}, {0x32, 216, read_unix_block},
 };
 
 static int
@@ -322,8 +323,7 @@ check_tlvs(const uint8_t *bytes, size_t size, size_t at, char *ret_mistake)
                              at, size - at);
         if (bytes[at] == TLV_CRC32C) {
             if (length != 4 || checked)
-                return malformed(ret_mistake,
-                                 "found %s checksum of %u bytes; expected one of 4",
+                return malformed(ret_mistake, "found %s checksum of %u bytes; expected one of 4",
                                  checked ? "another" : "a", length);
             int r = check_crc32c(bytes, size, at + TLV_FIXED, ret_mistake);
             if (r < 0)

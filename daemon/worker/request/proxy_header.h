@@ -15,7 +15,7 @@
 #define PROXY_MISTAKE_SIZE     160
 
 struct proxy_header {
-    size_t size;          /* what follows these bytes is the client's */
+    size_t size;           /* what follows these bytes is the client's */
     socklen_t client_size; /* 0: LOCAL or UNKNOWN announced nobody */
     struct sockaddr_storage client;
 };
