@@ -160,10 +160,11 @@ a_refusal_costs_no_child(void **state)
 static void
 a_full_listener_refuses_later(void **state)
 {
-    struct daemon *daemon = daemon_serve("tcp", "forking", "good_command",
-                                         "deny = \"127.0.0.2\"; max_connections = 2;");
+    struct daemon *daemon =
+        daemon_serve("tcp", "forking", "good_command",
+                     "deny = \"127.0.0.2\"; max_connections = 2; request_queue_size = 400;");
     const char *address = daemon_address(daemon, "test");
-    int busy[2], denied[20];
+    int busy[2], denied[200];
 
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -171,11 +172,11 @@ a_full_listener_refuses_later(void **state)
         client_send(busy[i], "echo here\n");
         client_expect(busy[i], "here\n");
     }
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 200; i++)
         denied[i] = connect_from("127.0.0.2", address);
     int waiting = client_connect(address);
     client_close(busy[0]);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 200; i++)
         client_expect_gone(denied[i]);
     expect_served(waiting);
     client_close(busy[1]);

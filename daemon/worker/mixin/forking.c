@@ -183,9 +183,11 @@ top_up(struct zygote *zygote)
     count_children(zygote, &idle);
     while (is_wanted(zygote) && idle < zygote->spare && zygote->running < zygote->limit) {
         bool taken = take_connection(zygote);
-        if (taken && refused < REFUSED_IN_TURN && refuse_at_once(zygote)) {
-            refused++;
-            continue;
+        if (taken && refuse_at_once(zygote)) {
+            if (++refused < REFUSED_IN_TURN)
+                continue;
+            server_wake(zygote->server); /* to go on behind the housekeeping */
+            break;
         }
         int error = fork_child(zygote, taken);
         if (error < 0) {
