@@ -138,7 +138,7 @@ proxy_finish(struct settings *settings, struct errors *errors)
     const char *key = given(settings, TRUSTED)   ? TRUSTED
                       : given(settings, "proxy") ? "proxy"
                                                  : "proxy.timeout";
-    if (given(settings, key))
+    if (given(settings, key) && !setting_refused(settings, setting_find(key)))
         settings_mistake_at(settings, setting_find(key), errors,
                             "found no \"trusted\" with the balancers in it; a PROXY header is "
                             "believed from those only, such as: trusted = %s;",
