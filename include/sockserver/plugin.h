@@ -39,7 +39,8 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_peer_address(); more is added until it is released
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_peer_address(); more is added until it is
+ *      released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
