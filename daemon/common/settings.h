@@ -42,7 +42,10 @@ struct settings {
 
     bool enabled;
     uint32_t request_queue_size; /* 0: the kernel's maximum */
-    bool reuse_address, reuse_port, nodelay, ipv6_only;
+    bool reuse_address, reuse_port, nodelay, ipv6_only, freebind;
+    char *interface;                      /* NULL: not given */
+    uint64_t receive_buffer, send_buffer; /* bytes; 0: not given */
+    double keepalive;                     /* seconds; 0: none */
     uint32_t socket_mode;
     char *socket_user, *socket_group; /* NULL: unchanged */
     uint32_t max_connections, spare, recycle_after, cpus;
@@ -60,6 +63,7 @@ struct settings {
     uid_t socket_uid;
     gid_t socket_gid;
     uint32_t umask; /* UMASK_UNCHANGED: the supervisor's */
+    int32_t nice;   /* NICE_UNCHANGED: the supervisor's */
     char **groups;  /* supplementary ones, NULL at the end; NULL: not given */
     gid_t *gids;    /* resolved by settings_finish(), each once */
     uint32_t gid_count;
@@ -86,6 +90,7 @@ struct settings {
 };
 
 #define UMASK_UNCHANGED UINT32_MAX
+#define NICE_UNCHANGED  INT32_MIN
 #define LIMIT_UNCHANGED (UINT64_MAX - 1)
 #define LIMIT_NONE      UINT64_MAX /* "unlimited" */
 
@@ -94,6 +99,7 @@ enum setting_type {
     SETTING_ADDRESS,
     SETTING_BOOLEAN,
     SETTING_INTEGER,      /* uint32_t */
+    SETTING_SIGNED,       /* int32_t */
     SETTING_SIZE,         /* uint64_t bytes */
     SETTING_DURATION,     /* double seconds; see `zero` */
     SETTING_MODE,         /* uint32_t, octal text such as "0660" */

@@ -37,6 +37,7 @@ static int
 format_number(const struct setting *setting, const char *at, char *buffer)
 {
     uint32_t integer;
+    int32_t number;
     uint64_t size;
     double seconds;
 
@@ -52,8 +53,15 @@ format_number(const struct setting *setting, const char *at, char *buffer)
         return 0;
     case SETTING_DURATION:
         memcpy(&seconds, at, sizeof(seconds));
-        value_format_duration(seconds, buffer);
+        if (setting->zero && seconds <= 0)
+            (void)strcpy(buffer, "none");
+        else
+            value_format_duration(seconds, buffer);
         return 0;
+    case SETTING_SIGNED:
+        memcpy(&number, at, sizeof(number));
+        (void)snprintf(buffer, 32, "%" PRId32, number);
+        return number == NICE_UNCHANGED ? -ENODATA : 0;
     case SETTING_MODE:
         memcpy(&integer, at, sizeof(integer));
         (void)snprintf(buffer, 32, "%04" PRIo32, integer);

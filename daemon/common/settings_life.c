@@ -26,6 +26,7 @@
 static const size_t field_sizes[] = {
     [SETTING_BOOLEAN] = sizeof(bool),
     [SETTING_INTEGER] = sizeof(uint32_t),
+    [SETTING_SIGNED] = sizeof(int32_t),
     [SETTING_SIZE] = sizeof(uint64_t),
     [SETTING_DURATION] = sizeof(double),
     [SETTING_MODE] = sizeof(uint32_t),
@@ -50,6 +51,7 @@ settings_init(struct settings *settings, const char *name)
         .socket_uid = (uid_t)-1,
         .socket_gid = (gid_t)-1,
         .umask = UMASK_UNCHANGED,
+        .nice = NICE_UNCHANGED,
         .limits = {LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED, LIMIT_UNCHANGED,
                    LIMIT_UNCHANGED, LIMIT_UNCHANGED},
     };

@@ -57,6 +57,20 @@ read_integer(struct settings *settings, const struct setting *setting, const str
 }
 
 static int
+read_signed(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    int64_t value;
+    int r = value_integer(given->text, given->form, &value);
+
+    if (r < 0)
+        return r;
+    if ((double)value < setting->min || (double)value > setting->max)
+        return -ERANGE;
+    *(int32_t *)settings_member(settings, setting) = (int32_t)value;
+    return 0;
+}
+
+static int
 read_size(struct settings *settings, const struct setting *setting, const struct given *given)
 {
     uint64_t value;
@@ -82,7 +96,7 @@ read_duration(struct settings *settings, const struct setting *setting, const st
         r = value_duration(given->text, given->form, &value);
     if (r < 0)
         return r;
-    if (value < setting->min || value > setting->max)
+    if (!none && (value < setting->min || value > setting->max))
         return -ERANGE;
     *(double *)settings_member(settings, setting) = value + 0.0; /* no negative zero */
     return 0;
@@ -254,12 +268,13 @@ read_group(struct settings *settings, const struct setting *setting, const struc
 
 /* The index is enum setting_type; an address tells its own mistakes. */
 static int (*const readers[])(struct settings *, const struct setting *, const struct given *) = {
-    [SETTING_TEXT] = read_text,          [SETTING_BOOLEAN] = read_boolean,
-    [SETTING_INTEGER] = read_integer,    [SETTING_SIZE] = read_size,
-    [SETTING_DURATION] = read_duration,  [SETTING_MODE] = read_mode,
-    [SETTING_CHOICE] = read_choice,      [SETTING_LIST] = read_list,
-    [SETTING_NUMBER_LIMIT] = read_limit, [SETTING_SIZE_LIMIT] = read_limit,
-    [SETTING_TIME_LIMIT] = read_limit,   [SETTING_GROUP] = read_group,
+    [SETTING_TEXT] = read_text,        [SETTING_BOOLEAN] = read_boolean,
+    [SETTING_SIGNED] = read_signed,    [SETTING_INTEGER] = read_integer,
+    [SETTING_SIZE] = read_size,        [SETTING_DURATION] = read_duration,
+    [SETTING_MODE] = read_mode,        [SETTING_CHOICE] = read_choice,
+    [SETTING_LIST] = read_list,        [SETTING_NUMBER_LIMIT] = read_limit,
+    [SETTING_SIZE_LIMIT] = read_limit, [SETTING_TIME_LIMIT] = read_limit,
+    [SETTING_GROUP] = read_group,
 };
 
 int

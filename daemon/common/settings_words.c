@@ -147,6 +147,7 @@ expect_range(const struct setting *setting)
 
     switch (setting->type) {
     case SETTING_INTEGER:
+    case SETTING_SIGNED:
         length = asprintf(&text, "a whole number from %.0f to %.0f", setting->min, setting->max);
         break;
     case SETTING_SIZE:

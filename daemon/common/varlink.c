@@ -121,11 +121,10 @@ static bool
 read_boolean(const json_t *message, const char *name, bool *ret)
 {
     const json_t *value = json_object_get(message, name);
+    json_type type = value == NULL ? JSON_NULL : json_typeof(value);
 
-    if (value != NULL && !json_is_null(value) && !json_is_boolean(value))
-        return false;
-    *ret = json_is_true(value);
-    return true;
+    *ret = type == JSON_TRUE;
+    return type == JSON_TRUE || type == JSON_FALSE || type == JSON_NULL;
 }
 
 int
@@ -138,11 +137,10 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
     if (call.method == NULL || !read_boolean(message, "oneway", &call.oneway) ||
         !read_boolean(message, "more", &call.more) || !read_boolean(message, "upgrade", &upgrade))
         return -EBADMSG;
-    if (parameters != NULL && !json_is_null(parameters)) {
-        if (!json_is_object(parameters))
-            return -EBADMSG;
+    if (json_is_object(parameters))
         call.parameters = parameters;
-    }
+    else if (parameters != NULL && json_typeof(parameters) != JSON_NULL)
+        return -EBADMSG;
     *ret = call;
     return 0;
 }

@@ -160,11 +160,12 @@ find_long(const char *name, size_t size)
     return NULL;
 }
 
+/* letter is none of the NULs that stand for "no letter". */
 static const struct option *
 find_letter(char letter)
 {
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-        if (letter != '\0' && options[i].letter == letter)
+        if (options[i].letter == letter)
             return &options[i];
     return NULL;
 }

@@ -126,6 +126,9 @@ collide(const struct settings *one, const struct settings *other)
         return strcmp(a->path, b->path) == 0;
     if (one->reuse_port && other->reuse_port)
         return false;
+    if (one->interface != NULL && other->interface != NULL &&
+        strcmp(one->interface, other->interface) != 0)
+        return false;
     return strcasecmp(a->host, b->host) == 0 && strcasecmp(a->port, b->port) == 0 &&
            strspn(a->port, "0") != strlen(a->port);
 }

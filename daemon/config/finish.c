@@ -8,6 +8,7 @@
  * Failures: mistakes go to struct errors, as does want of memory.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,6 +337,19 @@ check_limits(const struct settings *settings, struct errors *errors)
     }
 }
 
+/* Whether the interface exists is seen when the socket is bound: it may come up later. */
+static void
+check_interface(const struct settings *settings, struct errors *errors)
+{
+    const char *name = settings->interface;
+
+    if (name != NULL && (strlen(name) >= IFNAMSIZ || strpbrk(name, "/: \t") != NULL))
+        settings_mistake_at(settings, setting_find("interface"), errors,
+                            "found \"%s\"; expected the name of a network interface, such as "
+                            "\"eth0\", of at most %d characters",
+                            name, IFNAMSIZ - 1);
+}
+
 /* Returns the file that a plugin's name means: the first that exists, or else the first that was
  * tried. The caller frees it. */
 static char *
@@ -382,6 +396,7 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     resolve_user(settings, "socket_user", &settings->socket_uid, NULL, errors);
     resolve_group(settings, "socket_group", &settings->socket_gid, errors);
     resolve_groups(settings, errors);
+    check_interface(settings, errors);
     check_capabilities(settings, errors);
     check_limits(settings, errors);
     proxy_finish(settings, errors);

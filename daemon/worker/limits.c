@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/limits.h"
 
@@ -28,6 +29,18 @@ set_one(const struct limit *limit, rlim_t value)
     if (limit->resource == RLIMIT_CPU && value < now.rlim_max)
         wanted.rlim_max++;
     return setrlimit(resource, &wanted) < 0 ? -errno : 0;
+}
+
+int
+limits_set_nice(const struct settings *settings, struct errors *errors)
+{
+    if (settings->nice == NICE_UNCHANGED || setpriority(PRIO_PROCESS, 0, settings->nice) == 0)
+        return 0;
+    errors_add(errors, settings->file, settings->line,
+               "listeners.%s.nice: cannot set it to %d: %s; raise it, or give the daemon "
+               "CAP_SYS_NICE or a limit (LimitNICE= in its unit)",
+               settings->name, settings->nice, strerror(errno));
+    return -EINVAL;
 }
 
 int

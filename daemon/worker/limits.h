@@ -15,4 +15,7 @@
  */
 int limits_set(const struct settings *settings, struct errors *errors);
 
+/* Sets the priority that the listener has, in the same way. */
+int limits_set_nice(const struct settings *settings, struct errors *errors);
+
 #endif

@@ -258,7 +258,8 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     static struct housekeeping housekeeping; /* its thread may outlive us */
     struct sandbox sandbox;
 
-    if (limits_set(&server->settings, &errors) < 0) /* raising one takes privileges */
+    if (limits_set(&server->settings, &errors) < 0 || /* raising one takes privileges */
+        limits_set_nice(&server->settings, &errors) < 0)
         return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);

@@ -200,8 +200,9 @@ restart_as_an_orphan(pid_t there, bool privileged, const char *command)
 
     if (fd < 0 || setns(fd, CLONE_NEWPID | CLONE_NEWNS) < 0)
         _exit(1);
-    if (fork() != 0)
-        _exit(0);
+    pid_t parent = fork();
+    if (parent > 0)
+        _exit(waitpid(parent, NULL, 0) == parent ? 0 : 1);
     if (fork() != 0)
         _exit(0);
     while (getppid() != 1)

@@ -310,6 +310,25 @@ worker_has_the_limits_of_its_listener(void **state)
 }
 
 static void
+worker_has_the_priority_of_its_listener(void **state)
+{
+    struct daemon *daemon =
+        daemon_start("listeners = {\n%s%s};",
+                     listener_text("with", "tcp", "threading", "good_command", "nice = 7;"),
+                     listener_text("without", "tcp", "none", "good_command", ""));
+    int own = getpriority(PRIO_PROCESS, (id_t)daemon_pid(daemon)), pid;
+
+    (void)state;
+    assert_int_equal(sscanf(client_ask(daemon_address(daemon, "with"), "pid\n"), "pid %d", &pid),
+                     1);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)pid), 7);
+    assert_int_equal(sscanf(client_ask(daemon_address(daemon, "without"), "pid\n"), "pid %d", &pid),
+                     1);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)pid), own);
+    daemon_expect_stop(daemon);
+}
+
+static void
 child_of_a_worker_has_them_too(void **state)
 {
     struct daemon *daemon = daemon_serve("tcp", "forking", "good_command", LIMITS);
@@ -572,7 +591,8 @@ RUN_TESTS(TEST_EACH_MIXIN(nobody_is_root_by_accident, "tcp"),
           TEST(changed_user_has_no_other_groups), TEST(groups_need_the_rights_of_root),
           TEST(groups_that_are_so_already_need_no_rights),
           TEST_EACH_MIXIN(worker_has_the_limits_of_its_listener, "tcp"),
-          TEST(child_of_a_worker_has_them_too), TEST(supervisor_and_other_workers_keep_theirs),
+          TEST(worker_has_the_priority_of_its_listener), TEST(child_of_a_worker_has_them_too),
+          TEST(supervisor_and_other_workers_keep_theirs),
           TEST(command_line_gives_groups_and_limits), TEST(command_line_tells_its_mistakes),
           TEST(limit_above_the_daemons_own_is_a_mistake), TEST(too_few_descriptors_are_told),
           TEST(unlimited_descriptors_are_what_the_kernel_allows),

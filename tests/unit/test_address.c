@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,20 @@
 #include "common/address.h"
 #include "common/array.h"
 #include "common/cleanup.h"
+
+/* It takes the C library's place in the program; the test says what goes wrong. */
+static int lookup_error, lookup_errno;
+
+int
+getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+            struct addrinfo **ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    errno = lookup_errno;
+    return lookup_error != 0 ? lookup_error : real(node, service, hints, ret);
+}
 
 static void
 parts_are_told_apart(void **state)
@@ -347,6 +363,37 @@ only_whole_mapped_addresses_become_ipv4(void **state)
     }
 }
 
+static void
+failed_lookups_have_their_reasons(void **state)
+{
+    static const struct {
+        int error, error_number, result;
+        const char *words;
+    } rows[] = {
+        {EAI_NONAME, 0, -EADDRNOTAVAIL, "Name or service not known"},
+        {EAI_SYSTEM, EMFILE, -EADDRNOTAVAIL, "Too many open files"},
+        {EAI_MEMORY, 0, -ENOMEM, "Memory allocation failure"},
+        {EAI_AGAIN, 0, -EAGAIN, "Temporary failure in name resolution"},
+        {EAI_SERVICE, 0, -EADDRNOTAVAIL, "no such service; expected a port number or a name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_free_ char *problem = NULL;
+        struct address address;
+        struct resolved to;
+
+        assert_int_equal(address_parse("tcp://somewhere:80", &address, &problem), 0);
+        lookup_error = rows[i].error;
+        lookup_errno = rows[i].error_number;
+        assert_int_equal(address_resolve(&address, &to, &problem), rows[i].result);
+        lookup_error = lookup_errno = 0;
+        assert_memory_equal(problem, "cannot resolve \"somewhere\" port \"80\": ", 38);
+        assert_non_null(strstr(problem, rows[i].words));
+        address_done(&address);
+    }
+}
+
 int
 main(void)
 {
@@ -359,6 +406,7 @@ main(void)
         cmocka_unit_test(peers_are_shown_without_scheme),
         cmocka_unit_test(mapped_address_becomes_ipv4),
         cmocka_unit_test(names_have_a_longest_length),
+        cmocka_unit_test(failed_lookups_have_their_reasons),
         cmocka_unit_test(ports_are_numbers_of_16_bits_or_names),
         cmocka_unit_test(odd_addresses_are_shown),
         cmocka_unit_test(only_whole_mapped_addresses_become_ipv4),

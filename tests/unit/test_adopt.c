@@ -64,7 +64,8 @@ bound_unix(int type, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    assert_in_range(strlen(path), 1, sizeof(address.sun_path) - 1);
+    strcpy(address.sun_path, path);
     return bound(AF_UNIX, type, 0, &address, sizeof(address));
 }
 

@@ -102,6 +102,7 @@ describe_type(const struct setting *setting, char *text, size_t size)
         (void)snprintf(text, size, "Boolean");
         break;
     case SETTING_INTEGER:
+    case SETTING_SIGNED:
         (void)snprintf(text, size, "Integer from %.0f to %.0f", setting->min, setting->max);
         break;
     case SETTING_SIZE:

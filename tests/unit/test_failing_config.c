@@ -19,6 +19,7 @@
 
 #include "common/brief.h"
 #include "common/leave.h"
+#include "common/varlink.h"
 #include "config/commandline.h"
 #include "config/config_pack.h"
 #include "config/identity.h"
@@ -118,10 +119,10 @@ static int
 hand_over(int result, const struct config *config, const struct errors *errors)
 {
     _cleanup_free_ char *bytes = NULL;
-    struct config back;
-    struct errors back_errors;
-    size_t size;
-    int back_result, r = config_pack(result, config, errors, &bytes, &size);
+    struct config back = {0};
+    struct errors back_errors = {0};
+    size_t size = 0;
+    int back_result = 0, r = config_pack(result, config, errors, &bytes, &size);
 
     if (r == 0)
         r = config_unpack(bytes, size, &back_result, &back, &back_errors);
@@ -170,20 +171,36 @@ fail_in(const char *name)
 static void
 good_files_are_read_whole_or_not_at_all(void **state)
 {
+    static const char *const files[] = {"everything.conf", "defaults.conf", "include.conf",
+                                        "drop_ins.conf", "loose_style.conf"};
+
     (void)state;
     enter("good");
-    for_each_file(5, fail_in);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        fail_in(files[i]);
 }
 
 static void
 no_mistake_is_lost_for_want_of_memory(void **state)
 {
     static const char *const files[] = {
-        "control.conf",          "drop_in.conf",           "duplicate_key.conf",
-        "include_missing.conf",  "include_nested.conf",    "log.conf",
-        "missing_required.conf", "not_for_tcp.conf",       "same_address.conf",
-        "socket_users.conf",     "syntax_in_include.conf", "syntax_open_brace.conf",
-        "syntax_comma.conf",     "syntax_quote.conf",      "lists.conf",
+        "control.conf",
+        "listener_names.conf",
+        "listeners_is_list.conf",
+        "defaults_is_text.conf",
+        "drop_in.conf",
+        "duplicate_key.conf",
+        "include_missing.conf",
+        "include_nested.conf",
+        "log.conf",
+        "missing_required.conf",
+        "not_for_tcp.conf",
+        "socket_users.conf",
+        "syntax_in_include.conf",
+        "syntax_open_brace.conf",
+        "syntax_comma.conf",
+        "syntax_quote.conf",
+        "lists.conf",
     };
 
     (void)state;
@@ -261,6 +278,69 @@ a_wrong_value_is_told_or_memory_was_short(void **state)
     }
 }
 
+/* The one capability that there is not is told, or memory was short. */
+static int
+finish_listener(void *userdata)
+{
+    static const struct given address = {.text = "tcp://127.0.0.1:7"};
+    struct errors errors = {0};
+    struct settings settings, heir = {0};
+    int r = settings_init(&settings, "test");
+
+    (void)userdata;
+    if (r == 0 && (r = settings_fill(&settings)) == 0) {
+        settings_set(&settings, "address", &address, &errors);
+        settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
+        settings_set(&settings, "capabilities", &(struct given){.text = "nosuch"}, &errors);
+        settings_finish(&settings, "", &errors);
+        r = errors.exhausted ? -ENOMEM : settings_init(&heir, "heir");
+    }
+    if (r == 0) {
+        assert_int_equal(errors.count, 1);
+        r = settings_inherit(&heir, setting_find("address"), &settings);
+    }
+    settings_done(&heir);
+    settings_done(&settings);
+    errors_done(&errors);
+    return r;
+}
+
+static void
+a_listener_is_finished_or_memory_was_short(void **state)
+{
+    const struct failing_plan plan = {finish_listener, NULL, NULL, true};
+
+    (void)state;
+    assert_in_range(each_call_fails(&plan), 20, 200);
+}
+
+/* ---- the control socket -------------------------------------------------------------------------
+ */
+
+static int
+feed_message(void *userdata)
+{
+    static const char text[70000];
+    struct varlink_input input;
+
+    (void)userdata;
+    varlink_input_init(&input, 1 << 20);
+    int r = varlink_input_feed(&input, text, sizeof(text));
+    if (r == 0)
+        assert_int_equal(input.size, sizeof(text));
+    varlink_input_done(&input);
+    return r;
+}
+
+static void
+a_message_is_taken_whole_or_refused(void **state)
+{
+    const struct failing_plan plan = {feed_message, NULL, NULL, true};
+
+    (void)state;
+    assert_in_range(each_call_fails(&plan), 2, 20);
+}
+
 /* ---- the command line ---------------------------------------------------------------------------
  */
 
@@ -305,6 +385,10 @@ words_are_understood_or_memory_was_short(void **state)
         {WORDS((char *)"--listen", (char *)"tcp://*:7", (char *)"-o", (char *)"a=b",
                (char *)"--set=cpus=2", (char *)"upper"),
          0, NULL},
+        {WORDS((char *)"--listen", (char *)"unix:@a", (char *)"--listen", (char *)"unix:@b",
+               (char *)"--set", (char *)"cpus=2", (char *)"--log-level=debug", (char *)"upper"),
+         0, NULL},
+        {WORDS((char *)"-"), -EINVAL, NULL},
         {WORDS((char *)"--nosuch"), -EINVAL, NULL},
         {WORDS((char *)"--lisen=x"), -EINVAL, NULL},
         {WORDS((char *)"-Z"), -EINVAL, NULL},
@@ -573,6 +657,8 @@ main(void)
         cmocka_unit_test(good_files_are_read_whole_or_not_at_all),
         cmocka_unit_test(no_mistake_is_lost_for_want_of_memory),
         cmocka_unit_test(a_wrong_value_is_told_or_memory_was_short),
+        cmocka_unit_test(a_listener_is_finished_or_memory_was_short),
+        cmocka_unit_test(a_message_is_taken_whole_or_refused),
         cmocka_unit_test(words_are_understood_or_memory_was_short),
         cmocka_unit_test(a_listener_of_words_is_made_whole_or_not_at_all),
         cmocka_unit_test(a_brief_arrives_whole_or_not_at_all),

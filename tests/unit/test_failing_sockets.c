@@ -11,6 +11,7 @@
 
 #include "common/array.h"
 #include "common/child.h"
+#include "common/patience.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/lookup.h"
 #include "supervisor/socket/queue.h"
@@ -134,6 +135,32 @@ a_stale_path_is_replaced_or_left(void **state)
     (void)state;
     settings.socket_uid = geteuid();
     settings.socket_gid = getegid();
+    assert_in_range(each_call_fails(&plan), 10, 200);
+    settings_done(&settings);
+}
+
+/* As a daemon leaves it that was killed just then. */
+static int
+open_beside_an_old_lock(void *userdata)
+{
+    const struct settings *settings = userdata;
+    bool armed = failing.armed;
+    char lock[160];
+
+    failing.armed = false;
+    (void)snprintf(lock, sizeof(lock), "%s.lock", settings->address.path);
+    (void)close(open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    failing.armed = armed;
+    return open_and_close(userdata);
+}
+
+static void
+an_old_lock_is_taken_or_left(void **state)
+{
+    struct settings settings = make_settings(path_in_folder("unix://", "old"));
+    const struct failing_plan plan = {open_beside_an_old_lock, &settings, stream_kindnesses, false};
+
+    (void)state;
     assert_in_range(each_call_fails(&plan), 10, 200);
     settings_done(&settings);
 }
@@ -308,6 +335,50 @@ a_failure_changes_nothing_about_an_open_socket(void **state)
     }
 }
 
+/* ---- what goes wrong anyway
+ * ------------------------------------------------------------------------ */
+
+/* The reason is the same, whether there is memory to say it in words or not. */
+static int
+fail_to_open(void *userdata)
+{
+    struct listening_socket listening = LISTENING_SOCKET_NONE;
+    _cleanup_free_ char *problem = NULL;
+    int r = socket_open(userdata, NULL, &listening, &problem);
+
+    assert_int_equal(r, -ENOENT);
+    assert_int_equal(listening.fd, -1);
+    return 0;
+}
+
+static int
+fail_to_resolve(void *userdata)
+{
+    const struct settings *settings = userdata;
+    _cleanup_free_ char *problem = NULL;
+    struct resolved to;
+    int r = address_resolve(&settings->address, &to, &problem);
+
+    assert_true(r < 0);
+    return r == -ENOMEM ? r : 0;
+}
+
+static void
+a_failure_is_told_without_memory(void **state)
+{
+    struct settings systemd = make_settings("systemd:web");
+    struct settings service = make_settings("tcp://127.0.0.1:no-such-service");
+    const struct failing_plan plans[] = {{fail_to_open, &systemd, NULL, true},
+                                         {fail_to_resolve, &systemd, NULL, true},
+                                         {fail_to_resolve, &service, NULL, true}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+        assert_in_range(each_call_fails(&plans[i]), 1, 200);
+    settings_done(&systemd);
+    settings_done(&service);
+}
+
 /* ---- sockets that are passed -------------------------------------------------------------------
  */
 
@@ -402,7 +473,7 @@ own_path_that_was_not_passed_is_made_anew(void **state)
     struct settings settings = make_settings(path_in_folder("unix://", "lost"));
     struct listening_socket own, again;
     char name[SOCKET_NAME_SIZE];
-    struct stat before, after;
+    struct stat before = {0}, after = {0};
 
     (void)state;
     open_well(&settings, &own);
@@ -450,6 +521,46 @@ owner_that_cannot_be_changed_is_told(void **state)
     open_well(&settings, &at.listening);
     assert_in_range(each_call_fails(&plan), 5, 20);
     socket_close(&at.listening);
+    settings_done(&settings);
+}
+
+/* An upgraded program has a little patience: what it cannot take over is lost. */
+static void
+what_an_upgrade_passes_is_asked_for_again(void **state)
+{
+    static const struct {
+        enum failing_call call;
+        unsigned nth;
+        int error;
+    } rows[] = {
+        {FAILING_malloc, 1, ENOMEM},       {FAILING_malloc, 2, ENOMEM},
+        {FAILING_malloc, 3, ENOMEM},       {FAILING_malloc, 4, ENOMEM},
+        {FAILING_malloc, 5, ENOMEM},       {FAILING_getsockname, 1, ENOBUFS},
+        {FAILING_getsockname, 2, ENOBUFS}, {FAILING_lstat, 1, ENOMEM},
+    };
+    struct settings settings = make_settings(path_in_folder("unix://", "upgraded"));
+
+    (void)state;
+    settings.socket_mode = 0660;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct listening_socket listening;
+        _cleanup_free_ char *problem = NULL;
+        struct stat before = {0}, after = {0};
+
+        print_message("%s %u\n", failing_names[rows[i].call], rows[i].nth);
+        place_two(&settings);
+        assert_int_equal(lstat(settings.address.path, &before), 0);
+        patience_begin();
+        failing_arm(rows[i].call, rows[i].nth, rows[i].error);
+        assert_int_equal(adopt_begin(), 0);
+        assert_int_equal(socket_open(&settings, NULL, &listening, &problem), 0);
+        failing_disarm();
+        patience_end();
+        assert_int_equal(lstat(settings.address.path, &after), 0);
+        assert_true(before.st_ino == after.st_ino); /* the one that was passed */
+        adopt_end();
+        socket_close(&listening);
+    }
     settings_done(&settings);
 }
 
@@ -623,17 +734,34 @@ remove_before_unlink(enum failing_call call)
 }
 
 static void
-a_stale_path_that_goes_away_is_none(void **state)
+remove_before_connect(enum failing_call call)
+{
+    struct stat status;
+
+    if (call == FAILING_connect && lstat(other_path, &status) == 0)
+        assert_int_equal(unlink(other_path), 0);
+}
+
+static void
+a_path_that_goes_away_is_none(void **state)
 {
     struct settings settings = make_settings(path_in_folder("unix://", "gone"));
     struct listening_socket listening = LISTENING_SOCKET_NONE;
 
     (void)state;
     (void)snprintf(other_path, sizeof(other_path), "%s", settings.address.path);
-    leave_stale(other_path);
+    for (int i = 0; i < 2; i++) {
+        leave_stale(other_path);
+        failing.before = i == 0 ? remove_before_unlink : remove_before_connect;
+        open_well(&settings, &listening);
+        failing_disarm();
+        socket_close(&listening);
+    }
+    open_well(&settings, &listening); /* and our own */
     failing.before = remove_before_unlink;
-    open_well(&settings, &listening);
+    assert_int_equal(unix_path_take_away(&listening.path), 0);
     failing_disarm();
+    assert_null(listening.path.name);
     socket_close(&listening);
     settings_done(&settings);
 }
@@ -660,8 +788,11 @@ main(void)
     const struct CMUnitTest tests[] = {
         in_folder(a_socket_is_opened_whole_or_not_at_all),
         in_folder(a_stale_path_is_replaced_or_left),
+        in_folder(an_old_lock_is_taken_or_left),
         in_folder(a_socket_that_was_shut_down_is_revived_or_still_there),
         in_folder(a_failure_changes_nothing_about_an_open_socket),
+        cmocka_unit_test(a_failure_is_told_without_memory),
+        in_folder(what_an_upgrade_passes_is_asked_for_again),
         in_folder(own_path_that_was_not_passed_is_made_anew),
         in_folder(owner_that_cannot_be_changed_is_told),
         in_folder(passed_sockets_are_taken_whole_or_closed),
@@ -669,7 +800,7 @@ main(void)
         cmocka_unit_test(star_is_every_ipv4_address_where_there_is_no_ipv6),
         cmocka_unit_test(an_ipv6_address_needs_ipv6),
         in_folder(a_lock_that_goes_away_is_taken_anew),
-        in_folder(a_stale_path_that_goes_away_is_none),
+        in_folder(a_path_that_goes_away_is_none),
         in_folder(a_socket_of_no_known_type_counts_as_alive),
     };
 

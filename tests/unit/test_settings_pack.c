@@ -207,6 +207,7 @@ some_value(const struct setting *setting)
         {SETTING_TEXT, NULL, "0"},
         {SETTING_ADDRESS, NULL, "tcp://127.0.0.1:9"},
         {SETTING_BOOLEAN, NULL, "true"},
+        {SETTING_SIGNED, NULL, "-5"},
         {SETTING_INTEGER, NULL, "2"},
         {SETTING_DURATION, NULL, "3s"},
         {SETTING_MODE, NULL, "0640"},

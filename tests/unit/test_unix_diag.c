@@ -202,10 +202,15 @@ no_answer_is_an_error(void **state)
     describe_bound(&cut, INODE, device, "/run/x", 7);
     const struct answer refused[] = {{0, error.bytes, error.size}};
     const struct answer silent[] = {{EAGAIN, NULL, 0}};
-    const struct answer short_of_memory[] = {{0, cut.bytes, 8}, {ENOBUFS, NULL, 0}};
+    struct message tiny = cut; /* it says that it has no room for its own head */
+    memcpy(tiny.bytes, &(uint32_t){4}, sizeof(uint32_t));
+    const struct answer short_of_memory[] = {{0, cut.bytes, 8},
+                                             {0, cut.bytes, cut.size - 1},
+                                             {0, tiny.bytes, tiny.size},
+                                             {ENOBUFS, NULL, 0}};
     assert_int_equal(bound_after("/run/x", refused, 1), -EIO);
     assert_int_equal(bound_after("/run/x", silent, 1), -EAGAIN);
-    assert_int_equal(bound_after("/run/x", short_of_memory, 2), -ENOBUFS);
+    assert_int_equal(bound_after("/run/x", short_of_memory, ARRAY_SIZE(short_of_memory)), -ENOBUFS);
 }
 
 /* ---- what waits ---------------------------------------------------------------------------------
@@ -237,6 +242,9 @@ a_queue_is_told_or_it_is_unknown(void **state)
     assert_int_equal(look(&message, 0, &queue), -EBADMSG);
     assert_int_equal(look(&message, 8, &queue), -EBADMSG);
     assert_int_equal(look(&message, message.size - 1, &queue), -EBADMSG);
+    struct message tiny = message;
+    memcpy(tiny.bytes, &(uint32_t){4}, sizeof(uint32_t));
+    assert_int_equal(look(&tiny, tiny.size, &queue), -EBADMSG);
     assert_int_equal(queue.length, 77);
     add_attribute(&message, UNIX_DIAG_RQLEN, &lengths, sizeof(lengths));
     assert_int_equal(look(&message, message.size, &queue), 0);

@@ -6,6 +6,7 @@
  * Owns:     nothing; the sockets are adopt.c's.
  * Failures: none: what the kernel does not tell does not match.
  */
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,18 @@ same_ipv6_only(const struct passed *item, const struct settings *settings)
     return (only != 0) == settings->ipv6_only;
 }
 
+/* Our own socket may be bound to another interface than the one that the settings name. */
+static bool
+same_interface(const struct passed *item, const struct settings *settings)
+{
+    char name[IFNAMSIZ + 1] = "";
+    socklen_t size = IFNAMSIZ;
+
+    if (!item->own || getsockopt(item->fd, SOL_SOCKET, SO_BINDTODEVICE, name, &size) < 0)
+        return true;
+    return strcmp(name, settings->interface == NULL ? "" : settings->interface) == 0;
+}
+
 /* found: the address behind the name; NULL: it is none, or has not been looked up. */
 static bool
 has_address(const struct passed *item, const struct settings *settings,
@@ -95,7 +108,7 @@ has_address(const struct passed *item, const struct settings *settings,
         return false;
     if (item->family == AF_UNIX)
         return same_unix_address(item, settings);
-    if (!same_ipv6_only(item, settings))
+    if (!same_ipv6_only(item, settings) || !same_interface(item, settings))
         return false;
     if (!address_is_name(&settings->address))
         return address_resolve(&settings->address, &to, &problem) == 0 &&

@@ -63,6 +63,8 @@ remedy_for(const struct settings *settings, int error)
         return "this machine has no IPv6; write 0.0.0.0 for every IPv4 address";
     case -EADDRINUSE:
         return "another program has it; `ss -lnp` shows which";
+    case -ENODEV:
+        return "this machine has no such interface; `ip link` shows which it has";
     default:
         return NULL;
     }
@@ -117,25 +119,6 @@ is_one_host(const struct sockaddr_storage *address)
     return host != INADDR_ANY && host != INADDR_BROADCAST && !IN_MULTICAST(host);
 }
 
-/*
- * Answers that their clients have not read yet fill the send buffer, which all
- * clients share (worker/transport/hoard.c). The default has room for some 270 of
- * them, no more than a few busy clients have under way. A larger one stays.
- */
-#define UNREAD_ANSWERS (1 << 20) /* bytes; the kernel doubles them for its own data */
-
-static void
-widen_send_buffer(int fd)
-{
-    int bytes = 0;
-    socklen_t size = sizeof(bytes);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) < 0 || bytes >= 2 * UNREAD_ANSWERS ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){UNREAD_ANSWERS}, sizeof(int)) == 0)
-        return;
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){UNREAD_ANSWERS}, sizeof(int));
-}
-
 int
 socket_set_worker_options(int fd, const struct settings *settings,
                           const struct sockaddr_storage *address, bool stream)
@@ -151,9 +134,19 @@ socket_set_worker_options(int fd, const struct settings *settings,
         {IPPROTO_IP, IP_PKTINFO, several && (!ipv6 || !settings->ipv6_only)},
     };
 
-    if (local && !stream)
-        widen_send_buffer(fd);
+    socket_tune(fd, settings, local, stream);
     return set_flags(fd, options, ARRAY_SIZE(options));
+}
+
+static int
+bind_interface(int fd, const struct settings *settings)
+{
+    const char *name = settings->interface;
+
+    if (name == NULL)
+        return 0;
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0 ? -errno
+                                                                                          : 0;
 }
 
 static int
@@ -165,13 +158,16 @@ set_options(int fd, const struct settings *settings, const struct target *target
         /* On UDP it would let another process of this user take the port over. */
         {SOL_SOCKET, SO_REUSEADDR, family != AF_UNIX && stream && settings->reuse_address},
         {SOL_SOCKET, SO_REUSEPORT, family != AF_UNIX && settings->reuse_port},
+        {IPPROTO_IP, IP_FREEBIND, family == AF_INET && settings->freebind},
+        {IPPROTO_IPV6, IPV6_FREEBIND, family == AF_INET6 && settings->freebind},
     };
     int r;
 
     if (family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){settings->ipv6_only}, sizeof(int)) < 0)
         return -errno;
-    if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0)
+    if ((r = set_flags(fd, options, ARRAY_SIZE(options))) < 0 ||
+        (r = bind_interface(fd, settings)) < 0)
         return r;
     return socket_set_worker_options(fd, settings, &target->to.address, stream);
 }

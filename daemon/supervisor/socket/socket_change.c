@@ -33,6 +33,20 @@ static const struct {
     {"reuse_port", offsetof(struct settings, reuse_port)},
 };
 
+static void
+refuse_change(const struct settings *settings, const char *key, struct errors *errors)
+{
+    settings_mistake_at(settings, setting_find(key), errors,
+                        "cannot change while the socket is open; stop the listener first, or give "
+                        "it another address");
+}
+
+static bool
+same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
 bool
 socket_stays(const struct settings *old, const struct settings *settings, struct errors *errors)
 {
@@ -41,10 +55,10 @@ socket_stays(const struct settings *old, const struct settings *settings, struct
     for (size_t i = 0; i < ARRAY_SIZE(bound_for_good); i++) {
         size_t at = bound_for_good[i].offset;
         if (*((const bool *)old + at) != *((const bool *)settings + at))
-            settings_mistake_at(settings, setting_find(bound_for_good[i].key), errors,
-                                "cannot change while the socket is open; stop the listener "
-                                "first, or give it another address");
+            refuse_change(settings, bound_for_good[i].key, errors);
     }
+    if (!same_text(old->interface, settings->interface))
+        refuse_change(settings, "interface", errors);
     return true;
 }
 
@@ -58,6 +72,7 @@ socket_apply(const struct listening_socket *socket, const struct settings *setti
     if (socket->stream && !address_is_unix(&settings->address))
         (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &(int){settings->nodelay},
                          sizeof(int));
+    socket_tune(socket->fd, settings, address_is_unix(&settings->address), socket->stream);
     return socket->path.name == NULL ? 0 : unix_path_own(&socket->path, &owner);
 }
 

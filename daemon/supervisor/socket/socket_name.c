@@ -61,7 +61,8 @@ socket_shares_address(const struct settings *settings)
 {
     const struct address *address = &settings->address;
 
-    return settings->reuse_port || (address->port != NULL && strcmp(address->port, "0") == 0);
+    return settings->reuse_port || settings->interface != NULL ||
+           (address->port != NULL && strcmp(address->port, "0") == 0);
 }
 
 char *

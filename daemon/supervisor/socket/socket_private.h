@@ -21,6 +21,9 @@ struct unix_path_owner socket_path_owner(const struct settings *settings);
  * negative errno. */
 int socket_set_worker_options(int fd, const struct settings *settings,
                               const struct sockaddr_storage *address, bool stream);
+/* socket_tuning.c: sets the kernel's buffers and keepalive, on which nothing depends: a warning is
+ * logged if they cannot be what the settings say. */
+void socket_tune(int fd, const struct settings *settings, bool local, bool stream);
 /* Writes the socket's real address as text. buffer has at least ADDRESS_TEXT_SIZE bytes. Returns 0
  * or a negative errno. */
 int socket_read_address(int fd, const struct settings *settings, bool stream, char *buffer);

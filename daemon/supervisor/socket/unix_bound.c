@@ -36,7 +36,7 @@ has_name(const struct nlmsghdr *message, const char *path)
         return false;
     if (size > wanted && name[size - 1] == '\0')
         size--;
-    return size >= wanted && memcmp(name + size - wanted, last, wanted) == 0;
+    return memcmp(name + size - wanted, last, wanted) == 0;
 }
 
 /*
