@@ -41,6 +41,8 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "answers to datagrams that were dropped, because their receiver does not read"},
     {"denied", COUNTER_REQUESTS, COUNTER(denied),
      "of those refused, requests that allow or deny refused"},
+    {"unannounced", COUNTER_REQUESTS, COUNTER(unannounced),
+     "of those refused, connections without a PROXY header from proxy.trusted"},
 };
 #undef COUNTER
 

@@ -56,6 +56,7 @@ struct slot {
     _Atomic uint64_t idle_ended;
     _Atomic uint64_t unsent;
     _Atomic uint64_t denied;
+    _Atomic uint64_t unannounced;
 } __attribute__((aligned(64)));
 
 /*
@@ -91,7 +92,8 @@ struct counters {
     _Atomic int64_t impatient_until;     /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
-    _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source */
+    _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source or a
+                                            connection's PROXY header */
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
@@ -121,7 +123,7 @@ struct counter_sums {
     uint64_t idle_ended, unsent;
     struct histogram handling; /* times of the requests that have ended */
     /* What is above has the places in which 0.1.0 hands it over: later counters stand here. */
-    uint64_t denied;
+    uint64_t denied, unannounced;
 };
 
 enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
@@ -138,7 +140,7 @@ struct counter {
     const char *help;        /* what it counts */
 };
 
-#define COUNTER_COUNT  12
+#define COUNTER_COUNT  13
 #define COUNTERS_FIRST 11 /* rows that every program knows which hands over or takes over */
 /* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];

@@ -76,6 +76,11 @@ struct settings {
     struct access_list *access; /* of both, made by access_compile(); NULL: both are empty, or their
                                    holder was not told what is in them */
 
+    struct {
+        char **trusted; /* NULL at the end; NULL: not given, no PROXY header is required */
+        double timeout; /* seconds */
+    } proxy;
+
     uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
     uint64_t wrong; /* bit i: it was given a value that was refused */
 

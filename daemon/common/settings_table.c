@@ -136,6 +136,13 @@ const struct setting settings_table[] = {
      .help = "who may come in; a longer list is a file: \"@/path\""},
     {"deny", SETTING_LIST, AT(deny), .max = 1000, .example = "[ \"192.0.2.0/24\", \"@/path\" ]",
      .help = "who is turned away; a longer list is a file: \"@/path\""},
+
+    {"proxy", SETTING_GROUP, .applies = APPLIES_STREAM,
+     .help = "a PROXY header is required: who may send it"},
+    {"proxy.trusted", SETTING_LIST, AT(proxy.trusted), .max = 1000, .applies = APPLIES_STREAM,
+     .example = "[ \"192.0.2.10\", \"local\" ]", .help = "balancers, and nobody else"},
+    {"proxy.timeout", SETTING_DURATION, AT(proxy.timeout), .min = 0.1, .max = 3600,
+     .fallback = "5s", .applies = APPLIES_STREAM, .help = "time in which the header must come"},
 };
 
 const size_t settings_count = ARRAY_SIZE(settings_table);

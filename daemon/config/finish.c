@@ -21,6 +21,7 @@
 #include "common/settings.h"
 #include "common/texts.h"
 #include "config/identity.h"
+#include "config/proxy.h"
 
 #define MIXINS_TEXT_SIZE 80
 
@@ -398,6 +399,7 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     check_interface(settings, errors);
     check_capabilities(settings, errors);
     check_limits(settings, errors);
+    proxy_finish(settings, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

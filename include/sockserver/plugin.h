@@ -39,7 +39,8 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); more is added until it is released
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_peer_address(); more is added until it is
+ *      released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -261,6 +262,12 @@ SS_EXPORT int ss_wait_input(struct ss_request *request, double seconds);
  * socket show their IPv4 address. Valid as long as the request.
  */
 SS_EXPORT const struct sockaddr *ss_client_address(struct ss_request *request, socklen_t *size);
+
+/*
+ * The address of whoever is connected: the balancer where a PROXY header
+ * announced the client, else the same as ss_client_address(). ABI 2.
+ */
+SS_EXPORT const struct sockaddr *ss_peer_address(struct ss_request *request, socklen_t *size);
 
 /*
  * The client as text: "127.0.0.1:51234", "[::1]:51234", or "pid 812 uid 1000"

@@ -142,6 +142,14 @@ FIGURES = [
 FIGURES += [Figure("connect", "tcp", f"sockserverd {mixin}, deny", (f"sockserverd {mixin}",), 0.97)
             for mixin in ACCESS_MIXINS]
 
+# What a PROXY header costs: beside the same listener that wants none.
+PROXY_MIXINS = ("threading", "coroutine")
+for _mixin in PROXY_MIXINS:
+    SERVERS[f"sockserverd {_mixin}, PROXY"] = Server(
+        mixin=_mixin, settings='proxy = { trusted = "local"; };', load="-H")
+FIGURES += [Figure("connect", "tcp", f"sockserverd {mixin}, PROXY", (f"sockserverd {mixin}",), 0.95)
+            for mixin in PROXY_MIXINS]
+
 # CPU of a connection that is turned away, at most so much of one that is served.
 REFUSAL_RATIO = 0.5
 

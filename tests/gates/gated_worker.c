@@ -126,8 +126,7 @@ announce(struct ss_request *request)
     struct sockaddr_in other = {.sin_family = AF_INET, .sin_port = htons(4711)};
 
     other.sin_addr.s_addr = htonl(0xc0000207);
-    gate_set_client(request, (const struct sockaddr *)&other, sizeof(other));
-    return 0;
+    return gate_set_client(request, (const struct sockaddr *)&other, sizeof(other));
 }
 
 static int

@@ -274,8 +274,7 @@ announce_another_client(struct ss_request *given)
 
     other.sin_addr.s_addr = htonl(0xc0000207); /* 192.0.2.7 */
     (void)ss_client_name(given);               /* a gate that logs knows the peer by its name */
-    gate_set_client(given, (const struct sockaddr *)&other, sizeof(other));
-    return 0;
+    return gate_set_client(given, (const struct sockaddr *)&other, sizeof(other));
 }
 
 static inline int

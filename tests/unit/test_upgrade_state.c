@@ -148,6 +148,8 @@ later_counters_come_back(void **state)
     struct upgrade_listener listeners[2] = {{0}};
     struct upgrade_state counted = {.listeners = listeners, .listener_count = 2}, back;
     _cleanup_free_ char *bytes = NULL, *fewer = NULL;
+    /* which extra, how many, and those of two listeners */
+    const size_t later = sizeof(uint64_t) * (2 + 2 * (COUNTER_COUNT - COUNTERS_FIRST));
     size_t size, fewer_size;
 
     (void)state;
@@ -155,11 +157,13 @@ later_counters_come_back(void **state)
     listeners[1].settings = make_settings("two");
     assert_int_equal(upgrade_state_pack(&counted, &fewer, &fewer_size), 0);
     listeners[1].totals.denied = 42;
+    listeners[0].totals.unannounced = 43;
     assert_int_equal(upgrade_state_pack(&counted, &bytes, &size), 0);
-    assert_int_equal(size, fewer_size + sizeof(uint64_t[4])); /* which extra, how many, and two */
+    assert_int_equal(size, fewer_size + later);
     assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
     assert_int_equal(back.listeners[0].totals.denied, 0);
     assert_int_equal(back.listeners[1].totals.denied, 42);
+    assert_int_equal(back.listeners[0].totals.unannounced, 43);
     upgrade_state_done(&back);
     settings_unref(listeners[0].settings);
     settings_unref(listeners[1].settings);

@@ -97,22 +97,34 @@ peer_groups(int fd, size_t *ret_count)
 }
 
 /* A user's item decides before its groups', and one of these that denies before one that allows. */
-static const struct refusal *
-judge_connection(const struct ss_request *request)
+int
+access_find_connection(const struct networks *list, int fd, uint32_t *ret_item)
 {
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t size = sizeof(peer);
     size_t count;
 
-    if (getsockopt(request->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == (uid_t)-1)
-        return &not_allowed;
-    _cleanup_free_ gid_t *gids = peer_groups(request->fd, &count);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == (uid_t)-1)
+        return -ENODATA;
+    _cleanup_free_ gid_t *gids = peer_groups(fd, &count);
     gid_t *all = gids == NULL ? NULL : reallocarray(gids, count + 1, sizeof(*gids));
     if (all == NULL)
-        return &not_allowed;
+        return -ENODATA;
     gids = all;
     gids[count] = peer.gid;
-    return verdict(networks_find_peer(networks, peer.uid, gids, count + 1));
+    *ret_item = networks_find_peer(list, peer.uid, gids, count + 1);
+    return 0;
+}
+
+static const struct refusal *
+judge_connection(const struct ss_request *request)
+{
+    uint32_t item;
+
+    /* The client is another one than the peer, and nobody knows who that is. */
+    if (request->announcer != NULL)
+        return &not_allowed;
+    return access_find_connection(networks, request->fd, &item) < 0 ? &not_allowed : verdict(item);
 }
 
 /* The kernel tells no more than the sender's first group. A sender whose user it did not note has

@@ -151,6 +151,17 @@ ss_client_address(struct ss_request *request, socklen_t *size)
     return (const struct sockaddr *)&request->client.address;
 }
 
+const struct sockaddr *
+ss_peer_address(struct ss_request *request, socklen_t *size)
+{
+    const struct announcer *announcer = request->announcer;
+
+    if (announcer == NULL)
+        return ss_client_address(request, size);
+    *size = announcer->size;
+    return (const struct sockaddr *)&announcer->address;
+}
+
 int
 ss_client_credentials(struct ss_request *request, struct ss_credentials *ret)
 {

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct ss_request;
 
@@ -39,6 +40,12 @@ int input_reserve(struct input *input, size_t capacity);
  * or the end of the stream, -ECANCELED when a drain begins, or a negative errno.
  */
 int input_await(struct ss_request *request);
+/*
+ * Receives once more, behind what is in the buffer, which has room for capacity
+ * bytes at least; waits as a read does. Returns how many bytes came, 0 at the end
+ * of the stream, or a negative errno.
+ */
+ssize_t input_more(struct ss_request *request, size_t capacity);
 /* Undoes a line's NUL. Before anything looks at the data again. */
 void input_restore(struct input *input);
 

@@ -3,15 +3,18 @@
  * gate.c - entering and leaving the gates of a listener
  *
  * Runs in:  a serving context of a worker; gates_prepare() before it serves.
- * Owns:     nothing.
+ * Owns:     a peer that announced its client, from gate_set_client() to gates_leave().
  * Failures: returned. What a refusal means for the request is request.c's.
  */
 #include "worker/request/gate.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/errors.h"
 #include "worker/request/request.h"
@@ -108,6 +111,8 @@ gates_leave(struct ss_request *request)
         if (gate->leave != NULL)
             gate->leave(request);
     }
+    free(request->announcer);
+    request->announcer = NULL;
 }
 
 int
@@ -126,13 +131,43 @@ gate_limit(struct ss_request *request, double seconds)
         request->deadline = until;
 }
 
-void
+/* What the kernel says of the peer is not true of the client. Of one on a Unix socket, no more is
+ * known than its address. */
+static void
+name_client(struct ss_request *request)
+{
+    struct peer *client = &request->client;
+    char text[ADDRESS_TEXT_SIZE];
+
+    client->credentials = (struct ss_credentials){.uid = (uid_t)-1, .gid = (gid_t)-1};
+    client->credentials_state = -ENODATA;
+    client->name[0] = '\0';
+    request->log.client = NULL;
+    if (client->address.ss_family != AF_UNIX)
+        return;
+    (void)address_format_peer((const struct sockaddr *)&client->address, client->size, text);
+    (void)snprintf(client->name, sizeof(client->name), "%.120s",
+                   *text == '\0' ? "unnamed Unix socket" : text);
+    request->log.client = client->name;
+}
+
+int
 gate_set_client(struct ss_request *request, const struct sockaddr *address, socklen_t size)
 {
-    assert(size <= sizeof(request->client.address));
-    memset(&request->client.address, 0, sizeof(request->client.address));
-    memcpy(&request->client.address, address, size);
-    request->client.size = size;
-    request->client.name[0] = '\0';
-    request->log.client = NULL;
+    struct peer *client = &request->client;
+
+    assert(size <= sizeof(client->address));
+    if (request->announcer == NULL) {
+        request->announcer = malloc(sizeof(*request->announcer));
+        if (request->announcer == NULL)
+            return -ENOMEM;
+        request->announcer->address = client->address;
+        request->announcer->size = client->size;
+    }
+    memset(&client->address, 0, sizeof(client->address));
+    memcpy(&client->address, address, size);
+    client->size = size;
+    address_unmap(&client->address, &client->size);
+    name_client(request);
+    return 0;
 }

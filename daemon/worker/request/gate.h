@@ -47,9 +47,10 @@ struct refusal {
     const char *reason; /* the access line says "refused: REASON" */
     size_t counter;     /* its own, offsetof(struct slot, denied); 0: only slot.refused counts it */
     struct turned_away *const *warnings; /* that tell of it, if it has a counter; else NULL */
-    bool polite; /* waits until the client has what was sent, as after a handler; else the
-                    connection is closed at once */
-    bool aside;  /* it was no client, but a health check: counted and logged nowhere */
+    const char *because; /* in warnings: "was turned away BECAUSE"; NULL: "by REASON" */
+    bool polite;         /* waits until the client has what was sent, as after a handler; else the
+                            connection is closed at once */
+    bool aside;          /* it was no client, but a health check: counted and logged nowhere */
 };
 
 struct gate {
@@ -71,9 +72,9 @@ struct gate {
     int (*enter)(struct ss_request *request);
 
     /*
-     * May be NULL. Whether enter() lets the request pass, for a gate that neither
-     * waits nor keeps anything: where a request costs a process, it is asked before
-     * there is one.
+     * May be NULL. False if the peer's address alone keeps enter() from letting the
+     * request pass; it neither waits nor keeps anything. Where a request costs a
+     * process, it is asked before there is one.
      */
     bool (*would_pass)(const struct ss_request *request);
 
@@ -112,7 +113,8 @@ int gate_refuse(struct ss_request *request, const struct refusal *refusal);
 /* Every wait of this enter() ends in so many seconds, with -ETIMEDOUT. */
 void gate_limit(struct ss_request *request, double seconds);
 
-/* The client is another one than the peer. */
-void gate_set_client(struct ss_request *request, const struct sockaddr *address, socklen_t size);
+/* The client is another one than the peer, which ss_peer_address() tells from now on. Returns 0 or
+ * -ENOMEM. */
+int gate_set_client(struct ss_request *request, const struct sockaddr *address, socklen_t size);
 
 #endif

@@ -12,6 +12,8 @@
 
 #include "worker/request/access.h"
 #include "worker/request/gate.h"
+#include "worker/request/proxy.h"
 #include "worker/request/source.h"
 
-const struct gate *const all_gates[] = {&source_gate, &access_gate, NULL};
+const struct gate *const all_gates[] = {&source_gate, &access_gate, &proxy_gate, &announced_gate,
+                                        NULL};

@@ -197,6 +197,14 @@ input_await(struct ss_request *request)
     return got < 0 ? (int)got : 1;
 }
 
+ssize_t
+input_more(struct ss_request *request, size_t capacity)
+{
+    if (input_reserve(&request->input, capacity) < 0)
+        return -ENOMEM;
+    return fill(request);
+}
+
 /* Receives into the caller's memory. */
 static ssize_t
 receive_directly(struct ss_request *request, void *buffer, size_t size)

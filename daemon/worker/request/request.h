@@ -43,6 +43,12 @@ struct peer {
     char name[128];        /* "" until asked for */
 };
 
+/* Who announced that it speaks for the client: a balancer. */
+struct announcer {
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+
 /* The datagram that a request is, apart from its bytes, which are in the input buffer. */
 struct datagram {
     size_t size;
@@ -95,7 +101,8 @@ struct ss_request {
     char worker_name[96]; /* of kind and context_number, "" until asked for */
 
     struct peer client;
-    struct datagram datagram; /* a connection does not look at it */
+    struct announcer *announcer; /* the peer, where it is not the client; else NULL */
+    struct datagram datagram;    /* a connection does not look at it */
 };
 
 /* The request that the calling thread (coroutine) runs, or NULL. */

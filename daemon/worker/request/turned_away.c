@@ -131,6 +131,8 @@ turned_away_note(struct ss_request *request)
 {
     const struct refusal *refusal = request->refusal;
     struct turned_away *away = *refusal->warnings;
+    const char *by = refusal->because == NULL ? "by " : "";
+    const char *cause = refusal->because == NULL ? refusal->reason : refusal->because;
     char source[SOURCE_SIZE];
 
     counter_add(away->count, 1);
@@ -139,10 +141,9 @@ turned_away_note(struct ss_request *request)
         return;
     uint64_t count = atomic_exchange(&away->count, 0), busiest = take_busiest(away);
     if (count <= 1)
-        log_warning("%s was turned away by %s", ss_client_name(request), refusal->reason);
+        log_warning("%s was turned away %s%s", ss_client_name(request), by, cause);
     else
-        log_warning("%" PRIu64 " clients were turned away by %s since the last such warning, most "
+        log_warning("%" PRIu64 " clients were turned away %s%s since the last such warning, most "
                     "often %s; the last is %s",
-                    count, refusal->reason, format_source(busiest, source),
-                    ss_client_name(request));
+                    count, by, cause, format_source(busiest, source), ss_client_name(request));
 }

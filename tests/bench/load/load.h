@@ -23,6 +23,7 @@ struct options {
     int cpu;
     enum check check;
     bool echo_once;
+    bool announce; /* by a PROXY header */
 };
 
 struct peer {

@@ -31,6 +31,7 @@ static const char usage[] =
     "  -c W  check answers: none length same upper (same)\n"
     "  -S N  addresses to connect from (conn on TCP: 64, else 0: unbound)\n"
     "  -P N  cold: the command's CPU\n"
+    "  -H    stream: a PROXY header before the first message\n"
     "  -G F  report by how much the number in this file grew meanwhile\n";
 
 struct options options = {
@@ -68,7 +69,7 @@ parse_options(int argc, char **argv)
     } numbers[] = {{'k', &options.clients}, {'n', &options.total},   {'s', &options.size},
                    {'d', &options.depth},   {'S', &options.sources}, {'N', &options.parked}};
 
-    for (int c; (c = getopt(argc, argv, "+k:n:t:s:d:r:c:S:N:P:G:e")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "+k:n:t:s:d:r:c:S:N:P:G:eH")) != -1;) {
         for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
             if (numbers[i].name == c)
                 *numbers[i].value = atol(optarg);
@@ -84,6 +85,8 @@ parse_options(int argc, char **argv)
             options.gauge = optarg;
         else if (c == 'e')
             options.echo_once = true;
+        else if (c == 'H')
+            options.announce = true;
         else if (c == '?')
             die("%s", usage);
     }

@@ -25,7 +25,7 @@ enum kind { ONE_SHOT, ECHO, IDLE };
 struct connection {
     int fd;
     enum kind kind;
-    bool watched, blocked;
+    bool watched, blocked, announced;
     uint64_t owed, sent, got; /* bytes allowed to be sent, sent, received */
     uint64_t *stamps;         /* when each message in flight was due (a ring) */
 };
@@ -66,10 +66,23 @@ opened(void)
     counts.open++;
 }
 
+/* Sends a PROXY header of version 2 before all else. Returns false if it must be tried again. */
+static bool
+announce(struct connection *c)
+{
+    static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" /* and 192.0.2.7:51234 */
+                                 "\xc0\x00\x02\x07\xc6\x33\x64\x01\xc8\x22\x01\xbb";
+    const size_t size = sizeof(header) - 1;
+
+    if (options.announce && !c->announced)
+        c->announced = send(c->fd, header, size, MSG_NOSIGNAL | MSG_MORE) == (ssize_t)size;
+    return !options.announce || c->announced;
+}
+
 static void
 flush(struct connection *c)
 {
-    while (c->sent < c->owed) {
+    while (c->sent < c->owed && announce(c)) {
         size_t at = c->sent % (uint64_t)options.size, size = c->owed - c->sent;
         ssize_t sent = send(c->fd, out_bytes + at, size < CHUNK ? size : CHUNK, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) {
@@ -103,6 +116,7 @@ first_bytes(const struct connection *c)
 static bool
 connected(struct connection *c)
 {
+    c->announced = false;
     c->fd = dial();
     if (c->fd < 0 && errno == EAGAIN) { /* unix: the accept queue is full */
         counts.retries++;

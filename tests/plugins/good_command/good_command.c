@@ -11,6 +11,7 @@
  *                tid                tid N (the kernel's thread id)
  *                worker             worker NAME
  *                client             client NAME
+ *                peer               peer FAMILY SIZE IPV4-ADDRESS
  *                sockaddr           sockaddr FAMILY LENGTH
  *                credentials        credentials PID UID GID
  *                address            address ADDRESS (ss_server_address)

@@ -4,6 +4,7 @@
  */
 #include "command.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,6 +36,20 @@ tell_client(struct ss_request *request, const char *argument)
 {
     (void)argument;
     return ss_printf(request, "client %s\n", ss_client_name(request));
+}
+
+static int
+tell_peer(struct ss_request *request, const char *argument)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    socklen_t size = 0;
+    const struct sockaddr *peer = ss_peer_address(request, &size);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
+
+    (void)argument;
+    if (peer->sa_family == AF_INET)
+        (void)inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+    return ss_printf(request, "peer %d %u %s\n", peer->sa_family, size, text);
 }
 
 static int
@@ -99,6 +114,7 @@ const struct command who_commands[] = {
     {"tid", tell_tid},
     {"worker", tell_worker},
     {"client", tell_client},
+    {"peer", tell_peer},
     {"sockaddr", tell_sockaddr},
     {"credentials", tell_credentials},
     {"address", tell_address},
