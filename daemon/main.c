@@ -177,7 +177,7 @@ check(const struct config *config, const struct commandline *commandline, struct
 }
 
 static int
-run_supervisor(const struct commandline *commandline, const struct config *config)
+run_supervisor(const struct commandline *commandline, struct config *config)
 {
     bool alone = commandline->role == ROLE_LISTEN;
     size_t needed = count_descriptors(config);

@@ -253,11 +253,18 @@ config_add_listener(struct config *config, struct settings *settings)
 }
 
 void
-config_done(struct config *config)
+config_forget_listeners(struct config *config)
 {
     for (size_t i = 0; i < config->listener_count; i++)
         settings_unref(config->listeners[i]);
-    free(config->listeners);
+    free(take_pointer(config->listeners));
+    config->listener_count = 0;
+}
+
+void
+config_done(struct config *config)
+{
+    config_forget_listeners(config);
     free(config->file);
     free(config->plugin_path);
     free(config->log.target);

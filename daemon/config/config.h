@@ -46,6 +46,8 @@ int config_load_nothing(struct config *config, const char *plugin_path);
  * or -ENOMEM. */
 int config_add_listener(struct config *config, struct settings *settings);
 void config_done(struct config *config);
+/* Releases its references to the listeners' settings; it has no listeners afterwards. */
+void config_forget_listeners(struct config *config);
 
 const struct settings *config_find(const struct config *config, const char *listener);
 

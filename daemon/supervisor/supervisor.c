@@ -46,7 +46,7 @@
 #define SHORTAGE_NSEC  10000000
 
 struct supervisor {
-    const struct config *config; /* the one that the daemon was started with */
+    struct config *config; /* the one that the daemon was started with */
     struct supervisor_options options;
     sd_event *event;
     struct errors mistakes; /* found by workers during the start */
@@ -131,6 +131,8 @@ step(struct supervisor *supervisor)
     if (roster->stage == DAEMON_STARTS && roster_all_tried(roster))
         conclude_start(supervisor);
     const struct config *changed = reload_step(&supervisor->change);
+    if (changed != NULL)
+        config_forget_listeners(supervisor->config); /* lists of networks are large */
     if (changed != NULL && !supervisor->options.once)
         control_configure(supervisor->control, changed);
     change_step(&supervisor->change);
@@ -528,7 +530,7 @@ take_passed_sockets(const struct config *config, bool upgraded)
 }
 
 int
-supervisor_run(const struct config *config, const struct supervisor_options *options)
+supervisor_run(struct config *config, const struct supervisor_options *options)
 {
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};

@@ -21,8 +21,9 @@ struct supervisor_options {
 /*
  * Serves until somebody stops the daemon. Returns 0 when it was stopped in
  * order, -EINVAL when a worker found mistakes in the configuration, or another
- * negative errno. Every error is already logged then.
+ * negative errno. Every error is already logged then. After the first reload,
+ * config has no listeners any more: others have taken their place.
  */
-int supervisor_run(const struct config *config, const struct supervisor_options *options);
+int supervisor_run(struct config *config, const struct supervisor_options *options);
 
 #endif

@@ -134,11 +134,13 @@ log = {{ target = "stderr"; level = "info"; access = false; }};
 defaults = {{ drain_timeout = "1s"; request_queue_size = 64; }};
 listeners = {{
     threading = {{ address = "tcp://127.0.0.1:{self.ports[0]}"; plugin = "echo";
-                  mixin = "threading"; max_connections = {room}; {user} }};
+                  mixin = "threading"; max_connections = {room}; {user}
+                  deny = [ "192.0.2.0/24" ]; }};
     coroutine = {{ address = "tcp://localhost:{self.ports[1]}"; plugin = "echo";
                   mixin = "coroutine"; max_connections = 20; }};
     forking = {{ address = "unix://{self.folder}/forking"; socket_mode = "0666"; plugin = "echo";
-                mixin = "forking"; max_connections = {room}; {user} }};
+                mixin = "forking"; max_connections = {room}; {user}
+                allow = [ "local", "group:{os.getgid()}" ]; }};
     none = {{ address = "unixgram://{self.folder}/none"; plugin = "echo"; }};
     {extra if variant == "B" else ""}
     {wrong if variant == "bad" else ""}
