@@ -190,7 +190,7 @@ await_own_bytes(struct ss_request *request)
 static int
 enter(struct ss_request *request)
 {
-    struct proxy_header header;
+    struct proxy_header header = {0};
 
     if (!is_trusted(request))
         return gate_refuse(request, &not_trusted);
