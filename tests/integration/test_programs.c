@@ -34,7 +34,7 @@ a_program_finds_no_signal_blocked_or_ignored(void **state)
     struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_programs", "");
 
     for (size_t i = 0; i < 3; i++) {
-        const char *found = ask(daemon, ways[i], "grep -E '^Sig(Blk|Ign)' /proc/$$/status");
+        const char *found = ask(daemon, ways[i], "grep -E '^Sig(Blk|Ign)' /proc/self/status");
         unsigned long long blocked, ignored;
 
         assert_int_equal(sscanf(found, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
