@@ -100,14 +100,14 @@ static int
 make_room(void *array, size_t *room, size_t count, size_t more, size_t size)
 {
     size_t wanted = *room == 0 ? 64 : *room;
-    void *grown;
+    void *present;
 
     if (count + more <= *room)
         return 0;
     while (wanted < count + more)
         wanted *= 2;
-    memcpy(&grown, array, sizeof(grown));
-    grown = reallocarray(grown, wanted, size);
+    memcpy(&present, array, sizeof(present));
+    void *grown = reallocarray(present, wanted, size);
     if (grown == NULL)
         return -ENOMEM;
     memcpy(array, &grown, sizeof(grown));
