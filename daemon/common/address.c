@@ -15,13 +15,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/problem.h"
 #include "common/suggest.h"
 #include "common/value.h"
 
@@ -42,26 +42,6 @@ address_scheme_name(enum address_scheme scheme)
 #define EXPECTED                                                                                   \
     "expected an address such as \"tcp://127.0.0.1:9999\", \"udp://[::]:53\", "                    \
     "\"unix:///run/name.sock\", \"unix:@name\" or \"systemd:NAME\""
-
-/* Puts the text into *ret_problem and returns -EINVAL, or -ENOMEM. */
-static int problem(char **ret_problem, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-problem(char **ret_problem, const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-    int length;
-
-    va_start(arguments, format);
-    length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return -ENOMEM;
-    *ret_problem = text;
-    return -EINVAL;
-}
 
 bool
 address_is_unix(const struct address *address)

@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,32 +23,13 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/problem.h"
 #include "common/value.h"
 
 #define MAPPED UINT64_C(0x0000ffff00000000) /* the low half of ::ffff:0.0.0.0 */
 #define EXPECTED                                                                                   \
     "expected a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", an address, \"local\", "    \
     "\"user:NAME\" or \"group:NAME\""
-
-/* Puts the text into *ret_problem and returns -EINVAL, or -ENOMEM. */
-static int problem(char **ret_problem, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-problem(char **ret_problem, const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-    int length;
-
-    va_start(arguments, format);
-    length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return -ENOMEM;
-    *ret_problem = text;
-    return -EINVAL;
-}
 
 /* ---- addresses as numbers ------------------------------------------------------------------ */
 

@@ -43,31 +43,35 @@ read_boolean(struct settings *settings, const struct setting *setting, const str
 }
 
 static int
-read_integer(struct settings *settings, const struct setting *setting, const struct given *given)
+read_whole(const struct setting *setting, const struct given *given, int64_t *ret)
 {
-    int64_t value;
-    int r = value_integer(given->text, given->form, &value);
+    int r = value_integer(given->text, given->form, ret);
 
     if (r < 0)
         return r;
-    if ((double)value < setting->min || (double)value > setting->max)
-        return -ERANGE;
-    *(uint32_t *)settings_member(settings, setting) = (uint32_t)value;
-    return 0;
+    return (double)*ret < setting->min || (double)*ret > setting->max ? -ERANGE : 0;
+}
+
+static int
+read_integer(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    int64_t value;
+    int r = read_whole(setting, given, &value);
+
+    if (r == 0)
+        *(uint32_t *)settings_member(settings, setting) = (uint32_t)value;
+    return r;
 }
 
 static int
 read_signed(struct settings *settings, const struct setting *setting, const struct given *given)
 {
     int64_t value;
-    int r = value_integer(given->text, given->form, &value);
+    int r = read_whole(setting, given, &value);
 
-    if (r < 0)
-        return r;
-    if ((double)value < setting->min || (double)value > setting->max)
-        return -ERANGE;
-    *(int32_t *)settings_member(settings, setting) = (int32_t)value;
-    return 0;
+    if (r == 0)
+        *(int32_t *)settings_member(settings, setting) = (int32_t)value;
+    return r;
 }
 
 static int

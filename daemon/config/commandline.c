@@ -12,7 +12,6 @@
 #include "config/commandline.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/problem.h"
 #include "common/suggest.h"
 
 /* These are the roles that an option goes with. */
@@ -88,19 +88,6 @@ static const char *const role_names[] = {
     [ROLE_DESCRIBE] = "--describe", [ROLE_HELP] = "--help",     [ROLE_VERSION] = "--version",
 };
 
-__attribute__((format(printf, 2, 3))) static int
-usage(char **ret_problem, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    int size = vasprintf(ret_problem, format, arguments);
-    va_end(arguments);
-    if (size < 0)
-        *ret_problem = NULL;
-    return size < 0 ? -ENOMEM : -EINVAL;
-}
-
 /* ---- values ------------------------------------------------------------------------ */
 
 static int
@@ -110,8 +97,8 @@ take_assignment(struct commandline *commandline, const char *value, bool setting
     const char *equals = strchr(value, '=');
 
     if (equals == NULL || equals == value)
-        return usage(ret_problem, "%s \"%s\": expected %s=VALUE", setting ? "--set" : "-o", value,
-                     setting ? "KEY" : "NAME");
+        return problem(ret_problem, "%s \"%s\": expected %s=VALUE", setting ? "--set" : "-o", value,
+                       setting ? "KEY" : "NAME");
     struct assignment *grown =
         reallocarray(commandline->assignments, commandline->assignment_count + 1, sizeof(*grown));
     if (grown == NULL)
@@ -145,8 +132,8 @@ take_level(struct commandline *commandline, const char *value, char **ret_proble
         return 0;
     _cleanup_free_ char *hint = suggest_phrase(value, log_level_names);
     bool guessed = hint != NULL && *hint != '\0';
-    return usage(ret_problem, "--log-level: unknown level \"%s\"%s", value,
-                 guessed ? hint : "; expected one from emerg to debug, such as info");
+    return problem(ret_problem, "--log-level: unknown level \"%s\"%s", value,
+                   guessed ? hint : "; expected one from emerg to debug, such as info");
 }
 
 /* ---- options ------------------------------------------------------------------------- */
@@ -182,9 +169,9 @@ unknown_option(const char *argument, char **ret_problem)
         near = suggest(name, commandline_option_names);
     }
     if (near == NULL)
-        return usage(ret_problem, "unknown option %s", argument);
-    return usage(ret_problem, "unknown option %.*s; did you mean --%s?",
-                 (int)strcspn(argument, "="), argument, near);
+        return problem(ret_problem, "unknown option %s", argument);
+    return problem(ret_problem, "unknown option %.*s; did you mean --%s?",
+                   (int)strcspn(argument, "="), argument, near);
 }
 
 /* This holds which arguments have been read, and which options were among them. */
@@ -205,8 +192,8 @@ choose_role(const struct option *option, struct commandline *commandline, const 
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         if ((seen->given & (1u << i)) && options[i].role >= 0 && options[i].role != option->role &&
             options[i].role < ROLE_HELP && role < ROLE_HELP)
-            return usage(ret_problem, "--%s and --%s exclude each other", options[i].name,
-                         option->name);
+            return problem(ret_problem, "--%s and --%s exclude each other", options[i].name,
+                           option->name);
     /* A person who asks for help gets it, whatever else is given. */
     if (commandline->role < ROLE_HELP)
         commandline->role = role;
@@ -248,10 +235,10 @@ read_option(struct reader *reader, const char *argument, struct commandline *com
     if (option == NULL || (!is_long && option->argument == NULL && value != NULL))
         return unknown_option(argument, ret_problem);
     if (option->argument == NULL && value != NULL)
-        return usage(ret_problem, "--%s takes no value", option->name);
+        return problem(ret_problem, "--%s takes no value", option->name);
     if (option->argument != NULL && value == NULL) {
         if (reader->next >= reader->argc)
-            return usage(ret_problem, "--%s needs a value: %s", option->name, option->argument);
+            return problem(ret_problem, "--%s needs a value: %s", option->name, option->argument);
         value = reader->argv[reader->next++];
     }
     return apply(option, value, commandline, reader, ret_problem);
@@ -269,8 +256,8 @@ read_argument(struct reader *reader, struct commandline *commandline, char **ret
     if (!reader->options_over && argument[0] == '-' && argument[1] != '\0')
         return read_option(reader, argument, commandline, ret_problem);
     if (commandline->plugin != NULL)
-        return usage(ret_problem, "unexpected argument \"%s\" behind the plugin \"%s\"", argument,
-                     commandline->plugin);
+        return problem(ret_problem, "unexpected argument \"%s\" behind the plugin \"%s\"", argument,
+                       commandline->plugin);
     commandline->plugin = argument;
     return 0;
 }
@@ -285,13 +272,13 @@ check_options_fit(const struct reader *reader, const struct commandline *command
         if (!(reader->given & (1u << i)) || (options[i].with & WITH(commandline->role)))
             continue;
         if (commandline->role == ROLE_SERVE_FILE)
-            return usage(
+            return problem(
                 ret_problem, "--%s works only with %s", options[i].name,
                 options[i].with & WITH(ROLE_DESCRIBE)
                     ? "--describe"
                     : (options[i].with & WITH(ROLE_STDIO) ? "--listen or --stdio" : "--listen"));
-        return usage(ret_problem, "--%s does not go with %s", options[i].name,
-                     role_names[commandline->role]);
+        return problem(ret_problem, "--%s does not go with %s", options[i].name,
+                       role_names[commandline->role]);
     }
     return 0;
 }
@@ -303,15 +290,15 @@ check_plugin_fits(const struct commandline *commandline, char **ret_problem)
                   commandline->role == ROLE_DESCRIBE;
 
     if (wanted && commandline->plugin == NULL)
-        return usage(ret_problem, "%s needs a plugin: a path such as ./upper.so, or a name",
-                     role_names[commandline->role]);
+        return problem(ret_problem, "%s needs a plugin: a path such as ./upper.so, or a name",
+                       role_names[commandline->role]);
     if (!wanted && commandline->plugin != NULL)
-        return usage(ret_problem,
-                     "unexpected argument \"%s\"; a plugin is served without a file by: "
-                     "sockserverd --listen ADDRESS %s",
-                     commandline->plugin, commandline->plugin);
+        return problem(ret_problem,
+                       "unexpected argument \"%s\"; a plugin is served without a file by: "
+                       "sockserverd --listen ADDRESS %s",
+                       commandline->plugin, commandline->plugin);
     if (commandline->plugin != NULL && commandline->plugin[0] == '\0')
-        return usage(ret_problem, "the plugin's name is empty");
+        return problem(ret_problem, "the plugin's name is empty");
     return 0;
 }
 

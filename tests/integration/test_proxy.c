@@ -38,20 +38,6 @@ send_header(int fd, const char *command, const char *family, const void *block, 
     client_send_bytes(fd, header, proxy_header(header, command, family, block, size));
 }
 
-static int
-connect_from(const char *source, const char *address)
-{
-    int fd = client_socket(address);
-    struct sockaddr_storage from, to;
-    socklen_t size = client_resolve(text_of("tcp://%s:0", source), &from);
-    socklen_t to_size = client_resolve(address, &to);
-
-    assert_return_code(bind(fd, (struct sockaddr *)&from, size), errno);
-    if (connect(fd, (struct sockaddr *)&to, to_size) < 0 && errno != EINPROGRESS)
-        fail_msg("connect from %s: %s", source, strerror(errno));
-    return fd;
-}
-
 static void
 expect_announced(int client)
 {
@@ -179,7 +165,7 @@ allow_and_deny_judge_the_announced_client(void **state)
     client = client_connect(address);
     client_send(client, "PROXY TCP4 127.0.0.9 127.0.0.1 1 2\r\nclient\n");
     client_expect_gone(client);
-    client_expect_gone(connect_from("127.0.0.2", address));
+    client_expect_gone(client_connect_from("127.0.0.2", address));
     WAIT_UNTIL(figure(daemon, "denied") == 3);
     assert_int_equal(figure(daemon, "unannounced"), 0);
     assert_contains(daemon_wait_log(daemon, "turned away by deny"), "192.0.2.8:1");
@@ -295,7 +281,7 @@ who_is_not_trusted_is_not_asked(void **state)
     const char *address = daemon_address(daemon, "test");
 
     for (int i = 0; i < 3; i++) {
-        int client = connect_from("127.0.0.2", address);
+        int client = client_connect_from("127.0.0.2", address);
         if (i > 0)
             (void)!send(client, LINE, strlen(LINE), MSG_NOSIGNAL);
         client_expect_gone(client);

@@ -168,6 +168,20 @@ client_connect(const char *address)
 }
 
 int
+client_connect_from(const char *source, const char *address)
+{
+    int fd = client_socket(address);
+    struct sockaddr_storage from, to;
+    socklen_t size = client_resolve(text_of("tcp://%s:0", source), &from);
+    socklen_t to_size = client_resolve(address, &to);
+
+    assert_return_code(bind(fd, (struct sockaddr *)&from, size), errno);
+    if (connect(fd, (struct sockaddr *)&to, to_size) < 0 && errno != EINPROGRESS)
+        fail_msg("cannot connect to %s from %s: %s", address, source, strerror(errno));
+    return fd;
+}
+
+int
 client_socket(const char *address)
 {
     return open_socket(address, SOCK_CLOEXEC);

@@ -23,6 +23,8 @@ int client_connect(const char *address);
 /* The same without failing the test: the descriptor, or a negative errno. Does not wait if block is
  * false: -EINPROGRESS or -EAGAIN then stand for "the queue is full". */
 int client_try_connect(const char *address, bool block, int *ret_fd);
+/* Connected, over IP, with this address of ours (without a port) as its own. */
+int client_connect_from(const char *source, const char *address);
 /* Not connected. A datagram socket has an address of its own, and hears anybody. */
 int client_socket(const char *address);
 
