@@ -26,7 +26,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "supervisor/socket/socket.h"
+#include "supervisor/socket/socket_private.h"
 
 static char folder[64];
 
@@ -113,6 +113,37 @@ expect_problem(const struct settings *settings, int error, const char *words)
     if (strncmp(problem, "cannot listen on ", 17) != 0)
         fail_msg("\"%s\"", problem);
 }
+
+static inline void
+leave_stale(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_in_range(strlen(path), 1, sizeof(address.sun_path) - 1);
+    strcpy(address.sun_path, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    (void)close(fd);
+}
+
+/* A path whose lock could not be had stays, as does a lock that could not be removed. */
+static inline void
+sweep(const struct settings *settings)
+{
+    char lock[160];
+
+    if (!socket_has_path(&settings->address))
+        return;
+    (void)snprintf(lock, sizeof(lock), "%s.lock", settings->address.path);
+    (void)unlink(settings->address.path);
+    (void)unlink(lock);
+}
+
+/* What a piece of work looks at is made by the test, and stays as it is. */
+struct looked_at {
+    struct listening_socket listening;
+    int path_fd;
+};
 
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 

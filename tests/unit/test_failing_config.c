@@ -6,7 +6,7 @@
  * keep what they have begun. Their calls go through here, and nothing fails
  * within them; a process of its own reads the file, as they may end it.
  */
-#include "failing_fixture.h"
+#include "failing_libraries.h"
 
 #include "config_fixture.h"
 
@@ -23,74 +23,6 @@
 #include "config/commandline.h"
 #include "config/config_pack.h"
 #include "config/identity.h"
-
-/* ---- what others allocate
- * ------------------------------------------------------------------------ */
-
-/* Afterwards calls fail as before. */
-static bool
-shelter(void)
-{
-    bool armed = failing.armed;
-
-    failing.armed = false;
-    return armed;
-}
-
-PUBLIC int
-config_read(config_t *config, FILE *stream)
-{
-    static int (*real)(config_t *, FILE *);
-    bool armed = shelter();
-
-    *(void **)&real = failing_next("config_read");
-    int result = real(config, stream);
-    failing.armed = armed;
-    return result;
-}
-
-PUBLIC void
-config_init(config_t *config)
-{
-    static void (*real)(config_t *);
-    bool armed = shelter();
-
-    *(void **)&real = failing_next("config_init");
-    real(config);
-    failing.armed = armed;
-}
-
-/* What the user database says, if the test says so. */
-static int database_error;
-static size_t database_wants; /* a smaller buffer is too small */
-
-static bool
-database_refuses(size_t size, int *ret)
-{
-    *ret = size < database_wants ? ERANGE : database_error;
-    return *ret != 0;
-}
-
-#define DATABASE(name, key_type, record_type)                                                      \
-    PUBLIC int name(key_type key, record_type *record, char *buffer, size_t size,                  \
-                    record_type **ret)                                                             \
-    {                                                                                              \
-        static int (*real)(key_type, record_type *, char *, size_t, record_type **);               \
-        int r;                                                                                     \
-        *ret = NULL;                                                                               \
-        if (database_refuses(size, &r))                                                            \
-            return r;                                                                              \
-        if (real == NULL)                                                                          \
-            *(void **)&real = failing_next(#name);                                                 \
-        bool armed = shelter();                                                                    \
-        r = real(key, record, buffer, size, ret);                                                  \
-        failing.armed = armed;                                                                     \
-        return r;                                                                                  \
-    }
-
-DATABASE(getpwnam_r, const char *, struct passwd)
-DATABASE(getpwuid_r, uid_t, struct passwd)
-DATABASE(getgrnam_r, const char *, struct group)
 
 /* ---- whole files
  * --------------------------------------------------------------------------------- */
@@ -499,157 +431,6 @@ what_is_no_brief_is_refused(void **state)
     assert_int_equal(brief_from_fd(fd, &brief, &settings), -EBADMSG);
 }
 
-/* ---- the user database --------------------------------------------------------------------------
- */
-
-static void
-a_record_may_have_any_size_up_to_a_limit(void **state)
-{
-    static const struct {
-        size_t wants;
-        int error, result;
-    } rows[] = {
-        {0, 0, 0},      {1025, 0, 0},      {1 << 20, 0, 0},      {(1 << 20) + 1, 0, -E2BIG},
-        {0, EIO, -EIO}, {4096, EIO, -EIO}, {0, ENOMEM, -ENOMEM},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct account account = {0};
-        uid_t uid = 77;
-        gid_t gid = 77;
-
-        print_message("%zu\n", i);
-        database_wants = rows[i].wants;
-        database_error = rows[i].error;
-        assert_int_equal(identity_find_user("root", &uid, &gid), rows[i].result);
-        assert_int_equal(uid, rows[i].result == 0 ? 0 : 77);
-        assert_int_equal(gid, rows[i].result == 0 ? 0 : 77);
-        gid = 77;
-        assert_int_equal(identity_find_group("root", &gid), rows[i].result);
-        assert_int_equal(gid, rows[i].result == 0 ? 0 : 77);
-        /* A worker whose user has no entry gets its number instead of a name. */
-        int r = rows[i].result == -E2BIG ? -E2BIG : 0;
-        assert_int_equal(identity_find_account(0, &account), r);
-        if (r == 0)
-            assert_string_equal(account.login, rows[i].result == 0 ? "root" : "0");
-        free(account.login);
-        free(account.home);
-        free(account.shell);
-        database_wants = 0;
-        database_error = 0;
-    }
-}
-
-static void
-a_database_that_fails_is_no_unknown_name(void **state)
-{
-    static const struct {
-        int error;
-        const char *words;
-    } rows[] = {
-        {0, "unknown user \"no-such-user\"; expected one that exists here, or a number"},
-        {ENOENT, "unknown user"},
-        {ESRCH, "unknown user"},
-        {EBADF, "unknown user"},
-        {EPERM, "unknown user"},
-        {EIO, "cannot look up user \"no-such-user\": Input/output error"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct errors errors = {0};
-        struct settings settings;
-
-        assert_int_equal(settings_init(&settings, "test"), 0);
-        settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
-        settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
-        settings_set(&settings, "user", &(struct given){.text = "no-such-user"}, &errors);
-        database_error = rows[i].error;
-        settings_finish(&settings, "/plugins", &errors);
-        database_error = 0;
-        assert_int_equal(errors.count, 1);
-        assert_non_null(strstr(errors.texts[0], rows[i].words));
-        errors_done(&errors);
-        settings_done(&settings);
-    }
-}
-
-/* In a process of its own, as the choice is made once. */
-static void
-in_child(void (*run)(void))
-{
-    int status;
-    pid_t child = fork();
-
-    if (child == 0) {
-        run();
-        leave(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-}
-
-static void
-choose_without_database(void)
-{
-    struct errors errors = {0};
-    struct settings settings;
-
-    assert_int_equal(settings_init(&settings, "test"), 0);
-    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
-    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
-    database_error = ENOENT;
-    settings_finish(&settings, "/plugins", &errors);
-    assert_int_equal(errors.count, 0);
-    assert_false(errors.exhausted);
-    assert_int_equal(settings.uid, 65534);
-    assert_int_equal(settings.gid, 65534);
-    assert_string_equal(settings.login, "65534");
-    settings_done(&settings);
-}
-
-static void
-a_machine_without_nobody_has_one_all_the_same(void **state)
-{
-    (void)state;
-    if (geteuid() != 0) {
-        print_message("needs root, whose plugins run as nobody\n");
-        skip();
-    }
-    in_child(choose_without_database);
-}
-
-static void
-ask_for_a_capability_that_is_lost(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {0};
-    struct errors errors = {0};
-    struct settings settings;
-
-    assert_int_equal(syscall(SYS_capset, &header, none), 0);
-    assert_int_equal(settings_init(&settings, "test"), 0);
-    settings_set(&settings, "address", &(struct given){.text = "unix:///x"}, &errors);
-    settings_set(&settings, "plugin", &(struct given){.text = "echo"}, &errors);
-    settings_set(&settings, "user", &(struct given){.text = "0"}, &errors);
-    settings_set(&settings, "capabilities", &(struct given){.text = "net_raw"}, &errors);
-    settings_finish(&settings, "/plugins", &errors);
-    assert_int_equal(errors.count, 1);
-    assert_non_null(strstr(errors.texts[0],
-                           "capabilities: found CAP_NET_RAW, which this daemon does not have; "
-                           "remove it, or give it to the daemon (CapabilityBoundingSet="));
-    errors_done(&errors);
-    settings_done(&settings);
-}
-
-static void
-a_capability_that_the_daemon_lacks_is_a_mistake(void **state)
-{
-    (void)state;
-    in_child(ask_for_a_capability_that_is_lost);
-}
-
 int
 main(void)
 {
@@ -663,10 +444,6 @@ main(void)
         cmocka_unit_test(a_listener_of_words_is_made_whole_or_not_at_all),
         cmocka_unit_test(a_brief_arrives_whole_or_not_at_all),
         cmocka_unit_test(what_is_no_brief_is_refused),
-        cmocka_unit_test(a_record_may_have_any_size_up_to_a_limit),
-        cmocka_unit_test(a_database_that_fails_is_no_unknown_name),
-        cmocka_unit_test(a_machine_without_nobody_has_one_all_the_same),
-        cmocka_unit_test(a_capability_that_the_daemon_lacks_is_a_mistake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

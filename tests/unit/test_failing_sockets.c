@@ -23,19 +23,6 @@
 /* ---- each call fails once ---------------------------------------------------------------------
  */
 
-/* A path whose lock could not be had stays, as does a lock that could not be removed. */
-static void
-sweep(const struct settings *settings)
-{
-    char lock[160];
-
-    if (!socket_has_path(&settings->address))
-        return;
-    (void)snprintf(lock, sizeof(lock), "%s.lock", settings->address.path);
-    (void)unlink(settings->address.path);
-    (void)unlink(lock);
-}
-
 /* An address that cannot be judged for want of memory counts as a name to look up. */
 static int
 without_memory(int r)
@@ -61,17 +48,6 @@ open_and_close(void *userdata)
 }
 
 /* As a dead server leaves it. */
-static void
-leave_stale(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    (void)close(fd);
-}
-
 static int
 open_over_a_stale_one(void *userdata)
 {
@@ -209,12 +185,6 @@ a_socket_that_was_shut_down_is_revived_or_still_there(void **state)
         settings_done(&rows[i]);
     }
 }
-
-/* What each of these looks at is made by the test, and stays as it is. */
-struct looked_at {
-    struct listening_socket listening;
-    int path_fd;
-};
 
 static int
 look_at_queue(void *userdata)
@@ -379,191 +349,6 @@ a_failure_is_told_without_memory(void **state)
     settings_done(&service);
 }
 
-/* ---- sockets that are passed -------------------------------------------------------------------
- */
-
-/* One is a socket unit's, the other our own, with its path. The configuration has a listener for
- * each, in this order. */
-static void
-place_two(const struct settings *ours)
-{
-    struct listening_socket own;
-    struct sockaddr_in loopback = {.sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char name[SOCKET_NAME_SIZE], path_name[SOCKET_NAME_SIZE + 16];
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&loopback, sizeof(loopback)), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    pass("web", fd);
-    open_well(ours, &own);
-    (void)snprintf(path_name, sizeof(path_name), STORE_PATH_PREFIX "%s", socket_name(ours, name));
-    int path_fd = unix_path_hold(&own.path);
-    pass(name, own.fd);
-    pass(path_name, path_fd);
-    unix_path_forget(&own.path);
-    place_passed();
-}
-
-static int
-open_passed(const struct settings *settings)
-{
-    struct listening_socket listening = LISTENING_SOCKET_NONE;
-    _cleanup_free_ char *problem = NULL;
-    int r = socket_open(settings, NULL, &listening, &problem);
-    bool undoing = failing.undoing;
-
-    failing.undoing = true;
-    socket_close(&listening);
-    failing.undoing = undoing;
-    return r;
-}
-
-static int
-take_what_was_passed(void *userdata)
-{
-    const struct config *config = userdata;
-    const struct settings *theirs = config->listeners[0], *ours = config->listeners[1];
-    bool armed = failing.armed;
-
-    failing.armed = false;
-    place_two(ours);
-    failing.armed = armed;
-    int r = adopt_begin();
-    if (r == 0) {
-        adopt_discard(config);
-        int first = open_passed(theirs), second = open_passed(ours);
-        free(adopt_names());
-        adopt_discard(NULL);
-        r = first < 0 ? first : second;
-    }
-    failing_disarm();
-    adopt_end();
-    (void)clear_passed(NULL);
-    sweep(ours);
-    return r == -ENOENT && failing.fired ? -failing.error : r;
-}
-
-/* A socket that cannot be looked at cannot be used, and its listener is told so. Nothing of it
- * stays open. Our own one is opened anew, if that is possible. */
-static void
-passed_sockets_are_taken_whole_or_closed(void **state)
-{
-    static const char *const tolerated[] = {"fcntl", "getsockopt", "getsockname",
-                                            "fstat", "unlink",     NULL};
-    struct settings theirs = make_settings("systemd:web");
-    struct settings ours = make_settings(path_in_folder("unix://", "passed"));
-    struct config config;
-    const struct failing_plan plan = {take_what_was_passed, &config, tolerated, false};
-
-    (void)state;
-    theirs.enabled = ours.enabled = true;
-    ours.socket_mode = 0660;
-    assert_int_equal(config_load_nothing(&config, NULL), 0);
-    assert_int_equal(config_add_listener(&config, &theirs), 0);
-    assert_int_equal(config_add_listener(&config, &ours), 0);
-    assert_in_range(each_call_fails(&plan), 20, 400);
-    config_done(&config);
-}
-
-/* The manager kept the socket, and not its path: another one may be there. */
-static void
-own_path_that_was_not_passed_is_made_anew(void **state)
-{
-    struct settings settings = make_settings(path_in_folder("unix://", "lost"));
-    struct listening_socket own, again;
-    char name[SOCKET_NAME_SIZE];
-    struct stat before = {0}, after = {0};
-
-    (void)state;
-    open_well(&settings, &own);
-    pass(socket_name(&settings, name), own.fd);
-    unix_path_forget(&own.path);
-    assert_int_equal(lstat(settings.address.path, &before), 0);
-    place_passed();
-    assert_int_equal(adopt_begin(), 0);
-    open_well(&settings, &again);
-    assert_int_equal(lstat(settings.address.path, &after), 0);
-    assert_true(before.st_ino != after.st_ino || before.st_ctim.tv_nsec != after.st_ctim.tv_nsec);
-    adopt_end();
-    socket_close(&again);
-    settings_done(&settings);
-}
-
-/* Root gives a path away, and takes it back before it sets another mode. */
-static int
-give_path_away(void *userdata)
-{
-    static const struct unix_path_owner theirs = {.mode = 0600, .uid = 65534, .gid = 65534};
-    struct looked_at *at = userdata;
-    struct unix_path_owner other = {.mode = 0660, .uid = 65534, .gid = 7};
-    bool armed = failing.armed;
-
-    failing.armed = false;
-    assert_int_equal(unix_path_own(&at->listening.path, &theirs), 0);
-    failing.armed = armed;
-    return unix_path_own(&at->listening.path, &other);
-}
-
-static void
-owner_that_cannot_be_changed_is_told(void **state)
-{
-    struct settings settings = make_settings(path_in_folder("unix://", "owned"));
-    struct looked_at at = {.path_fd = -1};
-    const struct failing_plan plan = {give_path_away, &at, NULL, false};
-
-    (void)state;
-    if (geteuid() != 0) {
-        settings_done(&settings);
-        print_message("needs root to give a path away\n");
-        skip();
-    }
-    open_well(&settings, &at.listening);
-    assert_in_range(each_call_fails(&plan), 5, 20);
-    socket_close(&at.listening);
-    settings_done(&settings);
-}
-
-/* An upgraded program has a little patience: what it cannot take over is lost. */
-static void
-what_an_upgrade_passes_is_asked_for_again(void **state)
-{
-    static const struct {
-        enum failing_call call;
-        unsigned nth;
-        int error;
-    } rows[] = {
-        {FAILING_malloc, 1, ENOMEM},       {FAILING_malloc, 2, ENOMEM},
-        {FAILING_malloc, 3, ENOMEM},       {FAILING_malloc, 4, ENOMEM},
-        {FAILING_malloc, 5, ENOMEM},       {FAILING_getsockname, 1, ENOBUFS},
-        {FAILING_getsockname, 2, ENOBUFS}, {FAILING_lstat, 1, ENOMEM},
-    };
-    struct settings settings = make_settings(path_in_folder("unix://", "upgraded"));
-
-    (void)state;
-    settings.socket_mode = 0660;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct listening_socket listening;
-        _cleanup_free_ char *problem = NULL;
-        struct stat before = {0}, after = {0};
-
-        print_message("%s %u\n", failing_names[rows[i].call], rows[i].nth);
-        place_two(&settings);
-        assert_int_equal(lstat(settings.address.path, &before), 0);
-        patience_begin();
-        failing_arm(rows[i].call, rows[i].nth, rows[i].error);
-        assert_int_equal(adopt_begin(), 0);
-        assert_int_equal(socket_open(&settings, NULL, &listening, &problem), 0);
-        failing_disarm();
-        patience_end();
-        assert_int_equal(lstat(settings.address.path, &after), 0);
-        assert_true(before.st_ino == after.st_ino); /* the one that was passed */
-        adopt_end();
-        socket_close(&listening);
-    }
-    settings_done(&settings);
-}
-
 /* ---- looking names up ---------------------------------------------------------------------------
  */
 
@@ -642,146 +427,6 @@ an_ipv6_address_needs_ipv6(void **state)
     settings_done(&settings);
 }
 
-/* ---- others, who do something at the same time
- * --------------------------------------------------- */
-
-static char lock_path[160], other_path[160];
-static unsigned times;
-
-static void
-make_lock(const char *path)
-{
-    (void)close(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
-}
-
-/* Whoever held the lock ends: between our look and our opening it, or our locking it. */
-static void
-remove_lock_before_open(enum failing_call call)
-{
-    static bool second;
-
-    if (call != FAILING_open || times == 0)
-        return;
-    second = !second;
-    if (second) {
-        make_lock(lock_path);
-        return;
-    }
-    times--;
-    assert_int_equal(unlink(lock_path), 0);
-}
-
-static void
-remove_lock_before_flock(enum failing_call call)
-{
-    if (call != FAILING_flock || times == 0)
-        return;
-    times--;
-    assert_int_equal(unlink(lock_path), 0);
-}
-
-/* Somebody else has made the file again. */
-static void
-replace_lock_before_flock(enum failing_call call)
-{
-    if (call != FAILING_flock || times == 0)
-        return;
-    times--;
-    make_lock(other_path);
-    assert_int_equal(rename(other_path, lock_path), 0);
-}
-
-static void
-a_lock_that_goes_away_is_taken_anew(void **state)
-{
-    static void (*const events[])(enum failing_call) = {
-        remove_lock_before_open, remove_lock_before_flock, replace_lock_before_flock};
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
-        struct settings settings = make_settings(path_in_folder("unix://", "busy"));
-        struct listening_socket listening = LISTENING_SOCKET_NONE;
-        struct stat status;
-
-        (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", settings.address.path);
-        (void)snprintf(other_path, sizeof(other_path), "%s.other", settings.address.path);
-        times = 3;
-        failing.before = events[i];
-        open_well(&settings, &listening);
-        assert_int_equal(times, 0);
-        failing_disarm();
-        assert_int_equal(lstat(lock_path, &status), -1);
-        socket_close(&listening);
-
-        /* Not for ever. */
-        times = 1000;
-        failing.before = events[i];
-        expect_problem(&settings, -EADDRINUSE, "Address already in use");
-        failing_disarm();
-        (void)unlink(lock_path);
-        assert_int_equal(lstat(settings.address.path, &status), -1);
-        settings_done(&settings);
-    }
-}
-
-static void
-remove_before_unlink(enum failing_call call)
-{
-    struct stat status;
-
-    if (call == FAILING_unlink && lstat(other_path, &status) == 0)
-        assert_int_equal(unlink(other_path), 0);
-}
-
-static void
-remove_before_connect(enum failing_call call)
-{
-    struct stat status;
-
-    if (call == FAILING_connect && lstat(other_path, &status) == 0)
-        assert_int_equal(unlink(other_path), 0);
-}
-
-static void
-a_path_that_goes_away_is_none(void **state)
-{
-    struct settings settings = make_settings(path_in_folder("unix://", "gone"));
-    struct listening_socket listening = LISTENING_SOCKET_NONE;
-
-    (void)state;
-    (void)snprintf(other_path, sizeof(other_path), "%s", settings.address.path);
-    for (int i = 0; i < 2; i++) {
-        leave_stale(other_path);
-        failing.before = i == 0 ? remove_before_unlink : remove_before_connect;
-        open_well(&settings, &listening);
-        failing_disarm();
-        socket_close(&listening);
-    }
-    open_well(&settings, &listening); /* and our own */
-    failing.before = remove_before_unlink;
-    assert_int_equal(unix_path_take_away(&listening.path), 0);
-    failing_disarm();
-    assert_null(listening.path.name);
-    socket_close(&listening);
-    settings_done(&settings);
-}
-
-/* Such as a type that the kernel learns one day: better not to take a path than to steal one. */
-static void
-a_socket_of_no_known_type_counts_as_alive(void **state)
-{
-    struct settings settings = make_settings(path_in_folder("unix://", "odd"));
-
-    (void)state;
-    leave_stale(settings.address.path);
-    failing_arm(FAILING_connect, 1, EPROTOTYPE);
-    failing.always = true;
-    expect_problem(&settings, -EADDRINUSE, "a running server answers there");
-    failing_disarm();
-    assert_int_equal(unlink(settings.address.path), 0);
-    settings_done(&settings);
-}
-
 int
 main(void)
 {
@@ -792,16 +437,9 @@ main(void)
         in_folder(a_socket_that_was_shut_down_is_revived_or_still_there),
         in_folder(a_failure_changes_nothing_about_an_open_socket),
         cmocka_unit_test(a_failure_is_told_without_memory),
-        in_folder(what_an_upgrade_passes_is_asked_for_again),
-        in_folder(own_path_that_was_not_passed_is_made_anew),
-        in_folder(owner_that_cannot_be_changed_is_told),
-        in_folder(passed_sockets_are_taken_whole_or_closed),
         cmocka_unit_test(a_lookup_begins_whole_or_not_at_all),
         cmocka_unit_test(star_is_every_ipv4_address_where_there_is_no_ipv6),
         cmocka_unit_test(an_ipv6_address_needs_ipv6),
-        in_folder(a_lock_that_goes_away_is_taken_anew),
-        in_folder(a_path_that_goes_away_is_none),
-        in_folder(a_socket_of_no_known_type_counts_as_alive),
     };
 
     return cmocka_run_group_tests(tests, clear_passed, NULL);
