@@ -232,20 +232,14 @@ settings_inherit(struct settings *settings, const struct setting *setting,
 /* ---- comparing ------------------------------------------------------------ */
 
 static bool
-same_text(const char *one, const char *other)
-{
-    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
-}
-
-static bool
 same_value(const struct settings *one, const struct settings *other, const struct setting *setting)
 {
     const void *a = settings_member(one, setting), *b = settings_member(other, setting);
 
     if (setting->type == SETTING_TEXT)
-        return same_text(*(char *const *)a, *(char *const *)b);
+        return text_equal(*(char *const *)a, *(char *const *)b);
     if (setting->type == SETTING_ADDRESS)
-        return same_text(one->address.text, other->address.text);
+        return text_equal(one->address.text, other->address.text);
     if (setting->type == SETTING_LIST)
         return texts_equal(*(char **const *)a, *(char **const *)b);
     return memcmp(a, b, field_sizes[setting->type]) == 0;
@@ -286,10 +280,10 @@ settings_equal(const struct settings *one, const struct settings *other)
     for (size_t i = 0; i < settings_count; i++)
         if (!same_value(one, other, &settings_table[i]))
             return false;
-    return same_text(one->name, other->name) && same_text(one->plugin_file, other->plugin_file) &&
+    return text_equal(one->name, other->name) && text_equal(one->plugin_file, other->plugin_file) &&
            one->uid == other->uid && one->gid == other->gid &&
-           same_text(one->login, other->login) && same_text(one->home, other->home) &&
-           same_text(one->shell, other->shell) && one->socket_uid == other->socket_uid &&
+           text_equal(one->login, other->login) && text_equal(one->home, other->home) &&
+           text_equal(one->shell, other->shell) && one->socket_uid == other->socket_uid &&
            one->socket_gid == other->socket_gid && same_groups(one, other) &&
            same_options(one, other) && same_access(one, other);
 }

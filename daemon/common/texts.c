@@ -11,6 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool
+text_equal(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
 size_t
 texts_count(char *const *texts)
 {

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* True if both are the same string, or both are NULL. */
+bool text_equal(const char *one, const char *other);
+
 size_t texts_count(char *const *texts);
 
 /* True if both have the same strings in the same order, or nobody gave either. */

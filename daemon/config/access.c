@@ -221,12 +221,6 @@ add_list(struct compiling *compiling, const struct list *list)
     }
 }
 
-static bool
-same_text(const char *one, const char *other)
-{
-    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
-}
-
 /* True if both lists are of the same texts, which stand at the same places. */
 static bool
 are_same(const struct list *one, const struct list *other)
@@ -238,7 +232,7 @@ are_same(const struct list *one, const struct list *other)
     for (size_t i = 0; i < count; i++) {
         const struct given a = place_of_item(one, i), b = place_of_item(other, i);
 
-        if (strcmp(a.text, b.text) != 0 || a.line != b.line || !same_text(a.file, b.file))
+        if (strcmp(a.text, b.text) != 0 || a.line != b.line || !text_equal(a.file, b.file))
             return false;
     }
     return true;

@@ -20,27 +20,16 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/peer_groups.h"
 #include "supervisor/control/control_private.h"
 
 static bool
 has_supplementary_group(int fd, gid_t group)
 {
-    socklen_t size = 32 * sizeof(gid_t);
-    _cleanup_free_ gid_t *groups = malloc(size);
+    size_t count = 0;
+    _cleanup_free_ gid_t *groups = peer_groups(fd, &count);
 
-    if (groups == NULL)
-        return false;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
-        if (errno != ERANGE)
-            return false;
-        gid_t *more = realloc(groups, size); /* the kernel has told how much is needed */
-        if (more == NULL)
-            return false;
-        groups = more;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-            return false;
-    }
-    for (size_t i = 0; i < size / sizeof(gid_t); i++)
+    for (size_t i = 0; groups != NULL && i < count; i++)
         if (groups[i] == group)
             return true;
     return false;

@@ -28,6 +28,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/texts.h"
 #include "supervisor/control/control_private.h"
 
 #define ACCEPT_AT_ONCE 16
@@ -268,12 +269,6 @@ open_socket(struct control *control, bool first)
 
 /* Whether both texts are the same, or both are missing. */
 static bool
-same_or_none(const char *one, const char *other)
-{
-    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
-}
-
-static bool
 replace_text(char **text, const char *with)
 {
     char *copy = with == NULL ? NULL : strdup(with);
@@ -289,7 +284,7 @@ control_configure(struct control *control, const struct config *config)
     const char *path = config->file == NULL ? NULL : config->control.path;
     bool first = control->config == NULL;
     gid_t group = config->control.group == NULL ? (gid_t)-1 : config->control.gid;
-    bool same = control->fd >= 0 && same_or_none(control->configured, path) &&
+    bool same = control->fd >= 0 && text_equal(control->configured, path) &&
                 control->mode == config->control.mode && control->group == group;
 
     control->config = config;

@@ -20,6 +20,7 @@
 
 #include "common/array.h"
 #include "common/datagram_ports.h"
+#include "common/texts.h"
 #include "supervisor/socket/socket_private.h"
 
 /* ---- other settings ------------------------------------------------------------------- */
@@ -41,12 +42,6 @@ refuse_change(const struct settings *settings, const char *key, struct errors *e
                         "it another address");
 }
 
-static bool
-same_text(const char *one, const char *other)
-{
-    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
-}
-
 bool
 socket_stays(const struct settings *old, const struct settings *settings, struct errors *errors)
 {
@@ -57,7 +52,7 @@ socket_stays(const struct settings *old, const struct settings *settings, struct
         if (*((const bool *)old + at) != *((const bool *)settings + at))
             refuse_change(settings, bound_for_good[i].key, errors);
     }
-    if (!same_text(old->interface, settings->interface))
+    if (!text_equal(old->interface, settings->interface))
         refuse_change(settings, "interface", errors);
     return true;
 }

@@ -24,11 +24,10 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/errors.h"
+#include "common/peer_groups.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 #include "worker/request/turned_away.h"
-
-#define GIDS_USUAL 64
 
 static const struct networks *networks; /* NULL: the listener has no lists */
 static struct turned_away *of_deny, *of_allow;
@@ -76,26 +75,6 @@ verdict(uint32_t item)
     return item == NETWORKS_NONE ? &not_allowed : &denied;
 }
 
-/* Returns the groups of a connection's peer, beside its first, in memory that the caller frees, or
- * NULL. */
-static gid_t *
-peer_groups(int fd, size_t *ret_count)
-{
-    socklen_t size = GIDS_USUAL * sizeof(gid_t);
-    gid_t *gids = malloc(size);
-
-    if (gids != NULL && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &size) < 0) {
-        gid_t *more = errno == ERANGE ? realloc(gids, size) : NULL;
-        if (more == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, more, &size) < 0) {
-            free(more != NULL ? more : gids); /* realloc() has freed the other */
-            return NULL;
-        }
-        gids = more;
-    }
-    *ret_count = size / sizeof(gid_t);
-    return gids;
-}
-
 /* A user's item decides before its groups', and one of these that denies before one that allows. */
 int
 access_find_connection(const struct networks *list, int fd, uint32_t *ret_item)
@@ -107,10 +86,8 @@ access_find_connection(const struct networks *list, int fd, uint32_t *ret_item)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == (uid_t)-1)
         return -ENODATA;
     _cleanup_free_ gid_t *gids = peer_groups(fd, &count);
-    gid_t *all = gids == NULL ? NULL : reallocarray(gids, count + 1, sizeof(*gids));
-    if (all == NULL)
+    if (gids == NULL)
         return -ENODATA;
-    gids = all;
     gids[count] = peer.gid;
     *ret_item = networks_find_peer(list, peer.uid, gids, count + 1);
     return 0;
