@@ -36,6 +36,16 @@ reload_changes(struct daemon *daemon, const char *networks)
     return figure(daemon, "generation") != before;
 }
 
+static size_t
+held_tables(pid_t pid)
+{
+    size_t count = 0;
+
+    for (const char *at = proc_fd_list(pid); (at = strstr(at, "memfd:access")) != NULL; at++)
+        count++;
+    return count;
+}
+
 static void
 a_file_of_networks_is_read_at_each_reload(void **state)
 {
@@ -56,6 +66,8 @@ a_file_of_networks_is_read_at_each_reload(void **state)
     expect_served(served); /* who is in stays in */
     assert_true(reload_changes(daemon, ""));
     expect_served(client_connect_from("127.0.0.3", address));
+    /* What drained has gone, and with it every table but the one that its worker has. */
+    WAIT_UNTIL(held_tables(daemon_pid(daemon)) == 1);
     daemon_expect_stop(daemon);
 }
 

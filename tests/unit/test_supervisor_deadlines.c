@@ -2,7 +2,8 @@
 /*
  * test_supervisor_deadlines.c - workers that are late, and those that are to take another's place
  *
- * A worker has half a second to become ready here, instead of half a minute.
+ * A worker has half a second to become ready here, instead of half a minute, and the supervisor's
+ * event loop may be short of memory.
  */
 #include "supervisor_fixture.h"
 
@@ -19,6 +20,20 @@ __wrap_process_new(const struct process_setup *setup, struct process **ret)
 
     impatient.start_usec = 500000;
     return __real_process_new(&impatient, ret);
+}
+
+/* Without memory for its events the loop returns, and may be called again. */
+int __real_sd_event_loop(sd_event *event);
+int __wrap_sd_event_loop(sd_event *event);
+static unsigned shortages;
+
+int
+__wrap_sd_event_loop(sd_event *event)
+{
+    if (shortages == 0)
+        return __real_sd_event_loop(event);
+    shortages--;
+    return -ENOMEM;
 }
 
 /* ---- late ------------------------------------------------------------------------------- */
@@ -61,6 +76,19 @@ worker_that_does_not_end_its_drain_is_killed(void **state)
     assert_int_equal(stop(fixture), 0);
     fixture->seen = 0;
     (void)expect(fixture, "did not end by the end of its drain: killing it");
+}
+
+static void
+event_loop_goes_on_after_a_shortage_of_memory(void **state)
+{
+    struct fixture *fixture = *state;
+
+    shortages = 3;
+    (void)add(fixture, "good", "tcp://127.0.0.1:0");
+    start(fixture);
+    shortages = 0;
+    (void)expect(fixture, "[good]: listening on");
+    assert_int_equal(stop(fixture), 0);
 }
 
 /* ---- a mistake that is found late -------------------------------------------------------- */
@@ -123,6 +151,7 @@ main(int argc, char **argv)
         with_fixture(worker_that_is_not_ready_in_time_is_killed_and_replaced),
         with_fixture(worker_that_a_debugger_holds_has_all_the_time),
         with_fixture(worker_that_does_not_end_its_drain_is_killed),
+        with_fixture(event_loop_goes_on_after_a_shortage_of_memory),
         with_fixture(mistake_found_at_a_second_try_is_told_once_and_the_listener_is_tried_again),
         with_fixture(replacement_of_a_worker_that_spins_may_fail),
         with_fixture(spinning_handler_ends_a_listener_that_serves_once),

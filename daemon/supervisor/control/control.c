@@ -267,7 +267,6 @@ open_socket(struct control *control, bool first)
     }
 }
 
-/* Whether both texts are the same, or both are missing. */
 static bool
 replace_text(char **text, const char *with)
 {
