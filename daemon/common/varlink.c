@@ -244,3 +244,9 @@ varlink_string(const char *text, size_t size)
     free(ascii);
     return string;
 }
+
+json_t *
+varlink_text(const char *text)
+{
+    return text == NULL ? json_null() : varlink_string(text, strlen(text));
+}

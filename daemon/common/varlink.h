@@ -73,5 +73,7 @@ char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size
 /* Makes a string of any bytes: if they are not UTF-8, '?' replaces the non-ASCII ones. Returns
  * NULL without memory. */
 json_t *varlink_string(const char *text, size_t size);
+/* The same of a whole text; null for NULL. */
+json_t *varlink_text(const char *text);
 
 #endif

@@ -131,22 +131,16 @@ find(const struct networks *networks, const struct settings *settings,
                               datagrams && subject->gid_count > 1 ? 1 : subject->gid_count);
 }
 
-static json_t *
-text_or_null(const char *text)
-{
-    return text == NULL ? json_null() : varlink_string(text, strlen(text));
-}
-
 /* Makes the reply; its text is made of the same members. */
 static json_t *
 answer(bool allowed, const char *key, const struct network_item *item, const char *text)
 {
-    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "allowed", allowed, "key", text_or_null(key),
-                     "item", text_or_null(item == NULL ? NULL : item->text), "file",
-                     text_or_null(item == NULL ? NULL : item->file), "line",
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "allowed", allowed, "key", varlink_text(key),
+                     "item", varlink_text(item == NULL ? NULL : item->text), "file",
+                     varlink_text(item == NULL ? NULL : item->file), "line",
                      item == NULL || item->file == NULL ? json_null()
                                                         : json_integer((json_int_t)item->line),
-                     "text", text_or_null(text));
+                     "text", varlink_text(text));
 }
 
 static json_t *

@@ -25,12 +25,6 @@ integer(uint64_t value)
 }
 
 static json_t *
-text(const char *value)
-{
-    return value == NULL ? json_null() : varlink_string(value, strlen(value));
-}
-
-static json_t *
 describe_daemon(const struct control *control)
 {
     json_t *daemon = json_object();
@@ -39,8 +33,8 @@ describe_daemon(const struct control *control)
     varlink_set(&daemon, "version", json_string(SOCKSERVERD_VERSION));
     varlink_set(&daemon, "instance", integer(control->instance));
     varlink_set(&daemon, "uptime_us", integer(monotonic_usec() - control->started));
-    varlink_set(&daemon, "configuration", text(control->file));
-    varlink_set(&daemon, "log_level", text(log_level_names[log_level()]));
+    varlink_set(&daemon, "configuration", varlink_text(control->file));
+    varlink_set(&daemon, "log_level", varlink_text(log_level_names[log_level()]));
     return daemon;
 }
 
@@ -85,19 +79,19 @@ describe_workers(const struct listener_status *status)
 static void
 add_state(json_t **listener, const struct listener_status *status)
 {
-    varlink_set(listener, "name", text(status->name));
-    varlink_set(listener, "state", text(status->state));
+    varlink_set(listener, "name", varlink_text(status->name));
+    varlink_set(listener, "state", varlink_text(status->state));
     varlink_set(listener, "state_us",
                 integer(status->since == 0 ? 0 : monotonic_usec() - status->since));
-    varlink_set(listener, "address", text(status->address));
-    varlink_set(listener, "plugin", text(status->plugin));
-    varlink_set(listener, "mixin", text(status->mixin));
+    varlink_set(listener, "address", varlink_text(status->address));
+    varlink_set(listener, "plugin", varlink_text(status->plugin));
+    varlink_set(listener, "mixin", varlink_text(status->mixin));
     varlink_set(listener, "max_connections", json_integer(status->max_connections));
     varlink_set(listener, "generation", json_integer(status->generation));
     varlink_set(listener, "draining", json_integer(status->draining));
     varlink_set(listener, "workers", describe_workers(status));
     varlink_set(listener, "restarts", integer(status->restarts));
-    varlink_set(listener, "problem", text(status->problem));
+    varlink_set(listener, "problem", varlink_text(status->problem));
 }
 
 static void
