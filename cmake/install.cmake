@@ -5,6 +5,9 @@ include(CMakePackageConfigHelpers)
 set(plugin_dir lib/sockserverd/plugins) # the same on every distribution
 install(TARGETS sockserverd sockserverctl DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS worker_program DESTINATION lib/sockserverd) # found from beside bin
+if(TARGET tls_module)
+  install(TARGETS tls_module DESTINATION lib/sockserverd) # found from beside the worker's program
+endif()
 install(TARGETS ${installed_plugins} DESTINATION ${plugin_dir})
 install(DIRECTORY include/sockserver DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN *.h)
@@ -32,11 +35,8 @@ foreach(manual IN LISTS manuals)
   string(REGEX REPLACE ".*\\." "" section ${manual})
   install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
-foreach(document README.md CHANGES.md LICENSE docs/architecture.md docs/performance.md)
-  if(EXISTS ${PROJECT_SOURCE_DIR}/${document})
-    install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR})
-  endif()
-endforeach()
+file(GLOB documents CONFIGURE_DEPENDS docs/*.md)
+install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()

@@ -76,6 +76,8 @@ override(struct config *config, const struct commandline *commandline)
 {
     if (commandline->log_level >= 0)
         config->log.level = commandline->log_level;
+    if (commandline->log_format >= 0)
+        config->log.format = (enum log_format)commandline->log_format;
     if (commandline->no_access_log)
         config->log.access = false;
 }
@@ -303,6 +305,7 @@ serve_stdio(void *userdata)
     struct alone *alone = userdata;
 
     log_set_level(alone->config.log.level);
+    log_set_format(alone->config.log.format);
     signals_unblock();
     stray_signals_survive_large_file();
     return once_main(&alone->settings);

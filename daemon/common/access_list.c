@@ -134,7 +134,9 @@ access_list_map(int fd, const struct networks **ret)
         return -errno;
     if (status.st_size <= 0 || fcntl(fd, F_GET_SEALS) != MEMFD_SEALS)
         return -EBADMSG;
-    void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    /* Privately: before Linux 6.7 what is sealed cannot be shared, even for reading. Processes have
+     * the same pages all the same. */
+    void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED)
         return -errno;
     if (!networks_are_sound(bytes, (size_t)status.st_size)) {

@@ -40,6 +40,7 @@ pack(const struct brief *brief, const struct settings *settings, char **ret_byte
     record_put_number(&writer, "check", brief->check);
     record_put_number(&writer, "once", brief->once);
     record_put_number(&writer, "access", brief->access);
+    record_put_number(&writer, "fields", brief->fields);
     record_put_number(&writer, "sink", brief->sink);
     record_put_number(&writer, "level", (uint64_t)brief->level);
     record_put_bytes(&writer, rest, rest_size);
@@ -59,19 +60,21 @@ brief_to_fd(const struct brief *brief, const struct settings *settings)
 static int
 take_brief(struct record_reader *reader, struct brief *ret)
 {
-    uint64_t check, once, access, sink, level;
+    uint64_t check, once, access, fields, sink, level;
     const char *address;
 
     if (record_take_named(reader, MAGIC, &address) < 0 ||
         record_take_number(reader, "check", 1, &check) < 0 ||
         record_take_number(reader, "once", 1, &once) < 0 ||
         record_take_number(reader, "access", 1, &access) < 0 ||
+        record_take_number(reader, "fields", 1, &fields) < 0 ||
         record_take_number(reader, "sink", LOG_TO_JOURNAL, &sink) < 0 ||
         record_take_number(reader, "level", LOG_DEBUG, &level) < 0)
         return -EBADMSG;
     *ret = (struct brief){.check = check != 0,
                           .once = once != 0,
                           .access = access != 0,
+                          .fields = fields != 0,
                           .sink = (enum log_sink)sink,
                           .level = (int)level,
                           .address = strdup(address)};

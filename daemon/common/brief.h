@@ -15,6 +15,7 @@ struct brief {
     bool check;  /* stop after loading */
     bool once;   /* end after one request */
     bool access; /* log one line for each request */
+    bool fields; /* the supervisor wants the fields of log lines */
     enum log_sink sink;
     int level;     /* from which on lines are logged */
     char *address; /* the socket's real one; "" at most, never NULL */

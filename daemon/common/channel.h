@@ -18,13 +18,18 @@
 
 enum message_type {
     /* worker -> supervisor */
-    MESSAGE_READY = 1, /* plugin loaded and activated; text: plugin's file name */
-    MESSAGE_FAILED,    /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
-    MESSAGE_STOPPED,   /* accepts no more (answer to MESSAGE_DRAIN) */
-    MESSAGE_PONG,      /* value: the ping's */
-    MESSAGE_STOP,      /* ss_server_stop(): please drain me for good; or --once is done */
-    MESSAGE_MISTAKE,   /* text: one of the reasons why it cannot start */
-    MESSAGE_REPLACE,   /* a handler spins: start another worker, then drain me */
+    MESSAGE_READY = 1,    /* plugin loaded and activated; text: plugin's file name */
+    MESSAGE_FAILED,       /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
+    MESSAGE_STOPPED,      /* accepts no more (answer to MESSAGE_DRAIN) */
+    MESSAGE_PONG,         /* value: the ping's */
+    MESSAGE_STOP,         /* ss_server_stop(): please drain me for good; or --once is done */
+    MESSAGE_MISTAKE,      /* text: one of the reasons why it cannot start */
+    MESSAGE_REPLACE,      /* a handler spins: start another worker, then drain me */
+    MESSAGE_CERTIFICATE,  /* before MESSAGE_READY: when the first certificate ends; value: seconds
+                             since 1970, text: its path */
+    MESSAGE_TLS,          /* before MESSAGE_READY: value: TLS_HAS_KTLS, or 0 */
+    MESSAGE_FILE,         /* before MESSAGE_READY: text: a file that the plugin was made of */
+    MESSAGE_CONTROL = 32, /* through INHERITED_CONTROL: serve the attached socket; read-only */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
@@ -39,6 +44,9 @@ enum failure {
     FAILURE_RUNTIME,       /* may go away: retried with back-off */
     FAILURE_CONFIGURATION, /* the file is wrong, and each mistake says where */
 };
+
+/* The bits of MESSAGE_TLS. */
+#define TLS_HAS_KTLS 1u /* the kernel encrypts */
 
 #define MESSAGE_TEXT_SIZE 8000
 
@@ -86,10 +94,15 @@ enum inherited_fd {
     INHERITED_BRIEF = 3, /* memfd, brief_to_fd() */
     INHERITED_CHANNEL,
     INHERITED_COUNTERS,
-    INHERITED_SOCKET, /* the listening socket; absent for a check */
-    INHERITED_PLUGIN, /* the plugin's file, if the worker may be unable to open it itself */
-    INHERITED_PORTS,  /* datagram_ports.h; of a UDP listener's worker */
-    INHERITED_ACCESS, /* access_list.h; of a listener with `allow` or `deny` */
+    INHERITED_SOCKET,     /* the listening socket; absent for a check */
+    INHERITED_PLUGIN,     /* the plugin's file, if the worker may be unable to open it itself */
+    INHERITED_PORTS,      /* datagram_ports.h; of a UDP listener's worker */
+    INHERITED_ACCESS,     /* access_list.h; of a listener with `allow` or `deny` */
+    INHERITED_TLS,        /* tls_bundle.h; of a listener with `tls`, as is the module */
+    INHERITED_TICKETS,    /* ticket_keys.h; of one with `tls.tickets` */
+    INHERITED_TLS_MODULE, /* the module's file: tls_module.h */
+    INHERITED_SOURCES,    /* sources.h; of a listener that limits its sources */
+    INHERITED_CONTROL,    /* a channel to ask for the control socket; with `control_access` */
     INHERITED_END
 };
 

@@ -68,6 +68,24 @@ child_is_noted(pid_t pid)
 static pid_t left[64];
 static size_t left_count;
 
+const char *
+child_fate_of(int status, char *buffer)
+{
+    const siginfo_t info = {
+        .si_code = WIFSIGNALED(status) ? CLD_KILLED : CLD_EXITED,
+        .si_status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+    };
+
+    return child_fate(&info, buffer);
+}
+
+bool
+child_signal_is_crash(int number)
+{
+    return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGFPE ||
+           number == SIGILL || number == SIGTRAP || number == SIGSYS;
+}
+
 bool
 child_has_ended(pid_t pid, siginfo_t *ret)
 {
@@ -143,7 +161,7 @@ child_fate(const siginfo_t *info, char *buffer)
     const char *name = sigabbrev_np(info->si_status);
 
     if (info->si_code == CLD_EXITED)
-        (void)snprintf(buffer, CHILD_FATE_SIZE, "ended with exit status %d", info->si_status);
+        (void)snprintf(buffer, CHILD_FATE_SIZE, "exited with status %d", info->si_status);
     else
         (void)snprintf(buffer, CHILD_FATE_SIZE, "was killed by signal %d (SIG%s)", info->si_status,
                        name == NULL ? "?" : name);

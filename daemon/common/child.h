@@ -33,6 +33,12 @@ size_t child_sweep(void);
  * CHILD_FATE_SIZE bytes. */
 const char *child_fate(const siginfo_t *info, char *buffer);
 
+/* The same of what waitpid(2) gave. */
+const char *child_fate_of(int status, char *buffer);
+
+/* True for the signals by which a program's own mistakes end it. */
+bool child_signal_is_crash(int number);
+
 /* True if the child has ended; then it is reaped, and *ret says how it ended. Never waits. */
 bool child_has_ended(pid_t pid, siginfo_t *ret);
 

@@ -43,6 +43,17 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "of those refused, requests that allow or deny refused"},
     {"unannounced", COUNTER_REQUESTS, COUNTER(unannounced),
      "of those refused, connections without a PROXY header from proxy.trusted"},
+    {"slow_ended", COUNTER_REQUESTS, COUNTER(slow_ended),
+     "requests that took longer than message_timeout and min_rate, or the handler's deadline, "
+     "allow"},
+    {"handshakes_failed", COUNTER_REQUESTS, COUNTER(handshakes_failed),
+     "of those refused, connections whose TLS handshake failed"},
+    {"limited", COUNTER_REQUESTS, COUNTER(limited),
+     "of those refused, requests over max_per_source or rate_per_source"},
+    {"penalised", COUNTER_REQUESTS, COUNTER(penalised),
+     "of those refused, requests of sources under a penalty"},
+    {"full", COUNTER_REQUESTS, COUNTER(full),
+     "of those refused, connections that came at max_connections (on_full = \"refuse\")"},
 };
 #undef COUNTER
 

@@ -40,7 +40,7 @@ struct slot {
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
     _Atomic uint64_t cancelled; /* set by others: this request must end; see slot_cancel() */
     _Atomic int64_t ended;      /* when the last one ended */
-    uint32_t unused;            /* it keeps the layout that 0.1.0 hands over */
+    _Atomic uint32_t program;   /* the request has become a program: see exec.c; 0: it has not */
     unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
     _Atomic uint32_t leaves;    /* the request waits for input, and leaves when a drain begins */
     /* sums since the worker started; each has its row in counter_table, which says what it counts
@@ -57,6 +57,11 @@ struct slot {
     _Atomic uint64_t unsent;
     _Atomic uint64_t denied;
     _Atomic uint64_t unannounced;
+    _Atomic uint64_t slow_ended;
+    _Atomic uint64_t handshakes_failed;
+    _Atomic uint64_t limited;
+    _Atomic uint64_t penalised;
+    _Atomic uint64_t full;
 } __attribute__((aligned(64)));
 
 /*
@@ -83,13 +88,13 @@ struct counters {
     _Atomic uint32_t used;     /* slots from here on were never given out; never falls */
     _Atomic uint64_t requests; /* numbers given out */
     _Atomic uint64_t log_dropped;
-    _Atomic int32_t phase;               /* enum server_phase of the worker, for its children */
-    _Atomic int32_t retire;              /* so many idle contexts may end */
-    uint32_t unused;                     /* it keeps the layout that 0.1.0 hands over */
-    _Atomic uint32_t starved;            /* accepting is paused for want of descriptors or memory */
-    _Atomic uint32_t stop_asked;         /* a handler called ss_server_stop() */
-    _Atomic int32_t surplus;             /* forking: idle children beyond the spare ones */
-    _Atomic int64_t impatient_until;     /* till then no receiver of a datagram is waited for */
+    _Atomic int32_t phase;           /* enum server_phase of the worker, for its children */
+    _Atomic int32_t retire;          /* so many idle contexts may end */
+    uint32_t claims;                 /* one above its first claim of sources.h; 0: it has none */
+    _Atomic uint32_t starved;        /* accepting is paused for want of descriptors or memory */
+    _Atomic uint32_t stop_asked;     /* a handler called ss_server_stop() */
+    _Atomic int32_t surplus;         /* forking: idle children beyond the spare ones */
+    _Atomic int64_t impatient_until; /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
     _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source or a
@@ -123,7 +128,7 @@ struct counter_sums {
     uint64_t idle_ended, unsent;
     struct histogram handling; /* times of the requests that have ended */
     /* What is above has the places in which 0.1.0 hands it over: later counters stand here. */
-    uint64_t denied, unannounced;
+    uint64_t denied, unannounced, slow_ended, handshakes_failed, limited, penalised, full;
 };
 
 enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
@@ -140,7 +145,7 @@ struct counter {
     const char *help;        /* what it counts */
 };
 
-#define COUNTER_COUNT  13
+#define COUNTER_COUNT  18
 #define COUNTERS_FIRST 11 /* rows that every program knows which hands over or takes over */
 /* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];

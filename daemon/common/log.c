@@ -29,6 +29,7 @@
 
 const char *const log_level_names[] = {"emerg",  "alert", "crit",  "err", "warning",
                                        "notice", "info",  "debug", NULL};
+const char *const log_format_names[] = {[LOG_AS_TEXT] = "text", [LOG_AS_JSON] = "json", NULL};
 
 static _Atomic int threshold = LOG_INFO;
 static _Atomic int sink = LOG_TO_STDERR;
@@ -37,13 +38,25 @@ static _Atomic uint64_t untold;  /* of these, not yet reported in the log */
 static char own_listener[96];
 static _Thread_local const struct log_context *own_context;
 
+static int
+find_name(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
 int
 log_level_from_name(const char *name)
 {
-    for (int level = 0; log_level_names[level] != NULL; level++)
-        if (strcmp(log_level_names[level], name) == 0)
-            return level;
-    return -1;
+    return find_name(log_level_names, name);
+}
+
+int
+log_format_from_name(const char *name)
+{
+    return find_name(log_format_names, name);
 }
 
 /* ---- opening and closing ---------------------------------------------------- */
@@ -92,9 +105,15 @@ log_open(enum log_sink new_sink, const char *journal_path)
 }
 
 void
-log_use_records(void)
+log_use_records(bool fields)
 {
-    sink_stderr_use_records();
+    sink_stderr_use_records(fields);
+}
+
+void
+log_set_format(enum log_format format)
+{
+    sink_stderr_use_json(format == LOG_AS_JSON);
 }
 
 void
@@ -160,38 +179,6 @@ log_dropped(void)
 
 /* ---- making a line printable --------------------------------------------------- */
 
-/*
- * Copies text, and shows everything that is not printable as \xNN. A text
- * longer than room is cut between two characters and ends in "..."; so does
- * one that was already cut, which whole = false says.
- */
-static void
-copy_printable(char *to, size_t room, const char *text, bool whole)
-{
-    size_t used = 0, kept = 0; /* kept: how much stays if "..." must follow */
-
-    while (*text != '\0') {
-        size_t size = printable_size(text);
-        size_t width = size > 0 ? size : 4;
-
-        if (used + width > room) {
-            whole = false;
-            break;
-        }
-        if (size > 0)
-            memcpy(to + used, text, size);
-        else
-            (void)snprintf(to + used, width + 1, "\\x%02x", (unsigned char)*text);
-        used += width;
-        text += size > 0 ? size : 1;
-        if (used + 3 <= room)
-            kept = used;
-    }
-    if (!whole)
-        memcpy(to + kept, "...", 3);
-    to[whole ? used : kept + 3] = '\0';
-}
-
 static void
 name_line(struct log_line *line)
 {
@@ -220,7 +207,7 @@ compose_line(struct log_line *line, const char *format, va_list arguments)
     if (whole && size > 0 && raw[size - 1] == '\n')
         raw[size - 1] = '\0';
     name_line(line);
-    copy_printable(line->text, room_for_text(line), raw, whole);
+    printable_copy(line->text, room_for_text(line), raw, whole);
 }
 
 /* ---- delivering it ---------------------------------------------------------------- */
@@ -319,11 +306,13 @@ log_listener(const char *name, int level, const char *format, ...)
 }
 
 void
-log_relay(const char *listener, int level, unsigned long long request, const char *text)
+log_relay(const char *listener, int level, unsigned long long request, const char *text,
+          const char *const *fields)
 {
-    struct log_line line = {.level = level, .listener = listener, .request = request};
+    struct log_line line = {
+        .level = level, .listener = listener, .request = request, .fields = fields};
 
     name_line(&line);
-    copy_printable(line.text, room_for_text(&line), text, true);
+    printable_copy(line.text, room_for_text(&line), text, true);
     deliver_line(&line);
 }

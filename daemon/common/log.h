@@ -14,10 +14,13 @@
 #include <stdint.h>
 #include <syslog.h>
 
+enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
+
 struct log_settings {
     char *target; /* "auto", "journal", "stderr", or a path */
     int level;    /* syslog level: less urgent lines are not written */
     bool access;  /* one line per request */
+    enum log_format format;
 };
 
 enum log_sink { LOG_TO_STDERR, LOG_TO_JOURNAL };
@@ -26,6 +29,9 @@ enum log_sink { LOG_TO_STDERR, LOG_TO_JOURNAL };
  * the names ends with NULL. */
 int log_level_from_name(const char *name);
 extern const char *const log_level_names[];
+/* The same for formats, "text" and "json". */
+int log_format_from_name(const char *name);
+extern const char *const log_format_names[];
 
 /* Returns the sink that "auto" means here: the journal if systemd connected standard error to it
  * ($JOURNAL_STREAM names its device and inode), else standard error. */
@@ -40,9 +46,11 @@ enum log_sink log_sink_auto(void);
  */
 int log_open(enum log_sink sink, const char *journal_path);
 void log_close(void);
-/* Lines on standard error are records for the supervisor from now on, see log_record.h. For
- * workers, before log_open(). */
-void log_use_records(void);
+/* Lines on standard error are records for the supervisor from now on, see log_record.h, with the
+ * fields of each line if they are wanted. For workers, before log_open(). */
+void log_use_records(bool fields);
+/* Sets how lines look on standard error and in a log file. The journal's never change. */
+void log_set_format(enum log_format format);
 /* Appends to the log file at path from now on: fd 2 becomes that file, and each line begins with
  * time and level. Also reopens it. For a process with one thread. Returns 0 or a negative errno. */
 int log_open_file(const char *path);
@@ -68,7 +76,8 @@ void log_message(int level, const char *format, ...) __attribute__((format(print
 void log_message_v(int level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
-/* Logs like log_message(), with more journal fields: "KEY=value" strings, and NULL at the end. */
+/* Logs like log_message(), with more fields for the journal and for JSON: "KEY=value" strings, and
+ * NULL at the end. */
 void log_event(int level, const char *const *fields, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -77,8 +86,9 @@ void log_listener(const char *name, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Logs a line that somebody else has composed: a record of a worker, or what its plugin has
- * printed. */
-void log_relay(const char *listener, int level, unsigned long long request, const char *text);
+ * printed. fields: as log_event() has them, or NULL. */
+void log_relay(const char *listener, int level, unsigned long long request, const char *text,
+               const char *const *fields);
 
 #define log_error(...)   log_message(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)

@@ -29,11 +29,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/log_json.h"
 #include "common/log_record.h"
+#include "common/printable.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 /* Our descriptors have at least this number: a new worker's descriptors are moved to lower ones. */
@@ -53,7 +54,9 @@ static _Atomic int stderr_way = WAY_PLAIN;
 /* The last write stopped half-way (full disk, terminal), so the next one begins on a new line. */
 static _Atomic bool stderr_torn;
 static bool stderr_takes_records; /* set before there are threads */
+static bool stderr_takes_fields;  /* of records; likewise */
 static bool stderr_takes_dates;   /* likewise */
+static _Atomic bool stderr_takes_json;
 
 static _Atomic int journal_fd = -1;
 static struct sockaddr_un journal_address;
@@ -119,14 +122,22 @@ sink_stderr_close(void)
     atomic_store(&stderr_way, WAY_PLAIN);
     atomic_store(&stderr_torn, false);
     stderr_takes_dates = false;
+    atomic_store(&stderr_takes_json, false);
     if (fd >= 0)
         (void)close(fd);
 }
 
 void
-sink_stderr_use_records(void)
+sink_stderr_use_records(bool fields)
 {
     stderr_takes_records = true;
+    stderr_takes_fields = fields;
+}
+
+void
+sink_stderr_use_json(bool json)
+{
+    atomic_store_explicit(&stderr_takes_json, json, memory_order_relaxed);
 }
 
 void
@@ -163,19 +174,13 @@ write_somehow(const char *data, size_t size)
     }
 }
 
-/* UTC, which neither needs a file of time zones nor jumps twice a year. */
 static void
 format_date(char *data, size_t size, int level)
 {
-    struct timespec now;
-    struct tm parts;
-    char second[32];
+    char time[LOG_TIME_SIZE];
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)gmtime_r(&now.tv_sec, &parts);
-    (void)strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &parts);
-    (void)snprintf(data, size, "%s.%03ldZ %s ", second, now.tv_nsec / 1000000,
-                   log_level_names[level]);
+    log_format_time(time);
+    (void)snprintf(data, size, "%s %s ", time, log_level_names[level]);
 }
 
 /* Returns the size of what it has written to data. */
@@ -194,18 +199,16 @@ format_line(const struct log_line *line, bool torn, char *data, size_t size)
                     named ? "[" : "", line->who, named ? "]" : "", line->text);
 }
 
-int
-sink_stderr_write(const struct log_line *line)
+/* Writes what begins on a new line if the last line was torn. */
+static int
+write_whole(const char *data, size_t size, bool torn)
 {
-    char data[LOG_LINE_SIZE + 128];
-    bool torn = atomic_exchange(&stderr_torn, false);
-    int size = format_line(line, torn, data, sizeof(data));
     ssize_t written;
 
     do {
-        written = write_somehow(data, (size_t)size);
+        written = write_somehow(data, size);
     } while (written < 0 && errno == EINTR);
-    if (written == size)
+    if (written == (ssize_t)size)
         return 0;
     if (written < 0) {
         int error = errno;
@@ -216,6 +219,66 @@ sink_stderr_write(const struct log_line *line)
     }
     atomic_store(&stderr_torn, true);
     return -EAGAIN;
+}
+
+/* Appends KEY=value to the record, and cuts the value where there is no more room. */
+static void
+append_to_record(char *record, size_t *size, const char *key, const char *value)
+{
+    size_t room = LOG_RECORD_SIZE - *size, key_size = strlen(key);
+    char *at = record + *size;
+
+    if (key_size + 8 > room)
+        return;
+    at[0] = LOG_RECORD_FIELD;
+    memcpy(at + 1, key, key_size);
+    printable_copy(at + 1 + key_size, room - key_size - 2, value, true);
+    *size += strlen(at);
+}
+
+/* Writes the record with the line's fields. Returns its size. */
+static size_t
+format_record(const struct log_line *line, char record[LOG_RECORD_SIZE + 1])
+{
+    int head = snprintf(record, LOG_RECORD_SIZE, LOG_RECORD_FORMAT, LOG_RECORD_MARK, line->level,
+                        (unsigned long long)line->request, line->text);
+    size_t size = (size_t)head - 1; /* the newline is put behind the fields */
+
+    if (line->client != NULL)
+        append_to_record(record, &size, "SOCKSERVERD_CLIENT=", line->client);
+    for (const char *const *field = line->fields; field != NULL && *field != NULL; field++)
+        append_to_record(record, &size, "", *field);
+    record[size++] = '\n';
+    return size;
+}
+
+/* For lines with fields. It is a function of its own so that other lines need less stack. */
+static int __attribute__((noinline)) write_with_fields(const struct log_line *line, bool torn)
+{
+    char data[LOG_RECORD_SIZE + 1];
+    size_t size;
+
+    _Static_assert(LOG_RECORD_SIZE >= LOG_JSON_SIZE, "both fit");
+    if (stderr_takes_records) {
+        size = format_record(line, data);
+    } else {
+        data[0] = '\n';
+        size = (size_t)torn + log_json_format(line, data + torn);
+    }
+    return write_whole(data, size, torn);
+}
+
+int
+sink_stderr_write(const struct log_line *line)
+{
+    bool torn = atomic_exchange(&stderr_torn, false);
+    bool json = atomic_load_explicit(&stderr_takes_json, memory_order_relaxed);
+    char data[LOG_LINE_SIZE + 128];
+
+    if (stderr_takes_records ? stderr_takes_fields : json)
+        return write_with_fields(line, torn);
+    int size = format_line(line, torn, data, sizeof(data));
+    return write_whole(data, (size_t)size, torn);
 }
 
 /* ---- the journal ---------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #ifndef SOCKSERVERD_COMMON_LOG_SINKS_H
 #define SOCKSERVERD_COMMON_LOG_SINKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,9 @@ void sink_stderr_close(void);
 /* From now on each line begins with the time and the level: fd 2 is a log file. */
 void sink_stderr_use_dates(void);
 /* From now on lines are written as records, see log_record.h. */
-void sink_stderr_use_records(void);
+void sink_stderr_use_records(bool fields);
+/* From now on each line is a JSON object, see log_json.h, unless lines are records. */
+void sink_stderr_use_json(bool json);
 /* Returns 0; -EAGAIN if it would have to wait, or another negative errno: then the line is lost. */
 int sink_stderr_write(const struct log_line *line);
 

@@ -46,5 +46,7 @@ mixin_slots(const struct settings *settings)
     if (mixin_traits[settings->mixin].one_at_a_time)
         return 1;
     uint64_t slots = (uint64_t)settings->max_connections + settings->spare + 1;
+    if (settings->on_full == FULL_REFUSE) /* each event loop has a place to refuse in */
+        slots += settings->cpus > 1 ? settings->cpus : 1;
     return slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
 }

@@ -33,7 +33,8 @@ extern const size_t mixin_count;
 /*
  * The first returns how many worker processes serve the listener. The second
  * returns how many slots each of them needs: one if the mixin serves one
- * request at a time, else max_connections + spare + 1.
+ * request at a time, else max_connections + spare + 1, and some more with
+ * on_full = "refuse".
  */
 uint32_t mixin_workers(const struct settings *settings);
 uint32_t mixin_slots(const struct settings *settings);

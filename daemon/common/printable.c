@@ -88,3 +88,30 @@ printable_put(FILE *out, const char *text)
         text += size;
     }
 }
+
+void
+printable_copy(char *to, size_t room, const char *text, bool whole)
+{
+    size_t used = 0, kept = 0; /* kept: how much stays if "..." must follow */
+
+    while (*text != '\0') {
+        size_t size = printable_size(text);
+        size_t width = size > 0 ? size : 4;
+
+        if (used + width > room) {
+            whole = false;
+            break;
+        }
+        if (size > 0)
+            memcpy(to + used, text, size);
+        else
+            (void)snprintf(to + used, width + 1, "\\x%02x", (unsigned char)*text);
+        used += width;
+        text += size > 0 ? size : 1;
+        if (used + 3 <= room)
+            kept = used;
+    }
+    if (!whole)
+        memcpy(to + kept, "...", 3);
+    to[whole ? used : kept + 3] = '\0';
+}

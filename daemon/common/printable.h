@@ -21,6 +21,14 @@ size_t printable_size(const char *text);
  * more than `most` bytes is cut, and ends in "...". NULL without memory. */
 char *printable_text(const char *text, size_t most);
 
+/*
+ * Copies text in the same form to `to`, which has room for so many bytes and
+ * the final NUL. A text that is longer is cut between two characters and ends
+ * in "..."; so does one that was already cut, which whole = false says. room
+ * is at least 3.
+ */
+void printable_copy(char *to, size_t room, const char *text, bool whole);
+
 /* Writes the text in the same form, without needing memory. */
 void printable_put(FILE *out, const char *text);
 

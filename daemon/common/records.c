@@ -4,7 +4,8 @@
  *
  * Runs in:  the supervisor (writing, and reading at an upgrade), a worker
  *           (reading).
- * Owns:     what a writer holds, until record_finish().
+ * Owns:     what a writer holds, until record_finish(). It may be secret, and
+ *           leaves no other copy behind.
  * Failures: returned; a writer remembers its own until then.
  */
 #include "common/records.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/secret.h"
 
 #define ROOM_FIRST 1024
 
@@ -28,7 +30,7 @@ make_room(struct record_writer *writer, size_t size)
         room *= 2;
     if (room == writer->room)
         return true;
-    char *bytes = realloc(writer->bytes, room);
+    char *bytes = secret_grow(writer->bytes, writer->size, writer->room, room);
     if (bytes == NULL)
         return false;
     writer->bytes = bytes;
@@ -56,7 +58,7 @@ record_finish(struct record_writer *writer, char **ret_bytes, size_t *ret_size)
         *ret_bytes = take_pointer(writer->bytes);
         *ret_size = writer->size;
     }
-    free(writer->bytes);
+    secret_free(writer->bytes, writer->room);
     *writer = (struct record_writer){0};
     return r;
 }

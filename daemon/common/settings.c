@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
@@ -33,9 +34,8 @@ settings_remember(struct settings *settings, const struct setting *setting,
         return -ENOMEM;
     given_done(&settings->places[row]);
     settings->places[row] = copy;
-    settings->set |= UINT64_C(1) << row;
-    settings->wrong &= ~(UINT64_C(1) << row);
-    settings->wrong |= (uint64_t)wrong << row;
+    setting_set_put(&settings->given, setting, true);
+    setting_set_put(&settings->refused, setting, wrong);
     return 0;
 }
 
@@ -64,7 +64,9 @@ settings_set(struct settings *settings, const char *key, const struct given *giv
         settings_unknown_key(settings, key, given, errors);
         return;
     }
-    if (setting->type != SETTING_ADDRESS)
+    if (setting->type == SETTING_GROUPS && given->form != VALUE_PLAIN)
+        r = settings_read_groups(settings, setting, given, errors);
+    else if (setting->type != SETTING_ADDRESS)
         r = settings_read(settings, setting, given);
     else if (given_is_text(given))
         r = set_address(settings, given->text, &problem);
@@ -81,8 +83,31 @@ settings_set(struct settings *settings, const char *key, const struct given *giv
         errors->exhausted = true;
     else if (problem != NULL)
         settings_mistake(settings, key, given, errors, "%s", problem);
-    else if (r < 0)
+    else if (r < 0 && r != -EBADMSG) /* that one was told */
         settings_wrong_value(settings, setting, given, errors);
+}
+
+bool
+settings_have(const struct settings *settings, const char *key)
+{
+    return setting_given(settings, setting_find(key));
+}
+
+const struct given *
+settings_place(const struct settings *settings, const char *key)
+{
+    static const struct given nowhere = {0};
+
+    return settings->places == NULL ? &nowhere
+                                    : &settings->places[setting_find(key) - settings_table];
+}
+
+struct given
+settings_place_of_item(const struct settings *settings, const char *key, size_t i)
+{
+    const struct given *list = settings_place(settings, key);
+
+    return list->item_count > i ? list->items[i] : *list;
 }
 
 bool
@@ -91,12 +116,44 @@ settings_restrict_access(const struct settings *settings)
     return texts_count(settings->allow) > 0 || texts_count(settings->deny) > 0;
 }
 
+bool
+settings_want_tls(const struct settings *settings)
+{
+    return settings_have(settings, "tls");
+}
+
+/* Whether anybody can get a penalty who is local. */
+static bool
+penalises_local(const struct settings *settings)
+{
+    for (char *const *item = settings->penalty.exempt; item != NULL && *item != NULL; item++)
+        if (strcmp(*item, "local") == 0)
+            return false;
+    return true;
+}
+
+bool
+settings_limit_sources(const struct settings *settings)
+{
+    const struct address *address = &settings->address;
+    bool local = address->text != NULL && address->scheme != ADDRESS_SYSTEMD &&
+                 address_is_unix(address); /* a socket of systemd's could be anything */
+    bool penalties = settings->penalty.crash > 0 || settings->penalty.handshake > 0 ||
+                     settings->penalty.slow > 0 || settings->penalty.handler > 0;
+
+    if (settings->rate.count > 0 || settings->rate_per_source.count > 0)
+        return true;
+    if (settings->max_per_source > 0 && (!local || settings_have(settings, "max_per_source")))
+        return true;
+    return penalties && (!local || penalises_local(settings));
+}
+
 int
 settings_set_default(struct settings *settings, const struct setting *setting)
 {
     const struct given fallback = {.text = setting->fallback};
 
-    if (setting->type == SETTING_LIST) { /* it would be added to what was refused */
+    if (setting_is_list(setting)) { /* it would be added to what was refused */
         texts_free(*(char ***)settings_member(settings, setting));
         *(char ***)settings_member(settings, setting) = NULL;
     }

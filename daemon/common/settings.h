@@ -18,14 +18,34 @@
 #include "common/address.h"
 #include "common/errors.h"
 #include "common/mixins.h"
+#include "common/tls_bundle.h"
 #include "common/value.h"
 
+enum control_access { CONTROL_NONE, CONTROL_READ };
+
+enum sandbox_mode { SANDBOX_DEFAULT, SANDBOX_NONE };
+
+enum full_mode { FULL_WAIT, FULL_REFUSE };
 enum reply_mode { REPLY_IF_WRITTEN, REPLY_ALWAYS, REPLY_NEVER };
+enum tls_client { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+
+/* So many requests in so many seconds; count 0: no limit. */
+struct request_rate {
+    uint32_t count, period;
+};
 
 /* One entry of the listener's `options` group, not yet checked against the plugin. */
 struct option_setting {
     char *name;
     struct given given; /* owned */
+};
+
+#define SETTINGS_MOST 128 /* rows of settings_table */
+
+/* Some rows of settings_table. Begins as zeroes, which is none. */
+struct setting_set {
+    uint64_t words[SETTINGS_MOST / 64];
 };
 
 struct settings {
@@ -49,8 +69,14 @@ struct settings {
     uint32_t socket_mode;
     char *socket_user, *socket_group; /* NULL: unchanged */
     uint32_t max_connections, spare, recycle_after, cpus;
+    struct request_rate rate; /* of the whole listener */
+    enum full_mode on_full;
     uint64_t stack_size;
-    double read_timeout, write_timeout, request_timeout;           /* seconds; 0: none */
+    double read_timeout, write_timeout, request_timeout; /* seconds; 0: none */
+    enum control_access control_access;
+    double max_connection_age; /* the same */
+    double message_timeout;    /* the same */
+    uint64_t min_rate;         /* bytes per second; 0: a longer message gets no more time */
     double timeout, service_interval, spin_limit;                  /* seconds; 0: none */
     uint64_t max_packet_size, max_line, read_buffer, write_buffer; /* bytes */
     enum reply_mode reply;
@@ -67,6 +93,8 @@ struct settings {
     char **groups;  /* supplementary ones, NULL at the end; NULL: not given */
     gid_t *gids;    /* resolved by settings_finish(), each once */
     uint32_t gid_count;
+    enum sandbox_mode sandbox;
+    bool no_new_privileges;
     char **capabilities; /* NULL at the end; NULL: not given; see capabilities.h */
     struct {
         uint64_t nofile, nproc, as, cpu, core, stack; /* LIMIT_UNCHANGED: the supervisor's */
@@ -76,18 +104,45 @@ struct settings {
     struct access_list *access; /* of both, made by access_compile(); NULL: both are empty, or their
                                    holder was not told what is in them */
 
+    uint32_t max_per_source; /* 0: no limit */
+    struct request_rate rate_per_source;
+    uint32_t burst_per_source;
+    struct {
+        uint32_t ipv4, ipv6; /* bits */
+    } source_prefix;
+    struct {
+        double crash, handshake, slow, handler, max; /* seconds; 0: none */
+        char **exempt;                               /* NULL at the end */
+    } penalty;
+
     struct {
         char **trusted; /* NULL at the end; NULL: not given, no PROXY header is required */
         double timeout; /* seconds */
     } proxy;
 
-    uint64_t set;   /* bit i: row i of settings_table was given, not defaulted */
-    uint64_t wrong; /* bit i: it was given a value that was refused */
+    struct {
+        char **certificate, **key; /* paths, in pairs; NULL at the end; NULL: not given */
+        char **names;              /* groups, see settings_groups.h */
+        char *ocsp, *client_ca, *crl;
+        enum tls_client client;
+        enum tls_version minimum;
+        char *ciphers, *ciphersuites, *groups; /* as OpenSSL wants them; NULL: its own */
+        char **alpn;
+        double handshake_timeout; /* seconds */
+        bool tickets;
+    } tls;
+    struct tls_bundle *tls_files; /* what the files hold, made by tls_read(); NULL: no TLS, or
+                                     their holder was not told what is in them */
+
+    struct setting_set given;   /* not defaulted */
+    struct setting_set refused; /* given a value that was wrong */
 
     struct given *places; /* row i: where it was given, without its text; NULL: nowhere yet */
 
     unsigned references; /* 0: not shared */
 };
+
+#define LEAST_PER_SOURCE 16 /* as max_per_source is, if it is not given */
 
 #define UMASK_UNCHANGED UINT32_MAX
 #define NICE_UNCHANGED  INT32_MIN
@@ -98,16 +153,18 @@ enum setting_type {
     SETTING_TEXT,
     SETTING_ADDRESS,
     SETTING_BOOLEAN,
-    SETTING_INTEGER,      /* uint32_t */
+    SETTING_INTEGER,      /* uint32_t; see `zero` */
     SETTING_SIGNED,       /* int32_t */
     SETTING_SIZE,         /* uint64_t bytes */
     SETTING_DURATION,     /* double seconds; see `zero` */
+    SETTING_RATE,         /* struct request_rate; "none" is 0 */
     SETTING_MODE,         /* uint32_t, octal text such as "0660" */
     SETTING_CHOICE,       /* enum, one of choices */
     SETTING_LIST,         /* char **, see texts.h: texts, none of them empty or of two lines */
     SETTING_NUMBER_LIMIT, /* uint64_t, as are the next two: a whole number, or "unlimited" */
     SETTING_SIZE_LIMIT,   /* bytes */
     SETTING_TIME_LIMIT,   /* whole seconds */
+    SETTING_GROUPS,       /* char **, a list of groups: see settings_groups.h */
     SETTING_GROUP         /* no value of its own: its keys are rows of the table, "GROUP.KEY" */
 };
 
@@ -128,9 +185,12 @@ struct setting {
     const char *const *choices;
     uint32_t applies;
     const char *help;    /* one line */
-    bool zero;           /* sizes: 0 is allowed below min; durations: 0 is none, and "none" is 0 */
+    bool zero;           /* sizes: 0 is allowed below min; durations: 0 is none, and "none" is 0;
+                            integers: "none" is 0 */
     bool numbers;        /* lists: an item may be a whole number without quotes */
     const char *example; /* lists: such a list, as it stands in the file */
+    const char *const *keys; /* lists of groups: the keys of each */
+    unsigned optional;       /* of these, the last so many may be missing */
 };
 
 extern const struct setting settings_table[];
@@ -145,6 +205,8 @@ const struct setting *setting_group_of(const char *key);
  * it means anything to this listener (in doubt, it does). */
 bool setting_given(const struct settings *settings, const struct setting *setting);
 bool setting_refused(const struct settings *settings, const struct setting *setting);
+/* The first of these, of the key of that name. */
+bool settings_have(const struct settings *settings, const char *key);
 bool setting_is_required(const struct setting *setting);
 bool setting_applies(const struct settings *settings, const struct setting *setting);
 
@@ -174,9 +236,11 @@ const struct settings *settings_share(struct settings *settings);
 const struct settings *settings_ref(const struct settings *settings);
 void settings_unref(const struct settings *settings);
 
-/* Gives settings that were unpacked the table of their lists, which comes apart from them. The
- * caller keeps its own reference, and lets nobody look at the settings before. */
+/* Gives settings that were unpacked the table of their lists, and what the files of `tls` hold,
+ * which come apart from them. The caller keeps its own reference, and lets nobody look at the
+ * settings before. */
 void settings_give_access(const struct settings *settings, struct access_list *access);
+void settings_give_tls(const struct settings *settings, struct tls_bundle *files);
 
 /*
  * Gives one key a value. If it is wrong, a mistake is added to errors
@@ -213,8 +277,20 @@ int settings_add_option(struct settings *settings, const char *name, const struc
  */
 void settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors);
 
+/* Returns where the key was given, without its text; nowhere, in a worker. */
+const struct given *settings_place(const struct settings *settings, const char *key);
+/* The same of an item of a list. If one text was given instead of a list, or on a command line,
+ * there are no items, and it is the list's. */
+struct given settings_place_of_item(const struct settings *settings, const char *key, size_t i);
+
 /* True if there is an `allow` or `deny` with something in it. */
 bool settings_restrict_access(const struct settings *settings);
+
+/* True if the listener speaks TLS: `tls` or one of its keys was given. */
+bool settings_want_tls(const struct settings *settings);
+/* True if the listener can turn anybody away for what its source does, so that it needs a table of
+ * sources. */
+bool settings_limit_sources(const struct settings *settings);
 
 /* True if both would run the same; places are not compared. Both must be finished. */
 bool settings_equal(const struct settings *one, const struct settings *other);

@@ -34,6 +34,19 @@ format_limit(const struct setting *setting, uint64_t value, char *buffer)
 }
 
 static int
+format_rate(const char *at, char *buffer)
+{
+    struct request_rate rate;
+
+    memcpy(&rate, at, sizeof(rate));
+    if (rate.count == 0)
+        (void)strcpy(buffer, "none");
+    else
+        (void)value_format_rate(rate.count, rate.period, buffer);
+    return 0;
+}
+
+static int
 format_number(const struct setting *setting, const char *at, char *buffer)
 {
     uint32_t integer;
@@ -58,6 +71,8 @@ format_number(const struct setting *setting, const char *at, char *buffer)
         else
             value_format_duration(seconds, buffer);
         return 0;
+    case SETTING_RATE:
+        return format_rate(at, buffer);
     case SETTING_SIGNED:
         memcpy(&number, at, sizeof(number));
         (void)snprintf(buffer, 32, "%" PRId32, number);
@@ -69,6 +84,8 @@ format_number(const struct setting *setting, const char *at, char *buffer)
     default:
         memcpy(&integer, at, sizeof(integer));
         (void)snprintf(buffer, 32, "%" PRIu32, integer);
+        if (setting->zero && integer == 0)
+            return (void)strcpy(buffer, "none"), 0;
         return integer < setting->min ? -ENODATA : 0; /* request_queue_size: the kernel's */
     }
 }
@@ -93,6 +110,7 @@ setting_format(const struct settings *settings, const struct setting *setting, c
     case SETTING_GROUP:
         return -ENODATA;
     case SETTING_LIST:
+    case SETTING_GROUPS:
         return format_list(*(char **const *)(const void *)at, ret);
     case SETTING_TEXT:
         text = *(char *const *)(const void *)at;

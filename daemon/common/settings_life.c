@@ -29,11 +29,13 @@ static const size_t field_sizes[] = {
     [SETTING_SIGNED] = sizeof(int32_t),
     [SETTING_SIZE] = sizeof(uint64_t),
     [SETTING_DURATION] = sizeof(double),
+    [SETTING_RATE] = sizeof(struct request_rate),
     [SETTING_MODE] = sizeof(uint32_t),
     [SETTING_CHOICE] = sizeof(int),
     [SETTING_TEXT] = 0,
     [SETTING_ADDRESS] = 0,
     [SETTING_LIST] = 0,
+    [SETTING_GROUPS] = 0,
     [SETTING_NUMBER_LIMIT] = sizeof(uint64_t),
     [SETTING_SIZE_LIMIT] = sizeof(uint64_t),
     [SETTING_TIME_LIMIT] = sizeof(uint64_t),
@@ -87,7 +89,7 @@ settings_done(struct settings *settings)
     for (size_t i = 0; i < settings_count; i++) {
         if (settings_table[i].type == SETTING_TEXT)
             free(*(char **)settings_member(settings, &settings_table[i]));
-        if (settings_table[i].type == SETTING_LIST)
+        if (setting_is_list(&settings_table[i]))
             texts_free(*(char ***)settings_member(settings, &settings_table[i]));
         if (settings->places != NULL)
             given_done(&settings->places[i]);
@@ -96,6 +98,7 @@ settings_done(struct settings *settings)
         option_done(&settings->options[i]);
     address_done(&settings->address);
     access_list_unref(settings->access);
+    tls_bundle_unref(settings->tls_files);
     free(settings->options);
     free(settings->places);
     free(settings->gids);
@@ -149,6 +152,13 @@ settings_give_access(const struct settings *settings, struct access_list *access
 {
     access_list_unref(settings->access);
     ((struct settings *)settings)->access = access_list_ref(access);
+}
+
+void
+settings_give_tls(const struct settings *settings, struct tls_bundle *files)
+{
+    tls_bundle_unref(settings->tls_files);
+    ((struct settings *)settings)->tls_files = tls_bundle_ref(files);
 }
 
 /* ---- values --------------------------------------------------------------- */
@@ -220,7 +230,7 @@ settings_inherit(struct settings *settings, const struct setting *setting,
         r = settings_set_text(settings, setting, *(char *const *)value);
     else if (setting->type == SETTING_ADDRESS)
         r = copy_address(settings, value);
-    else if (setting->type == SETTING_LIST)
+    else if (setting_is_list(setting))
         r = copy_texts(settings, setting, *(char **const *)value);
     else
         memcpy(settings_member(settings, setting), value, field_sizes[setting->type]);
@@ -240,7 +250,7 @@ same_value(const struct settings *one, const struct settings *other, const struc
         return text_equal(*(char *const *)a, *(char *const *)b);
     if (setting->type == SETTING_ADDRESS)
         return text_equal(one->address.text, other->address.text);
-    if (setting->type == SETTING_LIST)
+    if (setting_is_list(setting))
         return texts_equal(*(char **const *)a, *(char **const *)b);
     return memcmp(a, b, field_sizes[setting->type]) == 0;
 }
@@ -277,6 +287,8 @@ same_access(const struct settings *one, const struct settings *other)
 bool
 settings_equal(const struct settings *one, const struct settings *other)
 {
+    const struct setting *most = setting_find("max_per_source"); /* given, it is for everybody */
+
     for (size_t i = 0; i < settings_count; i++)
         if (!same_value(one, other, &settings_table[i]))
             return false;
@@ -285,5 +297,7 @@ settings_equal(const struct settings *one, const struct settings *other)
            text_equal(one->login, other->login) && text_equal(one->home, other->home) &&
            text_equal(one->shell, other->shell) && one->socket_uid == other->socket_uid &&
            one->socket_gid == other->socket_gid && same_groups(one, other) &&
-           same_options(one, other) && same_access(one, other);
+           same_options(one, other) && same_access(one, other) &&
+           tls_bundle_equal(one->tls_files, other->tls_files) &&
+           setting_given(one, most) == setting_given(other, most);
 }

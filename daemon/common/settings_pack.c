@@ -78,10 +78,19 @@ put_place(struct record_writer *writer, const struct setting *setting, const str
         put_given(writer, &place->items[i]);
 }
 
+/* Tells which rows are in the set. */
+static void
+put_names(struct record_writer *writer, const char *what, const struct setting_set *set)
+{
+    for (size_t i = 0; i < settings_count; i++)
+        if (setting_set_has(set, &settings_table[i]))
+            record_put(writer, what, settings_table[i].key);
+}
+
 static void
 put_places(struct record_writer *writer, const struct settings *settings)
 {
-    record_put_number(writer, "wrong", settings->wrong);
+    put_names(writer, "refused", &settings->refused);
     for (size_t i = 0; settings->places != NULL && i < settings_count; i++)
         if (setting_given(settings, &settings_table[i]))
             put_place(writer, &settings_table[i], &settings->places[i]);
@@ -130,7 +139,7 @@ put_all(struct record_writer *writer, const struct settings *settings, bool plac
     put_options(writer, settings);
     record_put(writer, "file", settings->file == NULL ? "" : settings->file);
     record_put_number(writer, "line", settings->line);
-    record_put_number(writer, "set", settings->set);
+    put_names(writer, "given", &settings->given);
     if (places)
         put_places(writer, settings);
     record_put(writer, "end", "");
@@ -322,8 +331,19 @@ read_other(struct settings *settings, const char *key, const char *value)
 
 /* What settings_set() would note by itself, and wrongly: each value here is given, and right. */
 struct marks {
-    uint64_t set, wrong;
+    struct setting_set given, refused;
 };
+
+static int
+read_name(struct setting_set *set, const char *key)
+{
+    const struct setting *setting = setting_find(key);
+
+    if (setting == NULL || setting_set_has(set, setting))
+        return -EBADMSG;
+    setting_set_put(set, setting, true);
+    return 0;
+}
 
 static int
 read_records(struct record_reader *reader, struct settings *settings, struct marks *ret)
@@ -344,10 +364,12 @@ read_records(struct record_reader *reader, struct settings *settings, struct mar
             r = read_option(reader, value, settings);
         else if (strcmp(key, "supplementary_gid") == 0)
             r = read_gid(settings, value);
+        else if (strcmp(key, "given") == 0)
+            r = read_name(&ret->given, value);
+        else if (strcmp(key, "refused") == 0)
+            r = read_name(&ret->refused, value);
         else if (strcmp(key, "set") == 0)
-            r = record_number(value, UINT64_MAX, &ret->set);
-        else if (strcmp(key, "wrong") == 0)
-            r = record_number(value, UINT64_MAX, &ret->wrong);
+            continue; /* 0.1.0 numbered the keys that were given, by rows of a table of its own */
         else if (strcmp(key, "place") == 0)
             r = read_place(reader, value, settings);
         else
@@ -367,10 +389,14 @@ forget_places(struct settings *settings)
     settings->places = NULL;
 }
 
+/* True if nothing was refused that was not given. */
 static bool
-is_mark(uint64_t bits)
+are_sound(const struct marks *marks)
 {
-    return settings_count >= 64 || bits >> settings_count == 0;
+    for (size_t i = 0; i < ARRAY_SIZE(marks->given.words); i++)
+        if ((marks->refused.words[i] & ~marks->given.words[i]) != 0)
+            return false;
+    return true;
 }
 
 static int
@@ -384,7 +410,7 @@ unpack(const char *bytes, size_t size, bool places, struct settings *ret)
     if (r < 0)
         return r;
     r = read_records(&reader, &settings, &marks);
-    if (r == 0 && (settings.name == NULL || !is_mark(marks.set) || (marks.wrong & ~marks.set) != 0))
+    if (r == 0 && (settings.name == NULL || !are_sound(&marks)))
         r = -EBADMSG;
     if (r == 0)
         r = settings_fill(&settings); /* a program that does not know a key does not write it */
@@ -394,8 +420,8 @@ unpack(const char *bytes, size_t size, bool places, struct settings *ret)
         settings_done(&settings);
         return r;
     }
-    settings.set = marks.set;
-    settings.wrong = marks.wrong;
+    settings.given = marks.given;
+    settings.refused = marks.refused;
     *ret = settings;
     return 0;
 }

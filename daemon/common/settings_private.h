@@ -14,6 +14,30 @@ settings_member(const struct settings *settings, const struct setting *setting)
     return (char *)settings + setting->offset;
 }
 
+static inline bool
+setting_set_has(const struct setting_set *set, const struct setting *setting)
+{
+    size_t row = (size_t)(setting - settings_table);
+
+    return (set->words[row / 64] >> row % 64 & 1) != 0;
+}
+
+static inline void
+setting_set_put(struct setting_set *set, const struct setting *setting, bool in)
+{
+    size_t row = (size_t)(setting - settings_table);
+
+    set->words[row / 64] &= ~(UINT64_C(1) << row % 64);
+    set->words[row / 64] |= (uint64_t)in << row % 64;
+}
+
+/* True if the row's field is a list of texts: char **. */
+static inline bool
+setting_is_list(const struct setting *setting)
+{
+    return setting->type == SETTING_LIST || setting->type == SETTING_GROUPS;
+}
+
 /* Both return 0 or -ENOMEM. text is copied. */
 int settings_set_text(struct settings *settings, const struct setting *setting, const char *text);
 int settings_set_default(struct settings *settings, const struct setting *setting);
@@ -26,6 +50,11 @@ int settings_remember(struct settings *settings, const struct setting *setting,
  * own mistakes. Returns 0, -EINVAL, -ERANGE or -ENOMEM. */
 int settings_read(struct settings *settings, const struct setting *setting,
                   const struct given *given);
+
+/* settings_groups.c: the same for a list of groups. It returns -EBADMSG if it has told the
+ * mistakes. */
+int settings_read_groups(struct settings *settings, const struct setting *setting,
+                         const struct given *given, struct errors *errors);
 
 /* True if a list takes the value as an item. It must be one line: in a default, and on the way
  * to a worker, the end of its line ends an item. */

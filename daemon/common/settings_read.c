@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/settings_groups.h"
 #include "common/settings_private.h"
 #include "common/texts.h"
 
@@ -55,8 +56,9 @@ read_whole(const struct setting *setting, const struct given *given, int64_t *re
 static int
 read_integer(struct settings *settings, const struct setting *setting, const struct given *given)
 {
-    int64_t value;
-    int r = read_whole(setting, given, &value);
+    bool none = setting->zero && given_is_text(given) && strcmp(given->text, "none") == 0;
+    int64_t value = 0;
+    int r = none ? 0 : read_whole(setting, given, &value);
 
     if (r == 0)
         *(uint32_t *)settings_member(settings, setting) = (uint32_t)value;
@@ -103,6 +105,22 @@ read_duration(struct settings *settings, const struct setting *setting, const st
     if (!none && (value < setting->min || value > setting->max))
         return -ERANGE;
     *(double *)settings_member(settings, setting) = value + 0.0; /* no negative zero */
+    return 0;
+}
+
+static int
+read_rate(struct settings *settings, const struct setting *setting, const struct given *given)
+{
+    struct request_rate rate = {0};
+    int r = 0;
+
+    if (!given_is_text(given) || strcmp(given->text, "none") != 0)
+        r = value_rate(given->text, given->form, &rate.count, &rate.period);
+    if (r < 0)
+        return r;
+    if ((double)rate.count > setting->max)
+        return -ERANGE;
+    *(struct request_rate *)settings_member(settings, setting) = rate;
     return 0;
 }
 
@@ -270,6 +288,28 @@ read_group(struct settings *settings, const struct setting *setting, const struc
     return given->form == VALUE_GROUP ? 0 : -EINVAL;
 }
 
+/* Reads groups as a worker is told them; those of a file are settings_groups.c's. */
+static int
+read_packed_groups(struct settings *settings, const struct setting *setting,
+                   const struct given *given)
+{
+    char ***at = settings_member(settings, setting), **texts = NULL;
+    int r = given->form == VALUE_PLAIN ? add_lines(NULL, given->text, &texts) : -EINVAL;
+
+    for (size_t i = 0; r == 0 && i < texts_count(texts); i++)
+        if (!group_is_sound(setting, texts[i]))
+            r = -EINVAL;
+    if (r == 0 && (double)texts_count(texts) > setting->max)
+        r = -ERANGE;
+    if (r < 0) {
+        texts_free(texts);
+        return r;
+    }
+    texts_free(*at);
+    *at = texts;
+    return 0;
+}
+
 /* The index is enum setting_type; an address tells its own mistakes. */
 static int (*const readers[])(struct settings *, const struct setting *, const struct given *) = {
     [SETTING_TEXT] = read_text,        [SETTING_BOOLEAN] = read_boolean,
@@ -278,7 +318,8 @@ static int (*const readers[])(struct settings *, const struct setting *, const s
     [SETTING_MODE] = read_mode,        [SETTING_CHOICE] = read_choice,
     [SETTING_LIST] = read_list,        [SETTING_NUMBER_LIMIT] = read_limit,
     [SETTING_SIZE_LIMIT] = read_limit, [SETTING_TIME_LIMIT] = read_limit,
-    [SETTING_GROUP] = read_group,
+    [SETTING_GROUP] = read_group,      [SETTING_GROUPS] = read_packed_groups,
+    [SETTING_RATE] = read_rate,
 };
 
 int

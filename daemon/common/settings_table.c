@@ -12,9 +12,15 @@
 #include <string.h>
 
 #include "common/array.h"
-#include "common/settings.h"
+#include "common/settings_private.h"
 
+static const char *const sandbox_names[] = {"default", "none", NULL};
+static const char *const control_names[] = {"none", "read", NULL};
+static const char *const full_names[] = {"wait", "refuse", NULL};
 static const char *const reply_names[] = {"if-written", "always", "never", NULL};
+static const char *const tls_client_names[] = {"none", "optional", "required", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const tls_name_keys[] = {"name", "certificate", "key", "ocsp", NULL};
 
 #define AT(member) .offset = offsetof(struct settings, member)
 #define DAY        (24 * 3600.0)
@@ -22,8 +28,7 @@ static const char *const reply_names[] = {"if-written", "always", "never", NULL}
 #define MIB        (1024 * 1024.0)
 #define TIB        (1024 * 1024 * MIB)
 
-/* The manual has the same order. A row's number is its bit in settings.set: append rows, or
- * rebuild everything. */
+/* The manual has the same order. */
 const struct setting settings_table[] = {
     {"address", SETTING_ADDRESS, AT(address), .help = "where to listen, required"},
     {"plugin", SETTING_TEXT, AT(plugin), .help = "name or path of the handler, required"},
@@ -62,6 +67,12 @@ const struct setting settings_table[] = {
 
     {"max_connections", SETTING_INTEGER, AT(max_connections), .min = 1, .max = 1000000,
      .help = "requests at a time"},
+    {"rate", SETTING_RATE, AT(rate), .max = 1e6, .fallback = "none",
+     .help = "requests of the whole listener; accepting pauses until there is room"},
+    {"on_full", SETTING_CHOICE, AT(on_full), .fallback = "wait", .choices = full_names,
+     .applies = APPLIES_STREAM | APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING) |
+                APPLIES_MIXIN(MIXIN_COROUTINE),
+     .help = "at max_connections, further clients wait, or are closed"},
     {"spare", SETTING_INTEGER, AT(spare), .min = 0, .max = 10000, .fallback = "1",
      .applies = APPLIES_MIXIN(MIXIN_THREADING) | APPLIES_MIXIN(MIXIN_FORKING),
      .help = "idle threads or children kept ready"},
@@ -80,6 +91,15 @@ const struct setting settings_table[] = {
      .zero = true, .help = "longest wait for the client to receive"},
     {"request_timeout", SETTING_DURATION, AT(request_timeout), .max = YEAR, .fallback = "none",
      .zero = true, .help = "longest duration of a whole request"},
+    {"max_connection_age", SETTING_DURATION, AT(max_connection_age), .max = YEAR,
+     .fallback = "none", .zero = true, .applies = APPLIES_STREAM,
+     .help = "age at which a connection is asked to end, give or take a tenth"},
+    {"message_timeout", SETTING_DURATION, AT(message_timeout), .max = YEAR, .fallback = "60s",
+     .zero = true, .applies = APPLIES_STREAM,
+     .help = "longest duration of a line or block, from its first byte"},
+    {"min_rate", SETTING_SIZE, AT(min_rate), .min = 1, .max = 1024 * MIB, .fallback = "500",
+     .zero = true, .applies = APPLIES_STREAM,
+     .help = "bytes that add a second to message_timeout; 0: none do"},
     {"spin_limit", SETTING_DURATION, AT(spin_limit), .max = YEAR, .fallback = "10s", .zero = true,
      .help = "processor time that a handler may use without a wait"},
     {"timeout", SETTING_DURATION, AT(timeout), .max = YEAR, .fallback = "none", .zero = true,
@@ -118,6 +138,13 @@ const struct setting settings_table[] = {
     {"capabilities", SETTING_LIST, AT(capabilities), .max = 64,
      .example = "[ \"net_bind_service\" ]", .help = "the worker's capabilities"},
 
+    {"sandbox", SETTING_CHOICE, AT(sandbox), .fallback = "default", .choices = sandbox_names,
+     .help = "whether system calls and files that no handler needs are taken away"},
+    {"control_access", SETTING_CHOICE, AT(control_access), .fallback = "none",
+     .choices = control_names, .help = "whether the plugin may see how the daemon is"},
+    {"no_new_privileges", SETTING_BOOLEAN, AT(no_new_privileges), .fallback = "true",
+     .help = "no program that the plugin starts gains rights, by setuid for example"},
+
     {"limits", SETTING_GROUP, .help = "the worker's resource limits"},
     {"limits.nofile", SETTING_NUMBER_LIMIT, AT(limits.nofile), .min = 16, .max = 1e9,
      .help = "descriptors of a process"},
@@ -137,17 +164,75 @@ const struct setting settings_table[] = {
     {"deny", SETTING_LIST, AT(deny), .max = 1000, .example = "[ \"192.0.2.0/24\", \"@/path\" ]",
      .help = "who is turned away; a longer list is a file: \"@/path\""},
 
+    {"max_per_source", SETTING_INTEGER, AT(max_per_source), .min = 1, .max = 1000000, .zero = true,
+     .applies = APPLIES_STREAM, .help = "requests of one source at a time"},
+    {"rate_per_source", SETTING_RATE, AT(rate_per_source), .max = 1e6, .fallback = "none",
+     .help = "requests of one source in a time"},
+    {"burst_per_source", SETTING_INTEGER, AT(burst_per_source), .min = 1, .max = 2e6,
+     .help = "requests of one source that may come at once"},
+    {"source_prefix", SETTING_GROUP, .help = "how much of an address makes a source"},
+    {"source_prefix.ipv4", SETTING_INTEGER, AT(source_prefix.ipv4), .min = 1, .max = 32,
+     .fallback = "32", .help = "bits of an IPv4 address"},
+    {"source_prefix.ipv6", SETTING_INTEGER, AT(source_prefix.ipv6), .min = 1, .max = 128,
+     .fallback = "64", .help = "bits of an IPv6 address"},
+    {"penalty", SETTING_GROUP, .help = "how long a source that misbehaves is turned away"},
+    {"penalty.crash", SETTING_DURATION, AT(penalty.crash), .max = DAY, .fallback = "90s",
+     .zero = true, .help = "after a child or worker crashed for it"},
+    {"penalty.handshake", SETTING_DURATION, AT(penalty.handshake), .max = DAY, .fallback = "10s",
+     .zero = true, .help = "after its handshake or PROXY header failed"},
+    {"penalty.slow", SETTING_DURATION, AT(penalty.slow), .max = DAY, .fallback = "10s",
+     .zero = true, .help = "after it was too slow"},
+    {"penalty.handler", SETTING_DURATION, AT(penalty.handler), .max = DAY, .fallback = "10s",
+     .zero = true, .help = "after the plugin said so, but not for how long"},
+    {"penalty.max", SETTING_DURATION, AT(penalty.max), .min = 1, .max = DAY, .fallback = "10m",
+     .help = "penalties add up to this"},
+    {"penalty.exempt", SETTING_LIST, AT(penalty.exempt), .max = 1000, .fallback = "local",
+     .example = "[ \"192.0.2.0/24\", \"local\" ]", .help = "who gets no penalty"},
+
     {"proxy", SETTING_GROUP, .applies = APPLIES_STREAM,
      .help = "a PROXY header is required: who may send it"},
     {"proxy.trusted", SETTING_LIST, AT(proxy.trusted), .max = 1000, .applies = APPLIES_STREAM,
      .example = "[ \"192.0.2.10\", \"local\" ]", .help = "balancers, and nobody else"},
     {"proxy.timeout", SETTING_DURATION, AT(proxy.timeout), .min = 0.1, .max = 3600,
      .fallback = "5s", .applies = APPLIES_STREAM, .help = "time in which the header must come"},
+
+    {"tls", SETTING_GROUP, .applies = APPLIES_STREAM, .help = "requests are encrypted"},
+    {"tls.certificate", SETTING_LIST, AT(tls.certificate), .min = 1, .max = 4,
+     .applies = APPLIES_STREAM, .example = "[ \"ecdsa.pem\", \"rsa.pem\" ]",
+     .help = "PEM file of the certificate and of those that it was signed with"},
+    {"tls.key", SETTING_LIST, AT(tls.key), .min = 1, .max = 4, .applies = APPLIES_STREAM,
+     .example = "[ \"ecdsa.key\", \"rsa.key\" ]", .help = "PEM file of the certificate's key"},
+    {"tls.names", SETTING_GROUPS, AT(tls.names), .max = 1000, .applies = APPLIES_STREAM,
+     .example = "( { name = \"*.example.org\"; certificate = \"/path\"; key = \"/path\"; } )",
+     .keys = tls_name_keys, .optional = 1,
+     .help = "certificates for clients that ask for one of these names"},
+    {"tls.ocsp", SETTING_TEXT, AT(tls.ocsp), .applies = APPLIES_STREAM,
+     .help = "file of the OCSP response that goes with the certificate"},
+    {"tls.client", SETTING_CHOICE, AT(tls.client), .fallback = "none", .choices = tls_client_names,
+     .applies = APPLIES_STREAM, .help = "whether clients show a certificate"},
+    {"tls.client_ca", SETTING_TEXT, AT(tls.client_ca), .applies = APPLIES_STREAM,
+     .help = "PEM file of those who may sign a client's certificate"},
+    {"tls.crl", SETTING_TEXT, AT(tls.crl), .applies = APPLIES_STREAM,
+     .help = "PEM file of the lists of revoked certificates of clients"},
+    {"tls.minimum", SETTING_CHOICE, AT(tls.minimum), .fallback = "1.2", .choices = tls_versions,
+     .applies = APPLIES_STREAM, .help = "oldest version of the protocol"},
+    {"tls.ciphers", SETTING_TEXT, AT(tls.ciphers), .applies = APPLIES_STREAM,
+     .help = "ciphers of TLS 1.2, as OpenSSL names them"},
+    {"tls.ciphersuites", SETTING_TEXT, AT(tls.ciphersuites), .applies = APPLIES_STREAM,
+     .help = "ciphers of TLS 1.3"},
+    {"tls.groups", SETTING_TEXT, AT(tls.groups), .applies = APPLIES_STREAM,
+     .help = "key exchange: curves and groups, the preferred one first"},
+    {"tls.alpn", SETTING_LIST, AT(tls.alpn), .max = 32, .applies = APPLIES_STREAM,
+     .example = "[ \"http/1.1\" ]", .help = "protocols inside TLS, the preferred one first"},
+    {"tls.handshake_timeout", SETTING_DURATION, AT(tls.handshake_timeout), .min = 0.1, .max = 3600,
+     .fallback = "10s", .applies = APPLIES_STREAM, .help = "time in which a handshake must end"},
+    {"tls.tickets", SETTING_BOOLEAN, AT(tls.tickets), .fallback = "true", .applies = APPLIES_STREAM,
+     .help = "clients may resume a session without a full handshake"},
 };
 
 const size_t settings_count = ARRAY_SIZE(settings_table);
 
-_Static_assert(ARRAY_SIZE(settings_table) <= 64, "settings.set has a bit for each row");
+_Static_assert(ARRAY_SIZE(settings_table) <= SETTINGS_MOST, "a setting_set has a bit for each row");
 
 const struct setting *
 setting_find(const char *key)
@@ -173,7 +258,7 @@ setting_group_of(const char *key)
 bool
 setting_given(const struct settings *settings, const struct setting *setting)
 {
-    return (settings->set >> (setting - settings_table) & 1) != 0;
+    return setting_set_has(&settings->given, setting);
 }
 
 bool
@@ -186,7 +271,7 @@ setting_is_required(const struct setting *setting)
 bool
 setting_refused(const struct settings *settings, const struct setting *setting)
 {
-    return (settings->wrong >> (setting - settings_table) & 1) != 0;
+    return setting_set_has(&settings->refused, setting);
 }
 
 /* True if the key asks for none of the bits in mask, or for one that the listener has. */

@@ -19,8 +19,6 @@
 #include "common/settings_private.h"
 #include "common/suggest.h"
 
-#define LARGEST_TABLE 64 /* settings.set has as many bits */
-
 /* Here are names from Python's socketserver, and names that keys have in other programs. */
 static const struct {
     const char *word, *key;
@@ -53,11 +51,27 @@ static const struct {
     {"LimitCPU", "limits.cpu"},
     {"LimitCORE", "limits.core"},
     {"LimitSTACK", "limits.stack"},
+    {"per_source", "max_per_source"},
+    {"MaxConnectionsPerSource", "max_per_source"},
+    {"limit_conn", "max_per_source"},
+    {"limit_req", "rate_per_source"},
+    {"cps", "rate"},
+    {"PerSourceNetBlockSize", "source_prefix"},
+    {"PerSourcePenalties", "penalty"},
     {"proxy_protocol", "proxy.trusted"},
     {"send_proxy", "proxy.trusted"},
     {"accept_proxy", "proxy.trusted"},
     {"set_real_ip_from", "proxy.trusted"},
     {"proxy_protocol_timeout", "proxy.timeout"},
+    {"ssl", "tls"},
+    {"ssl_certificate", "tls.certificate"},
+    {"ssl_certificate_key", "tls.key"},
+    {"ssl_protocols", "tls.minimum"},
+    {"ssl_ciphers", "tls.ciphers"},
+    {"tls_cert_file", "tls.certificate"},
+    {"tls_key_file", "tls.key"},
+    {"certfile", "tls.certificate"},
+    {"keyfile", "tls.key"},
     {"rlimit_files", "limits.nofile"},
     {"rlimit_as", "limits.as"},
     {"rlimit_cpu", "limits.cpu"},
@@ -148,7 +162,14 @@ expect_range(const struct setting *setting)
     switch (setting->type) {
     case SETTING_INTEGER:
     case SETTING_SIGNED:
-        length = asprintf(&text, "a whole number from %.0f to %.0f", setting->min, setting->max);
+        length = asprintf(&text, "%sa whole number from %.0f to %.0f",
+                          setting->zero ? "\"none\" or " : "", setting->min, setting->max);
+        break;
+    case SETTING_RATE:
+        length = asprintf(&text,
+                          "\"none\" or a rate such as \"20/s\", \"600/m\" or \"1000/h\": a number "
+                          "from 1 to %.0f, and a second, minute or hour",
+                          setting->max);
         break;
     case SETTING_SIZE:
         length =
@@ -161,6 +182,10 @@ expect_range(const struct setting *setting)
                                              setting->min, setting->max, setting->example)
                                   : asprintf(&text, "a list of at most %.0f items, such as %s",
                                              setting->max, setting->example);
+        break;
+    case SETTING_GROUPS:
+        length = asprintf(&text, "a list of at most %.0f groups, such as %s", setting->max,
+                          setting->example);
         break;
     default:
         length = asprintf(&text, "a duration such as \"250ms\", \"30s\" or \"5m\", from %s to %s",
@@ -196,7 +221,7 @@ expect_limit(const struct setting *setting)
 
 /* Lists a group's keys without its name; if group is NULL, the keys outside groups; then NULL. */
 static void
-list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
+list_keys(const struct setting *group, const char *ret[SETTINGS_MOST + 2])
 {
     size_t count = 0;
 
@@ -212,7 +237,7 @@ list_keys(const struct setting *group, const char *ret[LARGEST_TABLE + 2])
 static char *
 name_keys(const struct setting *group)
 {
-    const char *keys[LARGEST_TABLE + 2];
+    const char *keys[SETTINGS_MOST + 2];
     char *text = strdup("");
 
     list_keys(group, keys);
@@ -299,7 +324,7 @@ show_given(const struct setting *setting, const struct given *given)
 {
     char *shown;
 
-    if (setting->type != SETTING_LIST || given->form != VALUE_LIST)
+    if (!setting_is_list(setting) || given->form != VALUE_LIST)
         return value_show(given->text, given->form);
     return asprintf(&shown, "%zu items", given->item_count) < 0 ? NULL : shown;
 }
@@ -333,7 +358,7 @@ settings_wrong_value(const struct settings *settings, const struct setting *sett
 static const char *
 suggest_key(const char *key)
 {
-    const char *keys[LARGEST_TABLE + 2] = {0}, *near;
+    const char *keys[SETTINGS_MOST + 2] = {0}, *near;
 
     for (size_t i = 0; i < ARRAY_SIZE(other_names); i++)
         if (strcasecmp(key, other_names[i].word) == 0)
@@ -356,7 +381,7 @@ static void
 unknown_key_in_group(const struct settings *settings, const struct setting *group, const char *key,
                      const struct given *given, struct errors *errors)
 {
-    const char *keys[LARGEST_TABLE + 2], *name = key + strlen(group->key) + 1;
+    const char *keys[SETTINGS_MOST + 2], *name = key + strlen(group->key) + 1;
     _cleanup_free_ char *shown = value_show(name, VALUE_STRING), *known = name_keys(group);
     _cleanup_free_ char *phrase = NULL;
 

@@ -47,8 +47,9 @@ given_copy(const struct given *given, struct given *ret)
 
     copy.text = given->text == NULL ? NULL : strdup(given->text);
     copy.file = given->file == NULL ? NULL : strdup(given->file);
-    if ((given->text != NULL && copy.text == NULL) || (given->file != NULL && copy.file == NULL) ||
-        copy_items(given, &copy) < 0) {
+    copy.key = given->key == NULL ? NULL : strdup(given->key);
+    if ((given->key != NULL && copy.key == NULL) || (given->text != NULL && copy.text == NULL) ||
+        (given->file != NULL && copy.file == NULL) || copy_items(given, &copy) < 0) {
         given_done(&copy);
         return -ENOMEM;
     }
@@ -62,6 +63,7 @@ given_done(struct given *given)
     for (size_t i = 0; i < given->item_count; i++)
         given_done(&given->items[i]);
     free(given->items);
+    free((char *)given->key);
     free((char *)given->text);
     free((char *)given->file);
     *given = (struct given){0};
@@ -70,8 +72,11 @@ given_done(struct given *given)
 bool
 given_equal(const struct given *one, const struct given *other)
 {
-    if (strcmp(one->text, other->text) != 0 || one->form != other->form ||
-        one->item_count != other->item_count)
+    if (strcmp(one->text, other->text) != 0 || one->form != other->form)
+        return false;
+    if (one->form == VALUE_GROUP)
+        return true; /* no option takes one, and nobody is told what is in it */
+    if (one->item_count != other->item_count)
         return false;
     for (size_t i = 0; i < one->item_count; i++)
         if (!given_equal(&one->items[i], &other->items[i]))
@@ -274,6 +279,31 @@ value_duration(const char *text, enum value_form form, double *ret)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    uint32_t seconds;
+} rate_periods[] = {{"/s", 1}, {"/m", 60}, {"/h", 3600}};
+
+int
+value_rate(const char *text, enum value_form form, uint32_t *ret_count, uint32_t *ret_period)
+{
+    size_t digits = strspn(text, "0123456789"), period = 0;
+
+    if (!is_text(form) || digits == 0)
+        return -EINVAL;
+    while (period < ARRAY_SIZE(rate_periods) &&
+           strcmp(text + digits, rate_periods[period].name) != 0)
+        period++;
+    if (period == ARRAY_SIZE(rate_periods))
+        return -EINVAL;
+    uintmax_t count = strtoumax(text, NULL, 10);
+    if (count == 0 || count > UINT32_MAX)
+        return -ERANGE;
+    *ret_count = (uint32_t)count;
+    *ret_period = rate_periods[period].seconds;
+    return 0;
+}
+
 int
 value_mode(const char *text, enum value_form form, uint32_t *ret)
 {
@@ -327,6 +357,17 @@ value_format_duration(double seconds, char *buffer)
         if (strtod(buffer, NULL) == seconds)
             break;
     }
+    return buffer;
+}
+
+char *
+value_format_rate(uint32_t count, uint32_t period, char *buffer)
+{
+    size_t i = 0;
+
+    while (i + 1 < ARRAY_SIZE(rate_periods) && rate_periods[i].seconds != period)
+        i++;
+    (void)snprintf(buffer, 32, "%" PRIu32 "%s", count, rate_periods[i].name);
     return buffer;
 }
 

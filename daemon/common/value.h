@@ -26,13 +26,14 @@ enum value_form {
 };
 
 /* A value as somebody wrote it, and where it stands. The strings are borrowed, except for those
- * that given_copy() has made. A list or group inside a list is an item that has no items. */
+ * that given_copy() has made. A list inside a list is an item that has no items. */
 struct given {
+    const char *key; /* of an item of a group; else NULL */
     const char *text;
     enum value_form form;
     const char *file;    /* NULL: the command line */
     unsigned line;       /* without a file: how it was given */
-    struct given *items; /* of VALUE_LIST, each with its own place */
+    struct given *items; /* of VALUE_LIST, and of a group in a list, each with its own place */
     size_t item_count;
 };
 
@@ -43,7 +44,8 @@ struct given {
 int given_copy(const struct given *given, struct given *ret);
 void given_done(struct given *given);
 
-/* True if both are written the same, with all their items; places are not compared. */
+/* True if both are written the same, with all their items; places and what stands in groups are not
+ * compared. */
 bool given_equal(const struct given *one, const struct given *other);
 
 /* True if the value is text: it stands in quotes, or comes from a command line, where everything
@@ -58,6 +60,9 @@ int value_size(const char *text, enum value_form form,
                uint64_t *ret); /* bytes; "64K" "1M" "2G" (1024s) */
 int value_duration(const char *text, enum value_form form,
                    double *ret); /* seconds; "250ms" "30s" "5m" "2h" "1d" "10us" */
+/* "20/s", "600/m", "1000/h": how many in a second, a minute or an hour, which *ret_period is in
+ * seconds. */
+int value_rate(const char *text, enum value_form form, uint32_t *ret_count, uint32_t *ret_period);
 int value_mode(const char *text, enum value_form form,
                uint32_t *ret); /* permissions, octal digits in quotes: "0660"; up to 0777 */
 
@@ -65,6 +70,7 @@ int value_mode(const char *text, enum value_form form,
  * least 32 bytes, and is returned. */
 char *value_format_size(uint64_t bytes, char *buffer);
 char *value_format_duration(double seconds, char *buffer);
+char *value_format_rate(uint32_t count, uint32_t period, char *buffer); /* does the same */
 
 /* Returns the value as a person would find it in the file, for "found ...": a string is in
  * quotes. The caller frees it; NULL without memory. */

@@ -44,6 +44,7 @@ struct option {
 static int take_assignment(struct commandline *commandline, const char *value, bool setting,
                            char **ret_problem);
 static int take_option(struct commandline *commandline, const char *value, char **ret_problem);
+static int take_format(struct commandline *commandline, const char *value, char **ret_problem);
 static int take_set(struct commandline *commandline, const char *value, char **ret_problem);
 static int take_level(struct commandline *commandline, const char *value, char **ret_problem);
 
@@ -70,6 +71,7 @@ static const struct option options[] = {
     {0, "strict", NULL, SERVING, -1, NULL, FIELD(strict), "end if a listener cannot start"},
     {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
      "from emerg to debug; usually info"},
+    {0, "log-format", "FORMAT", RUNNING, -1, take_format, NO_FIELD, "text or json"},
     {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "no line for each request"},
     {0, "json", NULL, WITH(ROLE_DESCRIBE), -1, NULL, FIELD(json), "let --describe write JSON"},
     {'h', "help", NULL, ANYTHING, ROLE_HELP, NULL, NO_FIELD, "show this"},
@@ -77,9 +79,9 @@ static const struct option options[] = {
 };
 
 const char *const commandline_option_names[] = {
-    "config",        "listen", "stdio",       "describe", "check",  "mixin",
-    "option",        "set",    "plugin-path", "once",     "strict", "log-level",
-    "no-access-log", "json",   "help",        "version",  NULL,
+    "config",     "listen",        "stdio",       "describe", "check",   "mixin",
+    "option",     "set",           "plugin-path", "once",     "strict",  "log-level",
+    "log-format", "no-access-log", "json",        "help",     "version", NULL,
 };
 
 /* Messages call the roles by these names. */
@@ -134,6 +136,16 @@ take_level(struct commandline *commandline, const char *value, char **ret_proble
     bool guessed = hint != NULL && *hint != '\0';
     return problem(ret_problem, "--log-level: unknown level \"%s\"%s", value,
                    guessed ? hint : "; expected one from emerg to debug, such as info");
+}
+
+static int
+take_format(struct commandline *commandline, const char *value, char **ret_problem)
+{
+    commandline->log_format = log_format_from_name(value);
+    if (commandline->log_format >= 0)
+        return 0;
+    return problem(ret_problem, "--log-format: unknown format \"%s\"; expected text or json",
+                   value);
 }
 
 /* ---- options ------------------------------------------------------------------------- */
@@ -307,8 +319,10 @@ commandline_parse(int argc, char *const *argv, struct commandline *ret, char **r
 {
     struct reader reader = {.argc = argc, .argv = argv, .next = 1};
 
-    *ret = (struct commandline){
-        .role = ROLE_SERVE_FILE, .config_file = SOCKSERVERD_CONFIG_FILE, .log_level = -1};
+    *ret = (struct commandline){.role = ROLE_SERVE_FILE,
+                                .config_file = SOCKSERVERD_CONFIG_FILE,
+                                .log_level = -1,
+                                .log_format = -1};
     *ret_problem = NULL;
     while (reader.next < argc) {
         int r = read_argument(&reader, ret, ret_problem);

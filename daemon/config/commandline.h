@@ -40,6 +40,7 @@ struct commandline {
     const char *plugin;
     const char *plugin_path; /* NULL: not given */
     int log_level;           /* -1: not given */
+    int log_format;          /* likewise */
     struct assignment *assignments;
     size_t assignment_count;
 };

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "config/access.h"
 #include "config/commandline.h"
+#include "config/tls.h"
 
 /* Returns "upper" for "dir/upper.so"; the caller frees it. */
 static char *
@@ -33,6 +34,15 @@ set_by_option(struct settings *settings, const char *key, const char *text, stru
     settings_set(settings, key, &(struct given){.text = text, .line = GIVEN_BY_OPTION}, errors);
 }
 
+/* A list of groups has no form as text. */
+static bool
+is_list_of_groups(const char *key)
+{
+    const struct setting *setting = setting_find(key);
+
+    return setting != NULL && setting->type == SETTING_GROUPS;
+}
+
 static int
 set_all(const struct commandline *commandline, struct settings *settings, struct errors *errors)
 {
@@ -47,7 +57,11 @@ set_all(const struct commandline *commandline, struct settings *settings, struct
         const struct assignment *assignment = &commandline->assignments[i];
         const struct given given = {.text = assignment->value};
         int r = 0;
-        if (assignment->setting)
+        if (assignment->setting && is_list_of_groups(assignment->name))
+            settings_mistake(settings, assignment->name, &given, errors,
+                             "a list of groups cannot be given on a command line; give it in a "
+                             "configuration file");
+        else if (assignment->setting)
             settings_set(settings, assignment->name, &given, errors);
         else
             r = settings_add_option(settings, assignment->name, &given);
@@ -71,5 +85,11 @@ commandline_settings(const struct commandline *commandline, const char *plugin_p
         return r;
     settings_finish(ret, plugin_path, errors);
     access_compile(ret, NULL, 0, errors);
+    if (commandline->role == ROLE_STDIO && settings_want_tls(ret))
+        settings_mistake_at(ret, setting_find("tls"), errors,
+                            "has no meaning with --stdio, which takes the connection as it is; let "
+                            "whoever starts it speak TLS");
+    else
+        tls_read(ret, NULL, 0, errors);
     return 0;
 }

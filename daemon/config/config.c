@@ -22,6 +22,7 @@
 #include "config/access.h"
 #include "config/global.h"
 #include "config/read.h"
+#include "config/tls.h"
 
 /* ---- drop-ins ----------------------------------------------------------- */
 
@@ -79,6 +80,32 @@ load_drop_ins(struct loading *loading)
         load_drop_in(loading, folder, entries[i]->d_name);
         free(entries[i]);
     }
+}
+
+/* Whether the names are those of files that were read. A folder that cannot be read has none. */
+bool
+config_has_new_drop_in(const char *file, const struct read_files *read)
+{
+    _cleanup_free_ struct dirent **entries = NULL;
+    _cleanup_free_ char *folder = NULL;
+    bool found = false;
+
+    if (read->count >= READ_FILES_MOST) /* those that are missing there were not noted */
+        return false;
+    if (asprintf(&folder, "%s.d", file) < 0) {
+        folder = NULL;
+        return false;
+    }
+    int count = scandir(folder, &entries, is_drop_in, by_name);
+    for (int i = 0; i < count; i++) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/%s", folder, entries[i]->d_name) < 0)
+            path = NULL;
+        found = found || (path != NULL && read_files_find(read, path) == NULL);
+        free(entries[i]);
+    }
+    return found;
 }
 
 /* ---- the configuration as a whole --------------------------------------- */
@@ -179,6 +206,7 @@ judge(struct loading *loading)
         apply_defaults(loading, settings);
         settings_finish(settings, config->plugin_path, loading->errors);
         access_compile(settings, loading->listeners, i, loading->errors);
+        tls_read(settings, loading->listeners, i, loading->errors);
     }
     check_collisions(loading);
     if (!loading->listeners_mentioned && !loading->unparsed)
@@ -203,8 +231,10 @@ config_load(struct config *config, const char *file, const char *plugin_path, st
 {
     struct errors found = {0};
     struct loading loading = {.config = config, .errors = &found};
+    struct read_files before = read_files_take();
     int r = config_load_nothing(config, NULL);
 
+    read_files_done(&before); /* of a configuration that was not read to its end */
     if (r < 0)
         return r;
     config->file = strdup(file);
@@ -218,6 +248,7 @@ config_load(struct config *config, const char *file, const char *plugin_path, st
     share_listeners(&loading);
     settings_done(&loading.defaults);
     free(loading.listeners);
+    config->files = read_files_take();
     r = errors_any(&found) ? -EINVAL : 0;
     errors_move(errors, &found);
     if (errors->exhausted)
@@ -265,6 +296,7 @@ void
 config_done(struct config *config)
 {
     config_forget_listeners(config);
+    read_files_done(&config->files);
     free(config->file);
     free(config->plugin_path);
     free(config->log.target);

@@ -13,6 +13,7 @@
 #include "common/errors.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "config/read_files.h"
 
 struct config {
     char *file;        /* as given; NULL: command line */
@@ -26,6 +27,9 @@ struct config {
     } control;
     const struct settings **listeners; /* in the order of the files; a reference each */
     size_t listener_count;
+    double pre_stop_delay; /* seconds of service after SIGTERM */
+    bool reload_auto;      /* reload when one of these files has changed */
+    struct read_files files;
 };
 
 /*
@@ -48,6 +52,9 @@ int config_add_listener(struct config *config, struct settings *settings);
 void config_done(struct config *config);
 /* Releases its references to the listeners' settings; it has no listeners afterwards. */
 void config_forget_listeners(struct config *config);
+
+/* Whether the drop-in directory of file has files that the configuration was not read from. */
+bool config_has_new_drop_in(const char *file, const struct read_files *read);
 
 const struct settings *config_find(const struct config *config, const char *listener);
 

@@ -5,8 +5,8 @@
  * The file is read in a process of its own (supervisor/change/load.c), which
  * hands over what has come of it: records of two texts, key and value, in the
  * order of pack(). Each table of networks follows once, however many listeners
- * have it, and then each listener as the bytes of settings_pack_places(); both
- * stand behind their size.
+ * have it, and then each listener as the bytes of settings_pack_places(), with
+ * what its files of `tls` hold; all of these stand behind their size.
  *
  * Whoever unpacks does not trust the bytes, as the process that wrote them has
  * run a parser over a file that could hold anything: every number has its
@@ -58,13 +58,32 @@ put_globals(struct record_writer *writer, const struct config *config)
 {
     put_text(writer, "file", config->file);
     put_text(writer, "plugin_path", config->plugin_path);
+    record_put_number(writer, "pre_stop_delay", (uint64_t)(config->pre_stop_delay * 1e6 + 0.5));
+    record_put_number(writer, "reload_auto", config->reload_auto);
     put_text(writer, "log.target", config->log.target);
     record_put_number(writer, "log.level", (uint64_t)config->log.level);
+    record_put_number(writer, "log.format", config->log.format);
     record_put_number(writer, "log.access", config->log.access);
     put_text(writer, "control.path", config->control.path);
     record_put_number(writer, "control.mode", config->control.mode);
     put_text(writer, "control.group", config->control.group);
     record_put_number(writer, "control.gid", config->control.gid);
+}
+
+static void
+put_files(struct record_writer *writer, const struct read_files *files)
+{
+    record_put_number(writer, "files_read", files->count);
+    for (size_t i = 0; i < files->count; i++) {
+        const struct file_stamp *stamp = &files->files[i].stamp;
+
+        record_put(writer, "path", files->files[i].path);
+        record_put_number(writer, "device", stamp->device);
+        record_put_number(writer, "inode", stamp->inode);
+        record_put_number(writer, "size", (uint64_t)stamp->size);
+        record_put_number(writer, "seconds", (uint64_t)stamp->changed.tv_sec);
+        record_put_number(writer, "nanoseconds", (uint64_t)stamp->changed.tv_nsec);
+    }
 }
 
 static void
@@ -80,6 +99,23 @@ put_tables(struct record_writer *writer, const struct config *config, struct acc
         record_put_number(writer, "table", networks_size(networks));
         record_put_bytes(writer, (const char *)networks, networks_size(networks));
     }
+}
+
+/* Says which listener is the first with the same files of `tls`, counted from 1; 0: there are none.
+ * If it is this one, they follow. */
+static void
+put_tls(struct record_writer *writer, const struct config *config, size_t i)
+{
+    const struct tls_bundle *files = config->listeners[i]->tls_files;
+    size_t first = 0;
+
+    while (config->listeners[first]->tls_files != files)
+        first++;
+    record_put_number(writer, "tls", files == NULL ? 0 : first + 1);
+    if (files == NULL || first < i)
+        return;
+    record_put_number(writer, "files", files->size);
+    record_put_bytes(writer, files->map, files->size);
 }
 
 /* Each listener says which of the tables it has; 0: none. */
@@ -100,6 +136,7 @@ put_listeners(struct record_writer *writer, const struct config *config)
                           access_lists_number(&tables, config->listeners[i]->access));
         record_put_number(writer, "listener", size);
         record_put_bytes(writer, bytes, size);
+        put_tls(writer, config, i);
     }
     free(tables.lists);
 }
@@ -114,6 +151,7 @@ config_pack(int result, const struct config *config, const struct errors *errors
     record_put_number(&writer, "result", (uint64_t)-result);
     put_errors(&writer, errors);
     put_globals(&writer, config);
+    put_files(&writer, &config->files);
     put_listeners(&writer, config);
     record_put(&writer, "end", "");
     return record_finish(&writer, ret_bytes, ret_size);
@@ -168,8 +206,11 @@ take_texts(struct record_reader *reader, struct config *ret, uint64_t numbers[])
     } rows[] = {
         {"file", &ret->file, 0},
         {"plugin_path", &ret->plugin_path, 0},
+        {"pre_stop_delay", NULL, UINT64_C(3600000000)},
+        {"reload_auto", NULL, 1},
         {"log.target", &ret->log.target, 0},
         {"log.level", NULL, LOG_DEBUG},
+        {"log.format", NULL, LOG_AS_JSON},
         {"log.access", NULL, 1},
         {"control.path", &ret->control.path, 0},
         {"control.mode", NULL, 0777},
@@ -190,15 +231,55 @@ take_texts(struct record_reader *reader, struct config *ret, uint64_t numbers[])
 static int
 take_globals(struct record_reader *reader, struct config *ret)
 {
-    uint64_t numbers[4];
+    uint64_t numbers[7];
     int r = take_texts(reader, ret, numbers);
 
     if (r < 0)
         return r;
-    ret->log.level = (int)numbers[0];
-    ret->log.access = numbers[1] != 0;
-    ret->control.mode = (uint32_t)numbers[2];
-    ret->control.gid = (gid_t)numbers[3];
+    ret->pre_stop_delay = (double)numbers[0] / 1e6;
+    ret->reload_auto = numbers[1] != 0;
+    ret->log.level = (int)numbers[2];
+    ret->log.format = (enum log_format)numbers[3];
+    ret->log.access = numbers[4] != 0;
+    ret->control.mode = (uint32_t)numbers[5];
+    ret->control.gid = (gid_t)numbers[6];
+    return 0;
+}
+
+static int
+take_stamp(struct record_reader *reader, struct file_stamp *ret)
+{
+    static const char *const keys[] = {"device", "inode", "size", "seconds", "nanoseconds"};
+    uint64_t numbers[ARRAY_SIZE(keys)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (record_take_number(reader, keys[i], UINT64_MAX, &numbers[i]) < 0)
+            return -EBADMSG;
+    *ret = (struct file_stamp){
+        .device = (dev_t)numbers[0],
+        .inode = (ino_t)numbers[1],
+        .size = (off_t)numbers[2],
+        .changed = {.tv_sec = (time_t)numbers[3], .tv_nsec = (long)numbers[4]},
+    };
+    return 0;
+}
+
+static int
+take_files(struct record_reader *reader, struct read_files *ret)
+{
+    struct file_stamp stamp;
+    uint64_t count;
+    const char *path;
+
+    if (record_take_number(reader, "files_read", READ_FILES_MOST, &count) < 0)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < count; i++) {
+        if (record_take_named(reader, "path", &path) < 0 || take_stamp(reader, &stamp) < 0)
+            return -EBADMSG;
+        int r = read_files_add(ret, path, &stamp);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -252,6 +333,27 @@ take_tables(struct record_reader *reader, struct access_lists *ret)
     return 0;
 }
 
+/* Takes the files of the listener that comes behind those in config. */
+static int
+take_tls(struct record_reader *reader, const struct config *config, struct settings *settings)
+{
+    uint64_t number, size;
+
+    if (record_take_number(reader, "tls", config->listener_count + 1, &number) < 0)
+        return -EBADMSG;
+    if (number == 0)
+        return 0;
+    if (number <= config->listener_count) {
+        settings->tls_files = tls_bundle_ref(config->listeners[number - 1]->tls_files);
+        return settings->tls_files == NULL ? -EBADMSG : 0;
+    }
+    if (take_size(reader, "files", &size) < 0)
+        return -EBADMSG;
+    int r = tls_bundle_copy(reader->at, size, &settings->tls_files);
+    reader->at += size;
+    return r;
+}
+
 static int
 take_listener(struct record_reader *reader, const struct access_lists *tables,
               struct config *config)
@@ -268,6 +370,11 @@ take_listener(struct record_reader *reader, const struct access_lists *tables,
     reader->at += size;
     if (table > 0)
         settings.access = access_list_ref(tables->lists[table - 1]);
+    r = take_tls(reader, config, &settings);
+    if (r < 0) {
+        settings_done(&settings);
+        return r;
+    }
     return config_add_listener(config, &settings);
 }
 
@@ -286,14 +393,18 @@ take_listeners(struct record_reader *reader, struct config *ret)
     return r;
 }
 
-/* Whether each listener with lists has its table: without one it would let everybody in. */
+/* Whether each listener with lists has its table, and each with `tls` its files: without them it
+ * would let everybody in, or speak in the clear. */
 static bool
-access_is_whole(const struct config *config)
+is_complete(const struct config *config)
 {
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (settings_restrict_access(config->listeners[i]) !=
-            (config->listeners[i]->access != NULL))
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct settings *settings = config->listeners[i];
+
+        if (settings_restrict_access(settings) != (settings->access != NULL) ||
+            settings_want_tls(settings) != (settings->tls_files != NULL))
             return false;
+    }
     return true;
 }
 
@@ -308,14 +419,14 @@ unpack(struct record_reader *reader, int *ret_result, struct config *config, str
         record_take_number(reader, "result", LARGEST_ERROR, &result) < 0)
         return -EBADMSG;
     if ((r = take_errors(reader, errors)) < 0 || (r = take_globals(reader, config)) < 0 ||
-        (r = take_listeners(reader, config)) < 0)
+        (r = take_files(reader, &config->files)) < 0 || (r = take_listeners(reader, config)) < 0)
         return r;
     if (record_take_named(reader, "end", &value) < 0 || reader->at != reader->end ||
         (result == 0 && errors_any(errors)))
         return -EBADMSG;
     if ((result == 0 || result == EINVAL) && !is_whole(config))
         return -EBADMSG;
-    if (result == 0 && !access_is_whole(config))
+    if (result == 0 && !is_complete(config))
         return -EBADMSG;
     *ret_result = -(int)result;
     return 0;

@@ -21,6 +21,7 @@
 #include "common/settings.h"
 #include "common/texts.h"
 #include "config/identity.h"
+#include "config/network_list.h"
 #include "config/proxy.h"
 
 #define MIXINS_TEXT_SIZE 80
@@ -42,16 +43,29 @@ check_required(const struct settings *settings, struct errors *errors)
 }
 
 static void
+fill_source_defaults(struct settings *settings)
+{
+    uint32_t half = settings->max_connections / 2;
+    uint64_t burst = (uint64_t)settings->rate_per_source.count * 2;
+
+    if (!settings_have(settings, "max_per_source"))
+        settings->max_per_source = half > LEAST_PER_SOURCE ? half : LEAST_PER_SOURCE;
+    if (!settings_have(settings, "burst_per_source"))
+        settings->burst_per_source = (uint32_t)burst;
+}
+
+static void
 fill_defaults(struct settings *settings, struct errors *errors)
 {
     const struct mixin_traits *traits = &mixin_traits[settings->mixin];
 
     if (settings_fill(settings) < 0)
         errors->exhausted = true;
-    if (!setting_given(settings, setting_find("max_connections")))
+    if (!settings_have(settings, "max_connections"))
         settings->max_connections = traits->max_connections;
-    if (!setting_given(settings, setting_find("recycle_after")))
+    if (!settings_have(settings, "recycle_after"))
         settings->recycle_after = traits->recycle_after;
+    fill_source_defaults(settings);
 }
 
 /* Writes mixins in words: "mixins \"threading\" and \"forking\"". */
@@ -90,6 +104,17 @@ list_addresses(uint32_t applies)
     return "other addresses";
 }
 
+/* One message for the group is enough. */
+static void
+refuse_dtls(const struct settings *settings, const struct setting *setting, struct errors *errors)
+{
+    if (setting->type == SETTING_GROUP)
+        settings_mistake_at(settings, setting, errors,
+                            "found TLS for the datagrams of %s; DTLS is not supported: remove it, "
+                            "or listen on a tcp or unix address",
+                            settings->address.text);
+}
+
 static void
 check_applicable(const struct settings *settings, struct errors *errors)
 {
@@ -101,10 +126,12 @@ check_applicable(const struct settings *settings, struct errors *errors)
 
         if (!setting_given(settings, setting) || setting_applies(settings, setting))
             continue;
-        if ((setting->applies & transports) != 0)
-            settings_mistake_at(settings, setting, errors,
-                                "has no meaning for %s; it is for %s only: remove it",
-                                settings->address.text, list_addresses(setting->applies));
+        if (strncmp(setting->key, "tls", 3) == 0)
+            refuse_dtls(settings, setting, errors);
+        else if ((setting->applies & transports) != 0)
+            settings_mistake_at(
+                settings, setting, errors, "has no meaning for %s; it is for %s only: remove it",
+                settings->address.text, list_addresses(setting->applies & transports));
         else
             settings_mistake_at(settings, setting, errors,
                                 "has no meaning under mixin \"%s\"; it is for %s only: remove it",
@@ -122,16 +149,12 @@ check_combinations(const struct settings *settings, struct errors *errors)
                             "found %u; mixin \"%s\" runs one request at a time: remove it, or "
                             "choose another mixin",
                             settings->max_connections, mixin_names[settings->mixin]);
-}
-
-/* Returns the place where the key was given. */
-static const struct given *
-place_of(const struct settings *settings, const char *key)
-{
-    static const struct given nowhere = {0};
-
-    return settings->places == NULL ? &nowhere
-                                    : &settings->places[setting_find(key) - settings_table];
+    if (!settings->no_new_privileges && settings->sandbox != SANDBOX_NONE &&
+        !setting_refused(settings, setting_find("sandbox")))
+        settings_mistake_at(
+            settings, setting_find("no_new_privileges"), errors,
+            "found false; the sandbox cannot do without it: add sandbox = \"none\", or "
+            "remove this");
 }
 
 /* Returns the user or group that the key names, with its place; its text is NULL if there is
@@ -139,7 +162,7 @@ place_of(const struct settings *settings, const char *key)
 static struct given
 name_in(const struct settings *settings, const char *key)
 {
-    struct given name = *place_of(settings, key);
+    struct given name = *settings_place(settings, key);
 
     name.text = *(char *const *)(const void *)((const char *)settings + setting_find(key)->offset);
     return name;
@@ -205,7 +228,7 @@ has_group(const struct settings *settings, gid_t gid)
 static void
 resolve_groups(struct settings *settings, struct errors *errors)
 {
-    const struct given *list = place_of(settings, "groups");
+    const struct given *list = settings_place(settings, "groups");
     size_t count = texts_count(settings->groups);
 
     free(settings->gids);
@@ -311,7 +334,7 @@ check_capability(const struct settings *settings, const struct given *place, con
 static void
 check_capabilities(const struct settings *settings, struct errors *errors)
 {
-    const struct given *list = place_of(settings, "capabilities");
+    const struct given *list = settings_place(settings, "capabilities");
 
     for (size_t i = 0; i < texts_count(settings->capabilities); i++)
         check_capability(settings, list->item_count > 0 ? &list->items[i] : list,
@@ -382,6 +405,20 @@ find_plugin(const char *plugin, const char *plugin_path)
     return take_pointer(first);
 }
 
+/* Whoever is listed here gets no penalty: everybody may be. */
+static void
+check_exempt(const struct settings *settings, struct errors *errors)
+{
+    const struct network_list exempt = {
+        .key = "penalty.exempt",
+        .texts = settings->penalty.exempt,
+        .file_is_wrong = "a file, which only \"allow\" and \"deny\" read; expected networks here",
+    };
+
+    if (!setting_refused(settings, setting_find(exempt.key)))
+        network_list_finish(settings, &exempt, errors);
+}
+
 void
 settings_finish(struct settings *settings, const char *plugin_path, struct errors *errors)
 {
@@ -400,6 +437,7 @@ settings_finish(struct settings *settings, const char *plugin_path, struct error
     check_capabilities(settings, errors);
     check_limits(settings, errors);
     proxy_finish(settings, errors);
+    check_exempt(settings, errors);
     free(settings->plugin_file);
     settings->plugin_file = NULL;
     if (settings->plugin == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * global.c - the keys that stand outside listeners: plugin_path, log, control
+ * global.c - the keys that stand outside listeners: plugin_path, pre_stop_delay, reload, log,
+ * control
  *
  * Runs in:  the process that reads the configuration (supervisor/change/load.c).
  * Owns:     nothing: the values belong to struct config.
@@ -22,6 +23,7 @@
 #define SOCKSERVERD_PLUGIN_DIR "/usr/lib/sockserverd/plugins"
 #endif
 
+#define PRE_STOP_MOST  3600.0
 #define LONGEST_SOCKET (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 static int
@@ -43,6 +45,31 @@ set_plugin_path(struct config *config, const struct given *given)
     if (!given_is_text(given) || text[strspn(text, ":")] == '\0')
         return -EINVAL;
     return replace(&config->plugin_path, text);
+}
+
+static int
+set_pre_stop_delay(struct config *config, const struct given *given)
+{
+    double seconds;
+
+    if (value_duration(given->text, given->form, &seconds) < 0 || seconds < 0 ||
+        seconds > PRE_STOP_MOST)
+        return -EINVAL;
+    config->pre_stop_delay = seconds;
+    return 0;
+}
+
+static const char *const reload_names[] = {"manual", "auto", NULL};
+
+static int
+set_reload(struct config *config, const struct given *given)
+{
+    bool by_itself = strcmp(given->text, "auto") == 0;
+
+    if (!given_is_text(given) || (!by_itself && strcmp(given->text, "manual") != 0))
+        return -EINVAL;
+    config->reload_auto = by_itself;
+    return 0;
 }
 
 static int
@@ -73,6 +100,17 @@ static int
 set_log_access(struct config *config, const struct given *given)
 {
     return value_boolean(given->text, given->form, &config->log.access);
+}
+
+static int
+set_log_format(struct config *config, const struct given *given)
+{
+    int format = log_format_from_name(given->text);
+
+    if (!given_is_text(given) || format < 0)
+        return -EINVAL;
+    config->log.format = (enum log_format)format;
+    return 0;
 }
 
 static int
@@ -110,6 +148,9 @@ static const char *const targets[] = {"auto", "journal", "stderr", NULL};
 const struct global globals_table[] = {
     {NULL, "plugin_path", SOCKSERVERD_PLUGIN_DIR, set_plugin_path,
      "folders in quotes, separated by colons", NULL},
+    {NULL, "pre_stop_delay", "0s", set_pre_stop_delay, "a duration such as \"5s\", up to \"1h\"",
+     NULL},
+    {NULL, "reload", "manual", set_reload, "\"manual\" or \"auto\"", reload_names},
     {"control", "path", "/run/sockserverd/control", set_control_path,
      "an absolute path in quotes, of at most 107 characters", NULL},
     {"control", "mode", "0660", set_control_mode,
@@ -120,6 +161,7 @@ const struct global globals_table[] = {
     {"log", "level", "info", set_log_level,
      "\"emerg\", \"alert\", \"crit\", \"err\", \"warning\", \"notice\", \"info\" or \"debug\"",
      log_level_names},
+    {"log", "format", "text", set_log_format, "\"text\" or \"json\"", log_format_names},
     {"log", "access", "true", set_log_access, "true or false", NULL},
 };
 

@@ -251,7 +251,7 @@ read_listeners(struct loading *loading, struct file *file, const config_setting_
 
 /* ---- the whole of a file ------------------------------------------------ */
 
-/* `log`, `control` or `plugin_path`: global.c knows their keys. */
+/* `log`, `control`, `plugin_path` or `pre_stop_delay`: global.c knows their keys. */
 static void
 read_global(struct loading *loading, struct file *file, const config_setting_t *setting)
 {
@@ -279,8 +279,10 @@ static const struct {
     const char *key;
     void (*read)(struct loading *loading, struct file *file, const config_setting_t *setting);
 } top_keys[] = {
-    {"plugin_path", read_global}, {"control", read_global},      {"log", read_global},
-    {"defaults", read_defaults},  {"listeners", read_listeners},
+    {"plugin_path", read_global},  {"pre_stop_delay", read_global},
+    {"reload", read_global},       {"control", read_global},
+    {"log", read_global},          {"defaults", read_defaults},
+    {"listeners", read_listeners},
 };
 
 static void
@@ -303,7 +305,8 @@ unknown_key(struct loading *loading, const char *key, const struct given *found)
     else
         errors_add(loading->errors, found->file, found->line, "unknown key \"%s\"%s", key,
                    *phrase != '\0' ? phrase
-                                   : "; expected plugin_path, control, log, defaults or listeners");
+                                   : "; expected plugin_path, pre_stop_delay, reload, control, "
+                                     "log, defaults or listeners");
 }
 
 static void

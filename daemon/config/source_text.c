@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/secret.h"
+#include "config/read_files.h"
 #include "config/source.h"
 
 /* ---- reading one file ----------------------------------------------------------------------- */
@@ -33,11 +35,12 @@ read_all(int fd, size_t largest, char **ret_text, size_t *ret_size)
         ssize_t n;
 
         if (room - size < 2) {
-            char *more = realloc(text, room = room * 2 + 4096);
+            char *more = secret_grow(text, size, room, room * 2 + 4096);
 
             if (more == NULL)
                 return -ENOMEM;
             text = more;
+            room = room * 2 + 4096;
         }
         n = read(fd, text + size, room - size - 1);
         if (n < 0 && errno == EINTR)
@@ -63,8 +66,12 @@ source_read_some(const char *name, size_t largest, char **ret_text, size_t *ret_
     _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return -errno;
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        int error = -errno;
+        read_files_note(name, NULL);
+        return error;
+    }
+    read_files_note(name, &status);
     if (S_ISDIR(status.st_mode))
         return -EISDIR;
     if (!S_ISREG(status.st_mode))

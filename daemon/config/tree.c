@@ -85,6 +85,37 @@ place_of(const struct source *source, const config_setting_t *setting, unsigned 
     return strdup(source_place(source, (unsigned)config_setting_source_line(setting), ret_line));
 }
 
+/* Makes room for as many items as the list or group has. */
+static int
+make_items(const config_setting_t *list, struct given *ret)
+{
+    size_t count = (size_t)config_setting_length(list);
+
+    if (count > 0 && (ret->items = calloc(count, sizeof(*ret->items))) == NULL)
+        return -ENOMEM;
+    ret->item_count = count;
+    return 0;
+}
+
+/* Finds what stands in a group that is an item. These have names, so libconfig places them well. */
+static int
+find_members(const struct source *source, const config_setting_t *group, struct given *ret)
+{
+    if (make_items(group, ret) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < ret->item_count; i++) {
+        const config_setting_t *member = config_setting_get_elem(group, (unsigned)i);
+        struct given *item = &ret->items[i];
+
+        item->key = strdup(config_setting_name(member));
+        item->text = text_of(source, "", member, &item->form);
+        item->file = place_of(source, member, &item->line);
+        if (item->key == NULL || item->text == NULL || item->file == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 /* Finds one item of a list. Its place is the source's: libconfig puts an item where the next
  * begins. */
 static int
@@ -102,24 +133,20 @@ find_item(const struct source *source, const char *list, int i, const config_set
     ret->text = text_of(source, path, item, &ret->form);
     ret->file = entry != NULL ? strdup(entry->file) : place_of(source, item, &ret->line);
     ret->line = entry != NULL ? entry->line : ret->line;
-    return ret->text == NULL || ret->file == NULL ? -ENOMEM : 0;
+    if (ret->text == NULL || ret->file == NULL)
+        return -ENOMEM;
+    return ret->form == VALUE_GROUP ? find_members(source, item, ret) : 0;
 }
 
 static int
 find_items(const struct source *source, const char *path, const config_setting_t *list,
            struct given *ret)
 {
-    int count = config_setting_length(list);
-
-    if (count == 0)
-        return 0;
-    ret->items = calloc((size_t)count, sizeof(*ret->items));
-    if (ret->items == NULL)
+    if (make_items(list, ret) < 0)
         return -ENOMEM;
-    ret->item_count = (size_t)count;
-    for (int i = 0; i < count; i++)
-        if (find_item(source, path, i, config_setting_get_elem(list, (unsigned)i), &ret->items[i]) <
-            0)
+    for (size_t i = 0; i < ret->item_count; i++)
+        if (find_item(source, path, (int)i, config_setting_get_elem(list, (unsigned)i),
+                      &ret->items[i]) < 0)
             return -ENOMEM;
     return 0;
 }

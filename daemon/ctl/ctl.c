@@ -19,27 +19,34 @@
 #include "common/control_interface.h"
 #include "common/printable.h"
 #include "common/suggest.h"
+#include "common/value.h"
 
+#define LONGEST_WAIT (24 * 3600.0)
 #define METHOD(name) CONTROL_INTERFACE "." name
 
 /* clang-format off */
 const struct ctl_command ctl_commands[] = {
-    {"status", OPERAND_OPTIONAL, "NAME", "json", "how all listeners are, or all about one", NULL, ctl_status},
-    {"top", OPERAND_NONE, NULL, NULL, "the same, live, with the longest requests; q quits", NULL, ctl_top},
-    {"explain", OPERAND_TWO, "NAME WHO", "json", "what allow and deny make of a client, and why", NULL, ctl_explain},
-    {"reload", OPERAND_NONE, NULL, NULL, "read the configuration anew; wait until it serves", METHOD("Reload"), ctl_operate},
-    {"drain", OPERAND_REQUIRED, "NAME", "wait", "accept no more; clients wait in the queue", METHOD("Drain"), ctl_operate},
-    {"resume", OPERAND_REQUIRED, "NAME", NULL, "accept again after drain", METHOD("Resume"), ctl_operate},
-    {"stop", OPERAND_REQUIRED, "NAME", NULL, "finish what runs, then close the socket", METHOD("Stop"), ctl_operate},
-    {"start", OPERAND_REQUIRED, "NAME", NULL, "start a stopped, disabled or failed listener", METHOD("Start"), ctl_operate},
-    {"restart", OPERAND_REQUIRED, "NAME", NULL, "new workers on the same socket, refusing nobody", METHOD("Restart"), ctl_operate},
-    {"upgrade", OPERAND_NONE, NULL, NULL, "execute the installed program anew, losing nobody", METHOD("Upgrade"), ctl_upgrade},
-    {"log-level", OPERAND_REQUIRED, "LEVEL", NULL, "log what is at least as urgent: err, info, debug...", METHOD("SetLogLevel"), ctl_operate},
+    {"status", OPERAND_OPTIONAL, "NAME", "json", false, "how all listeners are, or all about one", NULL, ctl_status},
+    {"top", OPERAND_NONE, NULL, NULL, false, "the same, live, with the longest requests; q quits", NULL, ctl_top},
+    {"health", OPERAND_OPTIONAL, "NAME", "json", false, "whether clients can be taken; status 0: they can", NULL, ctl_health},
+    {"explain", OPERAND_TWO, "NAME WHO", "json", false, "what allow, deny and limits make of a client", NULL, ctl_explain},
+    {"sources", OPERAND_OPTIONAL, "NAME", "json", false, "the busiest sources, and who is turned away", NULL, ctl_sources},
+    {"pardon", OPERAND_TWO, "NAME WHO", NULL, false, "forget a source's penalty", NULL, ctl_pardon},
+    {"reload", OPERAND_NONE, NULL, NULL, false, "read the configuration anew; wait until it serves", METHOD("Reload"), ctl_operate},
+    {"drain", OPERAND_REQUIRED, "NAME", "wait", true, "accept no more; clients wait in the queue", METHOD("Drain"), ctl_operate},
+    {"resume", OPERAND_REQUIRED, "NAME", NULL, true, "accept again after drain", METHOD("Resume"), ctl_operate},
+    {"stop", OPERAND_REQUIRED, "NAME", NULL, false, "finish what runs, then close the socket", METHOD("Stop"), ctl_operate},
+    {"start", OPERAND_REQUIRED, "NAME", NULL, false, "start a stopped, disabled or failed listener", METHOD("Start"), ctl_operate},
+    {"restart", OPERAND_REQUIRED, "NAME", NULL, false, "new workers on the same socket, refusing nobody", METHOD("Restart"), ctl_operate},
+    {"upgrade", OPERAND_NONE, NULL, NULL, false, "execute the installed program anew, losing nobody", METHOD("Upgrade"), ctl_upgrade},
+    {"log-level", OPERAND_REQUIRED, "LEVEL", NULL, false, "log what is at least as urgent: err, info, debug...", METHOD("SetLogLevel"), ctl_operate},
+    {"import", OPERAND_NONE, NULL, "xinetd", false, "make a configuration of xinetd's or inetd's", NULL, ctl_import},
 };
 /* clang-format on */
 const size_t ctl_command_count = ARRAY_SIZE(ctl_commands);
 
-const char *const ctl_options[] = {"socket", "json", "wait", "help", "version", NULL};
+const char *const ctl_options[] = {"socket", "xinetd", "inetd",   "json", "wait",
+                                   "all",    "help",   "version", NULL};
 
 void
 ctl_help(FILE *out)
@@ -62,8 +69,11 @@ ctl_help(FILE *out)
     }
     (void)fputs("\nOptions:\n"
                 "  --socket PATH             the control socket, if not " CTL_SOCKET "\n"
-                "  --json                    status, explain: as JSON\n"
-                "  --wait                    drain: wait until nothing runs any more\n"
+                "  --json                    status, health, explain, sources: as JSON\n"
+                "  --wait[=SECONDS]          drain: wait until nothing runs any more\n"
+                "  --all                     drain, resume: all listeners, instead of NAME\n"
+                "  --xinetd FILE             import: this one, and what it includes\n"
+                "  --inetd FILE              import: this one\n"
                 "  --help, -h                this text\n"
                 "  --version                 the version\n\n"
                 "See sockserverctl(1).\n",
@@ -93,6 +103,16 @@ unknown_command(const char *word, char **ret_problem)
     return complain(ret_problem, "unknown command \"%s\"%s", word, phrase == NULL ? "" : phrase);
 }
 
+static int
+parse_seconds(const char *text, struct ctl_arguments *arguments, char **ret_problem)
+{
+    if (value_number(text, VALUE_PLAIN, &arguments->seconds) < 0 || arguments->seconds < 0 ||
+        arguments->seconds > LONGEST_WAIT)
+        return complain(ret_problem, "--wait=%s: expected seconds, such as 30", text);
+    arguments->wait = true;
+    return 0;
+}
+
 /* Reads one word after "--". next is the argument that follows, NULL at the end. */
 static int
 parse_option(const char *option, const char *next, struct ctl_arguments *arguments,
@@ -104,19 +124,27 @@ parse_option(const char *option, const char *next, struct ctl_arguments *argumen
 
     if (name == NULL)
         return -ENOMEM;
-    if (strcmp(name, "socket") == 0) {
+    const char **path = strcmp(name, "socket") == 0   ? &arguments->socket
+                        : strcmp(name, "xinetd") == 0 ? &arguments->xinetd
+                        : strcmp(name, "inetd") == 0  ? &arguments->inetd
+                                                      : NULL;
+    if (path != NULL) {
         *ret_took_next = value == NULL;
-        arguments->socket = value == NULL ? next : value + 1;
-        if (arguments->socket == NULL || *arguments->socket == '\0')
-            return complain(ret_problem, "--socket needs a path");
+        *path = value == NULL ? next : value + 1;
+        if (*path == NULL || **path == '\0')
+            return complain(ret_problem, "--%s needs a path", name);
         return 0;
     }
+    if (value != NULL && strcmp(name, "wait") == 0)
+        return parse_seconds(value + 1, arguments, ret_problem);
     if (value != NULL)
         return complain(ret_problem, "--%s takes no value", name);
     if (strcmp(name, "json") == 0)
         arguments->json = true;
     else if (strcmp(name, "wait") == 0)
         arguments->wait = true;
+    else if (strcmp(name, "all") == 0)
+        arguments->all = true;
     else if (strcmp(name, "help") == 0)
         arguments->help = true;
     else if (strcmp(name, "version") == 0)
@@ -157,12 +185,19 @@ judge(const struct ctl_arguments *arguments, char **ret_problem)
         return 0;
     if (command == NULL)
         return complain(ret_problem, "no command given");
-    if (command->takes == OPERAND_REQUIRED && arguments->operand == NULL)
+    if (arguments->all && !command->all)
+        return complain(ret_problem, "%s does not take --all", command->name);
+    if (arguments->all && arguments->operand != NULL)
+        return complain(ret_problem, "%s: --all or %s, not both", command->name, command->operand);
+    if (command->takes == OPERAND_REQUIRED && arguments->operand == NULL && !arguments->all)
         return complain(ret_problem, "%s: no %s given", command->name, command->operand);
     if (command->takes == OPERAND_TWO && arguments->second == NULL)
         return complain(ret_problem, "%s: expected %s", command->name, command->operand);
     if (arguments->json && (command->option == NULL || strcmp(command->option, "json") != 0))
         return complain(ret_problem, "%s does not take --json", command->name);
+    if ((arguments->xinetd != NULL || arguments->inetd != NULL) && command->run != ctl_import)
+        return complain(ret_problem, "%s does not take --%s", command->name,
+                        arguments->xinetd != NULL ? "xinetd" : "inetd");
     if (arguments->wait && (command->option == NULL || strcmp(command->option, "wait") != 0))
         return complain(ret_problem, "%s does not take --wait", command->name);
     return 0;
@@ -171,7 +206,7 @@ judge(const struct ctl_arguments *arguments, char **ret_problem)
 int
 ctl_parse(int argc, char *const *argv, struct ctl_arguments *ret, char **ret_problem)
 {
-    struct ctl_arguments arguments = {.socket = CTL_SOCKET};
+    struct ctl_arguments arguments = {.socket = CTL_SOCKET, .seconds = -1};
     bool options = true;
     int r = 0;
 
@@ -217,6 +252,6 @@ ctl_main(int argc, char *const *argv)
     else if (arguments.version)
         (void)puts("sockserverctl " SOCKSERVERD_VERSION);
     else
-        result = arguments.command->run(&arguments);
+        result = arguments.all ? ctl_operate_all(&arguments) : arguments.command->run(&arguments);
     return fflush(stdout) != 0 && result == CTL_FINE ? CTL_FAILED : (int)result;
 }

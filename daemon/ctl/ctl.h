@@ -15,7 +15,8 @@ enum ctl_result {
     CTL_FINE = 0,
     CTL_FAILED = 1,
     CTL_USAGE = 64,
-    CTL_UNREACHABLE = 69 /* no daemon answers on the control socket */
+    CTL_UNREACHABLE = 69,  /* no daemon answers on the control socket */
+    CTL_CONFIGURATION = 78 /* a file that import was to read is none */
 };
 
 struct ctl_command;
@@ -24,9 +25,11 @@ struct ctl_command;
 struct ctl_arguments {
     const char *socket;
     const struct ctl_command *command;
-    const char *operand; /* NULL: not given */
-    const char *second;  /* of a command that must have two */
-    bool json, wait, help, version;
+    const char *operand;        /* NULL: not given */
+    const char *second;         /* of a command that must have two */
+    const char *xinetd, *inetd; /* files; NULL: not given */
+    bool json, wait, all, help, version;
+    double seconds; /* that --wait waits at most; negative: no limit */
 };
 
 /* A command takes no operand, or it may have one, or it must have one or two. */
@@ -36,7 +39,9 @@ struct ctl_command {
     const char *name;
     enum ctl_operand takes;
     const char *operand; /* its name in the help */
-    const char *option;  /* the one of --json and --wait that it knows, or NULL */
+    const char *option;  /* the one of --json, --wait and --xinetd (with --inetd) that it knows, or
+                            NULL */
+    bool all;            /* --all may stand for its operand */
     const char *help;
     const char *method; /* for ctl_operate() */
     enum ctl_result (*run)(const struct ctl_arguments *arguments);
@@ -56,9 +61,14 @@ void ctl_help(FILE *out);
 
 /* These are the commands; they print what there is to say. */
 enum ctl_result ctl_status(const struct ctl_arguments *arguments);
+enum ctl_result ctl_health(const struct ctl_arguments *arguments);
+enum ctl_result ctl_operate_all(const struct ctl_arguments *arguments);
 enum ctl_result ctl_explain(const struct ctl_arguments *arguments);
+enum ctl_result ctl_sources(const struct ctl_arguments *arguments);
+enum ctl_result ctl_pardon(const struct ctl_arguments *arguments);
 enum ctl_result ctl_top(const struct ctl_arguments *arguments);
 enum ctl_result ctl_operate(const struct ctl_arguments *arguments);
 enum ctl_result ctl_upgrade(const struct ctl_arguments *arguments);
+enum ctl_result ctl_import(const struct ctl_arguments *arguments);
 
 #endif

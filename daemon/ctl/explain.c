@@ -73,6 +73,17 @@ is_unknown_user(const char *client)
            network_id_number(client + 5, false, &uid) < 0;
 }
 
+/* What limits its source, a line each. */
+static void
+print_limits(const json_t *limits)
+{
+    for (size_t i = 0; i < json_array_size(limits); i++) {
+        const char *line = json_string_value(json_array_get(limits, i));
+        print_clean(stdout, line == NULL ? "-" : line);
+        (void)putchar('\n');
+    }
+}
+
 enum ctl_result
 ctl_explain(const struct ctl_arguments *arguments)
 {
@@ -100,6 +111,7 @@ ctl_explain(const struct ctl_arguments *arguments)
         const char *text = json_string_value(json_object_get(reply, "text"));
         print_clean(stdout, text == NULL ? "-" : text);
         (void)putchar('\n');
+        print_limits(json_object_get(reply, "limits"));
     }
     json_decref(reply);
     return result;

@@ -134,6 +134,42 @@ await_new_program(const struct ctl_arguments *arguments, json_int_t before)
     return CTL_FAILED;
 }
 
+/* How many milliseconds the daemon may take: as many as it needs, unless --wait has a limit. */
+static int
+patience(const struct ctl_arguments *arguments)
+{
+    if (!arguments->wait || arguments->seconds < 0)
+        return CONNECTION_PATIENT;
+    return (int)(arguments->seconds * 1000) + 1;
+}
+
+/* Whether the listener has ended its requests. The reply that said so may have come too late, most
+ * of all where others were waited for before it. */
+static bool
+is_drained(const struct ctl_arguments *arguments)
+{
+    json_t *health = NULL;
+
+    (void)call_once(arguments, CONTROL_INTERFACE ".GetHealth",
+                    json_pack("{s:s}", "listener", arguments->operand), CONNECTION_QUICK, &health);
+    const json_t *listener = json_array_get(json_object_get(health, "listeners"), 0);
+    const char *reason = json_string_value(json_object_get(listener, "reason"));
+    bool drained = reason != NULL && strcmp(reason, "drained") == 0;
+    json_decref(health);
+    return drained;
+}
+
+static enum ctl_result
+conclude_late(const struct ctl_arguments *arguments)
+{
+    if (is_drained(arguments))
+        return CTL_FINE;
+    (void)fputs("sockserverctl: drain: requests of ", stderr);
+    print_clean(stderr, arguments->operand);
+    (void)fputs(" still run; the drain goes on\n", stderr);
+    return CTL_FAILED;
+}
+
 /* Asks the daemon to do it. Returns 0 and *ret_reply, or a negative errno. *ret_before: which
  * program was asked. */
 static int
@@ -146,7 +182,7 @@ ask(const struct ctl_arguments *arguments, json_int_t *ret_before, json_t **ret_
         r = connection_open(arguments->socket, &connection);
     if (r == 0)
         r = connection_call(&connection, arguments->command->method, parameters_for(arguments),
-                            CONNECTION_PATIENT, ret_reply);
+                            patience(arguments), ret_reply);
     connection_close(&connection);
     return r;
 }
@@ -164,6 +200,8 @@ conclude(const struct ctl_arguments *arguments, int error, json_t *reply)
 {
     enum ctl_result result = CTL_FINE;
 
+    if (error == -ETIMEDOUT && patience(arguments) != CONNECTION_PATIENT)
+        return conclude_late(arguments);
     if (error < 0)
         return complain_unreachable(arguments->socket, error);
     const json_t *parameters = reply_parameters(reply, arguments, &result);

@@ -16,6 +16,7 @@ _sockserverctl() {
             socket=(--socket "${COMP_WORDS[i + 1]}")
             i=$((i + 1))
             ;;
+        --xinetd | --inetd) i=$((i + 1)) ;;
         -*) ;;
         *)
             command=${COMP_WORDS[i]}
@@ -23,18 +24,21 @@ _sockserverctl() {
             ;;
         esac
     done
-    if [ "$previous" = --socket ]; then
+    if [[ $previous == --socket || $previous == --xinetd || $previous == --inetd ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
     fi
     case $command in
-    '') words='status top explain reload drain resume stop start restart upgrade log-level
+    '') words='status health top explain sources pardon reload drain resume stop start restart upgrade log-level import
                --socket --help --version' ;;
-    status) words="--json $(_sockserverctl_listeners "${socket[@]}")" ;;
+    status | health | sources) words="--json $(_sockserverctl_listeners "${socket[@]}")" ;;
     explain) words="--json local user: $(_sockserverctl_listeners "${socket[@]}")" ;;
-    drain) words="--wait $(_sockserverctl_listeners "${socket[@]}")" ;;
-    resume | stop | start | restart) words=$(_sockserverctl_listeners "${socket[@]}") ;;
+    pardon) words="local $(_sockserverctl_listeners "${socket[@]}")" ;;
+    drain) words="--wait --all $(_sockserverctl_listeners "${socket[@]}")" ;;
+    resume) words="--all $(_sockserverctl_listeners "${socket[@]}")" ;;
+    stop | start | restart) words=$(_sockserverctl_listeners "${socket[@]}") ;;
+    import) words='--xinetd --inetd' ;;
     log-level) words='emerg alert crit err warning notice info debug' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

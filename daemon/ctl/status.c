@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/control_interface.h"
@@ -21,6 +22,7 @@
 #include "ctl/text.h"
 
 #define PLAIN_WIDTH_LEAST 40
+#define DAY_SEC           86400
 
 /* ---- one listener in full -------------------------------------------------------------------- */
 
@@ -86,6 +88,38 @@ print_workers(const json_t *listener)
     print_line("workers", text);
 }
 
+/* Prints "2026-12-24 (in 26 days), PATH". */
+static void
+print_certificate(const json_t *tls)
+{
+    const char *path = text_member(tls, "certificate");
+    time_t ends = (time_t)count_member(tls, "expires"), now = time(NULL);
+    char date[32] = "?", text[4200];
+    struct tm parts;
+
+    if (*path == '\0')
+        return;
+    if (gmtime_r(&ends, &parts) != NULL)
+        (void)strftime(date, sizeof(date), "%Y-%m-%d", &parts);
+    if (ends > now)
+        (void)snprintf(text, sizeof(text), "until %s (%" PRIu64 " days), %s", date,
+                       (uint64_t)(ends - now) / DAY_SEC, path);
+    else
+        (void)snprintf(text, sizeof(text), "EXPIRED on %s, %s", date, path);
+    print_line("certificate", text);
+}
+
+static void
+print_tls(const json_t *listener)
+{
+    const json_t *tls = json_object_get(listener, "tls"), *ktls = json_object_get(tls, "ktls");
+
+    if (tls == NULL)
+        return;
+    print_line("TLS", json_is_true(ktls) ? "yes, the kernel encrypts" : "yes");
+    print_certificate(tls);
+}
+
 static void
 print_listener(const json_t *listener)
 {
@@ -97,6 +131,7 @@ print_listener(const json_t *listener)
     print_line("address", text_member(listener, "address"));
     print_line("plugin", text_member(listener, "plugin"));
     print_line("mixin", text_member(listener, "mixin"));
+    print_tls(listener);
     print_shown(listener, "generation", show_generation);
     print_workers(listener);
     print_shown(listener, "restarts", show_restarts);

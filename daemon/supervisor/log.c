@@ -50,6 +50,7 @@ supervisor_log_open(struct supervisor_log *log, const struct config *config)
 
     log->present = config->log;
     log_set_level(config->log.level);
+    log_set_format(config->log.format);
     if (logs_to_file(&config->log) && (r = log_open_file(config->log.target)) < 0) {
         log_error("log.target: cannot open %s: %s", config->log.target, strerror(-r));
         return r;
@@ -135,6 +136,7 @@ supervisor_log_change(struct supervisor_log *log, const struct config *config)
 {
     if (strcmp(target_of(&log->present), target_of(&config->log)) != 0)
         change_target(config);
+    log_set_format(config->log.format);
     if (log->present.level != config->log.level) {
         log->operators_level = 0;
         change_level(log, config->log.level);

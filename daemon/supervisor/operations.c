@@ -115,7 +115,7 @@ on_prepared(struct listener *listener, int error, struct errors *why, void *user
 
     operation->prepares = false;
     if (error < 0)
-        operation_end_with(operation, error, why);
+        operation_end_with(operation, error == -EINTR ? -ECANCELED : error, why);
     else
         listener_commit(listener);
     roster_review(operation->roster);

@@ -124,6 +124,12 @@ roster_sweep(struct roster *roster)
 
 /* ---- asking and telling the listeners -------------------------------------------------- */
 
+bool
+roster_ends(const struct roster *roster)
+{
+    return roster->leaving || roster->stage == DAEMON_STOPS;
+}
+
 struct listener *
 roster_find(const struct roster *roster, const char *name)
 {

@@ -25,6 +25,7 @@ enum daemon_stage {
 struct roster {
     struct listener_host host; /* what all listeners have in common */
     enum daemon_stage stage;
+    bool leaving; /* it is to stop, but serves for pre_stop_delay still: nothing new may begin */
     sd_event_source *review;
 
     struct listener **listeners; /* in the configuration's order */
@@ -57,6 +58,9 @@ void roster_replace(struct roster *roster, struct listener **listeners, size_t c
 void roster_retire(struct roster *roster, struct listener *listener);
 /* Frees the retired listeners that have ended. */
 void roster_sweep(struct roster *roster);
+
+/* Whether the daemon stops, or is to stop. */
+bool roster_ends(const struct roster *roster);
 
 /* Returns the configuration's listener of that name, or NULL. */
 struct listener *roster_find(const struct roster *roster, const char *name);

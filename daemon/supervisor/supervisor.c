@@ -2,9 +2,8 @@
 /*
  * supervisor.c - the process that owns the sockets and watches the workers
  *
- * It has one thread and one event loop. It never loads a plugin, never reads
- * what a client sends, and never waits: whatever a listener does, the others
- * and the signals are attended to.
+ * It has one thread and one event loop. It never loads a plugin, never reads what a client sends,
+ * and never waits: whatever a listener does, the others and the signals are attended to.
  *
  * This file alone connects the rooms below: the listeners there are
  * (roster.c), what operators ask (operations.c), another configuration or
@@ -25,6 +24,7 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/array.h"
 #include "common/errors.h"
@@ -57,8 +57,10 @@ struct supervisor {
     struct change change;
     struct control *control;
 
-    bool reload_again;  /* a SIGHUP came while it could not be obeyed */
-    bool upgrade_again; /* a SIGUSR2 did */
+    bool reload_again;         /* a SIGHUP came while it could not be obeyed */
+    bool upgrade_again;        /* a SIGUSR2 did */
+    double pre_stop_delay;     /* of the present configuration, seconds */
+    sd_event_source *pre_stop; /* ends that time; NULL: it has not begun */
     bool cutting;
     int result;
 };
@@ -131,13 +133,15 @@ step(struct supervisor *supervisor)
     if (roster->stage == DAEMON_STARTS && roster_all_tried(roster))
         conclude_start(supervisor);
     const struct config *changed = reload_step(&supervisor->change);
-    if (changed != NULL)
+    if (changed != NULL) {
+        supervisor->pre_stop_delay = changed->pre_stop_delay;
         config_forget_listeners(supervisor->config); /* lists of networks are large */
+    }
     if (changed != NULL && !supervisor->options.once)
         control_configure(supervisor->control, changed);
     change_step(&supervisor->change);
     operations_step(&supervisor->operations);
-    if (roster->stage != DAEMON_SERVES)
+    if (roster->stage != DAEMON_SERVES || roster->leaving)
         return;
     if (supervisor->reload_again && !operations_running(&supervisor->operations, OPERATION_RELOAD))
         begin_reload(supervisor);
@@ -194,6 +198,7 @@ begin_stop(struct supervisor *supervisor)
 {
     struct roster *roster = &supervisor->roster;
 
+    supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
     roster->stage = DAEMON_STOPS;
     reload_abort(&supervisor->change, -ESHUTDOWN, "the daemon stops");
     operations_abandon(&supervisor->operations, NULL, -ESHUTDOWN, "the daemon stops");
@@ -202,6 +207,40 @@ begin_stop(struct supervisor *supervisor)
     for (size_t i = 0; i < roster->count; i++)
         listener_stop(roster->listeners[i], supervisor->result == 0 && !supervisor->options.once);
     roster_review(roster);
+}
+
+static int
+on_pre_stop(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct supervisor *supervisor = userdata;
+
+    (void)source, (void)when;
+    log_notice("pre_stop_delay is over: running requests may finish");
+    begin_stop(supervisor);
+    return 0;
+}
+
+/* Goes on serving for pre_stop_delay, so that those who send clients here hear first that they
+ * should not. Returns false if there is no such time: the stop begins at once. */
+static bool
+begin_pre_stop(struct supervisor *supervisor, const char *name)
+{
+    uint64_t usec = (uint64_t)(supervisor->pre_stop_delay * 1e6);
+    struct roster *roster = &supervisor->roster;
+
+    if (usec == 0 || roster->stage != DAEMON_SERVES || supervisor->options.once)
+        return false;
+    int r = sd_event_add_time_relative(supervisor->event, &supervisor->pre_stop, CLOCK_MONOTONIC,
+                                       usec, 0, on_pre_stop, supervisor);
+    if (r < 0) {
+        log_error("pre_stop_delay: no timer for it: %s; stopping at once", strerror(-r));
+        return false;
+    }
+    roster->leaving = true;
+    log_notice("%s: not ready any more, stopping in %g s", name, supervisor->pre_stop_delay);
+    notify_stopping(usec + longest_drain_usec(roster));
+    roster_review(roster);
+    return true;
 }
 
 static void
@@ -215,7 +254,12 @@ cut_all(struct supervisor *supervisor)
 static void
 on_stop_signal(struct supervisor *supervisor, const char *name)
 {
-    if (supervisor->roster.stage != DAEMON_STOPS) {
+    if (supervisor->pre_stop != NULL) {
+        log_notice("%s again: stopping, running requests may finish", name);
+        begin_stop(supervisor);
+    } else if (supervisor->roster.stage != DAEMON_STOPS) {
+        if (begin_pre_stop(supervisor, name))
+            return;
         log_notice("%s: stopping, running requests may finish", name);
         begin_stop(supervisor);
     } else if (!supervisor->cutting) {
@@ -241,7 +285,7 @@ on_reload_signal(struct supervisor *supervisor, const char *name)
 {
     bool reloading = operations_running(&supervisor->operations, OPERATION_RELOAD);
 
-    if (supervisor->roster.stage == DAEMON_STOPS)
+    if (roster_ends(&supervisor->roster))
         return;
     log_notice("%s: reloading%s", name, reloading ? " once more when this reload is done" : "");
     if (reloading)
@@ -323,6 +367,18 @@ connect_rooms(struct supervisor *supervisor)
     };
 }
 
+/* A plugin wants to look, as control_access lets it. */
+static void
+on_control_asked(int fd, void *userdata)
+{
+    const struct supervisor *supervisor = userdata;
+
+    if (supervisor->control != NULL)
+        control_welcome_plugin(supervisor->control, fd);
+    else
+        (void)close(fd);
+}
+
 static int
 make_roster(struct supervisor *supervisor)
 {
@@ -330,7 +386,10 @@ make_roster(struct supervisor *supervisor)
         .event = supervisor->event,
         .spawn = {.sink = supervisor_log_sink(supervisor->config),
                   .access = supervisor->config->log.access,
-                  .once = supervisor->options.once},
+                  .fields = supervisor->config->log.format == LOG_AS_JSON,
+                  .once = supervisor->options.once,
+                  .control_asked = on_control_asked,
+                  .userdata = supervisor},
         .keep_trying = !supervisor->options.strict,
         .configuration_errors = &supervisor->mistakes,
     };
@@ -453,7 +512,8 @@ start_listeners(struct roster *roster)
 static void
 release(struct supervisor *supervisor)
 {
-    upgrade_cancel(&supervisor->change);
+    supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
+    change_end(&supervisor->change);
     control_free(supervisor->control);
     operations_free(&supervisor->operations);
     roster_done(&supervisor->roster);
@@ -496,6 +556,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
     while (patience_allows(r));
     if (r < 0)
         return r;
+    change_begin(&supervisor->change, supervisor->config);
     if (inherited == NULL) {
         if ((r = refuse_second(supervisor)) < 0)
             return r;
@@ -506,33 +567,11 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
     return run_loop(supervisor->event);
 }
 
-/* Takes note of the sockets that systemd or an earlier process of the daemon passed. */
-static int
-take_passed_sockets(const struct config *config, bool upgraded)
-{
-    struct errors mistakes = {0};
-    int r = adopt_begin();
-
-    if (r < 0) {
-        log_error("cannot take the passed sockets: %s", strerror(-r));
-        return -ECANCELED;
-    }
-    if (upgraded)
-        return 0; /* the inherited listeners take them; the reload looks at the configuration */
-    adopt_check(config, &mistakes);
-    for (size_t i = 0; i < mistakes.count; i++)
-        log_error("%s", mistakes.texts[i]);
-    r = errors_any(&mistakes) ? -EINVAL : 0;
-    errors_done(&mistakes);
-    if (r == 0)
-        adopt_discard(config);
-    return r;
-}
-
 int
 supervisor_run(struct config *config, const struct supervisor_options *options)
 {
-    struct supervisor supervisor = {.config = config, .options = *options};
+    struct supervisor supervisor = {
+        .config = config, .options = *options, .pre_stop_delay = config->pre_stop_delay};
     struct upgrade_state inherited = {0};
     char reason[SPAWN_REASON_SIZE];
     int r;
@@ -545,7 +584,7 @@ supervisor_run(struct config *config, const struct supervisor_options *options)
     int upgraded = upgrade_receive(&inherited);
     if (upgraded < 0)
         log_error("cannot go on with what runs: %s; starting anew", strerror(-upgraded));
-    if ((r = take_passed_sockets(config, upgraded > 0)) < 0)
+    if ((r = adopt_passed(config, upgraded > 0)) < 0)
         return r;
     connect_rooms(&supervisor);
     r = serve(&supervisor, upgraded > 0 ? &inherited : NULL);

@@ -145,7 +145,9 @@ empty_queue(struct housekeeping *housekeeping, double seconds)
 {
     struct ss_server *server = housekeeping->server;
 
-    if (server_phase(server) != PHASE_SERVING || !server->transport->stream || seconds <= 0) {
+    /* A queue that a program accepts from itself may never become empty. */
+    if (server_phase(server) != PHASE_SERVING || !server->transport->stream || server->hands_over ||
+        seconds <= 0) {
         drain(housekeeping, seconds);
         return;
     }
@@ -455,7 +457,7 @@ nudge(struct housekeeping *housekeeping)
         if (housekeeping->orphaned)
             leave_socket(housekeeping);
     }
-    if (phase == PHASE_DRAINING && server->mixin->blocking)
+    if ((phase == PHASE_DRAINING || emptying) && server->mixin->blocking)
         nudged += interrupt_leavers(server);
     if (counter_get(server->counters->stop_asked) != 0)
         nudged += !tell(housekeeping, MESSAGE_STOP, &housekeeping->stop_told);

@@ -171,14 +171,15 @@ privileges_drop(const struct settings *settings, struct errors *errors)
         (void)umask((mode_t)settings->umask);
     if (set_groups(settings, change, errors) < 0)
         return -EPERM;
-    narrow_bounds(keep);
+    if (settings->no_new_privileges)
+        narrow_bounds(keep); /* it holds for setuid programs, too */
     (void)prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0);
     if (change && change_identity(settings, uid, gid, errors) < 0)
         return -EPERM;
     if (reduce_capabilities(settings, keep, errors) < 0)
         return -EPERM;
     (void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (settings->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(settings, errors, "set no_new_privs");
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a belt; the channel's end of file is what counts */
     return 0;

@@ -39,6 +39,7 @@
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
 #include "worker/sandbox.h"
+#include "worker/transport/tls.h"
 #include "worker/transport/transports.h"
 
 #define DESCRIPTOR_RESERVE 64 /* for the plugin's own files, and ours */
@@ -47,10 +48,14 @@ int
 worker_load(struct ss_server *server, struct errors *errors)
 {
     const struct settings *settings = &server->settings;
+    int r;
 
     server->transport = transport_find(settings, server->socket);
+    server->mixin = mixin_find(settings->mixin);
+    if (server->mixin != NULL && settings_want_tls(settings) && (r = tls_load(server, errors)) < 0)
+        return r == -EINVAL ? -EINVAL : -ENOEXEC;
     int plugin = fcntl(INHERITED_PLUGIN, F_GETFD) < 0 ? -1 : INHERITED_PLUGIN;
-    int r = plugin_load_from(settings->plugin_file, plugin, &server->plugin, errors);
+    r = plugin_load_from(settings->plugin_file, plugin, &server->plugin, errors);
     if (plugin >= 0)
         (void)close(plugin);
     if (r < 0)
@@ -60,7 +65,6 @@ worker_load(struct ss_server *server, struct errors *errors)
     plugin_check_use(&server->plugin, settings, stream, errors);
     if (options_resolve(&server->plugin, settings, &server->options, errors) < 0)
         errors_add(errors, NULL, 0, "listeners.%s: out of memory", settings->name);
-    server->mixin = mixin_find(settings->mixin);
     if (server->mixin == NULL)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.mixin: this build has no \"%s\"; use \"threading\"",
@@ -181,14 +185,19 @@ activate(struct ss_server *server, struct errors *errors)
 }
 
 static void
-log_confinement(const struct sandbox *sandbox)
+log_confinement(const struct settings *settings, const struct sandbox *sandbox)
 {
+    const char *rights = settings->no_new_privileges ? "no_new_privs" : "no_new_privileges = false";
     char landlock[32] = "no Landlock";
 
     if (sandbox->landlock > 0)
         (void)snprintf(landlock, sizeof(landlock), "Landlock ABI %d", sandbox->landlock);
-    log_info("worker %d runs as uid %u, gid %u; no_new_privs, %s, %s", (int)getpid(), getuid(),
-             getgid(), sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
+    if (settings->sandbox == SANDBOX_NONE)
+        log_notice("worker %d runs as uid %u, gid %u; %s, sandbox = \"none\"", (int)getpid(),
+                   getuid(), getgid(), rights);
+    else
+        log_info("worker %d runs as uid %u, gid %u; %s, %s, %s", (int)getpid(), getuid(), getgid(),
+                 rights, sandbox->seccomp ? "seccomp" : "no seccomp", landlock);
 }
 
 /* Unheard, it would be waited for until it is killed. */
@@ -232,17 +241,42 @@ serves_unix_datagrams(const struct ss_server *server)
            family == AF_UNIX && type == SOCK_DGRAM;
 }
 
+static void
+enter_sandbox(const struct ss_server *server, struct sandbox *ret)
+{
+    *ret = (struct sandbox){0};
+    if (server->settings.sandbox != SANDBOX_NONE)
+        sandbox_enter(serves_unix_datagrams(server), ret);
+}
+
 /*
  * A process that has changed its user leaves no core, lest a core tell that
  * user what it knew before. This one was executed anew and knows nothing of
  * anybody else's. But other processes of the same user may then trace it, so
- * only if Landlock keeps other workers from that.
+ * only if Landlock keeps other workers from that, and not where there are keys.
  */
 static void
-allow_core(const struct sandbox *sandbox)
+allow_core(const struct settings *settings, const struct sandbox *sandbox)
 {
-    if (sandbox->landlock > 0)
+    if (sandbox->landlock > 0 && !settings_want_tls(settings))
         (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+/* What the plugin itself says of its options. */
+static int
+judge_options(struct ss_server *server, struct errors *errors)
+{
+    const struct plugin_hooks *hooks = &server->plugin.hooks;
+
+    if (hooks->check_options == NULL)
+        return 0;
+    server->complaints = errors;
+    int error = hooks->check_options(server);
+    server->complaints = NULL;
+    if (error < 0 && !errors_any(errors))
+        errors_add(errors, server->settings.file, server->settings.line, "listeners.%s.options: %s",
+                   server->settings.name, strerror(-error));
+    return errors_any(errors) ? -EINVAL : 0;
 }
 
 static enum failure
@@ -263,10 +297,12 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
         return fail(server, FAILURE_CONFIGURATION, &errors);
     if (privileges_drop(&server->settings, &errors) < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
-    sandbox_enter(serves_unix_datagrams(server), &sandbox);
-    allow_core(&sandbox);
+    enter_sandbox(server, &sandbox);
+    allow_core(&server->settings, &sandbox);
     int error = worker_load(server, &errors);
     if (error < 0)
+        return fail(server, kind_of_failure(error), &errors);
+    if (brief->check && (error = judge_options(server, &errors)) < 0)
         return fail(server, kind_of_failure(error), &errors);
     if (brief->check)
         return say_ready(server) < 0 ? 1 : 0;
@@ -280,7 +316,9 @@ run(struct ss_server *server, const struct brief *brief, const struct gate *cons
     error = activate(server, &errors);
     if (error < 0)
         return fail(server, FAILURE_RUNTIME, &errors);
-    log_confinement(&sandbox);
+    if (server->hands_over)
+        handover_use(server);
+    log_confinement(&server->settings, &sandbox);
     return serve(server, &housekeeping);
 }
 
@@ -290,6 +328,7 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
     static struct ss_server server = {
         .socket = INHERITED_SOCKET,
         .channel = INHERITED_CHANNEL,
+        .control = -1,
         .wakeup = -1,
     };
     static struct brief brief; /* the server keeps its address */
@@ -309,7 +348,9 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
         log_error("cannot read the brief: %s", strerror(-error));
         return 1;
     }
-    log_use_records();
+    if (server.settings.control_access == CONTROL_READ && !brief.check)
+        server.control = INHERITED_CONTROL;
+    log_use_records(brief.fields);
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);
     log_set_listener(server.settings.name);

@@ -39,8 +39,13 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_peer_address(); more is added until it is
- *      released
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_wait_any(); ss_set_deadline();
+ *      ss_peer_address(); ss_local_address(); ss_tls(); ss_penalise(); ss_buffered();
+ *      ss_set_outcome(); ss_end_output(); ss_exec(); ss_connect(); ss_relay();
+ *      ss_relay_stream(); ss_send(); ss_server_concurrency(); ss_server_transport();
+ *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
+ *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); more is
+ *      added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -60,6 +65,7 @@ extern "C" {
 
 #define SS_EXPORT __attribute__((visibility("default")))
 
+struct pollfd;     /* <poll.h> */
 struct ss_server;  /* a listener, as its worker process sees it */
 struct ss_request; /* one accepted connection, or one datagram */
 
@@ -75,6 +81,10 @@ struct ss_request; /* one accepted connection, or one datagram */
  */
 #define SS_THREADING 1u /* hooks run in several threads at once */
 #define SS_COROUTINE 2u /* all waiting is done through ss_*() calls */
+
+/* For .needs: the plugin calls ss_control(), and the listener must let it: a configuration without
+ * `control_access` is refused with file and line. */
+#define SS_CONTROL 1u
 
 enum ss_type {
     SS_STRING = 1, /* any text */
@@ -112,6 +122,11 @@ struct ss_plugin {
     uint32_t transports;             /* SS_STREAM | SS_DATAGRAM */
     uint32_t mixins;                 /* SS_THREADING | SS_COROUTINE, or 0 */
     const struct ss_option *options; /* ends with an empty row; or NULL */
+#ifdef __cplusplus
+    uint32_t needs = 0; /* not missed by compilers where it is not given */
+#else
+    uint32_t needs; /* SS_CONTROL, or 0. ABI 2 */
+#endif
 };
 
 extern SS_EXPORT const struct ss_plugin ss_plugin_record;
@@ -167,6 +182,15 @@ SS_EXPORT void server_close(struct ss_server *server);
 SS_EXPORT void service_actions(struct ss_server *server);
 SS_EXPORT void handle_timeout(struct ss_server *server);
 
+/*
+ * check_options    the plugin's own judgement of its options, in a process that serves nobody and
+ *                  ends then: under --check and at a reload, with the worker's user and limits,
+ *                  after what the table says of them. It says what is wrong by ss_complain(), and
+ *                  goes on to the next option; its return value counts for nothing. What it cannot
+ *                  know yet, such as the listener's real address, is "". ABI 2.
+ */
+SS_EXPORT int check_options(struct ss_server *server);
+
 /* ---- reading: from setup, handle, finish -------------------------------- */
 
 /*
@@ -189,11 +213,16 @@ SS_EXPORT ssize_t ss_read_full(struct ss_request *request, void *buffer, size_t 
  */
 SS_EXPORT ssize_t ss_readline(struct ss_request *request, char **line);
 
+/* How many bytes of the client's have been received and not read: who is given ss_fd() would miss
+ * them. ABI 2. */
+SS_EXPORT size_t ss_buffered(struct ss_request *request);
+
 /* The datagram as received, in the request's own buffer; NULL and size 0 for a stream. From
  * verify_request, too. */
 SS_EXPORT const void *ss_packet(struct ss_request *request, size_t *size);
 
-/* Whether the datagram was longer than `max_packet_size` and was cut. */
+/* Whether the input was cut short: the datagram was longer than `max_packet_size`, or the end of a
+ * TLS connection came without the client having said that it is the end (close_notify). */
 SS_EXPORT bool ss_truncated(struct ss_request *request);
 
 /* ---- writing: from setup, handle, finish, handle_error -------------------- */
@@ -214,11 +243,25 @@ SS_EXPORT int ss_printf(struct ss_request *request, const char *format, ...)
 SS_EXPORT int ss_flush(struct ss_request *request);
 
 /*
+ * Sends what is gathered, and lets the client find the end behind it, over TLS as close_notify. The
+ * request goes on: it may read, and not write. 0 or a negative errno; -ENOTSUP for a datagram.
+ * ABI 2.
+ */
+SS_EXPORT int ss_end_output(struct ss_request *request);
+
+/*
  * Sends size bytes of the regular file fd from offset on, behind what was
  * written before, without copying them where the transport can. The file must
  * hold that many: -EIO if it ends early. Otherwise as ss_write().
  */
 SS_EXPORT int ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size);
+
+/*
+ * Sends one more datagram to the sender of this one, now: a reply may be several.
+ * It is sent once; -EAGAIN says that its receiver has no room. -EDESTADDRREQ: the
+ * sender has no address. -ENOTSUP for a stream. ABI 2.
+ */
+SS_EXPORT int ss_send(struct ss_request *request, const void *data, size_t size);
 
 /*
  * The connection's descriptor (of a datagram: the listening socket), or
@@ -230,30 +273,132 @@ SS_EXPORT int ss_fd(struct ss_request *request);
 
 /* ---- waiting and ending: from any request hook ---------------------------- */
 
-/* Turns true when a drain begins, or `request_timeout` or `spin_limit` is over: say goodbye. */
+/* Turns true when a drain begins, or `max_connection_age`, `request_timeout` or `spin_limit` is
+ * over: say goodbye. */
 SS_EXPORT bool ss_cancelled(struct ss_request *request);
 
 /*
+ * What follows must be done in so many seconds from now: when they are over,
+ * reads, writes and waits return -ETIMEDOUT, until the next call sets another
+ * deadline. 0 seconds: no deadline. It holds beside read_timeout, write_timeout
+ * and request_timeout, whichever is over first. Returns 0, or -EINVAL for a
+ * negative number or none. ABI 2.
+ */
+SS_EXPORT int ss_set_deadline(struct ss_request *request, double seconds);
+
+/*
  * Waits under every mixin without holding up other requests. Negative seconds:
- * for ever. Returns 0, or -ECANCELED when the request must end now.
+ * for ever. Returns 0, -ETIMEDOUT at the deadline, or -ECANCELED when the
+ * request must end now.
  */
 SS_EXPORT int ss_sleep(struct ss_request *request, double seconds);
 
 /*
  * Waits until fd is ready for events (poll(2)'s POLLIN, POLLOUT). Returns the
- * events that came, 0 when the time is up, -ECANCELED, or another error.
+ * events that came, 0 when the time is up, -ETIMEDOUT at the deadline,
+ * -ECANCELED, or another error.
  */
 SS_EXPORT int ss_wait(struct ss_request *request, int fd, short events, double seconds);
 
 /*
+ * The same for several descriptors, each of them once: as poll(2), it fills in their revents, and
+ * returns how many of them have some. An entry whose fd is another negative number than ss_fd()'s
+ * -ENOTSUP is skipped. ABI 2.
+ */
+SS_EXPORT int ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count,
+                          double seconds);
+
+/*
  * Waits for input: the way to wait for the client's next request. Returns 1 if
  * there is input, or the end of the stream; 0 when the time is up; -ECANCELED
- * as soon as a drain begins, or when the request must end now. After a drain's
- * -ECANCELED, output still goes out: say goodbye and return. Negative seconds:
- * as long as a read may wait, then -ETIMEDOUT; other errors are those of a
- * read. It counts as a read: ss_readline()'s line before it is gone. ABI 2.
+ * as soon as a drain begins or the connection is older than `max_connection_age`,
+ * or when the request must end now. After the former's -ECANCELED, output still goes out: say
+ * goodbye and return. Negative seconds: as long as a read may wait, then -ETIMEDOUT; other errors
+ * are those of a read. It counts as a read: ss_readline()'s line before it is gone. ABI 2.
  */
 SS_EXPORT int ss_wait_input(struct ss_request *request, double seconds);
+
+/* What the access line says of a request that ended well, instead of "done". The text is copied;
+ * NULL: "done", after all. No character of it may end a line. ABI 2. */
+SS_EXPORT void ss_set_outcome(struct ss_request *request, const char *text);
+
+/*
+ * What becomes of a request's process. The memory that is pointed to stays the plugin's.
+ */
+struct ss_program {
+    size_t size;              /* sizeof(struct ss_program), set by the plugin */
+    const char *path;         /* absolute; there is no search */
+    char *const *arguments;   /* argv[0] and on, NULL behind the last */
+    char *const *environment; /* NAME=VALUE, NULL behind the last */
+    const char *directory;    /* where it runs; NULL: where the worker does */
+    int errors;               /* its standard error; negative: the client's connection */
+    double kill_timeout;      /* seconds from SIGTERM to SIGKILL, when it must end */
+};
+
+/*
+ * The process of this request becomes another program, with the client's
+ * connection as its standard input and output, no descriptor above 2, all signals as
+ * by default, and a process group of its own. finish() does not run: the rest is the
+ * daemon's, the SIGTERM when the request must end and the access line included.
+ *
+ * Returns only if it fails: -ENOTSUP where the process runs other requests, too (every
+ * mixin except for "forking"), where the socket's bytes are not the client's (ss_fd()),
+ * or where some of them have been read (ss_buffered()); or another negative errno, as
+ * of execve(2). The request goes on then as if nothing had been. From handle. ABI 2.
+ */
+SS_EXPORT int ss_exec(struct ss_request *request, const struct ss_program *program);
+
+/* ---- other connections: from setup, handle, finish ------------------------ */
+
+/*
+ * Connects to an address in the notation of listeners: "tcp://HOST:PORT",
+ * "udp://HOST:PORT", "unix:///PATH", "unixgram:///PATH". Waits up to so many
+ * seconds (negative: for ever) without holding up other requests, also while a
+ * name is looked up. Of the addresses of a name the first that answers is taken.
+ *
+ * Returns a connected descriptor, which is the caller's to close; it is
+ * non-blocking under every mixin (ss_wait() waits for it) and close-on-exec. Or
+ * -ECONNREFUSED and the like of connect(2), of the last address that was tried;
+ * -EADDRNOTAVAIL: there is no such name; -EAGAIN: no name server answers;
+ * -EINVAL: this is no such address; -ETIMEDOUT; -ECANCELED when the request must
+ * end now. ABI 2.
+ */
+SS_EXPORT int ss_connect(struct ss_request *request, const char *address, double seconds);
+
+/*
+ * Passes bytes between the client and the stream socket fd in both directions, and
+ * the end of each direction, until both have ended. What was read ahead goes
+ * first, and what was written. Nobody is sent more than it takes: the other side
+ * waits meanwhile. Where nothing stands between, bytes are not copied.
+ *
+ * Returns 0 when both directions have ended; also when the other side has closed
+ * its connection and the client's bytes have nowhere to go. -ETIMEDOUT: nothing
+ * has moved for so many seconds (negative: for ever), or the deadline is over.
+ * -EREMOTEIO: the other side has failed, and errno says how. -ECANCELED: the
+ * request must end now. Any other error is the client's connection's. fd stays
+ * the caller's. Nothing can be read from the client after 0. ABI 2.
+ */
+SS_EXPORT int ss_relay(struct ss_request *request, int fd, double idle);
+
+/*
+ * A stream that the plugin reads and writes itself, such as one with encryption.
+ * None of the calls waits: instead it returns -EAGAIN, and *wanted is POLLIN or
+ * POLLOUT, which fd is then waited for. After that, a write gets the same bytes
+ * again, perhaps elsewhere. read() returns 0 at the end of the stream, and end()
+ * says that no write will follow.
+ */
+struct ss_stream {
+    size_t size; /* sizeof(struct ss_stream), set by the plugin */
+    int fd;
+    ssize_t (*read)(void *userdata, void *buffer, size_t size, short *wanted);
+    ssize_t (*write)(void *userdata, const void *data, size_t size, short *wanted);
+    int (*end)(void *userdata, short *wanted);
+    void *userdata;
+};
+
+/* As ss_relay(), with such a stream. ABI 2. */
+SS_EXPORT int ss_relay_stream(struct ss_request *request, const struct ss_stream *stream,
+                              double idle);
 
 /* ---- who: from any request hook ------------------------------------------- */
 
@@ -270,6 +415,13 @@ SS_EXPORT const struct sockaddr *ss_client_address(struct ss_request *request, s
 SS_EXPORT const struct sockaddr *ss_peer_address(struct ss_request *request, socklen_t *size);
 
 /*
+ * The address that the client has connected to, as getsockname(2) tells it: *size is the room
+ * for it, and becomes its length. IPv4 as above. Returns 0 or a negative errno. ABI 2.
+ */
+SS_EXPORT int ss_local_address(struct ss_request *request, struct sockaddr *address,
+                               socklen_t *size);
+
+/*
  * The client as text: "127.0.0.1:51234", "[::1]:51234", or "pid 812 uid 1000"
  * for a Unix peer. Valid as long as the request.
  */
@@ -284,8 +436,40 @@ struct ss_credentials {
 /* Who a Unix peer is, by the kernel's word. 0, -ENOTSUP for TCP and UDP, -ENODATA if not known. */
 SS_EXPORT int ss_client_credentials(struct ss_request *request, struct ss_credentials *credentials);
 
+/* How a connection is encrypted; the texts live as long as the request. ABI 2. */
+struct ss_tls {
+    size_t size;             /* sizeof(struct ss_tls), set by the plugin: it may grow at its end */
+    const char *version;     /* "TLSv1.3" */
+    const char *cipher;      /* "TLS_AES_256_GCM_SHA384" */
+    const char *server_name; /* that the client asked for; or NULL */
+    const char *alpn;        /* the protocol within TLS that both chose; or NULL */
+    bool resumed;            /* an earlier session goes on */
+    /* The client's certificate, which has been verified; all NULL if it showed none. */
+    const char *subject, *issuer; /* "CN=alice,O=Example" (RFC 2253) */
+    const char *const *names;     /* "DNS:host.example.org", "email:...", "URI:...", "IP
+                                     Address:..."; NULL behind the last */
+    const char *fingerprint;      /* SHA-256, as 64 hexadecimal digits */
+};
+
+/* Fills in *tls, whose size must be set: struct ss_tls tls = {.size = sizeof(tls)}. False if the
+ * request is not encrypted. ABI 2. */
+SS_EXPORT bool ss_tls(struct ss_request *request, struct ss_tls *tls);
+/*
+ * Turns the client's source (see max_per_source in sockserverd.conf(5)) away for
+ * so many seconds, from its next request on; 0 or less: for penalty.handler.
+ * Penalties add up to penalty.max; whoever is in penalty.exempt gets none. The
+ * reason, at most 63 bytes or NULL, is what sockserverctl(1) shows. ABI 2.
+ */
+SS_EXPORT void ss_penalise(struct ss_request *request, double seconds, const char *reason);
+
 /* What runs it: "upper-thread-3", "upper-child-812", "upper-coroutine-7" or "upper-main". */
 SS_EXPORT const char *ss_worker_name(struct ss_request *request);
+
+/*
+ * Whether a drain has begun: nothing new is accepted, and what runs has until `drain_timeout` to
+ * end. Whoever works until somebody says stop looks here now and then. ABI 2.
+ */
+SS_EXPORT bool ss_draining(struct ss_request *request);
 
 /* ---- the plugin's own data: from any hook ---------------------------------- */
 
@@ -310,6 +494,45 @@ SS_EXPORT const char *ss_server_name(struct ss_server *server);
 /* Its real address, as in the file but with port 0 resolved: "tcp://127.0.0.1:41235". */
 SS_EXPORT const char *ss_server_address(struct ss_server *server);
 
+/* SS_STREAM or SS_DATAGRAM; 0 in check_options, where a socket that systemd passes could be either.
+ * ABI 2. */
+SS_EXPORT unsigned ss_server_transport(struct ss_server *server);
+
+/*
+ * From check_options and server_activate: the requests of this listener are not connections or
+ * datagrams, but the listening socket itself. As soon as something has come to it, setup, handle
+ * and finish run once, with it as ss_fd(); until they have returned, nothing else does. What has
+ * come is theirs to accept or receive; ss_read() and ss_write() return -ENOTSUP. This is for
+ * programs that inetd calls "wait". It takes the mixin "none". Returns 0, or -EINVAL after it has
+ * complained, at the option that asks for this, of every setting that cannot hold then, such as
+ * `tls`. ABI 2.
+ */
+SS_EXPORT int ss_server_hand_over(struct ss_server *server, const char *option);
+
+/*
+ * From check_options and server_activate: says that an option is wrong: what was found, what is
+ * expected, and what helps. In check_options it becomes a mistake of the configuration, with
+ * FILE:LINE of the option, or of the listener if the option was not given; in server_activate it
+ * is logged. ABI 2.
+ */
+SS_EXPORT void ss_complain(struct ss_server *server, const char *option, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Its mixin: "none", "threading", "forking" or "coroutine". ABI 2. */
+SS_EXPORT const char *ss_server_mixin(struct ss_server *server);
+
+/*
+ * Its socket, which listens or receives datagrams: to ask for its name or its options. It is the
+ * daemon's, and others wait at it, too: do not close it or change its mode. ABI 2.
+ */
+SS_EXPORT int ss_server_fd(struct ss_server *server);
+
+/*
+ * Names a file that the plugin has read, a program or a table: where it has changed at a reload,
+ * the listener has. From server_activate only. Returns 0 or a negative errno. ABI 2.
+ */
+SS_EXPORT int ss_server_uses(struct ss_server *server, const char *path);
+
 /*
  * Option values, checked against the plugin's table; strings live as long as
  * the worker. Asking for a name or type that is not in the table is a mistake
@@ -330,6 +553,20 @@ SS_EXPORT double ss_option_duration(struct ss_server *server, const char *name);
  */
 SS_EXPORT const char *const *ss_option_list(struct ss_server *server, const char *name,
                                             size_t *count);
+
+/* How many requests one of its processes runs at a time, at most: max_connections, or 1 under
+ * "none" and "forking". ABI 2. */
+SS_EXPORT unsigned ss_server_concurrency(struct ss_server *server);
+
+/*
+ * Connects to the daemon's control socket, whose clients speak Varlink: the interface is
+ * org.sockserver.Control, and what changes something is refused. Returns a non-blocking descriptor
+ * that the caller closes; wait for it with ss_wait(). Negative: -EACCES without
+ * `control_access = "read"`, -ENOTSUP where there is no such socket (--stdio), -EAGAIN while too
+ * many ask at once, -EPIPE when the supervisor is gone. An end of file instead of a reply: ask
+ * later. From any thread or child of the worker. ABI 2.
+ */
+SS_EXPORT int ss_control(struct ss_server *server);
 
 /* Asks for a graceful stop of this listener; returns at once, never deadlocks. */
 SS_EXPORT void ss_server_stop(struct ss_server *server);

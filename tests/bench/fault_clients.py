@@ -27,11 +27,12 @@ def exchange(sock, text):
         return error.strerror
 
 
-def ask(port, text=b"hello\n", patience=PATIENCE):
+def ask(port, text=b"HELLO\n", patience=PATIENCE, source=None):
     """One client from connect to close: (began, seconds, "" or what went wrong)."""
     began = time.monotonic()
     try:
-        with socket.create_connection(("127.0.0.1", port), patience) as sock:
+        with socket.create_connection(("127.0.0.1", port), patience,
+                                      source_address=source and (source, 0)) as sock:
             fault = exchange(sock, text)
     except OSError as error:
         fault = error.strerror or "no connection"
@@ -39,19 +40,24 @@ def ask(port, text=b"hello\n", patience=PATIENCE):
 
 
 class Load:
-    """Short requests, one after the other, from a few clients at a time."""
+    """Short requests, one after the other, from a few clients at a time, each with its own source.
 
-    def __init__(self, port, clients=4):
-        self.port = port
+    What they ask is in capitals: so a plugin that answers lines in capitals echoes it.
+    """
+
+    def __init__(self, port, clients=4, pause=0.002, sources=()):
+        self.port, self.pause, self.sources = port, pause, sources
         self.history = []
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(clients)]
 
     def run(self, client):
         number = 0
-        while not self.over.wait(0.002):
+        source = self.sources[client % len(self.sources)] if self.sources else None
+        while not self.over.wait(self.pause):
             number += 1
-            self.history.append(ask(self.port, b"client %d asks %d\n" % (client, number)))
+            self.history.append(ask(self.port, b"CLIENT %d ASKS %d\n" % (client, number),
+                                    source=source))
 
     def __enter__(self):
         for thread in self.threads:
@@ -68,6 +74,11 @@ class Load:
 
     def longest(self):
         return max((seconds for _, seconds, _ in self.history), default=0)
+
+    def p99(self):
+        """Of those that were answered, how long 99 in a hundred waited at most; None: nobody was."""
+        waits = sorted(seconds for _, seconds, fault in self.history if not fault)
+        return waits[min(len(waits) * 99 // 100, len(waits) - 1)] if waits else None
 
 
 class Conversations:

@@ -14,10 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from cgroup import pss_kib
 from fault_clients import ask
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAIN = 3  # seconds that a stop may take
+ALLOWED = 100  # requests of a source and second, where there is a limit
 
 
 def free_port():
@@ -30,8 +32,9 @@ def free_port():
 # ---- processes --------------------------------------------------------------------------------
 
 
-def processes():
-    """{pid: (parent, CPU seconds)} of all that run below this process."""
+def processes(top=None):
+    """{pid: (parent, CPU seconds)} of all that run below this process, or below `top`."""
+    top = top or os.getpid()
     tick = os.sysconf("SC_CLK_TCK")
     every = {}
     for entry in Path("/proc").iterdir():
@@ -42,10 +45,10 @@ def processes():
                 continue
             if fields[0] != "Z":
                 every[int(entry.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / tick
-    below = {os.getpid()}
+    below = {top}
     while more := {pid for pid, (parent, _) in every.items() if parent in below} - below:
         below |= more
-    return {pid: every[pid] for pid in below if pid in every and pid != os.getpid()}
+    return {pid: every[pid] for pid in below if pid in every and pid != top}
 
 
 def cpu_seconds():
@@ -84,9 +87,13 @@ def descriptors(pid):
 class Server:
     needs = ()
     stop_signal = signal.SIGTERM
+    cases = None             # the names of those that it is for; None: all
+    crowd = {"room": 10000}  # what it is started with where thousands come
+    limited = None           # what it is started with to allow a source ALLOWED a second
 
-    def __init__(self, room=1000, timeout=60, descriptors=None):
+    def __init__(self, room=1000, timeout=60, descriptors=None, settings=""):
         self.room, self.timeout, self.descriptors = room, timeout, descriptors
+        self.settings = settings  # more of them, as its configuration has them
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.folder.chmod(0o755)
@@ -129,6 +136,11 @@ class Server:
     def stop(self):
         self.process.send_signal(self.stop_signal)
 
+    def memory_mib(self):
+        """PSS of all its processes."""
+        pids = [self.process.pid, *processes(self.process.pid)]
+        return sum(pss_kib(pid) for pid in pids) / 1024
+
     def worker(self):
         """One of the processes that may accept a client, where this is not the first process."""
         return None
@@ -143,17 +155,28 @@ class Server:
 class Sockserverd(Server):
     needs = (ROOT / "build/bin/sockserverd",)
     mixin = "threading"
+    # A crowd meets the defaults, and a plugin that waits for whole lines.
+    crowd = {"room": None, "timeout": None, "plugin": "upper"}
+    limited = {"settings": f'rate_per_source = "{ALLOWED}/s"; max_per_source = {ALLOWED};'}
+
+    def __init__(self, *arguments, plugin="echo", **named):
+        self.plugin = plugin
+        super().__init__(*arguments, **named)
 
     def configure(self):
         super().configure()
+        keys = self.settings
+        if self.room:
+            keys += f" max_connections = {self.room};"
+        if self.timeout:
+            keys += f' read_timeout = "{self.timeout}s";'
         (self.folder / "conf").write_text(f"""
             plugin_path = "{ROOT}/build/plugins";
             control = {{ path = "{self.folder}/control"; }};
             log = {{ target = "stderr"; access = false; }};
             listeners = {{ echo = {{
-                address = "tcp://127.0.0.1:{self.port}"; plugin = "echo"; mixin = "{self.mixin}";
-                max_connections = {self.room}; drain_timeout = "{DRAIN}s";
-                read_timeout = "{self.timeout}s"; write_timeout = "{60 + self.changes % 2}s";
+                address = "tcp://127.0.0.1:{self.port}"; mixin = "{self.mixin}";
+                plugin = "{self.plugin}"; drain_timeout = "{DRAIN}s"; write_timeout = "{60 + self.changes % 2}s"; {keys}
             }}; }};""")
 
     def command(self):
@@ -179,6 +202,8 @@ class SockserverdCoroutine(Sockserverd):
 class Xinetd(Server):
     """A process per client: cat."""
     needs = ("xinetd", "cat")
+    crowd = {"room": 1000}  # that many processes
+    limited = {"settings": f"per_source = {ALLOWED}\n    cps = {ALLOWED} 10"}
 
     def configure(self):
         super().configure()
@@ -196,7 +221,7 @@ service echo
     bind        = 127.0.0.1
     port        = {self.port}
     instances   = {self.room}
-    cps         = 1000000 1
+    {self.settings or "cps = 1000000 1"}
     nice        = {self.changes % 2}
     disable     = no
 }}
@@ -282,6 +307,61 @@ class Python(Server):
         return [sys.executable, "-c", PYTHON, str(self.port), str(self.timeout)]
 
 
+BACKEND = """
+import asyncio, sys
+async def serve(reader, writer):
+    try:
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), backlog=4096)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+class HAProxy(Server):
+    """A proxy: behind it, an echo that holds any number of clients."""
+    needs = ("haproxy",)
+    crowd = {"room": 6000}
+    cases = ("dribble", "flood")
+    limited = {"settings": f"""
+    stick-table type ip size 100k expire 10s store conn_rate(1s)
+    tcp-request connection track-sc0 src
+    tcp-request connection reject if {{ sc0_conn_rate gt {ALLOWED} }}"""}
+
+    def configure(self):
+        super().configure()
+        self.behind = free_port()
+        (self.folder / "conf").write_text(f"""
+global
+    maxconn {self.room}
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client {self.timeout}s
+    timeout server {self.timeout}s
+listen faults
+    bind 127.0.0.1:{self.port} backlog 4096{self.settings}
+    server echo 127.0.0.1:{self.behind}
+""")
+
+    def command(self):
+        return ["haproxy", "-db", "-q", "-f", self.folder / "conf"]
+
+    def __enter__(self):
+        self.backend = subprocess.Popen([sys.executable, "-c", BACKEND, str(self.behind)])
+        return super().__enter__()
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.backend.wait()
+
+
 SERVERS = {
     "sockserverd threading": Sockserverd,
     "sockserverd forking": SockserverdForking,
@@ -289,4 +369,5 @@ SERVERS = {
     "xinetd, cat": Xinetd,
     "Apache prefork, mod_echo": Apache,
     "Python ThreadingTCPServer": Python,
+    "HAProxy": HAProxy,
 }

@@ -8,20 +8,22 @@ for comparison.
 import contextlib
 import functools
 import json
+import resource
 import statistics
 import subprocess
 
 import figures
 from many import many_listeners
-from server import BUILD, LOAD_CPU, Failed, Server, missing
+from server import Failed, Server, missing
 
+SPARE_DESCRIPTORS = 500  # of a process that has pairs of connections
 TAIL_ROUNDS = 4  # for each of the others': one slice tells little of the slowest in a thousand
 
 
 def _measured(name, scheme, connections, measure):
     """measure(server) of a fresh server: its value, or None and why not."""
     if missing(name):
-        return None, "not installed"
+        return None, f"{missing(name)} is not here"
     server = None
     try:
         server = Server(name, scheme, connections)
@@ -78,6 +80,11 @@ def pipelining(options):
     return "lines per CPU second, 16 to a segment, over one at a time", rows
 
 
+def _for_comparison(measured):
+    value, why = measured
+    return value, None, "KiB", why
+
+
 def memory(options):
     @functools.cache
     def kib(name, connections):
@@ -93,11 +100,33 @@ def memory(options):
             most = least + idle.more if least is not None else None
             why = why or f"{idle.limit}: {least:.1f}"
         rows.append((f"{name}, {connections:,} connections", own, most, "KiB", why))
+        if own is None:
+            rows += [(other, *_for_comparison(kib(other, connections)))
+                     for other in filter(None, [idle.limit, *idle.peers])]
         for peer, wanted in idle.peers.items() if options.full and own else ():
             theirs, why = kib(peer, connections)
             rows.append((f"times less than {peer}", theirs / own if theirs else None, wanted, "x",
                          why or f"{theirs:.1f} KiB"))
     return "PSS of an idle TCP connection after one echo", rows
+
+
+def pairs(options):
+    """Memory of connections that are passed on; idle_kib() has all of them answer at the end."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = (descriptors - SPARE_DESCRIPTORS) // 2
+    connections = min(figures.PAIRS, most)
+
+    def kib(name):
+        return _measured(name, "tcp", connections, lambda server: server.idle_kib(connections))
+
+    own, why = kib(figures.COROUTINE_FORWARD)
+    note = "all of them answered afterwards"
+    if connections < figures.PAIRS:
+        note += f"; the limit of {descriptors:,} descriptors allows no more"
+    rows = [(f"{figures.COROUTINE_FORWARD}, {connections:,} pairs", own, figures.PAIR_KIB, "KiB",
+             why or note)]
+    rows += [(name, *_for_comparison(kib(name))) for name in figures.PAIR_PEERS]
+    return "PSS of an idle TCP connection that is forwarded, after one echo", rows
 
 
 def crowd(options):
@@ -115,8 +144,8 @@ def crowd(options):
             raise Failed("needs a cgroup of version 1")
         alone = cpu_us(server, 64)
         client = subprocess.Popen(
-            ["taskset", "-c", str(LOAD_CPU), str(BUILD / "load"), "idle", server.address, "-e",
-             "-N", str(figures.CROWD - figures.CROWD_ACTIVE), "-t", "300"],
+            server.load_command(
+                f"idle {{address}} -e -N {figures.CROWD - figures.CROWD_ACTIVE} -t 300"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         json.loads(client.stdout.readline())
         try:
@@ -159,17 +188,18 @@ def refusals(options):
 
     rows = []
     for mixin in figures.ACCESS_MIXINS:
-        served, why = _measured(f"sockserverd {mixin}, deny", "tcp", 64, cpu_us)
-        refused, _ = _measured(f"sockserverd {mixin}, allow one", "tcp", 64, cpu_us)
-        rows.append((f"sockserverd {mixin}", refused / served if served and refused else None,
-                     figures.REFUSAL_RATIO, "",
-                     why or f"{refused or 0:.1f} and {served:.1f} us"))
+        served, why_not = _measured(f"sockserverd {mixin}, deny", "tcp", 64, cpu_us)
+        for how in figures.REFUSALS:
+            refused, why = _measured(f"sockserverd {mixin}, {how}", "tcp", 64, cpu_us)
+            rows.append((f"sockserverd {mixin}, {how}",
+                         refused / served if served and refused else None, figures.REFUSAL_RATIO, "",
+                         why_not or why or f"{refused:.1f} and {served:.1f} us"))
     return "CPU of a connection that is turned away, over one that is served", rows
 
 
 # name: (the function, slices of load that it takes in a round, seconds besides)
 OTHERS = {"latency": (latency, 2 * TAIL_ROUNDS * len(figures.LATENCIES), 8),
           "pipelining": (pipelining, 2 * len(figures.PIPELINED), 3),
-          "refusals": (refusals, 2 * len(figures.ACCESS_MIXINS), 6),
-          "memory": (memory, 0, 60), "crowd": (crowd, 2, 8),
+          "refusals": (refusals, 3 * len(figures.ACCESS_MIXINS), 9),
+          "memory": (memory, 0, 70), "pairs": (pairs, 0, 30), "crowd": (crowd, 2, 8),
           "start": (start, 0, 12), "listeners": (many_listeners, 0, 8)}

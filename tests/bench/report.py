@@ -26,13 +26,25 @@ def line(name, value, wanted, note="", at_most=False, unit=""):
             f"{verdict(value, wanted, at_most):<12} {note}").rstrip()
 
 
+def _others_lines(result):
+    """Of a figure without sockserverd: how the limit server is beside the peers."""
+    if "limit" not in result:
+        return []
+    cpu, limit = result["cpu_us"], result["limit"]
+    lines = [f"  {limit:<44} {cpu[limit]:8.1f} us of CPU per request"]
+    for peer in result["figure"]["peers"]:
+        name = f"{limit} times {peer}" + (f" ({cpu[peer]:.1f} us)" if peer in cpu else "")
+        lines.append(line(name, result["peers"].get(peer), None, result["absent"].get(peer, "")))
+    return lines
+
+
 def figure_lines(result):
     """The block of one figure: the limit server's ratio, then each peer's."""
     figure = result["figure"]
     lines = [f"{figure['title']}"]
-    if result.get("skipped"):
-        return lines + [f"  skipped: {result['skipped']}", ""]
     cpu = result["cpu_us"]
+    if result.get("skipped"):
+        return lines + [f"  skipped: {result['skipped']}", *_others_lines(result), ""]
     own = cpu[figure["server"]]
     lines.append(f"  {figure['server']:<44} {own:8.1f} us of CPU per request, "
                  f"{result['rate'][figure['server']]:,.0f}/s")
@@ -131,6 +143,13 @@ SUMMARY = {
     "TCP": {("connect", "tcp"): "connect, echo, close"},
     "TCP, echo on connections": {("echo64", "tcp"): "64", ("echo1000", "tcp"): "1,000"},
     "Unix": {("connect", "unix"): "connect, echo, close", ("echo64", "unix"): "echo on 64"},
+    "A program for each connection": {("exec", "tcp"): "a line"},
+    "Forwarded": {("forward_connect", "tcp"): "connect, echo, close", ("forward_echo", "tcp"): "echo on 64"},
+    "Forwarded, a download": {("forward_bytes", "tcp"): "each MiB"},
+    "HTTP": {("http_1k", "tcp"): "1 KiB", ("http_1m", "tcp"): "1 MiB"},
+    "TLS 1.3": {("tls_connect", "tcp"): "handshake, echo, close", ("tls_resume", "tcp"): "resumed",
+                ("tls_echo64", "tcp"): "echo on 64"},
+    "TLS 1.3, download": {("tls_write", "tcp"): "written", ("tls_sendfile", "tcp"): "a file"},
     "UDP, datagrams in flight": {("window1", "udp"): "1", ("window32", "udp"): "32"},
     "Unix, datagrams in flight": {("window1", "unixgram"): "1", ("window32", "unixgram"): "32"},
 }

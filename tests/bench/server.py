@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One server under measurement: started on CPU 0, in a cgroup of its own, loaded from CPU 1."""
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import cgroup
-from figures import NETWORKS, SERVERS, WORKS
+from figures import FILES, NETWORKS, QUESTIONS, SERVERS, WORKS
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -34,15 +35,63 @@ def busy_seconds():
 
 
 def missing(name):
-    """The program that this server needs and that is not here, or None."""
-    needs = SERVERS[name].needs.format(build=BUILD)
+    """What this server needs and is not here, or None."""
+    spec = SERVERS[name]
+    needs = [spec.needs.format(build=BUILD), "openssl" if spec.tls else ""]
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    return needs if needs and shutil.which(needs, path=path) is None else None
+    for program in filter(None, needs):
+        if shutil.which(program, path=path) is None:
+            return Path(program).name
+    return "libssl-dev" if spec.tls and not (BUILD / "load-tls").exists() else None
 
 
 def build_of(spec):
     """The build folder of a sockserverd: this tree's, unless it is compared with another."""
     return spec.build or str(PROJECT / "build")
+
+
+@functools.cache
+def tls_files():
+    """A certificate of ECDSA P-256 for this run: its file, its key's, and one with both."""
+    files = {name: RUN / f"{name}.pem" for name in ("certificate", "key", "both")}
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", str(files["key"]), "-out", str(files["certificate"])],
+        capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"openssl req: {done.stderr.strip()}")
+    files["both"].touch(mode=0o600)
+    files["both"].write_text(files["certificate"].read_text() + files["key"].read_text())
+    return files
+
+
+@functools.cache
+def program():
+    """What is executed for a connection, where every user may."""
+    return shutil.copy(BUILD / "programs/line", RUN / "line")
+
+
+@functools.cache
+def files():
+    """A folder of files that are served by HTTP."""
+    folder = RUN / "files"
+    folder.mkdir()
+    for name, size in FILES.items():
+        (folder / name).write_bytes(os.urandom(size))
+    return folder
+
+
+def filled(text, backend):
+    """The text of a command or of settings, with what is made for this run."""
+    if "{certificate}" in text or "{key}" in text:
+        for name, path in tls_files().items():
+            text = text.replace(f"{{{name}}}", str(path))
+    for name, make in {"program": program, "files": files, "backend": lambda: backend,
+                       "here": lambda: HERE, "build": lambda: BUILD}.items():
+        if f"{{{name}}}" in text:
+            text = text.replace(f"{{{name}}}", str(make()))
+    return text
 
 
 def write_networks(path):
@@ -52,14 +101,14 @@ def write_networks(path):
     return path
 
 
-def daemon_configuration(spec, address, room, folder):
+def daemon_configuration(spec, address, room, folder, backend=""):
     """sockserverd with its ordinary defaults; only the access log is off and the room is made."""
     scheme, rest = address.split(":", 1)
-    settings = spec.settings
+    settings = filled(spec.settings, backend)
     if "{networks}" in settings:
-        settings = settings.format(networks=write_networks(folder / "networks"))
+        settings = settings.replace("{networks}", str(write_networks(folder / "networks")))
     limit = "" if spec.mixin == "none" else f"max_connections = {room};"
-    return f"""plugin_path = "{build_of(spec)}/plugins";
+    return f"""plugin_path = "{build_of(spec)}/plugins:{BUILD}/plugins";
 control = {{ path = "{folder}/control"; }};
 log = {{ target = "stderr"; level = "warning"; access = false; }};
 listeners = {{ bench = {{ address = "{scheme}://{rest}"; plugin = "{spec.plugin}";
@@ -70,8 +119,8 @@ listeners = {{ bench = {{ address = "{scheme}://{rest}"; plugin = "{spec.plugin}
 class Server:
     port = FIRST_PORT
 
-    def __init__(self, name, scheme, connections=64, start=True):
-        self.name, self.spec, self.scheme = name, SERVERS[name], scheme
+    def __init__(self, name, scheme, connections=64, start=True, cpu=SERVER_CPU):
+        self.name, self.spec, self.scheme, self.cpu = name, SERVERS[name], scheme, cpu
         Server.port = FIRST_PORT + (Server.port + 1 - FIRST_PORT) % PORTS
         self.folder = RUN / f"{Server.port}"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -80,30 +129,42 @@ class Server:
             f"{scheme}:{self.folder}/socket" if scheme.startswith("unix")
             else f"{scheme}:127.0.0.1:{Server.port}")
         self.environment = dict(os.environ, RUN=str(self.folder), CONNS=str(connections))
-        self.command = self._command(connections)
+        if self.spec.tls:
+            self.environment |= {"CERTIFICATE": str(tls_files()["certificate"]),
+                                 "KEY": str(tls_files()["key"]), "PEM": str(tls_files()["both"])}
+        self.backend = self.process = None
         self.group = cgroup.new_group()
-        self.process = None
         self.log = (self.folder / "log").open("wb")
+        self.command = [] if self.spec.backend else self._command(connections)
         if start:
             try:
+                if self.spec.backend:
+                    self._start_backend(connections)
                 self._start(connections)
             except BaseException:
                 self.stop()
                 raise
 
-    def _command(self, connections):
+    def _command(self, connections, backend=""):
         if self.spec.mixin:
             room = max(connections + 100, 512)
             path = self.folder / "sockserverd.conf"
-            path.write_text(daemon_configuration(self.spec, self.address, room, self.folder))
+            path.write_text(daemon_configuration(self.spec, self.address, room, self.folder, backend))
             return [f"{build_of(self.spec)}/bin/sockserverd", "-c", str(path)]
         room = 32 if connections <= 64 else connections + 8
-        return self.spec.command.format(address=self.address, build=BUILD, room=room).split()
+        command = self.spec.command.replace("{address}", self.address)
+        return filled(command.replace("{room}", str(room)), backend).split()
+
+    def _start_backend(self, connections):
+        """Beside the load generator, so that it takes nothing of the proxy's CPU."""
+        self.backend = Server(self.spec.backend, self.scheme, connections, cpu=LOAD_CPU)
+        self.environment["BACKEND"] = self.backend.address.split(":", 1)[1]
+        self.command = self._command(connections, self.environment["BACKEND"])
 
     def enter(self):
         """In the child, before it becomes the server."""
         self.group.enter()
-        os.sched_setaffinity(0, {SERVER_CPU})
+        os.sched_setaffinity(0, {self.cpu})
         os.setsid()
 
     def _start(self, connections):
@@ -112,10 +173,11 @@ class Server:
                                         stdout=self.log, stderr=self.log)
         if isinstance(self.group, cgroup.Tree):
             self.group.session = self.process.pid
-        mode = "dgram" if self.scheme in ("udp", "unixgram") else "conn"
+        datagrams = self.scheme in ("udp", "unixgram")
+        question = QUESTIONS["datagrams" if datagrams else self.spec.serves]
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
-            if self._reachable() and self.load(f"{mode} {{address}} -k 1 -n 1 -c length", 0.3)["done"]:
+            if self._reachable() and self.load(question, 0.3)["done"]:
                 if connections > 64 and ("Apache" in self.name or "kept" in self.name):
                     time.sleep(1 + connections / 1000)  # its pool is still growing
                 return
@@ -129,11 +191,14 @@ class Server:
         lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
         return lines[0] if lines else "no answer"
 
+    def load_command(self, arguments):
+        return ["taskset", "-c", str(LOAD_CPU), str(BUILD / ("load-tls" if self.spec.tls else "load")),
+                *arguments.format(address=self.address).split(), *self.spec.load.split(),
+                *["-T"] * self.spec.tls]
+
     def load(self, arguments, seconds):
         """Runs the load generator against it; what it reports."""
-        command = ["taskset", "-c", str(LOAD_CPU), str(BUILD / "load"),
-                   *arguments.format(address=self.address).split(), *self.spec.load.split(),
-                   "-t", str(seconds)]
+        command = [*self.load_command(arguments), "-t", str(seconds)]
         if self.group.gauge:
             command += ["-G", str(self.group.gauge)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
@@ -144,11 +209,13 @@ class Server:
     def slice(self, work, seconds, settle=0.05):
         """One slice of load; adds the server's CPU time per request, in microseconds."""
         before, busy, began = self.group.cpu_us(), busy_seconds(), time.monotonic()
+        behind = self.backend.group.cpu_us() if self.backend else 0
         result = self.load(WORKS[work][1], seconds)
         time.sleep(settle)  # what was begun ends
         used = self.group.cpu_us() - before
         wall = time.monotonic() - began
-        own = used / 1e6 + result["client_cpu"] * result["secs"]
+        behind = self.backend.group.cpu_us() - behind if self.backend else 0
+        own = (used + behind) / 1e6 + result["client_cpu"] * result["secs"]
         result["other_cpus"] = max(0, (busy_seconds() - busy - own) / wall)
         if WORKS[work][1].startswith("echo") and "gauge" in result:
             used = result["gauge"] / 1000  # without the setting up of the connections
@@ -157,23 +224,31 @@ class Server:
         return result
 
     def idle_kib(self, connections):
-        """Growth of the PSS of its processes with so many idle connections, each; KiB."""
+        """Growth of the PSS of its processes with so many idle connections, each; KiB. All of them
+        must answer at the end."""
         self.load("conn {address} -k 4", 0.3)
         time.sleep(1)
         before = self.group.pss_kib()
         client = subprocess.Popen(
-            ["taskset", "-c", str(LOAD_CPU), str(BUILD / "load"), "idle", self.address, "-e",
-             "-N", str(connections), "-t", "300"],
+            self.load_command(f"idle {{address}} -e -a -N {connections} -t 300"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            opened = json.loads(client.stdout.readline())["open"]
-            if opened < connections:
-                raise Failed(f"only {opened} of {connections} connections were served")
+            self._expect_open(client, connections, "served")
             time.sleep(1)
-            return (self.group.pss_kib() - before) / connections
+            grown = self.group.pss_kib() - before
+            client.stdin.close()
+            self._expect_open(client, connections, "served again")
+            return grown / connections
         finally:
             client.stdin.close()
             client.wait(timeout=60)
+
+    @staticmethod
+    def _expect_open(client, connections, what):
+        told = json.loads(client.stdout.readline())
+        if told["open"] < connections:
+            raise Failed(f"only {told['open']} of {connections} connections were {what}: "
+                         f"{told['last_error'] or 'no answer'}")
 
     def cold_ms(self):
         """From exec to the first answer."""
@@ -193,4 +268,6 @@ class Server:
             self.process.wait(timeout=20)
         self.group.remove()
         self.log.close()
+        if self.backend:
+            self.backend.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

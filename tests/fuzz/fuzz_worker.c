@@ -60,7 +60,7 @@ static struct {
 static struct process *process;
 static struct story told;
 static int worker_channel;
-static const struct settings *settings;
+static const struct settings *settings, *without_tls, *with_tls;
 
 /* ---- what is replaced ----------------------------------------------------------------------- */
 
@@ -200,8 +200,8 @@ send_message(bool with_descriptor)
                                      MESSAGE_MISTAKE,
                                      MESSAGE_FAILED,
                                      MESSAGE_SERVE,
-                                     MESSAGE_DRAIN,
-                                     MESSAGE_REPLACE,
+                                     MESSAGE_TLS,
+                                     MESSAGE_CERTIFICATE,
                                      0,
                                      UINT32_MAX};
     struct message message = {.type = types[next_byte() % ARRAY_SIZE(types)]};
@@ -413,22 +413,38 @@ judge_counters(void)
     judge_requests();
 }
 
+static const struct settings *
+make_settings(const char *more)
+{
+    struct settings own;
+    struct errors errors = {0};
+
+    expect(settings_init(&own, "fuzz") == 0);
+    if (more != NULL)
+        settings_set(&own, more, &(struct given){.text = "true"}, &errors);
+    expect(!errors_any(&errors));
+    const struct settings *made = settings_share(&own);
+    expect(made != NULL);
+    return made;
+}
+
 /* ---- one input ------------------------------------------------------------------------------ */
 
 static void
-begin(bool starting)
+begin(bool starting, bool tls)
 {
     static sd_event *event;
     int ends[2], memory;
     struct counters *counters;
-    struct settings own;
 
     if (event == NULL) {
         log_set_level(LOG_EMERG);
-        expect(sd_event_new(&event) >= 0 && settings_init(&own, "fuzz") == 0);
-        settings = settings_share(&own);
-        expect(settings != NULL);
+        expect(sd_event_new(&event) >= 0);
+        without_tls = make_settings(NULL);
+        with_tls = make_settings("tls.tickets");
     }
+    settings = tls ? with_tls : without_tls;
+    model_has_tls = tls;
     expect(channel_create(ends) == 0);
     if (counters_create(SLOTS, &counters, &memory) < 0)
         abort();
@@ -492,7 +508,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input.data = data + 1;
     input.left = size - 1;
     serves_at_once = data[0] & 2;
-    begin(data[0] & 1);
+    begin(data[0] & 1, data[0] & 4);
     int free_before = lowest_free_descriptor();
     while (input.left > 0)
         step();

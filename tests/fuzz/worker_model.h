@@ -24,6 +24,7 @@ struct story {
 };
 
 static struct story expected;
+static bool model_has_tls;  /* its listener has `tls` */
 static bool serves_at_once; /* when it is ready, as a generation does */
 
 static inline void
@@ -102,6 +103,9 @@ model_takes(uint32_t type, uint64_t value)
         model.state = PROCESS_ENDING;
         model.mistakes += model.mistakes == 0; /* "no reason given" */
         note(&expected, 'f');
+    } else if ((type == MESSAGE_CERTIFICATE || type == MESSAGE_TLS) && in(STARTING)) {
+        if (!model_has_tls)
+            model_misbehaves();
     } else if (type == MESSAGE_STOPPED) {
         model_has_stopped();
     } else if (type == MESSAGE_PONG && in(READY | SERVING | DRAINING)) {

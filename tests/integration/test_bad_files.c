@@ -320,7 +320,10 @@ judge_running(const char *name, void *userdata)
 {
     const struct running *running = userdata;
     const char *expected = expected_when_running(name);
+    static unsigned number;
 
+    if (SANITIZED && number++ % 3 != 0)
+        return; /* each costs a second there, and the plain suite has them all */
     become(name);
     hangup_refuses(running->daemon, expected);
     expect_serving(running->daemon, &running->before);

@@ -148,8 +148,8 @@ static const struct {
     {"segv", "was killed by signal 11 (SIGSEGV)", "signal 11 (SIGSEGV)"},
     {"abort", "was killed by signal 6 (SIGABRT)", "signal 6 (SIGABRT)"},
     {"kill", "was killed by signal 9 (SIGKILL)", "signal 9 (SIGKILL)"},
-    {"exit 3", "ended with exit status 3", "exited with status 3"},
-    {"_exit 4", "ended with exit status 4", "exited with status 4"},
+    {"exit 3", "exited with status 3", "exited with status 3"},
+    {"_exit 4", "exited with status 4", "exited with status 4"},
     {"overflow", "was killed by signal 11 (SIGSEGV)", "signal 11 (SIGSEGV)"},
 };
 

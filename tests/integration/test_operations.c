@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/array.h"
@@ -37,18 +38,23 @@ control_address(void)
     return text_of("unix://%.*s", (int)strcspn(path, "\""), path);
 }
 
-/* Sends the call; its reply comes when the operation is done. */
+/* Sends the call; its reply comes when the operation is done. A daemon that becomes another program
+ * has hung up, and is asked once more. */
 static int
 begin(const char *method)
 {
-    int client = client_connect(control_address());
     bool of_all = strcmp(method, "Reload") == 0 || strcmp(method, "Upgrade") == 0;
     const char *whom = of_all ? "" : "\"listener\": \"test\"";
     const char *call =
         text_of("{\"method\": \"org.sockserver.Control.%s\", \"parameters\": {%s}}", method, whom);
 
-    client_send_bytes(client, call, strlen(call) + 1);
-    return client;
+    for (;;) {
+        int client = client_connect(control_address());
+        if (send(client, call, strlen(call) + 1, MSG_NOSIGNAL) == (ssize_t)strlen(call) + 1)
+            return client;
+        assert_true(errno == EPIPE || errno == ECONNRESET);
+        client_close(client);
+    }
 }
 
 static const char *

@@ -8,32 +8,15 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/client.h"
 #include "support/command.h"
 #include "support/control.h"
 #include "support/daemon.h"
+#include "support/peer.h"
 #include "support/test.h"
-
-static const char *
-need_program(const char *name)
-{
-    static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin",
-                                          "/usr/local/bin"};
-
-    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-        const char *path = text_of("%s/%s", folders[i], name);
-        if (access(path, X_OK) == 0)
-            return path;
-    }
-    print_message("skipped: %s is not installed\n", name);
-    skip();
-    return NULL;
-}
 
 static struct daemon *
 serve(const char *mixin)
@@ -48,31 +31,6 @@ host_and_port(struct daemon *daemon)
 }
 
 /* ---- balancers ------------------------------------------------------------------------------ */
-
-static pid_t balancer;
-
-static void
-start_balancer(const char *const *arguments)
-{
-    balancer = fork();
-    assert_return_code(balancer, errno);
-    if (balancer == 0) {
-        (void)!freopen("/dev/null", "w", stderr);
-        (void)execv(arguments[0], (char *const *)(uintptr_t)arguments);
-        _exit(127);
-    }
-}
-
-static int
-end_balancer(void **state)
-{
-    if (balancer > 0) {
-        (void)kill(balancer, SIGKILL);
-        (void)waitpid(balancer, NULL, 0);
-    }
-    balancer = 0;
-    return test_done(state);
-}
 
 /* Connects through the balancer, which listens at this path, when it is there. */
 static void
@@ -90,18 +48,10 @@ expect_own_address_through(const char *path)
     client_close(client);
 }
 
-/* A port that nobody has at present. */
 static const char *
 free_place(void)
 {
-    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof(own);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_return_code(bind(fd, (struct sockaddr *)&own, size), errno);
-    assert_return_code(getsockname(fd, (struct sockaddr *)&own, &size), errno);
-    (void)close(fd);
-    return text_of("127.0.0.1:%u", ntohs(own.sin_port));
+    return text_of("127.0.0.1:%u", peer_free_port());
 }
 
 static void
@@ -114,7 +64,7 @@ haproxy_announces(void **state)
                                " timeout server 20s\nlisten test\n bind %s\n server one %s %s\n",
                                place, host_and_port(daemon), options));
 
-    start_balancer((const char *const[]){program, "-db", "-f", file, NULL});
+    (void)PEER_START(program, "-db", "-f", file);
     expect_own_address_through(place);
     expect_own_address_through(place);
     if (strstr(options, "check") != NULL)
@@ -142,7 +92,7 @@ nginx_announces(void **state)
         text_of("load_module %s;\ndaemon off; master_process off; pid %s; error_log stderr;\n"
                 "events { }\nstream { server { listen %s; proxy_pass %s; proxy_protocol on; } }\n",
                 module, test_path("nginx.pid"), place, host_and_port(daemon)));
-    start_balancer((const char *const[]){program, "-p", test_folder(), "-c", file, NULL});
+    (void)PEER_START(program, "-p", test_folder(), "-c", file);
     expect_own_address_through(place);
     daemon_expect_stop(daemon);
 }
@@ -168,24 +118,9 @@ curl_announces_itself(void **state)
     daemon_expect_stop(daemon);
 }
 
-#define HAPROXY(options)                                                                           \
-    {                                                                                              \
-        "haproxy_announces (" options ")", haproxy_announces, NULL, end_balancer,                  \
-            (void *)(uintptr_t)options                                                             \
-    }
+#define HAPROXY(options) TEST_ROW(haproxy_announces, options, options)
 
-int
-main(int count, char *arguments[])
-{
-    const struct CMUnitTest tests[] = {
-        HAPROXY("send-proxy"),
-        HAPROXY("send-proxy-v2"),
-        HAPROXY("send-proxy-v2 proxy-v2-options crc32c,unique-id"),
-        HAPROXY("send-proxy-v2 check inter 100ms check-send-proxy"),
-        {"nginx_announces", nginx_announces, NULL, end_balancer, NULL},
-        {"curl_announces_itself", curl_announces_itself, NULL, end_balancer, NULL},
-    };
-
-    cmocka_set_test_filter(count > 1 ? arguments[1] : NULL);
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+RUN_TESTS(HAPROXY("send-proxy"), HAPROXY("send-proxy-v2"),
+          HAPROXY("send-proxy-v2 proxy-v2-options crc32c,unique-id"),
+          HAPROXY("send-proxy-v2 check inter 100ms check-send-proxy"), TEST(nginx_announces),
+          TEST(curl_announces_itself))

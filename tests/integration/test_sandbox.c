@@ -63,6 +63,38 @@ the_kernel_agrees(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The bounding set is what a setuid program could have. */
+static void
+a_listener_may_do_without_the_floor(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_sandbox",
+                     "sandbox = \"none\"; no_new_privileges = false; capabilities = [];");
+    pid_t worker = daemon_worker(daemon);
+    static const char *const same[] = {"CapBnd", "NoNewPrivs", "Seccomp"};
+
+    (void)daemon_wait_log(daemon, "; no_new_privileges = false, sandbox = \"none\"");
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(text_of("%s", status_of(worker, same[i])),
+                            text_of("%s", status_of(getpid(), same[i])));
+    assert_string_equal(status_of(worker, "CapPrm"), "0000000000000000");
+    assert_non_null(strstr(client_ask(daemon_address(daemon, "test"), ""), "program ok\n"));
+    daemon_expect_stop(daemon);
+}
+
+static void
+the_sandbox_alone_may_be_left_out(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "good_sandbox", "sandbox = \"none\";");
+
+    (void)daemon_wait_log(daemon, "; no_new_privs, sandbox = \"none\"");
+    assert_string_equal(status_of(daemon_worker(daemon), "NoNewPrivs"), "1");
+    daemon_expect_stop(daemon);
+}
+
 static void
 a_worker_becomes_its_user(void **state)
 {
@@ -112,5 +144,7 @@ a_worker_that_changed_its_user_may_leave_a_core(void **state)
 
 RUN_TESTS(TEST_EACH_MIXIN(a_plugin_meets_the_floor, "tcp"),
           TEST_EACH_MIXIN(the_kernel_agrees, "tcp"),
+          TEST_EACH_MIXIN(a_listener_may_do_without_the_floor, "tcp"),
+          TEST_CASE(the_sandbox_alone_may_be_left_out, "tcp", "forking"),
           TEST_EACH_MIXIN(a_worker_becomes_its_user, "tcp"),
           TEST_EACH_MIXIN(a_worker_that_changed_its_user_may_leave_a_core, "tcp"))

@@ -161,6 +161,7 @@ static const struct {
 static void
 one_that_ignores_the_end_is_ended(void **state)
 {
+    need_signals();
     struct daemon *daemon = serve("tcp", "spin_limit = \"0.1s\"; drain_timeout = \"0.2s\";");
     uint64_t number = 0;
 

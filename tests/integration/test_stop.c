@@ -20,17 +20,6 @@ serve(void **state, const char *more)
     return daemon_serve(server->scheme, server->mixin, "good_command", more);
 }
 
-/* A connected client whose request is running the command; "": waits for the next one. */
-static int
-busy_with(struct daemon *daemon, const char *command)
-{
-    int client = client_connect(daemon_address(daemon, "test"));
-
-    client_send(client, text_of("echo busy\nflush\n%s%s", command, *command == '\0' ? "" : "\n"));
-    client_expect(client, "busy\nflushed\n");
-    return client;
-}
-
 /* Returns when the daemon has taken note. */
 static void
 begin_stop(struct daemon *daemon)
@@ -70,7 +59,7 @@ static void
 c40_nothing_is_accepted_after_a_stop(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
-    int first = busy_with(daemon, "");
+    int first = client_busy(daemon_address(daemon, "test"), "");
     int second = client_connect(daemon_address(daemon, "test"));
 
     client_send(second, "log 6 accepted\n");
@@ -89,7 +78,7 @@ queued_clients_are_answered_before_the_socket_closes(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1;");
     const char *address = daemon_address(daemon, "test");
-    int first = busy_with(daemon, "");
+    int first = client_busy(daemon_address(daemon, "test"), "");
     int queued[5], late;
 
     for (size_t i = 0; i < 5; i++) {
@@ -126,7 +115,7 @@ static void
 a_queue_that_is_not_empty_by_the_deadline_is_cut(void **state)
 {
     struct daemon *daemon = serve(state, "max_connections = 1; drain_timeout = \"300ms\";");
-    int first = busy_with(daemon, "sleep 600");
+    int first = client_busy(daemon_address(daemon, "test"), "sleep 600");
     int second = client_connect(daemon_address(daemon, "test"));
     double began = clock_now();
 
@@ -165,7 +154,7 @@ static void
 a_running_request_is_finished(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "");
+    int client = client_busy(daemon_address(daemon, "test"), "");
 
     begin_stop(daemon);
     client_send(client, "echo well\n");
@@ -178,7 +167,7 @@ static void
 a_drain_tells_the_handler(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "linger\nquit");
+    int client = client_busy(daemon_address(daemon, "test"), "linger\nquit");
 
     assert_false(client_readable(client, 0.05));
     daemon_signal(daemon, SIGTERM);
@@ -191,7 +180,7 @@ static void
 c60_at_the_deadline_the_rest_is_cut(void **state)
 {
     struct daemon *daemon = serve(state, "drain_timeout = \"300ms\";");
-    int client = busy_with(daemon, "nap 600");
+    int client = client_busy(daemon_address(daemon, "test"), "nap 600");
     double began = clock_now();
 
     daemon_signal(daemon, SIGTERM);
@@ -248,7 +237,7 @@ static void
 a_second_signal_stops_now(void **state)
 {
     struct daemon *daemon = serve(state, "");
-    int client = busy_with(daemon, "nap 600");
+    int client = client_busy(daemon_address(daemon, "test"), "nap 600");
 
     begin_stop(daemon);
     assert_false(client_readable(client, 0.2));
@@ -270,7 +259,7 @@ static void
 c58_without_block_on_close_the_requests_finish_alone(void **state)
 {
     struct daemon *daemon = serve(state, "block_on_close = false;");
-    int client = busy_with(daemon, "");
+    int client = client_busy(daemon_address(daemon, "test"), "");
 
     daemon_signal(daemon, SIGTERM);
     WAIT_UNTIL(!proc_alive(daemon_pid(daemon)));
@@ -284,7 +273,7 @@ static void
 c59_daemon_threads_are_not_waited_for(void **state)
 {
     struct daemon *daemon = serve(state, "daemon_threads = true;");
-    int client = busy_with(daemon, "nap 600");
+    int client = client_busy(daemon_address(daemon, "test"), "nap 600");
 
     daemon_signal(daemon, SIGTERM);
     client_expect_gone(client);
@@ -295,7 +284,7 @@ static void
 c59_other_threads_are_waited_for(void **state)
 {
     struct daemon *daemon = serve(state, "daemon_threads = false;");
-    int client = busy_with(daemon, "");
+    int client = client_busy(daemon_address(daemon, "test"), "");
 
     begin_stop(daemon);
     client_send(client, "echo well\n");
@@ -320,6 +309,27 @@ an_idle_connection_of_a_stock_plugin_holds_up_no_stop(void **state)
     client_close(client);
     daemon_expect_exit(daemon, 0);
     assert_int_equal(daemon_count_log(daemon, "failed"), 0);
+}
+
+/* It leaves its place, too, to those who wait in the socket's queue. */
+static void
+an_idle_connection_holds_up_no_queue(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon =
+        daemon_serve(server->scheme, server->mixin, "echo",
+                     "max_connections = 1; drain_timeout = 3600.0; read_timeout = 3600.0;");
+    int idle = client_connect(daemon_address(daemon, "test")), queued;
+
+    client_send(idle, "half a line");
+    client_expect(idle, "half a line");
+    queued = client_connect(daemon_address(daemon, "test"));
+    client_send(queued, "hello");
+    daemon_signal(daemon, SIGTERM);
+    client_expect_end(idle);
+    client_expect(queued, "hello");
+    client_expect_end(queued);
+    daemon_expect_exit(daemon, 0);
 }
 
 /* Whether it was answered. */
@@ -364,6 +374,7 @@ RUN_TESTS(TEST(c15_twenty_listeners_start_and_stop_at_once),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "tcp"),
           TEST_EACH_MIXIN(c42_an_idle_daemon_stops_at_once, "udp"),
           TEST_EACH_STREAM(an_idle_connection_of_a_stock_plugin_holds_up_no_stop),
+          TEST_EACH_MIXIN(an_idle_connection_holds_up_no_queue, "tcp"),
           TEST_CASE(who_has_just_connected_is_answered_in_a_drain, "tcp", "threading"),
           TEST_CASE(who_has_just_connected_is_answered_in_a_drain, "tcp", "forking"),
           TEST_CASE(who_has_just_connected_is_answered_in_a_drain, "unix", "coroutine"),

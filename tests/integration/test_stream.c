@@ -322,7 +322,22 @@ sendfile_sends_the_file_behind_what_was_written(void **state)
     daemon_expect_stop(daemon);
 }
 
-RUN_TESTS(TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "threading"),
+static void
+a_handler_may_end_its_output_and_read_on(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = connect_to(daemon);
+
+    client_send(client, "end-output\n");
+    assert_string_equal(client_receive_all(client), "the end\n");
+    client_send(client, "still here\n");
+    (void)daemon_wait_log(daemon, "behind the end: still here");
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
+RUN_TESTS(TEST_EACH_MIXIN(a_handler_may_end_its_output_and_read_on, "tcp"),
+          TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "threading"),
           TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "forking"),
           TEST_EACH_STREAM(c27_flushed_text_is_sent_at_once),
           TEST_EACH_STREAM(c27_an_unbuffered_write_is_sent_at_once),

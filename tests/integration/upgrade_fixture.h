@@ -16,6 +16,7 @@
 #include "support/test.h"
 
 #define WORKER_PROGRAM BUILD_DIR "/lib/sockserverd/worker"
+#define TLS_MODULE     BUILD_DIR "/lib/sockserverd/tls.so"
 
 static inline void
 copy_program(const char *from, const char *to)
@@ -51,6 +52,8 @@ install(void)
     copy_program(DAEMON_PROGRAM, program());
     if (access(WORKER_PROGRAM, X_OK) == 0)
         copy_program(WORKER_PROGRAM, test_path("lib/sockserverd/worker"));
+    if (access(TLS_MODULE, R_OK) == 0)
+        copy_program(TLS_MODULE, test_path("lib/sockserverd/tls.so"));
 }
 
 static inline void
@@ -69,14 +72,14 @@ become_copy(void *userdata)
 }
 
 static inline struct daemon *
-start(const char *file)
+start(const char *configuration)
 {
     static const char *arguments[4];
 
     install();
     arguments[0] = program();
     arguments[1] = "-c";
-    arguments[2] = file;
+    arguments[2] = configuration;
     return daemon_run_prepared(arguments + 1, become_copy, arguments);
 }
 

@@ -13,11 +13,14 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/array.h"
 #include "support/test.h"
+#include "support/tls.h"
 
 static bool opened[4096];
 
@@ -139,6 +142,18 @@ open_socket(const char *address, int flags)
     return fd;
 }
 
+/* The descriptor that the test uses. */
+static int
+through_tls(const char *address, int fd)
+{
+    int end = tls_client(address, fd);
+
+    if (end == fd)
+        return fd;
+    opened[fd] = false;
+    return remember(end);
+}
+
 int
 client_try_connect(const char *address, bool block, int *ret_fd)
 {
@@ -152,7 +167,7 @@ client_try_connect(const char *address, bool block, int *ret_fd)
         client_close(fd);
         return error;
     }
-    *ret_fd = fd;
+    *ret_fd = block ? through_tls(address, fd) : fd;
     return 0;
 }
 
@@ -178,13 +193,46 @@ client_connect_from(const char *source, const char *address)
     assert_return_code(bind(fd, (struct sockaddr *)&from, size), errno);
     if (connect(fd, (struct sockaddr *)&to, to_size) < 0 && errno != EINPROGRESS)
         fail_msg("cannot connect to %s from %s: %s", address, source, strerror(errno));
-    return fd;
+    return through_tls(address, fd);
 }
 
 int
 client_socket(const char *address)
 {
     return open_socket(address, SOCK_CLOEXEC);
+}
+
+int
+client_listen(const char *address, int backlog, const char **ret_address)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    bool stream = address[0] == 't' || strncmp(address, "unix:", 5) == 0;
+    struct sockaddr_storage own;
+    socklen_t size = client_resolve(address, &own);
+    int type = (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+    int fd = remember(socket(own.ss_family, type, 0));
+
+    assert_return_code(bind(fd, (struct sockaddr *)&own, size), errno);
+    if (own.ss_family == AF_UNIX)
+        assert_return_code(chmod(((struct sockaddr_un *)&own)->sun_path, 0777), errno);
+    if (own.ss_family == AF_UNIX)
+        assert_return_code(chmod(test_folder(), 0755), errno);
+    if (stream)
+        assert_return_code(listen(fd, backlog), errno);
+    size = sizeof own;
+    assert_return_code(getsockname(fd, (struct sockaddr *)&own, &size), errno);
+    *ret_address = text_of("%s", address_format((struct sockaddr *)&own, size, stream, text));
+    return fd;
+}
+
+int
+client_accept(int fd)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+
+    if (poll(&wanted, 1, (int)(DEADLINE * 1000)) != 1)
+        fail_msg("nobody has connected");
+    return remember(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
 void
@@ -335,6 +383,16 @@ client_expect_gone(int fd)
         fail_msg("expected the connection to end: %s", strerror((int)-got));
 }
 
+int
+client_busy(const char *address, const char *command)
+{
+    int client = client_connect(address);
+
+    client_send(client, text_of("echo busy\nflush\n%s%s", command, *command == '\0' ? "" : "\n"));
+    client_expect(client, "busy\nflushed\n");
+    return client;
+}
+
 const char *
 client_ask(const char *address, const char *text)
 {
@@ -343,7 +401,8 @@ client_ask(const char *address, const char *text)
     const char *answer;
 
     (void)split_scheme(address, scheme, sizeof scheme);
-    client_send(fd, text);
+    if (text[0] != '\0' || !scheme_is_stream(scheme)) /* who answers unasked may be gone already */
+        client_send(fd, text);
     if (scheme_is_stream(scheme)) {
         client_half_close(fd);
         answer = client_receive_all(fd);

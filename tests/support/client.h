@@ -28,6 +28,12 @@ int client_connect_from(const char *source, const char *address);
 /* Not connected. A datagram socket has an address of its own, and hears anybody. */
 int client_socket(const char *address);
 
+/* A socket that listens (or, for datagrams, is bound) at this address, whose port may be 0; where,
+ * in *ret_address. Whoever runs as another user may connect to it, too. */
+int client_listen(const char *address, int backlog, const char **ret_address);
+/* The next connection to it. */
+int client_accept(int fd);
+
 void client_close(int fd);
 void client_close_all(void);
 void client_reset(int fd); /* closes with RST (TCP) */
@@ -51,6 +57,9 @@ void client_expect_end(int fd);               /* end of the stream (not a reset)
 void client_expect_gone(int fd);              /* end of the stream, or a reset */
 /* Whether something (or the end) can be read within so many seconds. */
 bool client_readable(int fd, double seconds);
+
+/* A client of good_command whose request runs this command, or with "" waits for the next one. */
+int client_busy(const char *address, const char *command);
 
 /* A whole exchange with a fresh client: sends, half-closes a stream, and returns the answer (one
  * packet, or everything up to the end). */

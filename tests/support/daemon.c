@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "support/proc.h"
 #include "support/test.h"
+#include "support/tls.h"
 
 struct daemon {
     struct daemon *next;
@@ -105,9 +106,10 @@ daemon_run_prepared(const char *const *arguments, void (*prepare)(void *userdata
 }
 
 static const char *
-write_configuration(const char *text, const char **ret_control)
+write_configuration(const char *plain, const char **ret_control)
 {
     static unsigned number;
+    const char *text = tls_add(plain);
     const char *name = text_of("%u", ++number);
     const char *control = test_path(text_of("%s.control", name));
     const char *log =
@@ -302,7 +304,9 @@ daemon_address(struct daemon *daemon, const char *listener)
     const char *line = daemon_wait_log(daemon, intro);
     const char *address = strstr(line, intro) + strlen(intro);
 
-    return text_of("%.*s", (int)strcspn(address, " "), address);
+    address = text_of("%.*s", (int)strcspn(address, " "), address);
+    tls_note_address(address);
+    return address;
 }
 
 /* ---- the processes ----------------------------------------------------------- */

@@ -57,9 +57,11 @@ bool scheme_is_stream(const char *scheme);
     {                                                                                              \
         const struct CMUnitTest tests[] = {__VA_ARGS__};                                           \
                                                                                                    \
-        cmocka_set_test_filter(count > 1 ? arguments[1] : NULL);                                   \
-        return cmocka_run_group_tests(tests, NULL, NULL);                                          \
+        return test_run(tests, sizeof tests / sizeof *tests, count > 1 ? arguments[1] : NULL);     \
     }
+
+/* Runs those that the pattern (NULL: all) names; over TLS, without those in tests/tls/skipped. */
+int test_run(const struct CMUnitTest *tests, size_t count, const char *pattern);
 
 /* The teardown: ends, closes and removes everything; fails if a process would not go. */
 int test_done(void **state);
@@ -73,6 +75,10 @@ void *keep(void *pointer);
 /* This test's private folder, made when first asked for; and a path in it. */
 const char *test_folder(void);
 const char *test_path(const char *name);
+
+/* The path of a program, which may be one already, or is looked for where systems have programs.
+ * Skips the test if it is not there. */
+const char *need_program(const char *name);
 
 /* Skips the test unless root runs it, and says what root is needed for: "to change the user". */
 void need_root(const char *why);

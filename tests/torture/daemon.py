@@ -122,9 +122,13 @@ class Daemon:
     # ---- configurations ---------------------------------------------------------------------------
 
     def configure(self, variant):
-        """A: four listeners. B: two of them otherwise, and one more. bad: a mistake in an option."""
+        """A: four listeners. B: two of them otherwise, and two more, one with TLS. bad: a mistake in
+        an option."""
         room = 20 if variant == "A" else 21
         extra = f"""extra = {{ address = "unix://{self.folder}/extra"; plugin = "echo"; }};"""
+        files = self.setup.certificate
+        secret = f"""secret = {{ address = "unix://{self.folder}/secret"; plugin = "echo";
+              tls = {{ certificate = "{files}/tls.pem"; key = "{files}/tls.key"; }}; }};"""
         wrong = """wrong = { address = "unix:@none"; plugin = "echo"; options = { nonsense = 1; }; };"""
         user = """user = "nobody";""" if os.getuid() == 0 else ""
         text = f"""
@@ -135,14 +139,15 @@ defaults = {{ drain_timeout = "1s"; request_queue_size = 64; }};
 listeners = {{
     threading = {{ address = "tcp://127.0.0.1:{self.ports[0]}"; plugin = "echo";
                   mixin = "threading"; max_connections = {room}; {user}
-                  deny = [ "192.0.2.0/24" ]; }};
+                  deny = [ "192.0.2.0/24" ];
+                  max_per_source = 1000; rate_per_source = "100000/s"; rate = "100000/s"; }};
     coroutine = {{ address = "tcp://localhost:{self.ports[1]}"; plugin = "echo";
                   mixin = "coroutine"; max_connections = 20; }};
     forking = {{ address = "unix://{self.folder}/forking"; socket_mode = "0666"; plugin = "echo";
                 mixin = "forking"; max_connections = {room}; {user}
                 allow = [ "local", "group:{os.getgid()}" ]; }};
     none = {{ address = "unixgram://{self.folder}/none"; plugin = "echo"; }};
-    {extra if variant == "B" else ""}
+    {extra if variant == "B" else ""} {secret if variant == "B" and files else ""}
     {wrong if variant == "bad" else ""}
 }};
 """

@@ -128,6 +128,8 @@ on_serve(void)
         tell((enum message_type)99, 0, NULL);
     if (is("out-of-turn") && first_time())
         tell(MESSAGE_READY, 0, NULL);
+    if (is("certifies-late") && first_time())
+        tell(MESSAGE_CERTIFICATE, 1, "/c.pem");
     if (is("gift") && first_time())
         (void)channel_send(INHERITED_CHANNEL, MESSAGE_PONG, 0, NULL, STDIN_FILENO);
     if (is("answers-unasked") && first_time())

@@ -180,6 +180,7 @@ what_is_not_said_is_the_default(void **state)
     assert_null(config.control.group);
     assert_string_equal(config.log.target, "auto");
     assert_int_equal(config.log.level, LOG_INFO);
+    assert_int_equal(config.log.format, LOG_AS_TEXT);
     assert_true(config.log.access);
     assert_null(empty.file);
     assert_int_equal(empty.listener_count, 0);
@@ -457,6 +458,12 @@ values_outside_listeners_have_their_form(void **state)
         {"log = { target = { a = 1; }; };\n", "log.target: found a group; expected"},
         {"log = { level = 7; };\n", "log.level: found 7; expected"},
         {"log = { level = \"loud\"; };\n", "log.level: found \"loud\"; expected"},
+        {"pre_stop_delay = \"2h\";\n", "pre_stop_delay: found \"2h\"; expected a duration"},
+        {"reload = \"yes\";\n", "reload: found \"yes\"; expected \"manual\" or \"auto\""},
+        {"reload = true;\n", "reload: found true; expected \"manual\" or \"auto\""},
+        {"pre_stop_delay = \"-1s\";\n", "pre_stop_delay: found \"-1s\"; expected a duration"},
+        {"log = { format = 1; };\n", "log.format: found 1; expected \"text\" or \"json\""},
+        {"log = { format = \"jsn\"; };\n", "did you mean \"json\"?"},
         {"log = { access = 1; };\n", "log.access: found 1; expected true or false"},
         {"control = { path = 7; };\n", "control.path: found 7; expected an absolute path"},
         {"control = { path = \"x\"; };\n", "control.path: found \"x\"; expected an absolute path"},

@@ -103,7 +103,8 @@ describe_type(const struct setting *setting, char *text, size_t size)
         break;
     case SETTING_INTEGER:
     case SETTING_SIGNED:
-        (void)snprintf(text, size, "Integer from %.0f to %.0f", setting->min, setting->max);
+        (void)snprintf(text, size, "Integer from %.0f to %.0f%s", setting->min, setting->max,
+                       setting->zero ? " or none" : "");
         break;
     case SETTING_SIZE:
         (void)snprintf(text, size, "Size %sfrom %s to %s", setting->zero ? "0 or " : "",
@@ -114,6 +115,9 @@ describe_type(const struct setting *setting, char *text, size_t size)
         (void)snprintf(text, size, "Duration from %s to %s%s",
                        value_format_duration(setting->min, low),
                        value_format_duration(setting->max, high), setting->zero ? " or none" : "");
+        break;
+    case SETTING_RATE:
+        (void)snprintf(text, size, "Rate of at most %.0f, or none", setting->max);
         break;
     case SETTING_MODE:
         (void)snprintf(text, size, "Mode up to %04o", (unsigned)setting->max);
@@ -138,6 +142,9 @@ describe_type(const struct setting *setting, char *text, size_t size)
         else
             (void)snprintf(text, size, "List of at most %.0f items", setting->max);
         break;
+    case SETTING_GROUPS:
+        (void)snprintf(text, size, "List of at most %.0f groups", setting->max);
+        break;
     case SETTING_GROUP:
         (void)snprintf(text, size, "Group");
         break;
@@ -154,7 +161,10 @@ describe_default(const struct setting *setting)
 {
     if (setting->fallback != NULL)
         return setting->fallback;
-    return setting->type == SETTING_LIST || setting->type == SETTING_GROUP ? "none" : "see below";
+    return setting->type == SETTING_LIST || setting->type == SETTING_GROUPS ||
+                   setting->type == SETTING_GROUP
+               ? "none"
+               : "see below";
 }
 
 static void

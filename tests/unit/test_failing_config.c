@@ -19,6 +19,7 @@
 
 #include "common/brief.h"
 #include "common/leave.h"
+#include "common/tls_module.h"
 #include "common/varlink.h"
 #include "config/commandline.h"
 #include "config/config_pack.h"
@@ -112,6 +113,44 @@ good_files_are_read_whole_or_not_at_all(void **state)
         fail_in(files[i]);
 }
 
+#define TLS "listeners = { x = { address = \"unix:@x\"; plugin = \"echo\"; tls = {\n"
+
+/* Files of certificates, which the process that reads the configuration reads, too. */
+static void
+tls_is_read_whole_or_not_at_all(void **state)
+{
+    static const char *const files[][2] = {
+        {"pem", "A CERTIFICATE"},
+        {"key", "A KEY"},
+        {"good.conf",
+         TLS "certificate = [ \"pem\", \"key\" ]; key = ( \"key\", \"key\" ); ocsp = \"pem\";\n"
+             "client = \"optional\"; client_ca = \"pem\"; crl = \"key\"; alpn = \"h2\";\n"
+             "names = ( { name = \"a\"; certificate = \"pem\"; key = \"key\"; } ); }; }; };"},
+        {"bad.conf",
+         TLS "certificate = [ \"pem\", \"none\" ]; key = ( \"key\", \"none\" );\n"
+             "names = ( { name = \"*\"; certificate = \"pem\"; key = \"key\"; } ); }; }; };"},
+        {"worse.conf",
+         TLS "certificate = \"pem\"; client_ca = \"pem\";\n"
+             "names = ( 7, { nam = \"*\"; certificate = \"pem\"; key = 7; } ); }; }; };"},
+    };
+    char folder[] = "/tmp/sockserverd-test-XXXXXX";
+
+    (void)state;
+    assert_int_equal(tls_module_use("/dev/null"), 0);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        FILE *file = fopen(files[i][0], "we");
+        assert_non_null(file);
+        assert_true(fputs(files[i][1], file) >= 0 && fclose(file) == 0);
+    }
+    for (size_t i = 2; i < ARRAY_SIZE(files); i++)
+        fail_in(files[i][0]);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        assert_int_equal(unlink(files[i][0]), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void
 no_mistake_is_lost_for_want_of_memory(void **state)
 {
@@ -141,8 +180,7 @@ no_mistake_is_lost_for_want_of_memory(void **state)
         fail_in(files[i]);
 }
 
-/* ---- one value ----------------------------------------------------------------------------------
- */
+/* ---- one value -------------------------------------------------------------------------- */
 
 struct one_value {
     const char *key;
@@ -246,8 +284,7 @@ a_listener_is_finished_or_memory_was_short(void **state)
     assert_in_range(each_call_fails(&plan), 20, 200);
 }
 
-/* ---- the control socket -------------------------------------------------------------------------
- */
+/* ---- the control socket ----------------------------------------------------------------- */
 
 static int
 feed_message(void *userdata)
@@ -273,8 +310,7 @@ a_message_is_taken_whole_or_refused(void **state)
     assert_in_range(each_call_fails(&plan), 2, 20);
 }
 
-/* ---- the command line ---------------------------------------------------------------------------
- */
+/* ---- the command line ------------------------------------------------------------------- */
 
 /* Says the same about the same words, or that memory was short. */
 struct words {
@@ -436,6 +472,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files_are_read_whole_or_not_at_all),
+        cmocka_unit_test(tls_is_read_whole_or_not_at_all),
         cmocka_unit_test(no_mistake_is_lost_for_want_of_memory),
         cmocka_unit_test(a_wrong_value_is_told_or_memory_was_short),
         cmocka_unit_test(a_listener_is_finished_or_memory_was_short),

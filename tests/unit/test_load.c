@@ -159,8 +159,8 @@ expect_same_places(const struct settings *one, const struct settings *other)
 {
     expect_text(one->file, other->file);
     assert_int_equal(one->line, other->line);
-    assert_true(one->set == other->set);
-    assert_true(one->wrong == other->wrong);
+    assert_memory_equal(&one->given, &other->given, sizeof(one->given));
+    assert_memory_equal(&one->refused, &other->refused, sizeof(one->refused));
     for (size_t i = 0; i < settings_count; i++) {
         const struct given *a = &one->places[i], *b = &other->places[i];
 
@@ -182,8 +182,10 @@ expect_same(const struct config *one, const struct config *other)
 {
     expect_text(one->file, other->file);
     expect_text(one->plugin_path, other->plugin_path);
+    assert_true(one->pre_stop_delay == other->pre_stop_delay);
     expect_text(one->log.target, other->log.target);
     assert_int_equal(one->log.level, other->log.level);
+    assert_int_equal(one->log.format, other->log.format);
     assert_int_equal(one->log.access, other->log.access);
     expect_text(one->control.path, other->control.path);
     assert_int_equal(one->control.mode, other->control.mode);
@@ -247,10 +249,10 @@ a_process_that_fails_is_told_as_such(void **state)
          "result: ",
          LOAD_USEC},
         {"exit", -ECANCELED,
-         "the process that reads the configuration ended with exit status 3 without a result: ",
+         "the process that reads the configuration exited with status 3 without a result: ",
          LOAD_USEC},
         {"nonsense", -ECANCELED,
-         "the process that reads the configuration ended with exit status 0 without a result: ",
+         "the process that reads the configuration exited with status 0 without a result: ",
          LOAD_USEC},
         {"hang", -ETIMEDOUT,
          "the process that reads the configuration has not ended within 0.05 s: ", 50000},

@@ -238,6 +238,9 @@ static const struct use {
     {"good_abi1", MIXIN_THREADING, false, ""},
     {"good_abi1", MIXIN_FORKING, true, ""},
     {"good_abi1", MIXIN_COROUTINE, true, ""},
+    {"good_control", MIXIN_NONE, true,
+     "x.conf:7: listeners.test: plugin good_control asks the daemon how its listeners are; let it, "
+     "with control_access = \"read\""},
     {"bad_mixin", MIXIN_NONE, true, ""},
     {"bad_mixin", MIXIN_FORKING, true, ""},
     {"bad_mixin", MIXIN_THREADING, true,

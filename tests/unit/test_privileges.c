@@ -35,7 +35,8 @@ asked(uid_t uid, gid_t gid, uint32_t mask)
                              .user = (char *)"given",
                              .uid = uid,
                              .gid = gid,
-                             .umask = mask};
+                             .umask = mask,
+                             .no_new_privileges = true};
 }
 
 static void

@@ -46,7 +46,19 @@ be_overtime(struct ss_request *given)
 static void
 reach_the_deadline(struct ss_request *given)
 {
-    given->deadline = monotonic_now();
+    given->deadline = given->overtime = monotonic_now();
+}
+
+static void
+reach_its_own_deadline(struct ss_request *given)
+{
+    assert_int_equal(ss_set_deadline(given, 1e-9), 0);
+}
+
+static void
+see_a_slow_client(struct ss_request *given)
+{
+    given->slow = true;
 }
 
 static void
@@ -99,6 +111,12 @@ static const struct outcome {
      CLOSE_OVERTIME, 0},
     {false, 0, -ETIMEDOUT, reach_the_deadline, "verify setup handle finish error shutdown close",
      CLOSE_OVERTIME, -ETIMEDOUT},
+    {false, 0, -ETIMEDOUT, reach_its_own_deadline,
+     "verify setup handle finish error shutdown close", CLOSE_LATE, -ETIMEDOUT},
+    {false, 0, 0, reach_its_own_deadline, "verify setup handle finish shutdown close", CLOSE_DONE,
+     0},
+    {false, 0, -ETIMEDOUT, see_a_slow_client, "verify setup handle finish error shutdown close",
+     CLOSE_SLOW, -ETIMEDOUT},
     {false, 0, -EIO, reach_the_deadline, "verify setup handle finish error shutdown close",
      CLOSE_FAILED, -EIO},
     {false, 0, -ETIMEDOUT, NO_ACT, "verify setup handle finish error shutdown close", CLOSE_FAILED,
@@ -151,6 +169,7 @@ outcomes_are_counted(void **state)
         assert_int_equal(sums.refused, reason == CLOSE_REFUSED);
         assert_int_equal(sums.failed, reason == CLOSE_FAILED);
         assert_int_equal(sums.vanished, reason == CLOSE_VANISHED);
+        assert_int_equal(sums.slow_ended, reason == CLOSE_SLOW || reason == CLOSE_LATE);
         assert_int_equal(sums.cut, reason == CLOSE_CUT || reason == CLOSE_OVERTIME);
         (void)close_it(NULL);
     }

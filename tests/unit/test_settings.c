@@ -30,7 +30,9 @@ every_row_is_whole(void **state)
         assert_int_equal(setting->type == SETTING_CHOICE, setting->choices != NULL);
         assert_int_equal(ranged, setting->max > 0);
         assert_true(setting->min <= setting->max);
-        assert_int_equal(setting->type == SETTING_LIST, setting->example != NULL);
+        assert_int_equal(setting->type == SETTING_LIST || setting->type == SETTING_GROUPS,
+                         setting->example != NULL);
+        assert_int_equal(setting->type == SETTING_GROUPS, setting->keys != NULL);
         /* A name with a dot is that of a group's key, and the group has a row of its own. */
         assert_int_equal(strchr(setting->key, '.') != NULL, setting_group_of(setting->key) != NULL);
     }

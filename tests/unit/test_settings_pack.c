@@ -82,7 +82,7 @@ pack_and_unpack_change_nothing(void **state)
     assert_true(back.read_timeout == fixture->settings.read_timeout);
     assert_int_equal(back.uid, 0);
     assert_true(back.socket_uid == (uid_t)-1);
-    assert_true(back.set == fixture->settings.set);
+    assert_memory_equal(&back.given, &fixture->settings.given, sizeof(back.given));
     assert_int_equal(texts_count(back.groups), 2);
     assert_string_equal(back.groups[0], "root");
     assert_string_equal(back.groups[1], "27");
@@ -151,9 +151,10 @@ equal_sees_every_value_but_no_place(void **state)
         if (setting->type == SETTING_GROUP)
             continue; /* it has no value */
         if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS ||
-            setting->type == SETTING_LIST) {
+            setting->type == SETTING_LIST || setting->type == SETTING_GROUPS) {
             static char *others[] = {(char *)"other", NULL};
-            void *value = setting->type == SETTING_LIST ? (void *)others : (void *)others[0];
+            bool list = setting->type == SETTING_LIST || setting->type == SETTING_GROUPS;
+            void *value = list ? (void *)others : (void *)others[0];
 
             memcpy(&saved, field, sizeof(saved));
             memcpy(field, &value, sizeof(value));
@@ -201,6 +202,11 @@ some_value(const struct setting *setting)
         const char *text;
     } rows[] = {
         {SETTING_CHOICE, "mixin", "forking"},
+        {SETTING_CHOICE, "sandbox", "none"},
+        {SETTING_CHOICE, "control_access", "read"},
+        {SETTING_CHOICE, "tls.client", "required"},
+        {SETTING_CHOICE, "tls.minimum", "1.3"},
+        {SETTING_CHOICE, "on_full", "refuse"},
         {SETTING_CHOICE, NULL, "always"},
         {SETTING_SIZE, "stack_size", "128K"},
         {SETTING_SIZE, NULL, "32K"},
@@ -212,9 +218,11 @@ some_value(const struct setting *setting)
         {SETTING_DURATION, NULL, "3s"},
         {SETTING_MODE, NULL, "0640"},
         {SETTING_LIST, NULL, "0\n27"},
+        {SETTING_GROUPS, NULL, "a.org\t/c\t/k\t\nb.org\t/c\t/k\t/o"},
         {SETTING_NUMBER_LIMIT, NULL, "100"},
         {SETTING_SIZE_LIMIT, NULL, "2M"},
         {SETTING_TIME_LIMIT, NULL, "5s"},
+        {SETTING_RATE, NULL, "7/m"},
         {SETTING_GROUP, NULL, ""},
     };
 
@@ -391,8 +399,11 @@ foreign_records_are_refused(void **state)
         ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0001\0items\0000\0" END, 0),
         ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0-1\0items\0000\0" END, -EBADMSG),
         ROW(MAGIC NAME "cpus\0002\0place\0cpus\0file\0\0line\0001\0" END, -EBADMSG),
-        ROW(MAGIC NAME "set\0001\0wrong\0001\0" END, 0),
-        ROW(MAGIC NAME "set\0001\0wrong\0002\0" END, -EBADMSG), /* wrong, and never given */
+        ROW(MAGIC NAME "given\0address\0refused\0address\0" END, 0),
+        ROW(MAGIC NAME "given\0address\0refused\0plugin\0" END, -EBADMSG), /* never given */
+        ROW(MAGIC NAME "given\0address\0given\0address\0" END, -EBADMSG),
+        ROW(MAGIC NAME "given\0nosuch\0" END, -EBADMSG),
+        ROW(MAGIC NAME "set\0001\0" END, 0), /* as 0.1.0 hands it over */
         ROW(MAGIC NAME "end\0x\0", -EBADMSG),
         ROW(MAGIC NAME "supplementary_gid\000-1\0" END, -EBADMSG),
         ROW(MAGIC NAME "groups\0root\n27\0" END, 0),
@@ -401,7 +412,6 @@ foreign_records_are_refused(void **state)
         ROW(MAGIC NAME "limits\0x\0" END, -EBADMSG),
         ROW(MAGIC NAME "limits.nofile\00015\0" END, -EBADMSG),
         ROW(MAGIC NAME "limits.none\00015\0" END, -EBADMSG),
-        ROW(MAGIC NAME "set\00018446744073709551615\0" END, -EBADMSG),
         ROW(MAGIC NAME END "\0", -EBADMSG), /* behind the end */
 #undef ROW
     };

@@ -5,6 +5,7 @@
 #include "worker_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -346,6 +347,39 @@ sendfile_sends_what_was_written_first(void **state)
     (void)close(file);
 }
 
+static void *
+read_now_and_then(void *unused)
+{
+    const struct timespec pause = {.tv_nsec = MS};
+    char bytes[4096];
+
+    while (recv(client, bytes, sizeof(bytes), 0) > 0)
+        (void)nanosleep(&pause, NULL);
+    return unused;
+}
+
+/* Who takes a little now and then stays within write_timeout, not within the deadline. */
+static void
+sendfile_ends_at_the_deadline(void **state)
+{
+    char name[] = "/tmp/sockserverd-unit-XXXXXX";
+    int file = mkstemp(name);
+    pthread_t thread;
+
+    (void)state;
+    (void)unlink(name);
+    assert_int_equal(ftruncate(file, 32 << 20), 0);
+    fixture.server.settings.write_timeout = 60;
+    request->deadline = monotonic_now() + 60 * MS;
+    assert_int_equal(pthread_create(&thread, NULL, read_now_and_then, NULL), 0);
+    assert_int_equal(ss_sendfile(request, file, 0, 32 << 20), -ETIMEDOUT);
+    assert_true(monotonic_now() >= request->deadline);
+    assert_false(fcntl(request->fd, F_GETFL) & O_NONBLOCK);
+    stream_transport.close_request(request);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)close(file);
+}
+
 static void
 file_that_ends_early_fails_and_sticks(void **state)
 {
@@ -386,6 +420,7 @@ main(void)
         TEST(answer_survives_input_that_nobody_read),
         TEST(endless_input_does_not_hold_up_the_end),
         TEST(sendfile_sends_what_was_written_first),
+        TEST(sendfile_ends_at_the_deadline),
         TEST(file_that_ends_early_fails_and_sticks),
     };
 

@@ -118,7 +118,7 @@ replacement_of_a_worker_that_spins_may_fail(void **state)
 {
     static const char *const rows[][2] = {
         {"spins-misconfigured", "cannot replace the worker whose handler spins: x.conf:3: bad"},
-        {"spins-dies", "ended with exit status 5 although nobody asked it to"},
+        {"spins-dies", "exited with status 5 although nobody asked it to"},
     };
     struct fixture *fixture = *state;
 

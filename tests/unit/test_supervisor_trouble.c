@@ -40,7 +40,7 @@ exit_nobody_asked_for_is_explained(void **state)
 
     (void)add(fixture, "exit-later", "tcp://127.0.0.1:0");
     start(fixture);
-    (void)expect(fixture, "ended with exit status 0 although nobody asked it to: does the plugin "
+    (void)expect(fixture, "exited with status 0 although nobody asked it to: does the plugin "
                           "call exit()?; starting another");
     assert_int_equal(stop(fixture), 0);
 }
@@ -66,7 +66,7 @@ worker_that_ends_before_it_is_ready_fails_the_listener(void **state)
 
     (void)add(fixture, "exits", "tcp://127.0.0.1:0");
     start(fixture);
-    (void)expect(fixture, "ended with exit status 3 although nobody asked it to: does the plugin "
+    (void)expect(fixture, "exited with status 3 although nobody asked it to: does the plugin "
                           "call exit()? before it was ready");
     assert_int_equal(stop(fixture), 0);
 }
@@ -133,6 +133,7 @@ workers_that_send_nonsense_are_killed_and_replaced(void **state)
     static const char *const rows[][2] = {
         {"junk", "sent a message of unknown type: killing it"},
         {"out-of-turn", "sent a message out of turn: killing it"},
+        {"certifies-late", "sent a message out of turn: killing it"},
         {"gift", "sent a descriptor: killing it"},
         {"answers-unasked", "sent an answer that nobody asked for: killing it"},
     };

@@ -233,6 +233,124 @@ access_lists_come_back(void **state)
     access_list_unref(table);
 }
 
+static struct tls_bundle *
+make_bundle(void)
+{
+    const struct tls_text text = {.bytes = "A KEY", .size = 5, .path = "/k", .file = "a.conf"};
+    const struct tls_certificate certificate = {.certificate = text, .key = text};
+    struct record_writer writer = {0};
+    struct tls_bundle *bundle;
+    char *bytes;
+    size_t size;
+
+    tls_bundle_begin(&writer);
+    tls_bundle_add(&writer, &certificate);
+    tls_bundle_end(&writer, &(struct tls_text){0}, &(struct tls_text){0});
+    assert_int_equal(record_finish(&writer, &bytes, &size), 0);
+    assert_int_equal(tls_bundle_copy(bytes, size, &bundle), 0);
+    free(bytes);
+    return bundle;
+}
+
+static void
+give_tls(const struct settings *settings, struct tls_bundle *bundle)
+{
+    struct errors errors = {0};
+
+    settings_set((struct settings *)settings, "tls.tickets", &(struct given){.text = "true"},
+                 &errors);
+    assert_false(errors_any(&errors));
+    settings_give_tls(settings, bundle);
+}
+
+static void
+fill_tls(struct upgrade_state *state)
+{
+    struct tls_bundle *bundle = make_bundle();
+
+    fill(state);
+    struct upgrade_tls *tls = &state->listeners[0].tls;
+    give_tls(state->listeners[0].settings, bundle);
+    give_tls(state->listeners[1].settings, bundle);
+    tls_bundle_unref(bundle);
+    tls->known = tls->ktls = true;
+    tls->ends = 1900000000;
+    tls->path = strdup("/c");
+    tls->tickets.count = 2;
+    memset(&tls->tickets.keys[0].key, 'k', sizeof(struct ticket_key));
+    memset(&tls->tickets.keys[1].key, 'l', sizeof(struct ticket_key));
+    tls->tickets.keys[1].made_sec = 77;
+}
+
+/* Files that both listeners have are written once; keys of tickets are each listener's own. */
+static void
+files_and_keys_of_tls_come_back(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state with, back;
+    size_t size;
+
+    (void)state;
+    fill_tls(&with);
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    const struct settings *generations = back.listeners[0].generations[1].settings;
+    assert_non_null(back.listeners[1].settings->tls_files);
+    assert_ptr_equal(back.listeners[0].settings->tls_files, back.listeners[1].settings->tls_files);
+    assert_ptr_equal(generations->tls_files, back.listeners[1].settings->tls_files);
+    assert_true(settings_equal(with.listeners[1].settings, back.listeners[1].settings));
+    const struct upgrade_tls *tls = &back.listeners[0].tls;
+    assert_true(tls->known && tls->ktls);
+    assert_int_equal(tls->ends, 1900000000);
+    assert_string_equal(tls->path, "/c");
+    assert_int_equal(tls->tickets.count, 2);
+    assert_memory_equal(&tls->tickets, &with.listeners[0].tls.tickets, sizeof(tls->tickets));
+    assert_int_equal(back.listeners[1].tls.tickets.count, 0);
+    assert_null(back.listeners[1].tls.path);
+    upgrade_state_done(&back);
+    for (size_t cut = 0; cut < size; cut++) /* never TLS without its files */
+        assert_int_equal(upgrade_state_unpack(bytes, cut, &back), -EBADMSG);
+    for (size_t i = size - 700; i < size; i++) {
+        bytes[i] ^= 1;
+        if (upgrade_state_unpack(bytes, size, &back) == 0)
+            upgrade_state_done(&back);
+        bytes[i] ^= 1;
+    }
+    upgrade_state_done(&with);
+}
+
+/* A later program may say more at the end of the record: it stands behind its size. */
+static void
+more_about_tls_is_passed_over(void **state)
+{
+    _cleanup_free_ char *bytes = NULL, *without = NULL, *longer = NULL;
+    struct upgrade_state with, back;
+    size_t size, without_size;
+    uint64_t record;
+
+    (void)state;
+    fill_tls(&with);
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    upgrade_state_done(&with);
+    fill(&with);
+    give_tls(with.listeners[0].settings, NULL);
+    give_tls(with.listeners[1].settings, NULL);
+    assert_int_equal(upgrade_state_pack(&with, &without, &without_size), 0);
+    upgrade_state_done(&with);
+    longer = malloc(size + 24);
+    memcpy(longer, bytes, size);
+    memset(longer + size, 'x', 24);
+    memcpy(&record, longer + without_size + sizeof(uint64_t),
+           sizeof(record)); /* behind its number */
+    assert_int_equal(record, size - without_size - 2 * sizeof(uint64_t));
+    assert_int_equal(upgrade_state_unpack(longer, size + 24, &back), -EBADMSG);
+    record += 24;
+    memcpy(longer + without_size + sizeof(uint64_t), &record, sizeof(record));
+    assert_int_equal(upgrade_state_unpack(longer, size + 24, &back), 0);
+    assert_int_equal(back.listeners[0].tls.tickets.count, 2);
+    upgrade_state_done(&back);
+}
+
 static void
 an_empty_state_comes_back(void **state)
 {
@@ -369,6 +487,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(files_and_keys_of_tls_come_back),
+        cmocka_unit_test(more_about_tls_is_passed_over),
         cmocka_unit_test(an_empty_state_comes_back),
         cmocka_unit_test(later_counters_come_back),
         cmocka_unit_test(access_lists_come_back),

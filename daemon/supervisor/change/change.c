@@ -15,6 +15,21 @@
 
 #include "supervisor/change/reload.h"
 #include "supervisor/change/upgrade.h"
+#include "supervisor/change/watch.h"
+
+void
+change_begin(struct change *change, struct config *config)
+{
+    watch_read(change, config);
+    watch_configure(change, config);
+}
+
+void
+change_end(struct change *change)
+{
+    upgrade_cancel(change);
+    watch_end(change);
+}
 
 static int
 begin(struct change *change, enum operation_kind kind, operation_done done, void *userdata)

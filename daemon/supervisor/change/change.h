@@ -29,7 +29,13 @@ struct change {
     struct config loaded;    /* the present configuration, once there was a reload */
     struct reload *reload;   /* the one that runs, or NULL */
     struct upgrade *upgrade; /* the one that is tried, or NULL */
+    struct watch *watch;     /* over the configuration's files, or NULL */
 };
+
+/* Goes on from this configuration, which is served. The event loop must be there. */
+void change_begin(struct change *change, struct config *config);
+/* Lets go of an upgrade that is tried, and of all that is watched. */
+void change_end(struct change *change);
 
 /* Reloads or upgrades as soon as nothing else is under way. Returns 0, or a negative errno, and
  * then done() is not called. An upgrade that succeeds tells nobody who waits: the connections end,

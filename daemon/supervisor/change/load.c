@@ -36,6 +36,7 @@
 #include "common/clock.h"
 #include "common/close_from.h"
 #include "common/leave.h"
+#include "common/secret.h"
 #include "config/config_pack.h"
 
 #define ANSWER_FD 3
@@ -83,7 +84,8 @@ read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
     size_t size;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it has died already */
+    (void)prctl(PR_SET_DUMPABLE, 0); /* a core of this process would have keys of TLS in it */
+    if (getppid() != parent)         /* it has died already */
         leave(EXIT_FAILURE);
     if (pipe != ANSWER_FD && dup2(pipe, ANSWER_FD) < 0)
         leave(EXIT_FAILURE);
@@ -173,7 +175,7 @@ make_room(struct load *load)
     if (load->room - load->size >= PIECE)
         return 0;
     size_t room = load->room == 0 ? PIECE : 2 * load->room;
-    char *bytes = realloc(load->bytes, room);
+    char *bytes = secret_grow(load->bytes, load->size, load->room, room);
     if (bytes == NULL)
         return -ENOMEM;
     load->bytes = bytes;
@@ -329,7 +331,7 @@ load_free(struct load *load)
         (void)kill(load->pid, SIGKILL);
         child_leave(load->pid);
     }
-    free(load->bytes);
+    secret_free(load->bytes, load->room); /* keys of TLS may be in it */
     free(load);
 }
 

@@ -32,6 +32,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "supervisor/change/reload_private.h"
+#include "supervisor/change/watch.h"
 #include "supervisor/notify.h"
 #include "supervisor/socket/adopt.h"
 
@@ -101,7 +102,7 @@ finish(struct reload *reload, int error)
     for (size_t i = 0; i < reload->count; i++)
         changed += reload->plans[i].tried;
     log_result(reload, error, changed);
-    if (roster->stage != DAEMON_STOPS)
+    if (!roster_ends(roster))
         notify_ready();
     operation_end_with(reload->operation, error, &reload->errors);
     reload->change->reload = NULL;
@@ -126,7 +127,11 @@ on_prepared(struct listener *listener, int error, struct errors *why, void *user
 
     (void)listener;
     plan->preparing = false;
-    if (error < 0) {
+    if (error ==
+        -EINTR) { /* it is planned again: what an operator orders meanwhile is no mistake */
+        plan->prepared = plan->taken_back = false;
+        plan->donor = NULL;
+    } else if (error < 0) {
         plan->reload->error = error;
         errors_move(&plan->reload->errors, why);
     }
@@ -224,6 +229,7 @@ on_loaded(int result, struct config *config, struct errors *errors, void *userda
     reload->error = result;
     reload->config = *config;
     *config = (struct config){0};
+    watch_read(reload->change, &reload->config);
     errors_move(&reload->errors, errors);
     roster_review(reload->change->roster);
 }
@@ -258,6 +264,7 @@ plan_and_check(struct reload *reload)
     reload->spawn = change->roster->host.spawn;
     reload->spawn.sink = supervisor_log_sink(&reload->config);
     reload->spawn.access = reload->config.log.access;
+    reload->spawn.fields = reload->config.log.format == LOG_AS_JSON;
     int r = reload_make_plans(reload);
     return r < 0 ? r : check(reload);
 }
@@ -322,6 +329,7 @@ make_changes(struct reload *reload)
         return NULL;
     }
     reload->stage = STAGE_SETTLING;
+    watch_configure(reload->change, &reload->change->loaded);
     return &reload->change->loaded;
 }
 
@@ -379,7 +387,7 @@ reload_abort(struct change *change, int error, const char *why)
 static int
 may_begin(const struct change *change)
 {
-    if (change->roster->stage == DAEMON_STOPS)
+    if (roster_ends(change->roster))
         return -ESHUTDOWN;
     if (change->roster->stage == DAEMON_STARTS || operations_preparing(change->operations) ||
         operations_running(change->operations, OPERATION_RELOAD) ||

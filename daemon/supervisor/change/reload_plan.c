@@ -19,7 +19,7 @@
 static bool
 same_spawn(const struct spawn_options *one, const struct spawn_options *other)
 {
-    return one->sink == other->sink && one->access == other->access;
+    return one->sink == other->sink && one->access == other->access && one->fields == other->fields;
 }
 
 /* What becomes of a listener that there is. changed: its settings or its plugin are others. */
@@ -63,7 +63,9 @@ reload_plan_again(struct reload *reload)
 
     for (size_t i = 0; i < reload->count; i++) {
         struct plan *plan = &reload->plans[i];
-        if (plan->added || plan->change == change_of(plan, plan->tried))
+        bool lost = reload->stage == STAGE_PREPARING && plan->change == CHANGE_GENERATION &&
+                    !plan->prepared; /* it was stopped, and may have been started since */
+        if (plan->added || (!lost && plan->change == change_of(plan, plan->tried)))
             continue;
         again = true;
         plan->change = change_of(plan, plan->tried);

@@ -175,7 +175,7 @@ hand_over(struct upgrade *upgrade)
 {
     struct roster *roster = upgrade->change->roster;
 
-    if (roster->stage == DAEMON_STOPS) {
+    if (roster_ends(roster)) {
         fail(upgrade, -ESHUTDOWN, "the daemon stops");
         return;
     }
@@ -329,7 +329,7 @@ start_trial(struct upgrade *upgrade)
 int
 upgrade_begin(struct change *change, operation_done done, void *userdata)
 {
-    if (change->roster->stage == DAEMON_STOPS)
+    if (roster_ends(change->roster))
         return -ESHUTDOWN;
     if (operations_running(change->operations, OPERATION_UPGRADE) || !can_hand_over(change))
         return -EBUSY;

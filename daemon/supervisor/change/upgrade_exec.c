@@ -28,6 +28,7 @@
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "common/memfd.h"
+#include "common/secret.h"
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/store.h"
 
@@ -98,11 +99,15 @@ export_state(const struct change *change, struct upgrade_state *ret)
 static int
 state_to_fd(const struct upgrade_state *state)
 {
-    _cleanup_free_ char *bytes = NULL;
+    char *bytes;
     size_t size;
     int r = upgrade_state_pack(state, &bytes, &size);
 
-    return r < 0 ? r : memfd_sealed("hand-over", bytes, size);
+    if (r < 0)
+        return r;
+    r = memfd_sealed("hand-over", bytes, size);
+    secret_free(bytes, size); /* keys of TLS may be in it */
+    return r;
 }
 
 int
@@ -220,6 +225,8 @@ lift_worker(struct upgrade_worker *worker, void *userdata)
     worker->counters = lift(userdata, worker->counters);
     if (worker->log >= 0)
         worker->log = lift(userdata, worker->log);
+    if (worker->control > 0)
+        worker->control = lift(userdata, worker->control - 1) + 1;
 }
 
 static void
@@ -232,6 +239,27 @@ close_worker(struct upgrade_worker *worker, void *userdata)
         (void)close(worker->counters);
     if (worker->log >= 0)
         (void)close(worker->log);
+    if (worker->control > 0)
+        (void)close(worker->control - 1);
+}
+
+static void
+lift_sources(struct hand_over *hand_over)
+{
+    for (size_t i = 0; i < hand_over->state.listener_count; i++) {
+        struct upgrade_listener *listener = &hand_over->state.listeners[i];
+
+        if (listener->sources > 0)
+            listener->sources = lift(hand_over, listener->sources - 1) + 1;
+    }
+}
+
+static void
+close_sources(const struct hand_over *hand_over)
+{
+    for (size_t i = 0; i < hand_over->state.listener_count; i++)
+        if (hand_over->state.listeners[i].sources > 0)
+            (void)close(hand_over->state.listeners[i].sources - 1);
 }
 
 /* Clients who come meanwhile wait in the control socket's queue. */
@@ -261,6 +289,7 @@ prepare(const struct change *change, struct hand_over *hand_over)
         add_listener(hand_over, change->roster->listeners[i]);
     adopt_each(add_passed, hand_over);
     for_each_worker(&hand_over->state, lift_worker, hand_over);
+    lift_sources(hand_over);
     lift_control(change, hand_over);
     if (hand_over->error != 0)
         return hand_over->error;
@@ -316,6 +345,7 @@ put_back(struct hand_over *hand_over)
     if (hand_over->state_fd >= 0)
         (void)close(hand_over->state_fd);
     for_each_worker(&hand_over->state, close_worker, NULL);
+    close_sources(hand_over);
     if (hand_over->state.control > 0)
         (void)close(hand_over->state.control);
     if (hand_over->state.control_path > 0)

@@ -51,7 +51,7 @@ read_state(int fd, struct upgrade_state *ret)
     if (status.st_size <= 0)
         return -EBADMSG;
     size_t size = (size_t)status.st_size;
-    char *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    char *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0); /* sealed: see access_list.c */
     if (bytes == MAP_FAILED)
         return -errno;
     int r = upgrade_state_unpack(bytes, size, ret);

@@ -12,7 +12,7 @@
  * Owns:     nothing beyond a call.
  * Failures: returned. Every count and size is checked against what is left.
  */
-#include "supervisor/change/upgrade_state.h"
+#include "supervisor/change/upgrade_bytes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,9 +21,9 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/secret.h"
 
 #define HEADER_SIZE 128
-#define ROOM_FIRST  4096
 
 static void
 format_header(char header[HEADER_SIZE])
@@ -36,37 +36,6 @@ format_header(char header[HEADER_SIZE])
 }
 
 /* ---- writing ---------------------------------------------------------------- */
-
-struct writer {
-    char *bytes;
-    size_t size, room;
-    int error; /* the first; nothing is written any more */
-};
-
-static void
-put(struct writer *writer, const void *bytes, size_t size)
-{
-    if (writer->error == 0 && size > writer->room - writer->size) {
-        size_t room = 2 * writer->room + size + ROOM_FIRST;
-        char *grown = realloc(writer->bytes, room);
-        if (grown == NULL) {
-            writer->error = -ENOMEM;
-        } else {
-            writer->bytes = grown;
-            writer->room = room;
-        }
-    }
-    if (writer->error != 0)
-        return;
-    memcpy(writer->bytes + writer->size, bytes, size);
-    writer->size += size;
-}
-
-static void
-put_number(struct writer *writer, uint64_t number)
-{
-    put(writer, &number, sizeof(number));
-}
 
 static void
 put_settings(struct writer *writer, const struct settings *settings)
@@ -143,7 +112,33 @@ put_log_pipes(struct writer *writer, const struct upgrade_state *state)
 }
 
 /* What stands behind all else, each behind its number, and only if it says something. */
-enum extra { EXTRA_COUNTERS = 1, EXTRA_TABLES };
+enum extra { EXTRA_COUNTERS = 1, EXTRA_TABLES, EXTRA_TLS, EXTRA_SOURCES, EXTRA_CONTROL };
+
+static bool
+any_controls(const struct upgrade_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++)
+            for (size_t k = 0; k < state->listeners[i].generations[j].worker_count; k++)
+                if (state->listeners[i].generations[j].workers[k].control > 0)
+                    return true;
+    return false;
+}
+
+/* In the order of the workers. */
+static void
+put_controls(struct writer *writer, const struct upgrade_state *state)
+{
+    if (!any_controls(state))
+        return;
+    put_number(writer, EXTRA_CONTROL);
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
+            const struct upgrade_generation *generation = &state->listeners[i].generations[j];
+            for (size_t k = 0; k < generation->worker_count; k++)
+                put_number(writer, (uint64_t)generation->workers[k].control);
+        }
+}
 
 /* The counters of later rows: how many there are, and then those of each listener. */
 static void
@@ -163,10 +158,10 @@ put_counters(struct writer *writer, const struct upgrade_state *state)
             put_number(writer, counter_of_sums(&state->listeners[i].totals, &counter_table[j]));
 }
 
-/* Calls visitor for all settings in the state, in the order in which they were put. */
-static void
-visit_settings(const struct upgrade_state *state,
-               void (*visitor)(const struct settings *settings, void *userdata), void *userdata)
+void
+upgrade_visit_settings(const struct upgrade_state *state,
+                       void (*visitor)(const struct settings *settings, void *userdata),
+                       void *userdata)
 {
     for (size_t i = 0; i < state->listener_count; i++) {
         const struct upgrade_listener *listener = &state->listeners[i];
@@ -207,7 +202,7 @@ put_tables(struct writer *writer, const struct upgrade_state *state)
 {
     struct tables tables = {.writer = writer};
 
-    visit_settings(state, gather_table, &tables);
+    upgrade_visit_settings(state, gather_table, &tables);
     if (tables.lists.count > 0) {
         put_number(writer, EXTRA_TABLES);
         put_number(writer, tables.lists.count);
@@ -218,8 +213,52 @@ put_tables(struct writer *writer, const struct upgrade_state *state)
         put(writer, networks, networks_size(networks));
     }
     if (tables.lists.count > 0)
-        visit_settings(state, put_table_number, &tables);
+        upgrade_visit_settings(state, put_table_number, &tables);
     free(tables.lists.lists);
+}
+
+static void
+note_tls(const struct settings *settings, void *userdata)
+{
+    bool *found = userdata;
+
+    *found |= settings->tls_files != NULL;
+}
+
+/* The record's size comes first, so that later programs may add to it. */
+static void
+put_tls_record(struct writer *writer, const struct upgrade_state *state)
+{
+    struct writer record = {0};
+    bool found = false;
+
+    upgrade_visit_settings(state, note_tls, &found);
+    for (size_t i = 0; i < state->listener_count; i++)
+        found |= state->listeners[i].tls.tickets.count > 0;
+    if (!found)
+        return;
+    put_tls(&record, state);
+    writer->error = writer->error != 0 ? writer->error : record.error;
+    put_number(writer, EXTRA_TLS);
+    put_number(writer, record.size);
+    if (record.size > 0)
+        put(writer, record.bytes, record.size);
+    secret_free(record.bytes, record.room);
+}
+
+/* The tables of sources: a number one above the descriptor's for each listener. */
+static void
+put_sources(struct writer *writer, const struct upgrade_state *state)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < state->listener_count; i++)
+        any |= state->listeners[i].sources > 0;
+    if (!any)
+        return;
+    put_number(writer, EXTRA_SOURCES);
+    for (size_t i = 0; i < state->listener_count; i++)
+        put_number(writer, (uint64_t)state->listeners[i].sources);
 }
 
 int
@@ -241,8 +280,11 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
         put_number(&writer, state->listeners[i].numbers);
     put_counters(&writer, state);
     put_tables(&writer, state);
+    put_tls_record(&writer, state);
+    put_sources(&writer, state);
+    put_controls(&writer, state);
     if (writer.error != 0) {
-        free(writer.bytes);
+        secret_free(writer.bytes, writer.room);
         return writer.error;
     }
     *ret_bytes = writer.bytes;
@@ -251,39 +293,6 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
 }
 
 /* ---- reading ------------------------------------------------------------------ */
-
-struct reader {
-    const char *bytes;
-    size_t left;
-    int error; /* the first; nothing is read any more */
-};
-
-static void
-get(struct reader *reader, void *ret, size_t size)
-{
-    if (reader->error == 0 && size > reader->left)
-        reader->error = -EBADMSG;
-    if (reader->error != 0) {
-        memset(ret, 0, size);
-        return;
-    }
-    memcpy(ret, reader->bytes, size);
-    reader->bytes += size;
-    reader->left -= size;
-}
-
-/* Reads a number that may be at most `most`. */
-static uint64_t
-get_number(struct reader *reader, uint64_t most)
-{
-    uint64_t number;
-
-    get(reader, &number, sizeof(number));
-    if (number <= most)
-        return number;
-    reader->error = reader->error != 0 ? reader->error : -EBADMSG;
-    return 0;
-}
 
 /* How many things follow, each of at least eight bytes; an array for them, or NULL. */
 static void *
@@ -304,19 +313,17 @@ get_settings(struct reader *reader, const struct settings **ret)
     size_t size = get_number(reader, reader->left);
     struct settings settings;
 
+    const char *bytes = get_piece(reader, size);
+
     *ret = NULL;
-    if (reader->error == 0 && size > reader->left)
-        reader->error = -EBADMSG;
-    if (reader->error != 0)
+    if (bytes == NULL)
         return;
-    reader->error = settings_unpack(reader->bytes, size, &settings);
+    reader->error = settings_unpack(bytes, size, &settings);
     if (reader->error != 0)
         return;
     *ret = settings_share(&settings);
     if (*ret == NULL)
         reader->error = -ENOMEM;
-    reader->bytes += size;
-    reader->left -= size;
 }
 
 static void
@@ -384,6 +391,17 @@ get_log_pipes(struct reader *reader, struct upgrade_state *state)
 }
 
 static void
+get_controls(struct reader *reader, struct upgrade_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
+            struct upgrade_generation *generation = &state->listeners[i].generations[j];
+            for (size_t k = 0; k < generation->worker_count; k++)
+                generation->workers[k].control = (int)get_number(reader, INT32_MAX);
+        }
+}
+
+static void
 get_request_numbers(struct reader *reader, struct upgrade_state *state)
 {
     for (size_t i = 0; i < state->listener_count; i++)
@@ -410,14 +428,10 @@ get_table(struct reader *reader, struct access_list **ret)
 {
     size_t size = get_number(reader, reader->left);
 
-    if (reader->error == 0 && size > reader->left)
-        reader->error = -EBADMSG;
-    if (reader->error == 0)
-        reader->error = access_list_copy(reader->bytes, size, ret);
-    if (reader->error != 0)
-        return;
-    reader->bytes += size;
-    reader->left -= size;
+    const char *bytes = get_piece(reader, size);
+
+    if (bytes != NULL)
+        reader->error = access_list_copy(bytes, size, ret);
 }
 
 static void
@@ -441,34 +455,60 @@ get_tables(struct reader *reader, struct upgrade_state *state)
          tables.lists.count += reader->error == 0)
         get_table(reader, &tables.lists.lists[tables.lists.count]);
     if (reader->error == 0)
-        visit_settings(state, get_table_number, &tables);
+        upgrade_visit_settings(state, get_table_number, &tables);
     for (uint64_t i = 0; i < tables.lists.count; i++)
         access_list_unref(tables.lists.lists[i]);
     free(tables.lists.lists);
 }
 
+/* A later program may say more behind what is known here. */
+static void
+get_tls_record(struct reader *reader, struct upgrade_state *state)
+{
+    size_t size = get_number(reader, reader->left);
+    struct reader record = {.left = size};
+
+    record.bytes = get_piece(reader, size);
+    if (record.bytes == NULL)
+        return;
+    get_tls(&record, state);
+    reader->error = record.error;
+}
+
 static void
 get_extra(struct reader *reader, struct upgrade_state *state)
 {
-    switch (get_number(reader, EXTRA_TABLES)) {
+    switch (get_number(reader, EXTRA_CONTROL)) {
     case EXTRA_COUNTERS:
         get_counters(reader, state);
         break;
     case EXTRA_TABLES:
         get_tables(reader, state);
         break;
+    case EXTRA_TLS:
+        get_tls_record(reader, state);
+        break;
+    case EXTRA_SOURCES:
+        for (size_t i = 0; i < state->listener_count; i++)
+            state->listeners[i].sources = (int)get_number(reader, INT32_MAX);
+        break;
+    case EXTRA_CONTROL:
+        get_controls(reader, state);
+        break;
     default:
         reader->error = -EBADMSG;
     }
 }
 
-/* Without its table a listener with lists would let everybody in. */
+/* Without its table a listener with lists would let everybody in, and without its files one with
+ * `tls` would speak in the clear. */
 static void
-check_table(const struct settings *settings, void *userdata)
+check_whole(const struct settings *settings, void *userdata)
 {
     struct reader *reader = userdata;
 
-    if (reader->error == 0 && settings_restrict_access(settings) != (settings->access != NULL))
+    if (reader->error == 0 && (settings_restrict_access(settings) != (settings->access != NULL) ||
+                               settings_want_tls(settings) != (settings->tls_files != NULL)))
         reader->error = -EBADMSG;
 }
 
@@ -501,7 +541,7 @@ upgrade_state_unpack(const char *bytes, size_t size, struct upgrade_state *ret)
     while (reader.left > 0 && reader.error == 0)
         get_extra(&reader, &state);
     if (reader.error == 0)
-        visit_settings(&state, check_table, &reader);
+        upgrade_visit_settings(&state, check_whole, &reader);
     if (reader.error == 0 && reader.left > 0)
         reader.error = -EBADMSG;
     if (reader.error != 0) {

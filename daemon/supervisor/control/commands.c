@@ -26,6 +26,7 @@
 #define SERVICE_INTERFACE "org.varlink.service"
 #define REQUESTS_USUAL    10
 #define REQUESTS_MOST     100
+#define SOURCES_USUAL     10
 #define PARAMETERS        2
 
 /* The parameters of the present call, after the check. */
@@ -123,35 +124,85 @@ get_status(struct control_client *client, const struct arguments *arguments)
 }
 
 static void
+get_health(struct control_client *client, const struct arguments *arguments)
+{
+    if (is_known(client, arguments->text))
+        control_reply(client, control_health(client->control, arguments->text));
+}
+
+/* How many are wanted, of so many at most. */
+static size_t
+count_wanted(const struct arguments *arguments, size_t usual, size_t most)
+{
+    if (arguments->number < 0)
+        return usual;
+    return (uint64_t)arguments->number < most ? (size_t)arguments->number : most;
+}
+
+static void
 get_requests(struct control_client *client, const struct arguments *arguments)
 {
-    json_int_t limit = arguments->number < 0 ? REQUESTS_USUAL : arguments->number;
-
     if (is_known(client, arguments->text))
         control_reply(client,
                       control_requests(client->control, arguments->text,
-                                       limit < REQUESTS_MOST ? (size_t)limit : REQUESTS_MOST));
+                                       count_wanted(arguments, REQUESTS_USUAL, REQUESTS_MOST)));
+}
+
+static void
+get_sources(struct control_client *client, const struct arguments *arguments)
+{
+    if (is_known(client, arguments->text))
+        control_reply(client,
+                      control_sources(client->control, arguments->text,
+                                      count_wanted(arguments, SOURCES_USUAL, SOURCES_SHOWN)));
+}
+
+/* Replies that a client cannot be one of that listener's. */
+static void
+reply_no_client(struct control_client *client, const char *text, const char *expected)
+{
+    struct errors errors = {0};
+    _cleanup_free_ char *shown = value_show(text, VALUE_STRING);
+
+    errors_add(&errors, NULL, 0, "found %s; expected %s", shown == NULL ? "it" : shown, expected);
+    reply_failure(client, -EINVAL, &errors);
+    errors_done(&errors);
+}
+
+static void
+pardon(struct control_client *client, const struct arguments *arguments)
+{
+    struct source_key key;
+    const char *expected;
+
+    if (!is_known(client, arguments->text))
+        return;
+    const struct listener *listener = roster_find(client->control->host.roster, arguments->text);
+    if (!control_source_of(listener_settings(listener), arguments->client, &key, &expected)) {
+        reply_no_client(client, arguments->client, expected);
+        return;
+    }
+    bool pardoned = control_pardon(listener, key);
+    if (pardoned)
+        log_notice("control: %s is pardoned by uid %u, pid %d", arguments->client,
+                   (unsigned)client->uid, (int)client->pid);
+    control_reply(client, json_pack("{s:b}", "pardoned", pardoned));
 }
 
 static void
 explain(struct control_client *client, const struct arguments *arguments)
 {
-    struct errors errors = {0};
     const char *expected;
 
     if (!is_known(client, arguments->text))
         return;
-    json_t *reply = control_explain(
-        listener_settings(roster_find(client->control->host.roster, arguments->text)),
-        arguments->client, &expected);
+    json_t *reply = control_explain(roster_find(client->control->host.roster, arguments->text),
+                                    arguments->client, &expected);
     if (expected == NULL) {
         control_reply(client, reply);
         return;
     }
-    _cleanup_free_ char *shown = value_show(arguments->client, VALUE_STRING);
-    errors_add(&errors, NULL, 0, "found %s; expected %s", shown == NULL ? "it" : shown, expected);
-    reply_failure(client, -EINVAL, &errors);
-    errors_done(&errors);
+    reply_no_client(client, arguments->client, expected);
 }
 
 static void
@@ -291,12 +342,19 @@ static const struct method methods[] = {
     {SERVICE_INTERFACE ".GetInterfaceDescription",
      .parameters = {{"interface", JSON_STRING, false, 0}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
+    {CONTROL_INTERFACE ".GetHealth", .parameters = {ANY_LISTENER}, .run = get_health},
     {CONTROL_INTERFACE ".GetRequests",
      .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_requests},
     {CONTROL_INTERFACE ".Explain",
      .parameters = {ONE_LISTENER,
                     {"client", JSON_STRING, false, offsetof(struct arguments, client)}},
      .run = explain},
+    {CONTROL_INTERFACE ".GetSources",
+     .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_sources},
+    {CONTROL_INTERFACE ".Pardon", .changes = true,
+     .parameters = {ONE_LISTENER,
+                    {"client", JSON_STRING, false, offsetof(struct arguments, client)}},
+     .run = pardon},
     {CONTROL_INTERFACE ".Reload", .changes = true, .run = reload},
     {CONTROL_INTERFACE ".Drain", .changes = true,
      .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true, 0}}, .run = drain},

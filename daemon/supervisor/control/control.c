@@ -80,7 +80,7 @@ turn_away(int fd)
 
 /* Takes over fd, a newcomer's, and looks at once at what the newcomer has sent already. */
 static void
-welcome(struct control *control, int fd)
+welcome(struct control *control, int fd, bool plugin)
 {
     struct control_client *client = calloc(1, sizeof(*client));
 
@@ -90,7 +90,12 @@ welcome(struct control *control, int fd)
     }
     *client = (struct control_client){
         .control = control, .fd = fd, .arrival = control->arrivals++, .place = CONTROL_CLIENTS};
-    if (control_identify(client) == 0)
+    bool known = control_identify(client) == 0;
+    if (plugin) {
+        client->may_change = false;
+        client->class = CLASS_PLUGIN;
+    }
+    if (known)
         client->place = find_place(control, client->class);
     if (client->place == CONTROL_CLIENTS) {
         turn_away(fd);
@@ -103,6 +108,19 @@ welcome(struct control *control, int fd)
         control_client_close(client);
     else
         control_client_proceed(client, true);
+}
+
+void
+control_welcome_plugin(struct control *control, int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t size = sizeof(domain);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
+        (void)close(fd);
+    else
+        welcome(control, fd, true);
 }
 
 static void
@@ -134,7 +152,7 @@ on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
         int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (client >= 0) {
             control->starved = false;
-            welcome(control, client);
+            welcome(control, client, false);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

@@ -40,6 +40,10 @@ void control_inherit(struct control *control, int socket, int path);
  */
 void control_configure(struct control *control, const struct config *config);
 
+/* Serves fd, which a worker with control_access has sent, as a client that may only look. Closes it
+ * if it is no connected Unix socket, or too many are served. */
+void control_welcome_plugin(struct control *control, int fd);
+
 /* Whether the configured path is another daemon's, which answers there. *ret_process: its number,
  * or 0 if that is not known. */
 bool control_is_taken(const struct control *control, pid_t *ret_process);

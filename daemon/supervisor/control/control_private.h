@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "common/control_interface.h"
+#include "common/sources.h"
 #include "common/varlink.h"
 #include "supervisor/control/control.h"
 #include "supervisor/control/samples.h"
@@ -30,6 +31,7 @@
 
 /* Each class has places of its own, so nobody is kept out by those who may do less. */
 enum control_class {
+    CLASS_PLUGIN, /* workers with control_access */
     CLASS_READER,
     CLASS_GROUP, /* members of control.group */
     CLASS_OWNER, /* root and the daemon's user */
@@ -104,13 +106,26 @@ void control_reply_error(struct control_client *client, const char *error, json_
 
 /* status.c: describes the listener of that name (NULL: all). Returns NULL without memory. */
 json_t *control_status(const struct control *control, const char *name);
+/* health.c: whether that listener (NULL: each that is enabled) can take clients now. */
+json_t *control_health(const struct control *control, const char *name);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);
 
 /* explain.c: what would become of a client, or NULL: without memory, or, if *ret_expected is set,
  * because the text names no client of such a listener. */
-json_t *control_explain(const struct settings *settings, const char *client,
+json_t *control_explain(const struct listener *listener, const char *client,
                         const char **ret_expected);
+/* The source that such a client is. False: as above. */
+bool control_source_of(const struct settings *settings, const char *client, struct source_key *ret,
+                       const char **ret_expected);
+
+/* sources.c: the busiest sources of that listener (NULL: of all), at most SOURCES_SHOWN of them. */
+#define SOURCES_SHOWN 100
+json_t *control_sources(const struct control *control, const char *name, size_t limit);
+/* What limits a source, and how much of that it uses: one text each. */
+json_t *control_source_lines(const struct listener *listener, struct source_key key, bool local);
+/* Returns false if it has no penalty. */
+bool control_pardon(const struct listener *listener, struct source_key key);
 
 /* control_interface.c, made from org.sockserver.Control.varlink */
 extern const char control_interface[];

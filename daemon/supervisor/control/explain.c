@@ -180,21 +180,65 @@ answer_by_key(const struct settings *settings, bool refused)
     return answer(!refused, key, &item, text);
 }
 
-json_t *
-control_explain(const struct settings *settings, const char *client, const char **ret_expected)
+static struct source_key
+source_of(const struct settings *settings, const struct subject *subject)
 {
-    const struct networks *networks = access_list_networks(settings->access);
+    const struct source_prefix prefix = {settings->source_prefix.ipv4,
+                                         settings->source_prefix.ipv6};
+
+    return subject->peer ? source_key_of_user(subject->uid)
+                         : source_key_of((const struct sockaddr *)&subject->address, prefix);
+}
+
+bool
+control_source_of(const struct settings *settings, const char *client, struct source_key *ret,
+                  const char **ret_expected)
+{
     _cleanup_subject_ struct subject subject;
-    struct network_item item;
 
     *ret_expected = read_subject(client, settings, &subject);
-    if (*ret_expected != NULL)
-        return NULL;
+    if (*ret_expected == NULL)
+        *ret = source_of(settings, &subject);
+    return *ret_expected == NULL;
+}
+
+/* What the lists make of it. */
+static json_t *
+answer_by_lists(const struct settings *settings, const struct subject *subject)
+{
+    const struct networks *networks = access_list_networks(settings->access);
+    struct network_item item;
+
     if (networks == NULL)
         return answer(true, NULL, NULL, "allowed, because there is neither allow nor deny");
-    uint32_t found = find(networks, settings, &subject);
+    uint32_t found = find(networks, settings, subject);
     if (found == NETWORKS_NONE)
         return answer_by_key(settings, networks_refuse(networks, found));
     networks_item(networks, found, &item);
     return answer_by_item(&item);
+}
+
+/* Whether the address is what "local" means. */
+static bool
+is_local(const struct subject *subject)
+{
+    const struct sockaddr *address = (const struct sockaddr *)&subject->address;
+    struct network_key key = network_key_of(address);
+
+    return subject->peer || (key.high == 0 && (key.low == 1 || key.low >> 24 == 0xffff7f));
+}
+
+json_t *
+control_explain(const struct listener *listener, const char *client, const char **ret_expected)
+{
+    const struct settings *settings = listener_settings(listener);
+    _cleanup_subject_ struct subject subject;
+
+    *ret_expected = read_subject(client, settings, &subject);
+    if (*ret_expected != NULL)
+        return NULL;
+    json_t *reply = answer_by_lists(settings, &subject);
+    varlink_set(&reply, "limits",
+                control_source_lines(listener, source_of(settings, &subject), is_local(&subject)));
+    return reply;
 }

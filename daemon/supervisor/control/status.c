@@ -76,6 +76,20 @@ describe_workers(const struct listener_status *status)
     return workers;
 }
 
+static json_t *
+describe_tls(const struct listener_status *status)
+{
+    json_t *tls = json_object();
+
+    if (status->tls_known)
+        varlink_set(&tls, "ktls", json_boolean(status->ktls));
+    if (status->certificate != NULL) {
+        varlink_set(&tls, "certificate", varlink_text(status->certificate));
+        varlink_set(&tls, "expires", integer(status->expires));
+    }
+    return tls;
+}
+
 static void
 add_state(json_t **listener, const struct listener_status *status)
 {
@@ -92,6 +106,8 @@ add_state(json_t **listener, const struct listener_status *status)
     varlink_set(listener, "workers", describe_workers(status));
     varlink_set(listener, "restarts", integer(status->restarts));
     varlink_set(listener, "problem", varlink_text(status->problem));
+    if (status->tls)
+        varlink_set(listener, "tls", describe_tls(status));
 }
 
 static void

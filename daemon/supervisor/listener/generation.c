@@ -15,18 +15,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/log.h"
 #include "common/patience.h"
-
-/* Which file the plugin was when the workers were started; all zero: there was none. */
-struct plugin_file {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec changed;
-};
+#include "supervisor/listener/used_files.h"
 
 struct generation {
     sd_event *event;
@@ -35,41 +27,30 @@ struct generation {
     unsigned number;
     struct counter_sums *totals;
     uint64_t *numbers;
+    const struct ticket_keys *tickets;
+    struct source_table *sources;
     generation_handler handler;
     void *userdata;
 
-    struct plugin_file plugin;
+    struct file_stamp plugin; /* its file when the workers were started */
     bool serving;
     struct process **processes;
     size_t size; /* places in processes; NULL where one is missing */
 };
 
-/* ---- the plugin's file ----------------------------------------------------------- */
-
-static struct plugin_file
-look_at_plugin(const struct settings *settings)
-{
-    struct stat status;
-
-    if (settings->plugin_file == NULL || stat(settings->plugin_file, &status) < 0)
-        return (struct plugin_file){0};
-    return (struct plugin_file){
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .size = status.st_size,
-        .changed = status.st_mtim,
-    };
-}
+/* ---- the plugin's files ---------------------------------------------------------- */
 
 bool
 generation_plugin_changed(const struct generation *generation)
 {
-    const struct plugin_file *then = &generation->plugin;
-    struct plugin_file now = look_at_plugin(generation->settings);
+    struct file_stamp now = file_stamp_look(generation->settings->plugin_file);
 
-    return now.device != then->device || now.inode != then->inode || now.size != then->size ||
-           now.changed.tv_sec != then->changed.tv_sec ||
-           now.changed.tv_nsec != then->changed.tv_nsec;
+    if (!file_stamp_is_same(&now, &generation->plugin))
+        return true;
+    for (size_t i = 0; i < generation->size; i++)
+        if (generation->processes[i] != NULL && process_files_changed(generation->processes[i]))
+            return true;
+    return false;
 }
 
 /* ---- processes --------------------------------------------------------------------- */
@@ -151,7 +132,8 @@ generation_start_missing(struct generation *generation, const struct listening_s
         .event = generation->event,
         .settings = generation->settings,
         .options = &generation->spawn,
-        .socket = {.fd = socket->fd, .address = socket->address},
+        .socket = {.fd = socket->fd, .address = socket->address, .tickets = generation->tickets},
+        .sources = settings_limit_sources(generation->settings) ? generation->sources : NULL,
         .handler = on_process,
         .userdata = generation,
     };
@@ -217,6 +199,8 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
     generation->number = setup->number;
     generation->totals = setup->totals;
     generation->numbers = setup->numbers;
+    generation->tickets = setup->tickets;
+    generation->sources = setup->sources;
     generation->handler = setup->handler;
     generation->userdata = setup->userdata;
     generation->size = mixin_workers(settings);
@@ -226,7 +210,7 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
         return -ENOMEM;
     }
     generation->settings = settings_ref(settings);
-    generation->plugin = look_at_plugin(generation->settings);
+    generation->plugin = file_stamp_look(settings->plugin_file);
     *ret = generation;
     return 0;
 }
@@ -272,6 +256,8 @@ generation_import(const struct generation_setup *setup, const struct upgrade_gen
     const struct process_setup process = {
         .event = generation->event,
         .settings = generation->settings,
+        .sources = generation->sources,
+        .options = setup->spawn,
         .handler = on_process,
         .userdata = generation,
     };
@@ -281,7 +267,7 @@ generation_import(const struct generation_setup *setup, const struct upgrade_gen
             log_listener(generation->settings->name, LOG_ERR, "cannot take over worker %d: %s",
                          (int)inherited->workers[i].pid, strerror(-r));
     }
-    generation->plugin = (struct plugin_file){0};
+    generation->plugin = (struct file_stamp){0};
     generation->serving = inherited->present;
     *ret = generation;
     return 0;

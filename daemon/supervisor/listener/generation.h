@@ -23,8 +23,10 @@ struct generation_setup {
     const struct settings *settings; /* the generation takes a reference */
     const struct spawn_options *spawn;
     unsigned number;
-    struct counter_sums *totals; /* what dead workers have counted is added here */
-    uint64_t *numbers;           /* the listener's: see generation_note_numbers() */
+    struct counter_sums *totals;       /* what dead workers have counted is added here */
+    uint64_t *numbers;                 /* the listener's: see generation_note_numbers() */
+    const struct ticket_keys *tickets; /* the listener's; NULL: none */
+    struct source_table *sources;      /* the listener's; NULL: it has none */
     generation_handler handler;
     void *userdata;
 };

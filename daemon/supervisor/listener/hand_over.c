@@ -9,6 +9,7 @@
 #include "supervisor/listener/hand_over.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void
 upgrade_listener_done(struct upgrade_listener *listener)
@@ -19,4 +20,6 @@ upgrade_listener_done(struct upgrade_listener *listener)
     }
     settings_unref(listener->settings);
     free(listener->generations);
+    free(listener->tls.path);
+    explicit_bzero(&listener->tls, sizeof(listener->tls));
 }

@@ -16,11 +16,13 @@
 
 #include "common/counters.h"
 #include "common/settings.h"
+#include "common/ticket_keys.h"
 
 struct upgrade_worker {
     pid_t pid;
     int channel, counters; /* descriptors */
     int log;               /* another; -1: it has none */
+    int control;           /* one above another, its wishes for the control socket; 0: none */
     uint32_t slots;
     uint32_t state;    /* enum process_state: SERVING, DRAINING or ENDING */
     uint64_t deadline; /* of that state; CLOCK_MONOTONIC, microseconds; UINT64_MAX: none */
@@ -36,6 +38,14 @@ struct upgrade_generation {
     size_t worker_count;
 };
 
+struct upgrade_tls {
+    struct ticket_keys_state tickets; /* no keys: it has none */
+    bool known;                       /* a generation has said the rest */
+    bool ktls;
+    uint64_t ends; /* as in listener_tls.h */
+    char *path;    /* owned; NULL: none */
+};
+
 struct upgrade_listener {
     const struct settings *settings;
     bool removed;  /* removed from the configuration; it drains */
@@ -44,8 +54,10 @@ struct upgrade_listener {
     uint64_t restarts;
     struct counter_sums totals;
     uint64_t numbers; /* of requests, as in the listener; optional */
+    int sources;      /* one above the descriptor of its table of sources; 0: it has none */
     struct upgrade_generation *generations;
     size_t generation_count;
+    struct upgrade_tls tls; /* optional */
 };
 
 /* Releases what belongs to the description; the descriptors in it stay open. */

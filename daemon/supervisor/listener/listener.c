@@ -128,6 +128,9 @@ begin_serving(struct listener *listener)
 {
     disarm(listener->impatience);
     log_serving(listener);
+    if (!generation_is_serving(listener->present))
+        listener_tls_note(&listener->tls, listener->host->event, listener->present,
+                          listener->settings);
     generation_serve(listener->present);
     listener->misconfigured = false;
     free(take_pointer(listener->problem));
@@ -402,7 +405,7 @@ listener_resume(struct listener *listener)
 static struct generation *
 quiesce(struct listener *listener, enum listener_goal goal)
 {
-    listener_fail_next(listener, "it was told to stop meanwhile");
+    listener_fail_next(listener, -EINTR, "it was told to stop meanwhile");
     listener_look_up_no_more(listener);
     disarm(listener->retry);
     disarm(listener->impatience);
@@ -498,6 +501,12 @@ listener_new(const struct listener_host *host, const struct settings *settings,
     listener->socket = listener->former = listener->next_socket = LISTENING_SOCKET_NONE;
     listener->since = now_usec(listener);
     listener->settings = settings_ref(settings);
+    listener->name = strdup(settings->name);
+    listener->tls.name = listener->name;
+    if (listener->name == NULL) {
+        listener_free(listener);
+        return -ENOMEM;
+    }
     int r = make_timer(listener, on_retry, &listener->retry);
     if (r >= 0)
         r = make_timer(listener, on_impatience, &listener->impatience);
@@ -519,15 +528,18 @@ listener_free(struct listener *listener)
     for (size_t i = 0; i < listener->leaving_count; i++)
         generation_free(listener->leaving[i]);
     free(listener->leaving);
+    source_table_free(listener->sources);
     listener_look_up_no_more(listener);
     (void)sd_event_source_disable_unref(listener->retry);
     (void)sd_event_source_disable_unref(listener->impatience);
     socket_close(&listener->socket);
     socket_close(&listener->former);
     socket_close(&listener->next_socket);
+    listener_tls_done(&listener->tls);
     settings_unref(listener->settings);
     settings_unref(listener->next_settings);
     free(listener->problem);
     free(listener->last_problem);
+    free(listener->name);
     free(listener);
 }

@@ -75,14 +75,16 @@ void listener_tell(struct listener *listener, enum message_type type, uint64_t v
 /* ---- another generation ------------------------------------------------------------ */
 
 /* It is called from the event loop. error 0: the new workers are ready and wait for
- * listener_commit(); else why says what went wrong. */
+ * listener_commit(); else why says what went wrong. -EINTR: nothing did, the listener was told to
+ * stop or to drain meanwhile. */
 typedef void (*listener_prepared)(struct listener *listener, int error, struct errors *why,
                                   void *userdata);
 
 struct listener_preparation {
     const struct settings *settings; /* copied */
     const struct spawn_options *spawn;
-    listener_prepared prepared; /* called once, unless listener_discard() comes first */
+    listener_prepared prepared; /* called once, and once more if they end after all, unless
+                                   listener_discard() comes first */
     void *userdata;
 };
 
@@ -166,6 +168,10 @@ struct listener_status {
     uint64_t since;           /* when it entered its state: CLOCK_MONOTONIC, microseconds */
     int fd;                   /* its listening socket; -1: none */
     bool stream;
+    bool tls;                /* it has `tls`: */
+    bool tls_known, ktls;    /* a worker has said whether the kernel encrypts */
+    const char *certificate; /* the file of that which expires first; NULL: no worker has said */
+    uint64_t expires;        /* seconds since 1970 */
 };
 
 void listener_status(const struct listener *listener, struct listener_status *ret);
@@ -180,6 +186,9 @@ struct listener_worker {
     uint32_t slots;
     const struct process *process;
 };
+
+/* The table of the listener's sources, or NULL; its memory's descriptor, if ret_fd is not NULL. */
+struct sources *listener_sources(const struct listener *listener, int *ret_fd);
 
 void listener_visit_workers(const struct listener *listener,
                             void (*visit)(const struct listener_worker *worker, void *userdata),

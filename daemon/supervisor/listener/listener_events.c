@@ -194,7 +194,8 @@ on_another_prepared(struct listener *listener, int error, struct errors *why, vo
         return;
     }
     _cleanup_free_ char *line = errors_line(why);
-    log_here(listener, LOG_ERR, "cannot replace the worker whose handler spins: %s",
+    log_here(listener, error == -EINTR ? LOG_NOTICE : LOG_ERR,
+             "cannot replace the worker whose handler spins: %s",
              line == NULL ? strerror(-error) : line);
 }
 
@@ -254,15 +255,15 @@ on_present(struct listener *listener, const struct process *process, enum proces
 /* ---- the one that is being prepared ------------------------------------------------------ */
 
 static void
-tell_preparer(struct listener *listener, struct errors *why)
+tell_preparer(struct listener *listener, int error, struct errors *why)
 {
     listener_discard(listener);
-    listener->prepared(listener, -ECANCELED, why, listener->prepared_userdata);
+    listener->prepared(listener, error, why, listener->prepared_userdata);
     errors_done(why);
 }
 
 void
-listener_fail_next(struct listener *listener, const char *text)
+listener_fail_next(struct listener *listener, int error, const char *text)
 {
     struct errors why = {0};
 
@@ -270,7 +271,7 @@ listener_fail_next(struct listener *listener, const char *text)
         return;
     errors_add(&why, listener->next_settings->file, listener->next_settings->line,
                "listeners.%s: %s", listener->next_settings->name, text);
-    tell_preparer(listener, &why);
+    tell_preparer(listener, error, &why);
 }
 
 static void
@@ -286,15 +287,15 @@ on_next(struct listener *listener, const struct process *process, enum process_e
         break;
     case PROCESS_HAS_FAILED:
         process_add_mistakes(process, &why);
-        tell_preparer(listener, &why);
+        tell_preparer(listener, -ECANCELED, &why);
         break;
     case PROCESS_WANTS_STOP:
-        listener_fail_next(listener, "the plugin asked to stop before it served");
+        listener_fail_next(listener, -ECANCELED, "the plugin asked to stop before it served");
         break;
     case PROCESS_IS_GONE:
         (void)snprintf(text, sizeof(text), "worker %d %s before it served",
                        (int)process_pid(process), process_fate(process));
-        listener_fail_next(listener, text);
+        listener_fail_next(listener, -ECANCELED, text);
         break;
     case PROCESS_WANTS_ANOTHER:
     case PROCESS_HAS_STOPPED:
@@ -311,7 +312,8 @@ on_leaving(struct listener *listener, const struct process *process, enum proces
     if (event == PROCESS_IS_GONE && !process_ended_well(process) && !process_has_failed(process))
         log_here(listener, LOG_WARNING, "worker %d %s while draining", (int)process_pid(process),
                  process_fate(process));
-    if (event == PROCESS_HAS_STOPPED) /* somebody may wait for the end of accepting */
+    /* Somebody may wait for the end of accepting, and a removed listener for its last process. */
+    if (event == PROCESS_HAS_STOPPED || event == PROCESS_IS_GONE)
         listener->host->changed(listener, listener->host->userdata);
 }
 

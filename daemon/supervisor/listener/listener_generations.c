@@ -40,23 +40,37 @@ note_numbers(const struct listener *listener)
         generation_note_numbers(listener->leaving[i]);
 }
 
+/* A table lasts as long as the listener. */
+static int
+make_sources(struct listener *listener, const struct settings *settings)
+{
+    if (listener->sources != NULL || !settings_limit_sources(settings))
+        return 0;
+    return source_table_new(listener->host->event, &listener->sources);
+}
+
 int
 listener_new_generation(struct listener *listener, const struct settings *settings,
                         const struct spawn_options *spawn, struct generation **ret)
 {
-    const struct generation_setup setup = {
+    int r = make_sources(listener, settings);
+    struct generation_setup setup = {
         .event = listener->host->event,
         .settings = settings,
         .spawn = spawn,
         .number = listener->number + 1,
         .totals = &listener->totals,
         .numbers = &listener->numbers,
+        .sources = listener->sources,
         .handler = listener_on_process,
         .userdata = listener,
     };
-    int r = listener_make_room(listener);
 
+    if (r == 0)
+        r = listener_make_room(listener);
     note_numbers(listener);
+    if (r == 0)
+        r = listener_tls_prepare(&listener->tls, setup.event, settings, &setup.tickets);
     if (r == 0)
         r = generation_new(&setup, ret);
     if (r == 0)
@@ -232,4 +246,6 @@ listener_adopt_settings(struct listener *listener, const struct settings *settin
     settings_unref(old);
     if (listener->present != NULL)
         generation_adopt_settings(listener->present, settings);
+    if (listener->state == LISTENER_SERVING)
+        listener_tls_remind(&listener->tls);
 }

@@ -12,6 +12,8 @@
 #include "supervisor/listener/backoff.h"
 #include "supervisor/listener/generation.h"
 #include "supervisor/listener/listener.h"
+#include "supervisor/listener/listener_tls.h"
+#include "supervisor/listener/source_table.h"
 #include "supervisor/socket/lookup.h"
 
 #define DRAINING_MAX 4 /* generations; if there is one more, the oldest is cut */
@@ -21,6 +23,7 @@ enum listener_goal { GOAL_STOPPED, GOAL_DRAINED, GOAL_SERVE };
 
 struct listener {
     const struct listener_host *host;
+    char *name;
     const struct settings *settings;
     enum listener_state state;
     enum listener_goal goal;
@@ -42,6 +45,9 @@ struct listener {
     listener_prepared prepared;
     void *prepared_userdata;
 
+    struct listener_tls tls;
+
+    struct source_table *sources; /* NULL: its sources were never limited */
     struct backoff backoff;
     sd_event_source *retry; /* starts what is missing */
     sd_event_source
@@ -105,6 +111,6 @@ void listener_fail_taken(struct listener *listener, const char *text);
 /* Logs one line for each new reason; a repeated one is logged at debug level. */
 void listener_log_problem(struct listener *listener, const char *text, uint64_t delay_usec);
 /* Throws the prepared generation away and tells whoever prepares it. */
-void listener_fail_next(struct listener *listener, const char *text);
+void listener_fail_next(struct listener *listener, int error, const char *text);
 
 #endif

@@ -113,6 +113,14 @@ visit(const struct generation *generation, bool draining,
     }
 }
 
+struct sources *
+listener_sources(const struct listener *listener, int *ret_fd)
+{
+    if (ret_fd != NULL)
+        *ret_fd = source_table_fd(listener->sources);
+    return source_table_sources(listener->sources);
+}
+
 void
 listener_visit_workers(const struct listener *listener,
                        void (*visitor)(const struct listener_worker *worker, void *userdata),
@@ -157,6 +165,11 @@ listener_status(const struct listener *listener, struct listener_status *ret)
         .restarts = listener->restarts,
         .since = listener->since,
         .fd = listener->socket.fd,
+        .tls = settings_want_tls(settings),
+        .tls_known = listener->tls.known,
+        .ktls = listener->tls.ktls,
+        .certificate = listener->tls.path,
+        .expires = listener->tls.ends,
         .stream = open ? listener->socket.stream : address_is_stream(&settings->address),
     };
     listener_visit_workers(listener, add_worker, ret);

@@ -41,6 +41,8 @@ listener_export(const struct listener *listener, struct upgrade_listener *ret)
     ret->restarts = listener->restarts;
     ret->totals = listener->totals;
     ret->numbers = listener->numbers;
+    r = listener_tls_export(&listener->tls, &ret->tls);
+    ret->sources = source_table_fd(listener->sources) + 1;
     for (size_t i = 0; i < listener->leaving_count && r == 0; i++)
         r = generation_export(listener->leaving[i], &ret->generations[ret->generation_count++]);
     if (listener->present != NULL && r == 0) {
@@ -63,6 +65,8 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
         .number = inherited->number,
         .totals = &listener->totals,
         .numbers = &listener->numbers,
+        .tickets = inherited->settings->tls.tickets ? listener->tls.tickets : NULL,
+        .sources = listener->sources,
         .handler = listener_on_process,
         .userdata = listener,
     };
@@ -126,6 +130,16 @@ import_quiet(struct listener *listener)
     listener_proceed(listener);
 }
 
+/* Without it the sources are limited anew from the next generation on. */
+static void
+import_sources(struct listener *listener, int fd)
+{
+    int r = fd < 0 ? 0 : source_table_import(listener->host->event, fd, &listener->sources);
+
+    if (r < 0)
+        log_here(listener, LOG_ERR, "cannot take over the table of its sources: %s", strerror(-r));
+}
+
 void
 listener_import(struct listener *listener, const struct upgrade_listener *inherited)
 {
@@ -135,11 +149,15 @@ listener_import(struct listener *listener, const struct upgrade_listener *inheri
     listener->totals = inherited->totals;
     listener->numbers = inherited->numbers;
     listener->tried = true;
+    listener_tls_import(&listener->tls, listener->host->event, &inherited->tls);
+    import_sources(listener, inherited->sources - 1);
     for (size_t i = 0; i < inherited->generation_count; i++) {
         if (listener->present != NULL)
             (void)listener_dismiss(listener);
         import_generation(listener, &inherited->generations[i]);
     }
+    if (listener->sources != NULL)
+        source_table_adopted(listener->sources);
     if (listener->goal == GOAL_SERVE) {
         import_serving(listener);
         return;

@@ -61,6 +61,24 @@ describe_work(struct process *process, bool signalled)
                        FATE_SIZE - used);
 }
 
+static bool
+is_crash(const struct process *process, const siginfo_t *info)
+{
+    return info->si_code != CLD_EXITED && !process->asked_to_end &&
+           child_signal_is_crash(info->si_status);
+}
+
+/* What the worker counted of its clients is over; if it crashed for one, that one is to blame. */
+static void
+settle_sources(struct process *process, const siginfo_t *info)
+{
+    if (is_crash(process, info))
+        source_table_penalise_crash(process->sources, process->claim, process->pid,
+                                    process->counters, process->slots, process->settings);
+    source_table_release(process->sources, process->claim);
+    process->claim = NO_CLAIM;
+}
+
 void
 process_end(struct process *process, const siginfo_t *info)
 {
@@ -70,6 +88,7 @@ process_end(struct process *process, const siginfo_t *info)
     describe_end(process, info);
     helpers_end(process->pid, process->settings, !process->ended_well);
     describe_work(process, info->si_code != CLD_EXITED);
+    settle_sources(process, info);
     process->state = PROCESS_GONE;
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
@@ -96,6 +115,7 @@ unwatch(struct process *process)
     process->child_source = sd_event_source_disable_unref(process->child_source);
     process->channel_source = sd_event_source_disable_unref(process->channel_source);
     process->log_source = sd_event_source_disable_unref(process->log_source);
+    process->control_source = sd_event_source_disable_unref(process->control_source);
     process->timer = sd_event_source_disable_unref(process->timer);
 }
 
@@ -118,6 +138,8 @@ watch(struct process *process, sd_event *event)
         r = sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     if (r >= 0)
         r = process_watch_log(process, event);
+    if (r >= 0)
+        r = process_watch_control(process, event);
     if (r < 0)
         unwatch(process);
     return r < 0 ? r : 0;
@@ -154,11 +176,19 @@ process_new(const struct process_setup *setup, struct process **ret)
 
     if (process == NULL)
         return -ENOMEM;
-    int r = spawn_worker(setup->settings, setup->options, &setup->socket, &spawned);
+    struct spawn_socket socket = setup->socket;
+    socket.sources = setup->sources;
+    socket.claim = setup->sources == NULL
+                       ? NO_CLAIM
+                       : source_table_claim(setup->sources, mixin_slots(setup->settings));
+    int r = spawn_worker(setup->settings, setup->options, &socket, &spawned);
     if (r < 0) {
+        source_table_release(setup->sources, socket.claim);
         free_process(process);
         return r;
     }
+    process->sources = setup->sources;
+    process->claim = socket.claim;
     process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
@@ -166,6 +196,9 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->pid = spawned.pid;
     process->channel = spawned.channel;
     process->log = spawned.log;
+    process->control = spawned.control;
+    process->control_asked = setup->options->control_asked;
+    process->control_userdata = setup->options->userdata;
     process->counters = spawned.counters;
     process->counters_fd = spawned.counters_fd;
     process->slots = spawned.slots;
@@ -180,6 +213,19 @@ process_new(const struct process_setup *setup, struct process **ret)
     process_enter(process, PROCESS_STARTING, process->start_usec);
     *ret = process;
     return 0;
+}
+
+/* A worker's memory is not to be trusted: two that say they have the same claim are counted
+ * nowhere when they die. */
+static void
+take_over_claims(struct process *process, struct source_table *sources)
+{
+    uint32_t claims = process->counters->claims;
+
+    process->sources = sources;
+    process->claim = NO_CLAIM;
+    if (sources != NULL && claims > 0 && source_table_keep(sources, claims - 1, process->slots))
+        process->claim = claims - 1;
 }
 
 static bool
@@ -204,10 +250,16 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
+    process->claim = NO_CLAIM;
     process->pid = worker->pid;
     child_note(process->pid);
     process->channel = worker->channel;
     process->log = worker->log;
+    process->control = worker->control - 1;
+    if (setup->options != NULL) {
+        process->control_asked = setup->options->control_asked;
+        process->control_userdata = setup->options->userdata;
+    }
     process->counters_fd = worker->counters;
     process->slots = worker->slots;
     process->serving_since = worker->serving_since;
@@ -219,12 +271,15 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     int r = can_be_imported(worker) ? 0 : -EBADMSG;
     if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
                    fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0 ||
+                   (process->control >= 0 && fcntl(process->control, F_SETFD, FD_CLOEXEC) < 0) ||
                    (process->log >= 0 && fcntl(process->log, F_SETFD, FD_CLOEXEC) < 0)))
         r = -errno;
     if (r == 0)
         do
             r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
         while (patience_allows(r));
+    if (r == 0)
+        take_over_claims(process, setup->sources);
     if (r == 0)
         do
             r = watch(process, setup->event);
@@ -252,6 +307,7 @@ process_export(struct process *process, struct upgrade_worker *ret)
         .channel = process->channel,
         .counters = process->counters_fd,
         .log = process->log,
+        .control = process->control + 1,
         .slots = process->slots,
         .state = process->state,
         .deadline = process->deadline,
@@ -273,11 +329,16 @@ process_free(struct process *process)
     if (process == NULL)
         return;
     unwatch(process);
+    source_table_release(process->sources, process->claim);
     (void)close(process->channel);
     (void)close(process->counters_fd);
     if (process->log >= 0)
         (void)close(process->log);
+    if (process->control >= 0)
+        (void)close(process->control);
     free(process->log_text);
+    free(process->tls.path);
+    used_files_done(&process->files);
     counters_detach(process->counters, process->slots);
     settings_unref(process->settings);
     errors_done(&process->mistakes);
@@ -380,6 +441,18 @@ void
 process_sums(const struct process *process, struct counter_sums *ret)
 {
     tally_look(process->tally, process->counters, process->slots, monotonic_usec(), ret);
+}
+
+bool
+process_files_changed(const struct process *process)
+{
+    return used_files_changed(&process->files);
+}
+
+const struct process_tls *
+process_tls(const struct process *process)
+{
+    return process->told_tls ? &process->tls : NULL;
 }
 
 bool

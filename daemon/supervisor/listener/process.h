@@ -43,9 +43,10 @@ struct process_setup {
     sd_event *event;
     const struct settings *settings; /* of the listener; the process takes a reference */
     const struct spawn_options *options;
-    struct spawn_socket socket;
-    uint64_t start_usec; /* to become ready; 0: the usual 30 s */
-    uint64_t numbers;    /* its requests are numbered from the one behind this */
+    struct spawn_socket socket;   /* its claim is found here */
+    struct source_table *sources; /* of the listener; NULL: it has none */
+    uint64_t start_usec;          /* to become ready; 0: the usual 30 s */
+    uint64_t numbers;             /* its requests are numbered from the one behind this */
     process_handler handler;
     void *userdata;
 };
@@ -56,7 +57,7 @@ int process_new(const struct process_setup *setup, struct process **ret);
 /*
  * Goes on with a worker that an earlier process of this daemon started. It
  * takes the worker's descriptors over, also on failure. It uses only event,
- * settings, handler and userdata of setup. Returns 0 and *ret, or a negative
+ * settings, sources, handler and userdata of setup. Returns 0 and *ret, or a negative
  * errno.
  */
 int process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
@@ -83,6 +84,19 @@ void process_cut(struct process *process);
 void process_expect_end(struct process *process, uint64_t allowed_usec);
 /* Sends the worker a message; fd is attached, -1: none. */
 void process_tell(struct process *process, enum message_type type, uint64_t value, int fd);
+
+/* Whether one of the files that the worker was made of (ss_server_uses()) has changed since. */
+bool process_files_changed(const struct process *process);
+
+/* What a worker with `tls` says about it before it is ready. */
+struct process_tls {
+    uint64_t ends; /* when its first certificate does, seconds since 1970 */
+    char *path;    /* of that certificate; NULL: it did not say */
+    bool ktls;     /* the kernel encrypts */
+};
+
+/* Returns what the worker has said, which lives as long as the process; NULL: nothing. */
+const struct process_tls *process_tls(const struct process *process);
 
 pid_t process_pid(const struct process *process);
 enum process_state process_state(const struct process *process);

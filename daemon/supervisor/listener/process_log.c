@@ -29,15 +29,16 @@
 #define CHUNK         16384
 #define CHUNKS        8    /* at a time: more than a pipe holds */
 #define LAST_CHUNKS   64   /* of a worker that is gone: a child of its may still be writing */
-#define LINE_SIZE     2048 /* longer lines are cut in pieces */
+#define LINE_SIZE     2048 /* longer printed lines are cut in pieces */
+#define FIELDS_MOST   16   /* of a record */
 #define PRIORITY      (SD_EVENT_PRIORITY_NORMAL + 50)
 #define TURN_USEC     UINT64_C(10000)
 #define TURNS         2 /* in this time */
 #define PRINTED_LEVEL LOG_NOTICE
 
 /* Takes "6 412 text" apart. Returns the text, or NULL if this is no record. */
-static const char *
-parse_record(const char *record, int *ret_level, unsigned long long *ret_request)
+static char *
+parse_record(char *record, int *ret_level, unsigned long long *ret_request)
 {
     char *end;
 
@@ -49,20 +50,40 @@ parse_record(const char *record, int *ret_level, unsigned long long *ret_request
     return *end == ' ' ? end + 1 : NULL;
 }
 
+/* Takes the fields off the text that they stand behind. ret_fields has NULL at its end. */
+static void
+cut_fields(char *text, const char *ret_fields[FIELDS_MOST + 1])
+{
+    char *field = strchr(text, LOG_RECORD_FIELD);
+    size_t count = 0;
+
+    while (field != NULL) {
+        *field = '\0';
+        if (count < FIELDS_MOST)
+            ret_fields[count++] = field + 1;
+        field = strchr(field + 1, LOG_RECORD_FIELD);
+    }
+    ret_fields[count] = NULL;
+}
+
 /* Logs a whole line, or what was printed before a record without a newline. */
 static void
-log_one(const struct process *process, const char *line)
+log_one(const struct process *process, char *line)
 {
-    const char *name = process->settings->name, *text = NULL;
+    const char *fields[FIELDS_MOST + 1] = {NULL};
+    const char *name = process->settings->name;
+    char *text = NULL;
     unsigned long long request = 0;
     int level = PRINTED_LEVEL;
 
     if (*line == LOG_RECORD_MARK)
         text = parse_record(line + 1, &level, &request);
-    if (text == NULL)
-        log_relay(name, PRINTED_LEVEL, 0, line);
-    else if (log_enabled(level))
-        log_relay(name, level, request, text);
+    if (text == NULL) {
+        log_relay(name, PRINTED_LEVEL, 0, line, NULL);
+    } else if (log_enabled(level)) {
+        cut_fields(text, fields);
+        log_relay(name, level, request, text, fields);
+    }
 }
 
 static void
@@ -75,13 +96,20 @@ end_line(struct process *process)
     log_one(process, process->log_text);
 }
 
+/* Whether the line has no room for another byte. */
+static bool
+line_is_full(const struct process *process)
+{
+    bool record = process->log_size > 0 && process->log_text[0] == LOG_RECORD_MARK;
+
+    return process->log_size == (record ? LOG_RECORD_SIZE : LINE_SIZE);
+}
+
 static void
 take_text(struct process *process, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        bool full = process->log_size == LINE_SIZE;
-
-        if (text[i] == '\n' || text[i] == LOG_RECORD_MARK || full)
+        if (text[i] == '\n' || text[i] == LOG_RECORD_MARK || line_is_full(process))
             end_line(process);
         if (text[i] != '\n')
             process->log_text[process->log_size++] = text[i] == '\0' ? '\x01' : text[i];
@@ -125,7 +153,7 @@ process_watch_log(struct process *process, sd_event *event)
 {
     if (process->log < 0)
         return 0; /* a worker of an older program, which has no such pipe */
-    process->log_text = malloc(LINE_SIZE + 1);
+    process->log_text = malloc(LOG_RECORD_SIZE + 1);
     if (process->log_text == NULL)
         return -ENOMEM;
     int r = sd_event_add_io(event, &process->log_source, process->log, EPOLLIN, on_log, process);

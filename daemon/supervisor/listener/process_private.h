@@ -6,7 +6,9 @@
 #define SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
 
 #include "supervisor/listener/process.h"
+#include "supervisor/listener/source_table.h"
 #include "supervisor/listener/tally.h"
+#include "supervisor/listener/used_files.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -29,11 +31,17 @@ struct process {
 
     pid_t pid;
     int channel;
+    int control; /* the worker asks through it for the control socket; -1: it may not */
+    void (*control_asked)(int fd, void *userdata);
+    void *control_userdata;
+    sd_event_source *control_source;
     int log; /* reads what the worker prints; -1: there is no more */
     struct counters *counters;
     int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
     struct tally *tally; /* of the counters */
+    struct source_table *sources;
+    uint32_t claim; /* the first that the worker has in it, or NO_CLAIM */
     sd_event_source *child_source, *channel_source, *log_source, *timer;
     char *log_text; /* of a line whose end has not come */
     size_t log_size;
@@ -54,6 +62,11 @@ struct process {
     bool deaf;             /* its channel is not watched until retry_at */
     bool hung_up; /* the worker's end of the channel is closed: the worker ends, or has ended */
 
+    bool told_tls; /* the next was said */
+    struct process_tls tls;
+
+    struct used_files files; /* that it was made of */
+
     enum failure failure;
     struct errors mistakes; /* why the worker cannot start, as it says */
     char fate[FATE_SIZE];
@@ -72,6 +85,8 @@ void process_end(struct process *process, const siginfo_t *info);
 
 /* Watches the worker's log pipe. Returns 0 or a negative errno. */
 int process_watch_log(struct process *process, sd_event *event);
+/* Watches for the worker's wish to talk to the control socket. Returns 0 or a negative errno. */
+int process_watch_control(struct process *process, sd_event *event);
 /* Logs what the worker has written so far; with last, also a line without an end. */
 void process_read_log(struct process *process, bool last);
 

@@ -31,6 +31,7 @@
 /* A worker says a word every two seconds, and at its start as many as it has mistakes. */
 #define MESSAGE_USEC (SECOND / 100)                  /* the budget of one message */
 #define BUDGET_USEC  ((int64_t)(300 * MESSAGE_USEC)) /* of so many at once */
+#define LATEST_SEC   UINT64_C(253402300799)          /* the last second of the year 9999 */
 #define FLOOD_USEC   (3 * SECOND) /* a worker that floods for so long is killed */
 
 /* ---- the clock ---------------------------------------------------------------- */
@@ -296,6 +297,42 @@ on_stop(struct process *process, const struct message *message)
     process->handler(process, PROCESS_WANTS_STOP, process->userdata);
 }
 
+/* Returns whether the worker may speak of TLS; otherwise it is killed. */
+static bool
+has_tls(struct process *process)
+{
+    if (settings_want_tls(process->settings))
+        return true;
+    misbehave(process, "a message about TLS, which it does not have");
+    return false;
+}
+
+static void
+on_certificate(struct process *process, const struct message *message)
+{
+    if (!has_tls(process))
+        return;
+    free(process->tls.path);
+    process->tls.path = strdup(message->text);
+    process->tls.ends = message->value < LATEST_SEC ? message->value : LATEST_SEC;
+    process->told_tls = true;
+}
+
+static void
+on_tls(struct process *process, const struct message *message)
+{
+    if (!has_tls(process))
+        return;
+    process->tls.ktls = (message->value & TLS_HAS_KTLS) != 0;
+    process->told_tls = true;
+}
+
+static void
+on_file(struct process *process, const struct message *message)
+{
+    used_files_add(&process->files, message->text);
+}
+
 /* It may ask again: the first time no other worker could be started. */
 static void
 on_replace(struct process *process, const struct message *message)
@@ -315,6 +352,9 @@ static const struct {
     {MESSAGE_READY, IN(PROCESS_STARTING), on_ready},
     {MESSAGE_MISTAKE, IN(PROCESS_STARTING), on_mistake},
     {MESSAGE_FAILED, IN(PROCESS_STARTING), on_failed},
+    {MESSAGE_CERTIFICATE, IN(PROCESS_STARTING), on_certificate},
+    {MESSAGE_TLS, IN(PROCESS_STARTING), on_tls},
+    {MESSAGE_FILE, IN(PROCESS_STARTING), on_file},
     {MESSAGE_STOPPED, ~IN(PROCESS_GONE), on_stopped},
     {MESSAGE_PONG, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_pong},
     {MESSAGE_STOP, IN(PROCESS_READY) | IN(PROCESS_SERVING) | IN(PROCESS_DRAINING), on_stop},

@@ -34,8 +34,10 @@
 #include "common/datagram_ports.h"
 #include "common/descriptors.h"
 #include "common/leave.h"
+#include "common/tls_module.h"
 #include "supervisor/listener/helpers.h"
 #include "supervisor/listener/plugin_file.h"
+#include "supervisor/listener/source_table.h"
 
 extern char **environ;
 
@@ -48,6 +50,9 @@ extern char **environ;
 /* Descriptors are moved above the places before they take them, so that none is overwritten. They
  * go no higher, because the limit may be as low as 64. */
 #define HIGH_FD (INHERITED_END + 1)
+
+/* Where the descriptors for a worker wait until then. */
+#define PLACE(name) (INHERITED_##name - INHERITED_BRIEF)
 
 /* A trailing '*' means any name that begins so. All other variables stay with the supervisor. */
 static const char *const inherited_variables[] = {
@@ -240,7 +245,7 @@ static _Noreturn void
 become_worker(const struct settings *settings, int program, int *fds, int log,
               char *const *arguments, char *const *environment)
 {
-    int channel = fds[INHERITED_CHANNEL - INHERITED_BRIEF];
+    int channel = fds[PLACE(CHANNEL)];
     char text[256], reason[SPAWN_REASON_SIZE];
 
     default_signals();
@@ -286,6 +291,7 @@ worker_program(void)
 
     if (program_fd >= 0)
         return program_fd;
+    (void)tls_module_fd(); /* of the same version, if there is one */
     ssize_t size = readlink("/proc/self/exe", path, PATH_MAX);
     if (size < 0)
         return -errno;
@@ -336,6 +342,39 @@ create_log_pipe(int *ret_ours, int *ret_workers)
     return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0; /* of our end alone */
 }
 
+static int
+create_channel(int *ret_ours, int *ret_workers)
+{
+    int ends[2];
+    int r = channel_create(ends);
+
+    if (r < 0)
+        return r;
+    *ret_ours = ends[0];
+    *ret_workers = ends[1];
+    return 0;
+}
+
+/* What of ours the worker gets, too; the rest of fds is left alone. */
+static int
+lend(const struct settings *settings, const struct spawn_socket *socket, int *fds)
+{
+    const struct tls_bundle *tls = settings->tls_files;
+
+    fds[PLACE(SOCKET)] = socket->fd;
+    fds[PLACE(PORTS)] = datagram_ports_for(socket->fd);
+    fds[PLACE(ACCESS)] = access_list_fd(settings->access);
+    fds[PLACE(TLS)] = tls == NULL ? -1 : tls->fd;
+    fds[PLACE(TICKETS)] = ticket_keys_fd(socket->tickets);
+    fds[PLACE(TLS_MODULE)] = tls == NULL ? -1 : tls_module_fd();
+    fds[PLACE(SOURCES)] = source_table_fd(socket->sources);
+    if (settings->access != NULL && fds[PLACE(ACCESS)] < 0)
+        return fds[PLACE(ACCESS)];
+    if (tls != NULL && fds[PLACE(TLS_MODULE)] < 0)
+        return fds[PLACE(TLS_MODULE)];
+    return 0;
+}
+
 int
 spawn_worker(const struct settings *settings, const struct spawn_options *options,
              const struct spawn_socket *socket, struct spawned *ret)
@@ -344,40 +383,46 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
         .check = options->check,
         .once = options->once,
         .access = options->access,
+        .fields = options->fields,
         .sink = options->sink,
         .level = log_level(),
         .address = (char *)socket->address,
     };
-    _cleanup_close_ int brief_fd = -1, counters_fd = -1, ours = -1, theirs = -1, plugin = -1;
-    _cleanup_close_ int log = -1, log_end = -1;
+    _cleanup_close_ int brief_fd = brief_to_fd(&brief, settings), counters_fd = -1;
+    _cleanup_close_ int channel = -1, channel_end = -1, log = -1, log_end = -1;
+    _cleanup_close_ int control = -1, control_end = -1, plugin = -1;
+    int fds[INHERITED_END - INHERITED_BRIEF];
     struct counters *counters = NULL;
     uint32_t slots = mixin_slots(settings);
-    int ends[2], r;
+    int r = brief_fd < 0 ? brief_fd : create_channel(&channel, &channel_end);
 
-    brief_fd = brief_to_fd(&brief, settings);
-    if (brief_fd < 0)
-        return brief_fd;
-    if ((r = channel_create(ends)) < 0)
+    if (r == 0)
+        r = create_log_pipe(&log, &log_end);
+    if (r == 0 && settings->control_access == CONTROL_READ && !options->check)
+        r = create_channel(&control, &control_end);
+    if (r == 0)
+        r = lend(settings, socket, fds);
+    if (r == 0)
+        r = counters_create(slots, &counters, &counters_fd);
+    if (r < 0)
         return r;
-    ours = ends[0];
-    theirs = ends[1];
-    if ((r = create_log_pipe(&log, &log_end)) < 0)
-        return r;
-    if ((r = counters_create(slots, &counters, &counters_fd)) < 0)
-        return r;
-
+    if (socket->sources != NULL && socket->claim != NO_CLAIM)
+        counters->claims = socket->claim + 1;
     plugin = plugin_for_worker(settings);
-    int access_fd = access_list_fd(settings->access);
-    int fds[] = {brief_fd, theirs, counters_fd, socket->fd, plugin, datagram_ports_for(socket->fd),
-                 access_fd};
-    r = settings->access != NULL && access_fd < 0 ? access_fd : fork_worker(settings, fds, log_end);
+    fds[PLACE(BRIEF)] = brief_fd;
+    fds[PLACE(CHANNEL)] = channel_end;
+    fds[PLACE(COUNTERS)] = counters_fd;
+    fds[PLACE(PLUGIN)] = plugin;
+    fds[PLACE(CONTROL)] = control_end;
+    r = fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);
         return r;
     }
     *ret = (struct spawned){.pid = r,
-                            .channel = take_fd(ours),
+                            .channel = take_fd(channel),
                             .counters_fd = take_fd(counters_fd),
+                            .control = take_fd(control),
                             .log = take_fd(log),
                             .counters = counters,
                             .slots = slots};

@@ -11,20 +11,26 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "common/ticket_keys.h"
 
 /* What all workers of a daemon are told alike. */
 struct spawn_options {
     enum log_sink sink;
     bool access; /* one line per request */
+    bool fields; /* of log lines, beside their text */
     bool once;
     bool check;
+    /* A worker with control_access has sent one end of a socket, which this takes over. */
+    void (*control_asked)(int fd, void *userdata);
+    void *userdata;
 };
 
 struct spawned {
     pid_t pid;
     int channel; /* the supervisor's end */
     int counters_fd;
-    int log; /* reads what the worker writes to standard output and standard error */
+    int control; /* our end of INHERITED_CONTROL; -1: none */
+    int log;     /* reads what the worker writes to standard output and standard error */
     struct counters *counters;
     uint32_t slots; /* how many the supervisor made: never what the mapping says */
 };
@@ -42,10 +48,13 @@ int spawn_use_program(const char *path);
 #define SPAWN_REASON_SIZE 160
 const char *spawn_reason(int error, char *buffer);
 
-/* The listening socket that a worker inherits. */
+/* What belongs to the listener, and a worker inherits. */
 struct spawn_socket {
-    int fd;              /* -1: none, for a check */
-    const char *address; /* the real one */
+    int fd;                             /* it listens; -1: none, for a check */
+    const char *address;                /* the real one */
+    const struct ticket_keys *tickets;  /* NULL: none */
+    const struct source_table *sources; /* NULL: none */
+    uint32_t claim;                     /* the worker's first in that table, or NO_CLAIM */
 };
 
 /*

@@ -367,3 +367,25 @@ adopt_each(void (*take)(const char *name, int fd, void *userdata), void *userdat
         if (passed.items[i].fd >= 0 && !passed.items[i].own)
             take(passed.items[i].name, passed.items[i].fd, userdata);
 }
+
+int
+adopt_passed(const struct config *config, bool upgraded)
+{
+    struct errors mistakes = {0};
+    int r = adopt_begin();
+
+    if (r < 0) {
+        log_error("cannot take the passed sockets: %s", strerror(-r));
+        return -ECANCELED;
+    }
+    if (upgraded)
+        return 0; /* the inherited listeners take them; the reload looks at the configuration */
+    adopt_check(config, &mistakes);
+    for (size_t i = 0; i < mistakes.count; i++)
+        log_error("%s", mistakes.texts[i]);
+    r = errors_any(&mistakes) ? -EINVAL : 0;
+    errors_done(&mistakes);
+    if (r == 0)
+        adopt_discard(config);
+    return r;
+}

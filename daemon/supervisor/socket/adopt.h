@@ -72,4 +72,9 @@ void adopt_mark(int fd);
  */
 void adopt_each(void (*take)(const char *name, int fd, void *userdata), void *userdata);
 
+/* Takes note of the sockets that systemd or an earlier process of the daemon passed; mistakes are
+ * logged. upgraded: the listeners that this process goes on with take them. Returns 0 or a negative
+ * errno. */
+int adopt_passed(const struct config *config, bool upgraded);
+
 #endif

@@ -93,7 +93,7 @@ tune_keepalive(int fd, const struct settings *settings)
         {IPPROTO_TCP, TCP_KEEPCNT, PROBES},
     };
 
-    if (silence == 0 && !setting_given(settings, setting_find("keepalive")))
+    if (silence == 0 && !settings_have(settings, "keepalive"))
         return;
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){silence > 0}, sizeof(int));
     for (size_t i = 0; i < ARRAY_SIZE(options) && silence > 0; i++)

@@ -255,13 +255,13 @@ watch_connection(struct coroutine *coroutine, int fd, uint32_t wanted)
     int epoll = coroutine->loop->epoll;
     struct epoll_event event = {.events = wanted | EPOLLRDHUP | EPOLLET,
                                 .data.u64 = ABOUT_CONNECTION | coroutine->index};
-    int operation = coroutine->watched != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int operation = (coroutine->watched & OWN_EVENTS) != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
     if (epoll_ctl(epoll, operation, fd, &event) < 0 &&
         (errno != ENOENT || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0))
         return -errno;
-    coroutine->watched = wanted;
-    coroutine->pending = 0;
+    coroutine->watched = (coroutine->watched & ~OWN_EVENTS) | wanted;
+    coroutine->pending &= ~OWN_EVENTS;
     return 0;
 }
 
@@ -273,7 +273,7 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
 
     if (timer_is_due(until))
         return look(fd, events);
-    if (coroutine->watched != wanted || afresh) {
+    if ((coroutine->watched & OWN_EVENTS) != wanted || afresh) {
         int error = watch_connection(coroutine, fd, wanted);
         if (error < 0)
             return error;
@@ -282,8 +282,87 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
     uint32_t found = coroutine->pending & wanted;
     if (found == 0)
         return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
-    coroutine->pending &= EPOLLHUP | EPOLLRDHUP; /* these stay true */
+    coroutine->pending &= ENDS; /* these stay true */
     return (int)found;
+}
+
+static int
+watch_companion(struct coroutine *coroutine, int fd, uint32_t wanted)
+{
+    struct epoll_event event = {.events = wanted | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = ABOUT_COMPANION | coroutine->index};
+    int operation = coroutine->watched >> COMPANION_BITS != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (epoll_ctl(coroutine->loop->epoll, operation, fd, &event) < 0)
+        return -errno;
+    coroutine->watched = (coroutine->watched & OWN_EVENTS) | wanted << COMPANION_BITS;
+    coroutine->pending &= OWN_EVENTS;
+    return 0;
+}
+
+/* What has been wanted once stays registered, so that most waits register nothing. */
+static uint32_t
+registered_for(const struct pollfd *entry, uint32_t watched)
+{
+    if (entry->fd < 0)
+        return watched;
+    return watched | EPOLLIN | ((uint32_t)(unsigned short)entry->events & EPOLLOUT);
+}
+
+static int
+watch_both(struct coroutine *coroutine, const struct pollfd fds[2])
+{
+    uint32_t own = coroutine->watched & OWN_EVENTS, other = coroutine->watched >> COMPANION_BITS;
+    uint32_t own_now = registered_for(&fds[0], own), other_now = registered_for(&fds[1], other);
+    int error = 0;
+
+    if (own_now != own)
+        error = watch_connection(coroutine, fds[0].fd, own_now);
+    if (error == 0 && other_now != other)
+        error = watch_companion(coroutine, fds[1].fd, other_now);
+    return error;
+}
+
+static uint32_t
+wanted_of(const struct pollfd *entry)
+{
+    uint32_t events = (uint32_t)(unsigned short)entry->events;
+
+    if (entry->fd < 0)
+        return 0;
+    return events | EPOLLERR | EPOLLHUP | (events & EPOLLIN ? EPOLLRDHUP : 0);
+}
+
+int
+coroutine_wait_both(struct coroutine *coroutine, struct pollfd fds[2], int64_t until)
+{
+    uint32_t wanted = wanted_of(&fds[0]) | wanted_of(&fds[1]) << COMPANION_BITS;
+    int error = watch_both(coroutine, fds);
+
+    if (error < 0)
+        return error;
+    uint32_t found = coroutine->pending & wanted;
+    if (found != 0) {
+        coroutine->pending &= ~found | LASTING;
+    } else if (!timer_is_due(until)) {
+        int result = wait_until(coroutine, COROUTINE_WAITING, wanted, until);
+        if (result < 0)
+            return result;
+        found = (uint32_t)result;
+    }
+    fds[0].revents = (short)(found & OWN_EVENTS);
+    fds[1].revents = (short)(found >> COMPANION_BITS);
+    return found != 0;
+}
+
+void
+coroutine_leave_companion(struct coroutine *coroutine, int fd)
+{
+    if (coroutine->watched >> COMPANION_BITS == 0)
+        return;
+    (void)epoll_ctl(coroutine->loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+    coroutine->watched &= OWN_EVENTS;
+    coroutine->pending &= OWN_EVENTS;
 }
 
 void

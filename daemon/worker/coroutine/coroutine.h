@@ -9,6 +9,7 @@
 #ifndef SOCKSERVERD_WORKER_COROUTINE_COROUTINE_H
 #define SOCKSERVERD_WORKER_COROUTINE_COROUTINE_H
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,10 +45,11 @@ struct coroutine {
     struct timer timer;
     enum coroutine_state state;
     uint32_t index;
-    uint32_t wanted; /* events that it waits for */
+    uint32_t wanted; /* events that it waits for; those of its companion in the upper half */
     int result;      /* of the wait */
 
-    /* its connection: registered once, edge-triggered, when it must first wait */
+    /* its connection, and in the upper halves its companion: registered once, edge-triggered, when
+     * it must first wait */
     uint32_t watched; /* events registered for; 0: not registered */
     uint32_t pending; /* came while it did not wait for them */
 };
@@ -132,6 +134,14 @@ int coroutine_wait(struct coroutine *coroutine, int fd, short events, int64_t un
  */
 int coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int64_t until,
                               bool afresh);
+/*
+ * Waits for events on its connection (fds[0]) or a companion of it (fds[1]), which stays registered
+ * until coroutine_leave_companion(). An entry whose fd is negative is left out. Fills in revents.
+ * 1, 0 when the time has come, -ECANCELED, or another error. May return too early; whoever calls
+ * has found nothing more to do with what it waits for.
+ */
+int coroutine_wait_both(struct coroutine *coroutine, struct pollfd fds[2], int64_t until);
+void coroutine_leave_companion(struct coroutine *coroutine, int fd);
 /* A new connection: the last one's registration went with its descriptor. */
 void coroutine_forget_connection(struct coroutine *coroutine);
 
@@ -147,8 +157,15 @@ coroutine_extra(struct coroutine *coroutine)
 #define ABOUT_CONNECTION 0ull         /* of the coroutine in the lower half */
 #define ABOUT_WAKEUP     (1ull << 32) /* loop_wake() */
 #define ABOUT_OTHER      (2ull << 32) /* the number of loop_watch() */
+#define ABOUT_COMPANION  (4ull << 32) /* as ABOUT_CONNECTION, of its companion */
 #define ABOUT_FOREIGN    (1ull << 63) /* descriptor of a coroutine; with the wait's sequence */
 #define SEQUENCE_MASK    0x7fffffffu
+
+#define COMPANION_BITS 16 /* to the left of them are the events of a companion */
+#define OWN_EVENTS     ((1u << COMPANION_BITS) - 1)
+/* These are true of a connection for good, once they have come. */
+#define ENDS    ((uint32_t)(EPOLLHUP | EPOLLRDHUP))
+#define LASTING (ENDS | ENDS << COMPANION_BITS)
 
 /* Lets it run until it waits, yields or ends. */
 void coroutine_resume(struct coroutine *coroutine);

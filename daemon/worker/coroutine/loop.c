@@ -128,7 +128,7 @@ on_connection(struct loop *loop, uint32_t index, uint32_t events)
         coroutine->pending |= events;
         return;
     }
-    coroutine->pending = events & (EPOLLHUP | EPOLLRDHUP);
+    coroutine->pending = (coroutine->pending | events) & (LASTING | ~coroutine->wanted);
     go_on(coroutine, (int)(events & coroutine->wanted));
 }
 
@@ -144,6 +144,8 @@ dispatch(struct loop *loop, const struct epoll_event *event)
         loop->on_event(loop, (unsigned)about);
     else if (about & ABOUT_WAKEUP)
         (void)!read(loop->wakeup, &count, sizeof(count));
+    else if (about & ABOUT_COMPANION)
+        on_connection(loop, (uint32_t)about, event->events << COMPANION_BITS);
     else
         on_connection(loop, (uint32_t)about, event->events);
 }

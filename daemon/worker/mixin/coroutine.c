@@ -23,6 +23,7 @@
 #include "worker/mixin/mixins.h"
 #include "worker/mixin/serving_loop.h"
 #include "worker/mixin/watchdog.h"
+#include "worker/request/listener_limit.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 
@@ -55,6 +56,26 @@ coroutine_mixin_wait(struct ss_request *request, int fd, short events, int64_t u
         result = coroutine_wait(coroutine, fd, events, until);
     set_current(request);
     return result;
+}
+
+static int
+coroutine_mixin_wait_both(struct ss_request *request, struct pollfd *fds, size_t count,
+                          int64_t until)
+{
+    (void)count; /* a connection has no output of its own */
+    if (request_is_cut(request))
+        return -ECANCELED;
+    request->turns = PACE;
+    set_current(NULL);
+    int result = coroutine_wait_both(coroutine_of(request), fds, until);
+    set_current(request);
+    return result;
+}
+
+static void
+coroutine_mixin_leave_other(struct ss_request *request, int fd)
+{
+    coroutine_leave_companion(coroutine_of(request), fd);
 }
 
 static void
@@ -141,6 +162,7 @@ static int
 make_loops(struct ss_server *server)
 {
     uint32_t limit = server->once ? 1 : server->settings.max_connections;
+    uint32_t refusing = listener_contexts(server) - server->settings.max_connections; /* 0 or 1 */
 
     if (limit > server->slot_count)
         limit = server->slot_count;
@@ -151,7 +173,7 @@ make_loops(struct ss_server *server)
     if (all.loops == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < all.count; i++) {
-        uint32_t share = limit / all.count + (i < limit % all.count);
+        uint32_t share = limit / all.count + (i < limit % all.count) + refusing;
         int error = serving_loop_init(&all.loops[i], &all, i, server, share);
         if (error < 0)
             return error;
@@ -197,5 +219,7 @@ const struct mixin mixin_coroutine = {
     .batches = true,
     .run = coroutine_mixin_run,
     .wait = coroutine_mixin_wait,
+    .wait_both = coroutine_mixin_wait_both,
+    .leave_other = coroutine_mixin_leave_other,
     .pace = coroutine_mixin_pace,
 };

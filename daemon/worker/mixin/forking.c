@@ -28,7 +28,9 @@
 #include "worker/mixin/fork.h"
 #include "worker/mixin/mixins.h"
 #include "worker/mixin/zygote.h"
+#include "worker/request/listener_limit.h"
 #include "worker/request/request.h"
+#include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
 
@@ -109,6 +111,8 @@ take_connection(struct zygote *zygote)
         return false;
     if (zygote->request->fd >= 0)
         return true; /* it was taken, and then no child could be forked */
+    if (server->rated && source_limit_next_turn(monotonic_now()) > 0)
+        return false; /* a child waits for the turn */
     return poll(&socket, 1, 0) > 0 && server->transport->get_request(zygote->request) == 0;
 }
 
@@ -232,6 +236,7 @@ look_after(struct zygote *zygote)
 
     run_due(server);
     children_reap(zygote);
+    children_end_programs(zygote);
     children_kill_overtime(zygote);
     if (is_wanted(zygote))
         top_up(zygote);
@@ -281,14 +286,14 @@ serve(struct zygote *zygote)
 static int
 forking_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
-    uint32_t places = server->settings.max_connections;
+    uint32_t places = listener_contexts(server);
     struct ss_request request;
     char output[FIRST_OUTPUT];
     struct zygote zygote = {
         .server = server,
         .housekeeping = housekeeping,
         .pid = getpid(),
-        .limit = server->once ? 1 : server->settings.max_connections,
+        .limit = server->once ? 1 : places,
         .spare = server->settings.spare > 0 ? server->settings.spare : 1,
         .children = map_children(places),
         .request = &request,
@@ -320,5 +325,6 @@ const struct mixin mixin_forking = {
     .trims = true,
     .run = forking_run,
     .wait = wait_blocking,
+    .wait_both = wait_blocking_all,
     .polls = forks_each,
 };

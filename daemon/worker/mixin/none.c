@@ -110,4 +110,5 @@ const struct mixin mixin_none = {
     .batches = true,
     .run = none_run,
     .wait = wait_blocking,
+    .wait_both = wait_blocking_all,
 };

@@ -13,11 +13,14 @@
 #include <sys/wait.h>
 
 #include "common/address.h"
+#include "common/child.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/zygote.h"
+#include "worker/request/exec.h"
 #include "worker/request/server.h"
+#include "worker/request/source_limit.h"
 
 #define OVERTIME_KILL_NS 2000000000ll /* a child so long past request_timeout is killed */
 
@@ -25,13 +28,10 @@
 static void
 report_death(const struct counters *counters, const struct slot *slot, pid_t pid, int status)
 {
-    char how[64], where[320], client[ADDRESS_TEXT_SIZE] = "", what[ADDRESS_TEXT_SIZE + 64] = "";
+    char how[CHILD_FATE_SIZE], where[320], client[ADDRESS_TEXT_SIZE] = "",
+                                           what[ADDRESS_TEXT_SIZE + 64] = "";
 
-    if (WIFSIGNALED(status))
-        (void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", WTERMSIG(status),
-                       sigabbrev_np(WTERMSIG(status)));
-    else
-        (void)snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
+    (void)child_fate_of(status, how);
     if (counter_get(slot->state) == SLOT_BUSY) {
         (void)address_format_client(slot->client, sizeof(slot->client), client);
         (void)snprintf(what, sizeof(what), " while it served request %lu%s%s",
@@ -48,6 +48,12 @@ bury(struct zygote *zygote, uint32_t place, int status)
     bool cut = server_phase(zygote->server) == PHASE_CUT || slot_is_cancelled(slot);
     uint32_t state = counter_get(slot->state);
 
+    if (slot_has_program(slot)) {
+        exec_account(zygote->server, slot, status);
+        if (zygote->server->once)
+            server_ask_stop(zygote->server);
+        state = SLOT_FREE; /* all has been said */
+    }
     /* One that left its slot has said itself why it ends. */
     if (status != 0 && !cut && state != SLOT_FREE)
         report_death(zygote->server->counters, slot, zygote->children[place], status);
@@ -59,6 +65,9 @@ bury(struct zygote *zygote, uint32_t place, int status)
         else
             counter_bump(slot->failed, 1);
     }
+    source_limit_bury(zygote->server, slot,
+                      state == SLOT_BUSY && !cut && WIFSIGNALED(status) &&
+                          child_signal_is_crash(WTERMSIG(status)));
     if (state == SLOT_BUSY && zygote->server->once)
         server_ask_stop(zygote->server);
     if (state != SLOT_BUSY && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_USELESS)
@@ -128,7 +137,19 @@ kill_children(const struct zygote *zygote)
 {
     for (uint32_t i = 0; i < zygote->top; i++)
         if (zygote->children[i] != 0)
-            (void)kill(zygote->children[i], SIGKILL);
+            (void)kill(slot_has_program(&zygote->server->counters->slots[i]) ? -zygote->children[i]
+                                                                             : zygote->children[i],
+                       SIGKILL);
+}
+
+void
+children_end_programs(const struct zygote *zygote)
+{
+    struct slot *slots = zygote->server->counters->slots;
+
+    for (uint32_t i = 0; i < zygote->top; i++)
+        if (zygote->children[i] != 0 && slot_has_program(&slots[i]))
+            exec_end_overtime(zygote->server, &slots[i]);
 }
 
 /* Threads cannot offer this: a handler that will not end is ended. */
@@ -144,7 +165,8 @@ children_kill_overtime(const struct zygote *zygote)
     for (uint32_t i = 0; i < zygote->top; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
-            !slot_is_cancelled(slot) || now - counter_get(slot->started) < limit)
+            slot_has_program(slot) || !slot_is_cancelled(slot) ||
+            now - counter_get(slot->started) < limit)
             continue;
         log_warning("child %d is killed: its request %lu went on after request_timeout",
                     (int)zygote->children[i], counter_get(slot->request));

@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
+#include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
 
 #define ACCEPTS_A_TURN 64
@@ -59,10 +60,25 @@ listen_no_more(struct serving_loop *serving)
 }
 
 static void
+pause_until(struct serving_loop *serving, int64_t until)
+{
+    serving->paused = until;
+    listen_no_more(serving);
+}
+
+static void
 pause_accepting(struct serving_loop *serving)
 {
-    serving->paused = monotonic_now() + REQUEST_STARVED_PAUSE;
-    listen_no_more(serving);
+    pause_until(serving, monotonic_now() + REQUEST_STARVED_PAUSE);
+}
+
+/* Until `rate` allows another request; maybe it does so by now. */
+static void
+pause_for_turn(struct serving_loop *serving)
+{
+    int64_t now = monotonic_now(), until = source_limit_next_turn(now);
+
+    pause_until(serving, until > 0 ? until : now);
 }
 
 /* A free coroutine with its request; NULL at the limit, or without memory for another. */
@@ -110,6 +126,8 @@ accept_one(struct serving_loop *serving)
     coroutine_give_back(coroutine_of(request));
     if (error == -ENOBUFS)
         pause_accepting(serving);
+    if (error == -EBUSY)
+        pause_for_turn(serving);
     if (error == -EBADF) {
         listen_no_more(serving);
         atomic_store(&serving->all->error, -EIO);
@@ -207,11 +225,26 @@ wants_to_leave(struct coroutine *coroutine)
     return request->slot != NULL && request_leaves(request);
 }
 
+/* The housekeeping's loop tells the others what it has seen. */
+static void
+wake_others(struct serving_loop *serving)
+{
+    if (serving->housekeeping == NULL)
+        return;
+    for (uint32_t i = 1; i < serving->all->count; i++)
+        loop_wake(&serving->all->loops[i].loop);
+}
+
 static void
 follow_phase(struct serving_loop *serving)
 {
     enum server_phase phase = server_phase(serving->server);
 
+    if (phase == PHASE_SERVING && !serving->empties && server_ends(serving->server)) {
+        serving->empties = true;
+        loop_cancel(&serving->loop, wants_to_leave);
+        wake_others(serving);
+    }
     if (phase == serving->seen)
         return;
     serving->seen = phase;
@@ -221,9 +254,7 @@ follow_phase(struct serving_loop *serving)
         loop_cancel(&serving->loop, wants_to_leave);
     if (phase == PHASE_CUT)
         loop_cancel(&serving->loop, NULL);
-    if (serving->housekeeping != NULL)
-        for (uint32_t i = 1; i < serving->all->count; i++)
-            loop_wake(&serving->all->loops[i].loop);
+    wake_others(serving);
 }
 
 static void

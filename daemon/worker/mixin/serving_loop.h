@@ -35,6 +35,7 @@ struct serving_loop {
     int64_t next_housekeeping;
     bool housekeeping_due;
     uint32_t number; /* from 0 */
+    bool empties;    /* seen: a drain begins when the socket's queue is empty */
     enum server_phase seen;
     bool listening;
     bool acceptable; /* the socket has something */

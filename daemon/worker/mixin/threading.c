@@ -28,6 +28,7 @@
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
 #include "worker/mixin/mixins.h"
+#include "worker/request/listener_limit.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
 
@@ -283,7 +284,7 @@ static int
 threading_run(struct ss_server *server, struct housekeeping *housekeeping)
 {
     pool.server = server;
-    pool.limit = server->once ? 1 : server->settings.max_connections;
+    pool.limit = server->once ? 1 : listener_contexts(server);
     pool.spare = server->settings.spare > 0 ? server->settings.spare : 1;
     if (pool.spare > pool.limit)
         pool.spare = pool.limit;
@@ -318,5 +319,6 @@ const struct mixin mixin_threading = {
     .leaves_on_drain = true,
     .run = threading_run,
     .wait = wait_blocking,
+    .wait_both = wait_blocking_all,
     .surplus = surplus,
 };

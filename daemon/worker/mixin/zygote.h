@@ -42,6 +42,9 @@ _Noreturn void child_main(struct zygote *zygote, struct slot *slot);
 /* Reaps those that have ended, if SIGCHLD said so. */
 void children_reap(struct zygote *zygote);
 
+/* Ends the programs that children have become and whose time is up. */
+void children_end_programs(const struct zygote *zygote);
+
 /* Kills children whose handlers do not end although request_timeout is over. */
 void children_kill_overtime(const struct zygote *zygote);
 

@@ -300,6 +300,24 @@ name_option(const struct settings *settings, const struct option_setting *settin
         (void)snprintf(buffer, size, "listeners.%s.options.%s", settings->name, setting->name);
 }
 
+void
+options_complain(const struct settings *settings, const char *option, const char *text,
+                 struct errors *errors)
+{
+    char name[200];
+
+    for (size_t i = 0; i < settings->option_count; i++) {
+        const struct option_setting *setting = &settings->options[i];
+        if (strcmp(setting->name, option) != 0)
+            continue;
+        name_option(settings, setting, name, sizeof(name));
+        errors_add(errors, setting->given.file, setting->given.line, "%s: %s", name, text);
+        return;
+    }
+    errors_add(errors, settings->file, settings->line, "listeners.%s.options.%s: %s",
+               settings->name, option, text);
+}
+
 static void
 refuse_unknown(const struct plugin *plugin, const struct option_setting *setting, const char *name,
                struct errors *errors)

@@ -38,6 +38,11 @@ int options_resolve(const struct plugin *plugin, const struct settings *settings
                     struct option_value **ret, struct errors *errors);
 void options_free(struct option_value *values, size_t count);
 
+/* Adds a mistake that the plugin has found in an option, at its place; at the listener's, if it was
+ * not given. */
+void options_complain(const struct settings *settings, const char *option, const char *text,
+                      struct errors *errors);
+
 /* What the option is if the file says nothing: the row's fallback, or its type's. Never NULL.
  * A list's has one item in each line. */
 const char *option_fallback(const struct ss_option *option);

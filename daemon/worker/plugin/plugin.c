@@ -44,6 +44,7 @@ static const struct hook {
     {"handle", offsetof(struct plugin_hooks, handle), true},
     {"finish", offsetof(struct plugin_hooks, finish), false},
     {"handle_error", offsetof(struct plugin_hooks, handle_error), false},
+    {"check_options", offsetof(struct plugin_hooks, check_options), false},
     {"server_activate", offsetof(struct plugin_hooks, server_activate), false},
     {"server_close", offsetof(struct plugin_hooks, server_close), false},
     {"service_actions", offsetof(struct plugin_hooks, service_actions), false},
@@ -285,6 +286,11 @@ plugin_check_use(const struct plugin *plugin, const struct settings *settings, b
                    "\"forking\" or \"none\", or add %s to its .mixins if it is",
                    settings->name, plugin->record.name, mixin_names[settings->mixin],
                    mixin->flag_name);
+    if ((plugin->record.needs & SS_CONTROL) != 0 && settings->control_access != CONTROL_READ)
+        errors_add(errors, settings->file, settings->line,
+                   "listeners.%s: plugin %s asks the daemon how its listeners are; let it, with "
+                   "control_access = \"read\"",
+                   settings->name, plugin->record.name);
     if (settings->address.text != NULL && /* else that was said, and nobody knows what was meant */
         (plugin->record.transports & (stream ? SS_STREAM : SS_DATAGRAM)) == 0)
         errors_add(errors, settings->file, settings->line,

@@ -18,6 +18,7 @@ struct plugin_hooks {
     int (*handle)(struct ss_request *);
     void (*finish)(struct ss_request *);
     void (*handle_error)(struct ss_request *, int);
+    int (*check_options)(struct ss_server *);
     int (*server_activate)(struct ss_server *);
     void (*server_close)(struct ss_server *);
     void (*service_actions)(struct ss_server *);

@@ -10,14 +10,18 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "common/address.h"
+#include "common/channel.h"
 #include "common/clock.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 /* ---- waiting and ending ---------------------------------------------------- */
 
@@ -26,27 +30,19 @@ ss_cancelled(struct ss_request *request)
 {
     const struct ss_server *server = request->server;
 
-    if (server_phase(server) >= PHASE_DRAINING || counter_get(server->counters->emptying) != 0 ||
-        server->terminated || slot_is_cancelled(request->slot))
+    if (server_ends(server) || slot_is_cancelled(request->slot) || request_is_aged(request))
         return true;
-    return request->deadline != FOREVER && monotonic_now() >= request->deadline;
+    return request->overtime != FOREVER && monotonic_now() >= request->overtime;
 }
 
-/* The earlier of the plugin's own limit and request_timeout. */
-static int64_t
-wait_until(const struct ss_request *request, double seconds)
+int
+ss_set_deadline(struct ss_request *request, double seconds)
 {
-    int64_t until = seconds < 0 ? FOREVER : monotonic_after(seconds);
-
-    if (seconds == 0)
-        until = 0;
-    return until < request->deadline ? until : request->deadline;
-}
-
-static bool
-overtime(const struct ss_request *request, int64_t until)
-{
-    return until == request->deadline && until != FOREVER;
+    if (!(seconds >= 0)) /* not a number, either */
+        return -EINVAL;
+    request->due = seconds == 0 ? FOREVER : monotonic_after(seconds);
+    request->deadline = request->due < request->overtime ? request->due : request->overtime;
+    return 0;
 }
 
 int
@@ -60,9 +56,7 @@ ss_sleep(struct ss_request *request, double seconds)
     counter_set(request->slot->stage, STAGE_HANDLING);
     if (seconds != 0)
         counter_bump(request->slot->moves, 1);
-    if (error == 0 && overtime(request, until))
-        return -ECANCELED;
-    return error;
+    return error == 0 ? wait_over(request, until) : error;
 }
 
 int
@@ -70,6 +64,9 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
 {
     int64_t until = wait_until(request, seconds);
 
+    /* What ss_fd() says of a connection that only we may read. */
+    if (fd == -ENOTSUP && request->server->transport->sealed)
+        fd = request->fd;
     if (fd < 0)
         return -EBADF;
     if (request_is_cut(request))
@@ -79,11 +76,11 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
         return POLLIN;
     (void)output_flush(request);
     counter_set(request->slot->stage, STAGE_WAITING);
-    int result = request->server->mixin->wait(request, fd, events, until);
+    int result = fd == request->fd && events == POLLIN
+                     ? input_wait(request, until)
+                     : request->server->mixin->wait(request, fd, events, until);
     counter_set(request->slot->stage, STAGE_HANDLING);
-    if (result == 0 && overtime(request, until))
-        return -ECANCELED;
-    return result;
+    return result == 0 ? wait_over(request, until) : result;
 }
 
 int
@@ -92,6 +89,7 @@ ss_wait_input(struct ss_request *request, double seconds)
     if (seconds < 0)
         return input_await(request);
     int64_t until = wait_until(request, seconds);
+    until = request->aged < until ? request->aged : until;
     if (request->input.start < request->input.end || request->ended)
         return 1;
     (void)output_flush(request);
@@ -99,12 +97,12 @@ ss_wait_input(struct ss_request *request, double seconds)
     counter_set(request->slot->leaves, 1);
     if (request_leaves(request))
         until = 0; /* what has come before the drain is served still */
-    int result = request->server->mixin->wait(request, request->fd, POLLIN, until);
-    bool leaves = request_leaves(request);
+    int result = input_wait(request, until);
+    bool leaves = request_leaves(request) || request_is_aged(request);
     counter_set(request->slot->leaves, 0);
     counter_set(request->slot->stage, STAGE_HANDLING);
-    if (result == 0 && (leaves || overtime(request, until)))
-        return -ECANCELED;
+    if (result == 0)
+        return leaves ? -ECANCELED : wait_over(request, until);
     return result > 0 ? 1 : result;
 }
 
@@ -132,6 +130,8 @@ ss_fd(struct ss_request *request)
 {
     struct stat status;
 
+    if (request->server->transport->sealed)
+        return -ENOTSUP;
     if (request->fd < 0)
         return -EBADF;
     if (request->inode == 0 && fstat(request->fd, &status) == 0) {
@@ -140,6 +140,26 @@ ss_fd(struct ss_request *request)
         (void)credentials(request); /* later the plugin may have closed it */
     }
     return request->fd;
+}
+
+int
+ss_send(struct ss_request *request, const void *data, size_t size)
+{
+    const struct transport *transport = request->server->transport;
+
+    if (transport->send_datagram == NULL)
+        return -ENOTSUP;
+    int error = transport->send_datagram(request, data, size);
+    if (error == 0)
+        counter_bump(request->slot->moves, 1);
+    return error;
+}
+
+void
+ss_set_outcome(struct ss_request *request, const char *text)
+{
+    free(request->outcome);
+    request->outcome = text != NULL && request->server->access ? strdup(text) : NULL;
 }
 
 /* ---- who ---------------------------------------------------------------------- */
@@ -160,6 +180,23 @@ ss_peer_address(struct ss_request *request, socklen_t *size)
         return ss_client_address(request, size);
     *size = announcer->size;
     return (const struct sockaddr *)&announcer->address;
+}
+
+int
+ss_local_address(struct ss_request *request, struct sockaddr *address, socklen_t *size)
+{
+    struct sockaddr_storage local;
+    socklen_t length = sizeof(local);
+
+    if (request->fd < 0)
+        return -EBADF;
+    if (getsockname(request->fd, (struct sockaddr *)&local, &length) < 0)
+        return -errno;
+    if (request->server->ipv6)
+        address_unmap(&local, &length);
+    memcpy(address, &local, length < *size ? length : *size);
+    *size = length;
+    return 0;
 }
 
 int
@@ -187,7 +224,8 @@ ss_client_name(struct ss_request *request)
         else
             (void)snprintf(name, sizeof(request->client.name), "unknown process");
     } else if (request->client.address.ss_family == AF_UNSPEC) {
-        (void)snprintf(name, sizeof(request->client.name), "standard input");
+        (void)snprintf(name, sizeof(request->client.name), "%s",
+                       request->server->hands_over ? "whoever came" : "standard input");
     } else {
         (void)snprintf(name, sizeof(request->client.name), "%s",
                        address_format_peer((const struct sockaddr *)&request->client.address,
@@ -210,6 +248,20 @@ ss_worker_name(struct ss_request *request)
     else if (name[0] == '\0')
         (void)snprintf(name, size, "%s-%s", listener, request->kind);
     return name;
+}
+
+bool
+ss_tls(struct ss_request *request, struct ss_tls *ret)
+{
+    const struct transport *transport = request->server->transport;
+    struct ss_tls all = {0};
+    size_t size = ret->size < sizeof(all) ? ret->size : sizeof(all);
+
+    if (request->tls == NULL || transport->describe == NULL || !transport->describe(request, &all))
+        return false;
+    all.size = ret->size;
+    memcpy(ret, &all, size);
+    return true;
 }
 
 /* ---- the plugin's own data ------------------------------------------------------ */
@@ -256,6 +308,42 @@ const char *
 ss_server_address(struct ss_server *server)
 {
     return server->address;
+}
+
+unsigned
+ss_server_concurrency(struct ss_server *server)
+{
+    const struct mixin *mixin = server->mixin;
+
+    if (mixin->processes || mixin->hooks_between || server->once)
+        return 1;
+    return (unsigned)server->settings.max_connections;
+}
+
+const char *
+ss_server_mixin(struct ss_server *server)
+{
+    return mixin_names[server->settings.mixin];
+}
+
+int
+ss_server_fd(struct ss_server *server)
+{
+    return server->socket;
+}
+
+int
+ss_server_uses(struct ss_server *server, const char *path)
+{
+    char *real = realpath(path, NULL); /* the supervisor may have another working folder */
+    int error = real == NULL ? -errno : 0;
+
+    if (error == 0 && strlen(real) >= MESSAGE_TEXT_SIZE)
+        error = -ENAMETOOLONG;
+    if (error == 0 && server->channel >= 0)
+        error = channel_send_patiently(server->channel, MESSAGE_FILE, 0, real);
+    free(real);
+    return error;
 }
 
 void

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct ss_request;
@@ -46,6 +47,12 @@ int input_await(struct ss_request *request);
  * of the stream, or a negative errno.
  */
 ssize_t input_more(struct ss_request *request, size_t capacity);
+/*
+ * Waits until the monotonic time for bytes of the client, or the end of its
+ * stream. Returns POLLIN or more, 0 when the time has come, -ECANCELED or another
+ * negative errno.
+ */
+int input_wait(struct ss_request *request, int64_t until);
 /* Undoes a line's NUL. Before anything looks at the data again. */
 void input_restore(struct input *input);
 

@@ -71,6 +71,11 @@ enter(struct ss_request *request, const struct gate *gate)
     int error = gate->enter(request);
 
     request->deadline = deadline;
+    if (error == 0 && gate == request->foreseen) { /* the reason is over, but not the verdict */
+        if (gate->leave != NULL)
+            gate->leave(request);
+        error = gate_refuse(request, &gate->failed);
+    }
     return error;
 }
 
@@ -80,26 +85,31 @@ gates_enter(struct ss_request *request)
     const struct ss_server *server = request->server;
 
     request->refusal = NULL;
+    request->refusal_detail = NULL;
     request->gates_entered = 0;
     while (request->gates_entered < server->gate_count) {
         int error = enter(request, server->gates[request->gates_entered]);
         if (error == -ECONNRESET || error == -EPIPE)
             request->vanished = true;
-        if (error < 0)
+        if (error < 0) {
+            request->foreseen = NULL;
             return error;
+        }
         request->gates_entered++;
     }
     return 0;
 }
 
 bool
-gates_will_refuse(const struct ss_request *request)
+gates_will_refuse(struct ss_request *request)
 {
     const struct ss_server *server = request->server;
 
     for (uint32_t i = 0; i < server->gate_count && server->gates[i]->would_pass != NULL; i++)
-        if (!server->gates[i]->would_pass(request))
+        if (!server->gates[i]->would_pass(request)) {
+            request->foreseen = server->gates[i];
             return true;
+        }
     return false;
 }
 
@@ -120,6 +130,13 @@ gate_refuse(struct ss_request *request, const struct refusal *refusal)
 {
     request->refusal = refusal;
     return -EACCES;
+}
+
+int
+gate_refuse_for(struct ss_request *request, const struct refusal *refusal, const char *detail)
+{
+    request->refusal_detail = detail;
+    return gate_refuse(request, refusal);
 }
 
 void

@@ -99,8 +99,9 @@ int gates_prepare(struct ss_server *server, const struct gate *const *from, stru
 int gates_enter(struct ss_request *request);
 
 /* Whether one of the first gates will refuse the request, as far as these can be asked (see
- * would_pass). Its socket and client are known, no more. */
-bool gates_will_refuse(const struct ss_request *request);
+ * would_pass). Its socket and client are known, no more. If so, gates_enter() refuses it, whatever
+ * has changed meanwhile. */
+bool gates_will_refuse(struct ss_request *request);
 
 /* Leaves those that were entered. Nothing happens if there are none. */
 void gates_leave(struct ss_request *request);
@@ -109,6 +110,8 @@ void gates_leave(struct ss_request *request);
 
 /* Notes why, and returns what enter() returns. */
 int gate_refuse(struct ss_request *request, const struct refusal *refusal);
+/* The same; the access line and the warning say the detail, too, which is a constant. */
+int gate_refuse_for(struct ss_request *request, const struct refusal *refusal, const char *detail);
 
 /* Every wait of this enter() ends in so many seconds, with -ETIMEDOUT. */
 void gate_limit(struct ss_request *request, double seconds);

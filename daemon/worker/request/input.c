@@ -27,6 +27,8 @@
 #define LARGE_READ  4096
 #define MEDIUM_READ 1024
 
+#define LONGEST_MESSAGE 1e9 /* seconds; what is longer would be too long for the clock */
+
 #define FIRST_BYTES 0.25 /* seconds, after a drain has begun */
 
 void
@@ -118,6 +120,49 @@ say_end(const struct ss_request *request)
     return request_is_cut(request) ? -ECANCELED : 0;
 }
 
+/*
+ * A line or block of which some bytes are there. The rest must come in time, or
+ * a client that sends a byte now and then would stay as long as it likes.
+ */
+struct message {
+    int64_t began;    /* 0: it has not */
+    int64_t deadline; /* the request's without it */
+};
+
+/* Bounds the waits for the rest of a message of which so many bytes are there. */
+static void
+message_limit(struct ss_request *request, struct message *message, size_t size)
+{
+    const struct settings *settings = &request->server->settings;
+    double seconds = settings->message_timeout;
+
+    if (size == 0 || seconds == 0 || !request->server->transport->stream)
+        return;
+    if (message->began == 0) {
+        message->began = monotonic_now();
+        message->deadline = request->deadline;
+    }
+    if (settings->min_rate > 0)
+        seconds += (double)size / (double)settings->min_rate;
+    int64_t until =
+        message->began + (int64_t)((seconds < LONGEST_MESSAGE ? seconds : LONGEST_MESSAGE) * 1e9);
+    request->deadline = until < message->deadline ? until : message->deadline;
+}
+
+/* Ends that, with what the last wait returned. */
+static ssize_t
+message_end(struct ss_request *request, const struct message *message, ssize_t result)
+{
+    int64_t until = request->deadline;
+
+    if (message->began == 0)
+        return result;
+    request->deadline = message->deadline;
+    if (result == -ETIMEDOUT && until < message->deadline && monotonic_now() >= until)
+        request->slow = true;
+    return result;
+}
+
 /* Receives into the buffer, behind what is there. */
 static ssize_t
 fill(struct ss_request *request)
@@ -142,6 +187,22 @@ fill(struct ss_request *request)
     return got;
 }
 
+int
+input_wait(struct ss_request *request, int64_t until)
+{
+    const struct ss_server *server = request->server;
+    const struct transport *transport = server->transport;
+
+    if (transport->ready == NULL)
+        return server->mixin->wait(request, request->fd, POLLIN, until);
+    while (transport->ready(request) == 0) {
+        int result = server->mixin->wait(request, request->fd, request->wanted, until);
+        if (result <= 0)
+            return result;
+    }
+    return POLLIN;
+}
+
 /*
  * A client that has just connected, and whose first bytes are on their way when
  * a drain begins, shall not lose them. Whether they have come.
@@ -151,15 +212,16 @@ await_first(struct ss_request *request)
 {
     if (request->bytes_in > 0 || request_is_cut(request))
         return false;
-    return request->server->mixin->wait(request, request->fd, POLLIN,
-                                        monotonic_after(FIRST_BYTES)) > 0;
+    return input_wait(request, monotonic_after(FIRST_BYTES)) > 0;
 }
 
-/* A process for this connection alone would pay for new pages only to wait there. */
+/* A process for this connection alone would pay for new pages only to wait there. Where bytes of
+ * the connection need not be the client's, only receiving tells whether there are any. */
 static bool
 serves_it_alone(const struct ss_server *server)
 {
-    return server->mixin->processes && server->settings.recycle_after == 1;
+    return server->mixin->processes && server->settings.recycle_after == 1 &&
+           server->transport->ready == NULL;
 }
 
 static ssize_t
@@ -176,6 +238,21 @@ wait_without_buffer(struct ss_request *request)
     return error;
 }
 
+/* fill() or a wait, which ends as at a drain when the request is old enough. */
+static ssize_t
+await_until_aged(struct ss_request *request)
+{
+    int64_t deadline = request->deadline;
+
+    request->deadline = request->aged < deadline ? request->aged : deadline;
+    ssize_t got = serves_it_alone(request->server) ? wait_without_buffer(request) : fill(request);
+    request->deadline = deadline;
+    if (got != -ETIMEDOUT || !request_is_aged(request))
+        return got;
+    request->idle = false;
+    return -ECANCELED;
+}
+
 int
 input_await(struct ss_request *request)
 {
@@ -187,10 +264,10 @@ input_await(struct ss_request *request)
     counter_set(slot->leaves, 1);
     ssize_t got = 0;
     /* What has come before the drain is served still. */
-    if (request_leaves(request))
-        got = request->server->mixin->wait(request, request->fd, POLLIN, 0) > 0 ? 0 : -ECANCELED;
+    if (request_leaves(request) || request_is_aged(request))
+        got = input_wait(request, 0) > 0 ? 0 : -ECANCELED;
     if (got == 0)
-        got = serves_it_alone(request->server) ? wait_without_buffer(request) : fill(request);
+        got = await_until_aged(request);
     counter_set(slot->leaves, 0);
     if (got == -ECANCELED && await_first(request))
         got = fill(request);
@@ -265,20 +342,25 @@ ss_read(struct ss_request *request, void *buffer, size_t size)
     return (ssize_t)take(input, buffer, size);
 }
 
+size_t
+ss_buffered(struct ss_request *request)
+{
+    return request->input.end - request->input.start;
+}
+
 ssize_t
 ss_read_full(struct ss_request *request, void *buffer, size_t size)
 {
+    struct message message = {0};
     size_t done = 0;
+    ssize_t got = 1;
 
-    while (done < size) {
-        ssize_t got = ss_read(request, (char *)buffer + done, size - done);
-        if (got < 0)
-            return got;
-        if (got == 0)
-            break;
-        done += (size_t)got;
+    while (done < size && got > 0) {
+        message_limit(request, &message, done);
+        got = ss_read(request, (char *)buffer + done, size - done);
+        done += got > 0 ? (size_t)got : 0;
     }
-    return (ssize_t)done;
+    return message_end(request, &message, got < 0 ? got : (ssize_t)done);
 }
 
 /* Makes room behind the data for more of the line that begins at start. */
@@ -312,16 +394,13 @@ give_line(struct input *input, size_t size, char **line)
     return (ssize_t)size;
 }
 
-ssize_t
-ss_readline(struct ss_request *request, char **line)
+static ssize_t
+read_line(struct ss_request *request, struct message *message, char **line)
 {
     struct input *input = &request->input;
     size_t max_line = (size_t)request->server->settings.max_line;
     size_t searched = 0;
 
-    if (request->output.error < 0)
-        return request->output.error;
-    input_restore(input);
     for (;;) {
         size_t held = input->end - input->start;
         const char *from = held > searched ? input->data + input->start + searched : NULL;
@@ -335,12 +414,24 @@ ss_readline(struct ss_request *request, char **line)
         searched = held;
         if (held > 0 && !request->ended && make_room(input, max_line) < 0)
             return -ENOMEM;
+        message_limit(request, message, held);
         ssize_t got = fill(request);
         if (got < 0)
             return got;
         if (got == 0)
             return held == 0 ? 0 : give_line(input, held, line);
     }
+}
+
+ssize_t
+ss_readline(struct ss_request *request, char **line)
+{
+    struct message message = {0};
+
+    if (request->output.error < 0)
+        return request->output.error;
+    input_restore(&request->input);
+    return message_end(request, &message, read_line(request, &message, line));
 }
 
 const void *
@@ -356,5 +447,5 @@ ss_packet(struct ss_request *request, size_t *size)
 bool
 ss_truncated(struct ss_request *request)
 {
-    return request->datagram.truncated;
+    return request->datagram.truncated || request->truncated;
 }

@@ -8,9 +8,11 @@
 #define SOCKSERVERD_WORKER_REQUEST_MIXIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct housekeeping;
+struct pollfd;
 struct ss_request;
 struct ss_server;
 
@@ -30,6 +32,17 @@ struct mixin {
      * The events, 0 when the time has come, -ECANCELED when the request is cut.
      */
     int (*wait)(struct ss_request *request, int fd, short events, int64_t until);
+
+    /*
+     * Waits for any of up to three descriptors until the monotonic time, and fills in their
+     * revents: the connection's own in fds[0], another one in fds[1], and the output of a request
+     * that has one of its own in fds[2]. Entries with a negative fd are left out. 1, 0 when the
+     * time has come, -ECANCELED when the request is cut, or another error. It may return too early,
+     * and may tell only once of what is ready: until a call has found that it is not.
+     */
+    int (*wait_both)(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until);
+    /* Forgets what it knows of the other one; or NULL. */
+    void (*leave_other)(struct ss_request *request, int fd);
 
     /*
      * How many contexts more than `spare` were idle all the time since the last

@@ -10,6 +10,7 @@
  * Failures: returned; a failed send sticks in the buffer.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "worker/request/buffers.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wait.h"
 
 #define DATAGRAM_MAX 65535u
 
@@ -174,4 +176,24 @@ int
 ss_flush(struct ss_request *request)
 {
     return output_flush(request);
+}
+
+int
+ss_end_output(struct ss_request *request)
+{
+    const struct ss_server *server = request->server;
+    short wanted = POLLOUT;
+
+    if (!server->transport->stream)
+        return -ENOTSUP;
+    int error = output_flush(request);
+    while (error == 0) {
+        error = server->transport->end_output(request, &wanted);
+        if (error != -EAGAIN)
+            break;
+        counter_set(request->slot->stage, STAGE_WRITING);
+        error = wait_io(request, request->fd, wanted, server->settings.write_timeout);
+        counter_set(request->slot->stage, STAGE_HANDLING);
+    }
+    return error;
 }

@@ -31,6 +31,7 @@
 #include "worker/request/access.h"
 #include "worker/request/proxy_header.h"
 #include "worker/request/request.h"
+#include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
 #include "worker/request/turned_away.h"
 
@@ -116,6 +117,7 @@ refuse(struct ss_request *request, const struct refusal *refusal, const char *mi
         log_warning("%s was turned away: %s: %s; \"proxy\" requires a PROXY header of everybody in "
                     "proxy.trusted, and such connections are counted as unannounced",
                     ss_client_name(request), refusal->reason, mistake);
+    source_penalise(request, PENALTY_HANDSHAKE);
     return gate_refuse(request, refusal);
 }
 

@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,24 +26,10 @@
 #include "common/address.h"
 #include "common/clock.h"
 #include "worker/request/mixin.h"
+#include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
-#include "worker/request/turned_away.h"
 
 _Thread_local struct ss_request *request_current;
-
-static const char *const reason_texts[] = {
-    [CLOSE_DONE] = "done",
-    [CLOSE_REFUSED] = "refused",
-    [CLOSE_FAILED] = "failed",
-    [CLOSE_VANISHED] = "client went away",
-    [CLOSE_IDLE] = "idle for too long",
-    [CLOSE_UNSENT] = "answer dropped, its receiver does not read",
-    [CLOSE_CUT] = "cut by the drain's deadline",
-    [CLOSE_OVERTIME] = "request_timeout is over",
-    [CLOSE_SPUN] = "spin_limit is over",
-    [CLOSE_ABANDONED] = "abandoned by its handler",
-    [CLOSE_ASIDE] = "no client",
-};
 
 bool
 request_is_cut(const struct ss_request *request)
@@ -53,12 +38,38 @@ request_is_cut(const struct ss_request *request)
 }
 
 bool
+server_ends(const struct ss_server *server)
+{
+    return server_phase(server) >= PHASE_DRAINING || counter_get(server->counters->emptying) != 0 ||
+           server->terminated;
+}
+
+bool
+request_is_aged(const struct ss_request *request)
+{
+    return request->aged != FOREVER && monotonic_now() >= request->aged;
+}
+
+/* When the request is as old as max_connection_age says, give or take a tenth: clients that came
+ * at once shall not all return at once. */
+static int64_t
+age_limit(const struct ss_request *request)
+{
+    double age = request->server->settings.max_connection_age;
+    uint64_t dice = request->number ^ (uint64_t)request->started; /* splitmix64 */
+
+    if (age <= 0 || !request->server->transport->stream)
+        return FOREVER;
+    dice = (dice ^ (dice >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    dice = (dice ^ (dice >> 27)) * UINT64_C(0x94d049bb133111eb);
+    double tenths = (double)(dice >> 11) / (double)(UINT64_C(1) << 53) * 2 - 1; /* -1 to 1 */
+    return request->started + (int64_t)(age * (1 + tenths / 10) * 1e9);
+}
+
+bool
 request_leaves(const struct ss_request *request)
 {
-    const struct ss_server *server = request->server;
-
-    return counter_get(request->slot->leaves) != 0 &&
-           (server_phase(server) >= PHASE_DRAINING || server->terminated);
+    return counter_get(request->slot->leaves) != 0 && server_ends(request->server);
 }
 
 /* ---- the context's request ------------------------------------------------ */
@@ -142,6 +153,8 @@ request_try(struct ss_request *request)
         return -ECANCELED;
     if (server->mixin->hooks_between && atomic_load(&server->due) != 0)
         return -EINTR;
+    if (server->rated && server->pending == 0 && source_limit_next_turn(monotonic_now()) > 0)
+        return -EBUSY;
     int error = server->transport->get_request(request);
     switch (error) {
     case 0:
@@ -177,6 +190,18 @@ wait_for_socket(const struct ss_server *server)
     return poll(&socket, 1, -1) < 0 && errno == EINTR ? -EINTR : 0;
 }
 
+/* Until `rate` allows another request, or a while: whoever waits looks whether it still shall.
+ * -EINTR when woken. */
+static int
+wait_for_turn(void)
+{
+    int64_t now = monotonic_now(), left = source_limit_next_turn(now) - now;
+    struct timespec pause = {.tv_nsec =
+                                 left < REQUEST_STARVED_PAUSE ? left : REQUEST_STARVED_PAUSE};
+
+    return left > 0 && nanosleep(&pause, NULL) < 0 && errno == EINTR ? -EINTR : 0;
+}
+
 /*
  * Gives it its number. Whoever sees the slot busy or the new number sees the
  * new time, too, and does not take a request that has just begun for an old one.
@@ -204,6 +229,9 @@ request_get(struct ss_request *request)
         if (error == -EAGAIN) {
             if (wait_for_socket(request->server) == -EINTR)
                 return -EINTR;
+        } else if (error == -EBUSY) {
+            if (wait_for_turn() == -EINTR)
+                return -EINTR;
         } else if (error == -ENOBUFS) {
             (void)nanosleep(&pause, NULL);
         } else if (error != -ECONNABORTED) {
@@ -220,9 +248,13 @@ begin(struct ss_request *request)
     struct ss_server *server = request->server;
     bool stream = server->transport->stream;
 
-    request->deadline = server->settings.request_timeout > 0
+    request->overtime = server->settings.request_timeout > 0
                             ? request->started + (int64_t)(server->settings.request_timeout * 1e9)
                             : FOREVER;
+    request->deadline = request->overtime;
+    request->aged = age_limit(request);
+    request->due = FOREVER;
+    request->slow = false;
     if (stream) {
         request->input.start = request->input.end = 0;
         request->bytes_in = 0;
@@ -232,6 +264,7 @@ begin(struct ss_request *request)
     output_reset(&request->output);
     request->ended = !stream; /* a datagram is all there at once */
     request->vanished = false;
+    request->broken = false;
     request->idle = false;
     request->failed = NULL;
     request->drained = false;
@@ -241,6 +274,7 @@ begin(struct ss_request *request)
     request->error = 0;
     request->reason = CLOSE_DONE;
     request->data = NULL;
+    request->outcome = NULL;
     request->client.name[0] = '\0';
     request->log = (struct log_context){.request = request->number};
 
@@ -261,6 +295,17 @@ publish(struct ss_request *request)
         counter_bump(slot->truncated, 1);
 }
 
+/* Which of the times it was that a wait did not get beyond. */
+static enum close_reason
+judge_timeout(const struct ss_request *request)
+{
+    if (request->slow)
+        return CLOSE_SLOW;
+    if (monotonic_now() >= request->due)
+        return CLOSE_LATE;
+    return request->idle ? CLOSE_IDLE : CLOSE_FAILED;
+}
+
 /* A handler may ignore that a write has failed. */
 static enum close_reason
 judge_output(const struct ss_request *request)
@@ -271,7 +316,7 @@ judge_output(const struct ss_request *request)
         return CLOSE_DONE;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
-    return error == -ETIMEDOUT ? CLOSE_IDLE : CLOSE_FAILED;
+    return error == -ETIMEDOUT ? judge_timeout(request) : CLOSE_FAILED;
 }
 
 /* Why a setup or handle that returned an error did so. */
@@ -284,13 +329,14 @@ judge(const struct ss_request *request, int error)
         return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
     if (error >= 0)
         return judge_output(request);
-    if (error == -ECANCELED && server_phase(request->server) >= PHASE_DRAINING)
+    if (error == -ECANCELED &&
+        (server_phase(request->server) >= PHASE_DRAINING || request_is_aged(request)))
         return CLOSE_DONE; /* ss_wait_input() said so, and the handler passes it on */
-    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->deadline)
+    if ((error == -ECANCELED || error == -ETIMEDOUT) && monotonic_now() >= request->overtime)
         return CLOSE_OVERTIME;
     if (request->vanished && (error == -EPIPE || error == -ECONNRESET))
         return CLOSE_VANISHED;
-    return request->idle && error == -ETIMEDOUT ? CLOSE_IDLE : CLOSE_FAILED;
+    return error == -ETIMEDOUT ? judge_timeout(request) : CLOSE_FAILED;
 }
 
 /* Why a request ended that a gate did not let pass; request->refusal, if it was refused. */
@@ -344,7 +390,7 @@ finish_request(struct ss_request *request, const char **ret_failed)
         request->error = 0;
 }
 
-/* What no plugin is told of stands in the request's own line: see account(). */
+/* What no plugin is told of stands in the request's own line: see request_account(). */
 static void
 report_failure(struct ss_request *request, const char *failed)
 {
@@ -395,119 +441,14 @@ dispose(struct ss_request *request)
     transport->close_request(request);
 }
 
-/* The refusal's own counter and warnings, if it was a gate's that has them. */
-static void
-count_refusal(struct ss_request *request)
-{
-    const struct refusal *refusal = request->server->gate_count > 0 ? request->refusal : NULL;
-
-    if (refusal == NULL || refusal->counter == 0)
-        return;
-    _Atomic uint64_t *counter = (void *)((char *)request->slot + refusal->counter);
-    counter_bump(*counter, 1);
-    if (refusal->warnings != NULL)
-        turned_away_note(request);
-}
-
-static void
-count(struct ss_request *request, int64_t now)
-{
-    struct slot *slot = request->slot;
-
-    switch (request->reason) {
-    case CLOSE_REFUSED:
-        counter_bump(slot->refused, 1);
-        count_refusal(request);
-        break;
-    case CLOSE_FAILED:
-    case CLOSE_ABANDONED:
-        counter_bump(slot->failed, 1);
-        break;
-    case CLOSE_VANISHED:
-        counter_bump(slot->vanished, 1);
-        break;
-    case CLOSE_IDLE:
-        counter_bump(slot->idle_ended, 1);
-        break;
-    case CLOSE_UNSENT:
-        counter_bump(slot->unsent, 1);
-        break;
-    case CLOSE_CUT:
-    case CLOSE_OVERTIME:
-    case CLOSE_SPUN:
-        counter_bump(slot->cut, 1);
-        break;
-    case CLOSE_DONE:
-    case CLOSE_ASIDE:
-        break;
-    }
-    counter_bump(slot->bytes_in, request->bytes_in);
-    counter_bump(slot->bytes_out, request->bytes_out);
-    counter_bump(slot->busy_ns, (uint64_t)(now - request->started));
-    counters_note_time(request->server->counters, slot, (uint64_t)(now - request->started));
-}
-
-/* "refused: REASON", if that was a gate; "HOOK failed: ERROR", if nobody else tells of it. */
-static const char *
-reason_text(const struct ss_request *request, char *buffer, size_t size)
-{
-    const char *text = reason_texts[request->reason];
-
-    if (request->failed != NULL)
-        (void)snprintf(buffer, size, "%s failed: %s", request->failed, strerror(-request->error));
-    else if (request->reason == CLOSE_REFUSED && request->refusal != NULL)
-        (void)snprintf(buffer, size, "%s: %s", text, request->refusal->reason);
-    else
-        return text;
-    return buffer;
-}
-
-static void
-log_access(struct ss_request *request, int level, int64_t now)
-{
-    double milliseconds = (double)(now - request->started) / 1e6;
-    char in[48], out[48], duration[48], reason[160], buffer[128];
-
-    const char *text = reason_text(request, buffer, sizeof(buffer));
-    const char *client = ss_client_name(request);
-    (void)snprintf(in, sizeof(in), "SOCKSERVERD_BYTES_IN=%lu", request->bytes_in);
-    (void)snprintf(out, sizeof(out), "SOCKSERVERD_BYTES_OUT=%lu", request->bytes_out);
-    (void)snprintf(duration, sizeof(duration), "SOCKSERVERD_DURATION_MS=%.3f", milliseconds);
-    (void)snprintf(reason, sizeof(reason), "SOCKSERVERD_REASON=%s", text);
-    log_event(level, (const char *const[]){in, out, duration, reason, NULL},
-              "%s: %s, %lu bytes in, %lu bytes out, %.3f ms%s", client, text, request->bytes_in,
-              request->bytes_out, milliseconds,
-              request->datagram.truncated ? ", datagram cut to max_packet_size" : "");
-}
-
-/* Counts it and tells of it, unless it was no client. */
-static void
-account(struct ss_request *request)
-{
-    int64_t now = monotonic_now();
-
-    counter_set(request->slot->ended, now);
-    if (request->reason == CLOSE_ASIDE)
-        return;
-    count(request, now);
-    if (request->error < 0 && request->reason == CLOSE_DONE)
-        log_warning("%s: cannot answer: %s", ss_client_name(request), strerror(-request->error));
-    int level = request->failed != NULL ? LOG_ERR : LOG_INFO;
-    if (!log_enabled(level))
-        return;
-    if (request->server->access)
-        log_access(request, level, now);
-    else if (request->failed != NULL)
-        log_error("%s: %s failed: %s", ss_client_name(request), request->failed,
-                  strerror(-request->error));
-    else if (request->reason == CLOSE_VANISHED || request->reason == CLOSE_IDLE)
-        log_info("%s: %s", ss_client_name(request), reason_texts[request->reason]);
-}
-
 static void
 end(struct ss_request *request)
 {
-    account(request);
+    request_account(request);
+    if (request->outcome != NULL) {
+        free(request->outcome);
+        request->outcome = NULL;
+    }
     request_current = NULL;
     log_set_context(NULL);
 }
@@ -524,6 +465,8 @@ run_hooks(struct ss_request *request)
         return;
     }
     finish_request(request, &failed);
+    if (request->reason == CLOSE_SLOW)
+        source_penalise(request, PENALTY_SLOW);
     if (request->reason == CLOSE_FAILED || request->error == -ETIMEDOUT)
         report_failure(request, failed);
 }

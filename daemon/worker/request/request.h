@@ -26,6 +26,8 @@ enum close_reason {
     CLOSE_FAILED,   /* setup or handle failed */
     CLOSE_VANISHED, /* the client went away */
     CLOSE_IDLE,   /* the client sent nothing for read_timeout, or took nothing for write_timeout */
+    CLOSE_SLOW,   /* a line or block took longer than message_timeout and min_rate allow */
+    CLOSE_LATE,   /* by the handler's own deadline */
     CLOSE_UNSENT, /* a datagram's answer was dropped: its receiver does not read */
     CLOSE_CUT,    /* by the drain's deadline */
     CLOSE_OVERTIME,  /* by request_timeout */
@@ -77,7 +79,13 @@ struct ss_request {
     bool vanished;      /* an error said that the client is gone */
     bool drained;       /* there is nothing to receive: wait before trying again */
     bool filled;        /* the last receive used all its room: there may be more */
-    int64_t deadline;   /* by request_timeout; FOREVER: none */
+    bool slow;          /* a wait ended because a line or block takes too long */
+    int64_t deadline;   /* of every wait: the earliest of those that hold; FOREVER: none */
+    int64_t overtime;   /* by request_timeout; FOREVER: none */
+    int64_t aged;       /* by max_connection_age; FOREVER: never */
+    int64_t due;        /* by ss_set_deadline(); FOREVER: none */
+    bool truncated;     /* a connection that ended without saying that it is the end */
+    bool broken;        /* a relay's other side failed: what the client has got is not all of it */
     uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
@@ -90,16 +98,20 @@ struct ss_request {
     int64_t started; /* monotonic, ns */
     int error;
     enum close_reason reason;
-    void *data; /* the plugin's */
+    void *data;    /* the plugin's */
+    char *outcome; /* allocated; instead of "done" in the access line; or NULL */
     struct log_context log;
     uint32_t gates_entered;        /* the first so many of the server's */
     const struct refusal *refusal; /* a gate's; meaningful if the server has gates */
+    const char *refusal_detail;    /* what else there is to say of it, a constant; or NULL */
+    const struct gate *foreseen;   /* the gate that will refuse it, or NULL */
 
     /* its context */
     const char *kind;     /* "thread" */
     int context_number;   /* 0: it is the only one in its process */
     char worker_name[96]; /* of kind and context_number, "" until asked for */
 
+    struct tls_connection *tls; /* the transport's, while the connection is encrypted; else NULL */
     struct peer client;
     struct announcer *announcer; /* the peer, where it is not the client; else NULL */
     struct datagram datagram;    /* a connection does not look at it */
@@ -127,7 +139,8 @@ int request_get(struct ss_request *request);
 
 /*
  * One attempt at it. More results: -EAGAIN, there is none; -ENOBUFS, out of
- * descriptors or memory (it has been logged): pause; -ECONNABORTED, try again.
+ * descriptors or memory (it has been logged): pause; -EBUSY, pause until
+ * source_limit_next_turn(); -ECONNABORTED, try again.
  */
 int request_try(struct ss_request *request);
 void request_note_starvation(struct ss_server *server, int error);
@@ -139,11 +152,20 @@ void request_take(struct ss_request *request);
 /* Sees the request through, from its first gate to close_request. */
 void request_process(struct ss_request *request);
 
+/* It is over: counts it and tells of it, unless it was no client. */
+void request_account(struct ss_request *request);
+
 /* The handler ended its thread with pthread_exit(): close, leave the gates, call no hook. */
 void request_abandon(struct ss_request *request);
 
-/* Whether a drain has begun, and the request waits in ss_wait_input(), which ends then. */
+/* Whether a drain has begun, or begins as soon as those in the socket's queue are accepted: they
+ * may wait for the place of a request that could end. */
+bool server_ends(const struct ss_server *server);
+
+/* Whether that is so, and the request waits in ss_wait_input(), which ends then. */
 bool request_leaves(const struct ss_request *request);
+/* Whether it is older than max_connection_age: it is to end as at a drain. */
+bool request_is_aged(const struct ss_request *request);
 
 /* Whether it must end now: its waits return -ECANCELED. */
 bool request_is_cut(const struct ss_request *request);

@@ -7,6 +7,7 @@
  * Failures: returned; like a failed write they stick.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -38,21 +39,15 @@ copy_file(struct ss_request *request, int fd, off_t offset, size_t size)
     return 0;
 }
 
+/* In steps, so that others have their turn and a cut gets in between. */
 static int
-send_file(struct ss_request *request, int fd, off_t offset, size_t size)
+send_steps(struct ss_request *request, int fd, off_t offset, size_t size)
 {
-    double limit = wait_limit(request, request->server->settings.write_timeout);
-    bool blocking = request->server->mixin->blocking;
+    const struct mixin *mixin = request->server->mixin;
 
-    if (limit < 0)
-        return -ETIMEDOUT;
-    /* sendfile(2) knows no MSG_DONTWAIT: a blocking socket needs a timeout of its own. */
-    int error = blocking ? set_socket_timeout(request->fd, SO_SNDTIMEO, limit) : 0;
-    if (error < 0)
-        return error;
     while (size > 0) {
-        /* In steps, so that a slow client meets write_timeout and a cut gets in between. */
         ssize_t sent = sendfile(request->fd, fd, &offset, size < 1 << 20 ? size : 1 << 20);
+        int error = sent < 0 ? -errno : 0;
         if (request_is_cut(request))
             return -ECANCELED;
         if (sent == 0)
@@ -61,19 +56,38 @@ send_file(struct ss_request *request, int fd, off_t offset, size_t size)
             size -= (size_t)sent;
             request->bytes_out += (uint64_t)sent;
             counter_bump(request->slot->moves, 1);
+            if (mixin->pace != NULL)
+                mixin->pace(request);
             continue;
         }
-        if (errno == EAGAIN) {
-            error = blocking ? -ETIMEDOUT : wait_io(request, request->fd, POLLOUT, limit);
-            if (error < 0)
-                return error;
-        } else if (errno == EINVAL || errno == ENOSYS) {
+        if (error == -EAGAIN)
+            error = wait_io(request, request->fd, POLLOUT, request->server->settings.write_timeout);
+        else if (error == -EINVAL || error == -ENOSYS)
             return copy_file(request, fd, offset, size);
-        } else if (errno != EINTR) {
-            return -errno;
-        }
+        if (error < 0 && error != -EINTR)
+            return error;
     }
     return 0;
+}
+
+/*
+ * sendfile(2) knows no MSG_DONTWAIT, and a socket's timeout begins anew with each of its steps: who
+ * takes a little now and then would meet neither write_timeout nor a deadline. So the socket does
+ * not wait meanwhile.
+ */
+static int
+send_file(struct ss_request *request, int fd, off_t offset, size_t size)
+{
+    if (wait_limit(request, 0) < 0)
+        return -ETIMEDOUT;
+    if (!request->server->mixin->blocking)
+        return send_steps(request, fd, offset, size);
+    int flags = fcntl(request->fd, F_GETFL);
+    if (flags < 0 || fcntl(request->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    int error = send_steps(request, fd, offset, size);
+    (void)fcntl(request->fd, F_SETFL, flags);
+    return error;
 }
 
 int

@@ -40,14 +40,18 @@ struct ss_server {
     uint32_t gate_count;                 /* 0 for most */
     const struct gate *gates[GATES_MAX]; /* those that apply to this listener */
     uint32_t slot_count;
-    int socket;    /* listening, or -1 (--stdio) */
-    int channel;   /* to the supervisor, or -1 (--stdio, a forked child) */
-    int wakeup;    /* eventfd: something for the housekeeping to look at */
-    bool once;     /* --once: one request, then stop */
-    bool access;   /* write access lines */
-    bool ipv6;     /* of the listening socket */
-    char *address; /* real, as text */
-    void *data;    /* the plugin's */
+    int socket;                /* listening, or -1 (--stdio) */
+    int channel;               /* to the supervisor, or -1 (--stdio, a forked child) */
+    int control;               /* a channel to ask for the control socket, or -1 */
+    int wakeup;                /* eventfd: something for the housekeeping to look at */
+    bool once;                 /* --once: one request, then stop */
+    bool access;               /* write access lines */
+    bool ipv6;                 /* of the listening socket */
+    bool rated;                /* `rate`: accepting may have to pause */
+    bool hands_over;           /* requests are the listening socket itself: ss_server_hand_over() */
+    struct errors *complaints; /* in check_options: what it has said; else NULL */
+    char *address;             /* real, as text */
+    void *data;                /* the plugin's */
 
     /* changes while serving */
     unsigned pending; /* datagrams that were received and wait for the one context of "none" */

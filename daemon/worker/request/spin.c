@@ -29,6 +29,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/plugin/place.h"
+#include "worker/request/exec.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
@@ -252,7 +253,8 @@ is_watched(const struct ss_server *server, const struct slot *slot)
 {
     uint32_t state = atomic_load(&slot->state);
 
-    return counter_get(slot->context) > 0 &&
+    /* What a program does that a request has become is its own affair. */
+    return counter_get(slot->context) > 0 && !slot_has_program(slot) &&
            (state == SLOT_BUSY || (server->mixin->hooks_between && state != SLOT_FREE));
 }
 

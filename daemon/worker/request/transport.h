@@ -16,10 +16,12 @@
 
 struct ss_request;
 struct ss_server;
+struct ss_tls;
 
 struct transport {
     bool stream;
     bool direct; /* its bytes may bypass receive and transmit: sendfile(2) to output_fd */
+    bool sealed; /* the plugin must not see the descriptor: its bytes are not the client's */
 
     /*
      * Once per worker, when it is told to serve: sets the modes of the listening
@@ -51,13 +53,39 @@ struct transport {
      */
     ssize_t (*receive)(struct ss_request *request, void *buffer, size_t size);
 
+    /*
+     * Whether a receive now would return something other than -EAGAIN, without
+     * waiting: 1, or 0, and request->wanted is to be waited for first. NULL: the
+     * transport holds nothing itself, so the descriptor tells.
+     */
+    int (*ready)(struct ss_request *request);
+
     /* Sends all parts, waiting up to write_timeout each time. 0 or a negative errno. Changes parts.
      */
     int (*transmit)(struct ss_request *request, struct iovec *parts, int count);
 
+    /*
+     * One receive and one send that never wait, for who waits elsewhere. -EAGAIN: *ret_wanted is to
+     * be waited for first. After it, the same bytes are sent again, though they may have moved.
+     * NULL: there is no stream.
+     */
+    ssize_t (*receive_now)(struct ss_request *request, void *buffer, size_t size,
+                           short *ret_wanted);
+    ssize_t (*send_now)(struct ss_request *request, const void *bytes, size_t size,
+                        short *ret_wanted);
+    /* Says that nothing more will be sent. 0: it is said; -EAGAIN as above. */
+    int (*end_output)(struct ss_request *request, short *ret_wanted);
+
+    /* Sends one datagram to the sender of the request. 0 or a negative errno. NULL: there are
+     * none. */
+    int (*send_datagram)(struct ss_request *request, const void *bytes, size_t size);
+
     /* Ends it so that the client gets every byte (a datagram: sends the reply), then lets go. */
     void (*shutdown_request)(struct ss_request *request);
     void (*close_request)(struct ss_request *request);
+
+    /* Fills in all but the size, for ss_tls(); false: no memory. NULL: nothing is encrypted. */
+    bool (*describe)(struct ss_request *request, struct ss_tls *ret);
 
     /* Sends the replies that are held back for those of the next requests; or NULL. */
     void (*flush)(struct ss_server *server);

@@ -133,6 +133,8 @@ turned_away_note(struct ss_request *request)
     struct turned_away *away = *refusal->warnings;
     const char *by = refusal->because == NULL ? "by " : "";
     const char *cause = refusal->because == NULL ? refusal->reason : refusal->because;
+    const char *detail = request->refusal_detail == NULL ? "" : request->refusal_detail;
+    const char *colon = *detail == '\0' ? "" : ": ";
     char source[SOURCE_SIZE];
 
     counter_add(away->count, 1);
@@ -141,9 +143,11 @@ turned_away_note(struct ss_request *request)
         return;
     uint64_t count = atomic_exchange(&away->count, 0), busiest = take_busiest(away);
     if (count <= 1)
-        log_warning("%s was turned away %s%s", ss_client_name(request), by, cause);
+        log_warning("%s was turned away %s%s%s%s", ss_client_name(request), by, cause, colon,
+                    detail);
     else
         log_warning("%" PRIu64 " clients were turned away %s%s since the last such warning, most "
-                    "often %s; the last is %s",
-                    count, by, cause, format_source(busiest, source), ss_client_name(request));
+                    "often %s; the last is %s%s%s",
+                    count, by, cause, format_source(busiest, source), ss_client_name(request),
+                    colon, detail);
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "worker/request/exec.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/spin.h"
@@ -51,6 +52,24 @@ end_of_wait(double seconds)
     return monotonic_roughly() + ROUGHLY + (int64_t)(seconds * 1e9);
 }
 
+int64_t
+wait_until(const struct ss_request *request, double seconds)
+{
+    int64_t until = seconds < 0 ? FOREVER : monotonic_after(seconds);
+
+    if (seconds == 0)
+        until = 0;
+    return until < request->deadline ? until : request->deadline;
+}
+
+int
+wait_over(const struct ss_request *request, int64_t until)
+{
+    if (until != request->deadline || until == FOREVER)
+        return 0;
+    return until == request->overtime ? -ECANCELED : -ETIMEDOUT;
+}
+
 int
 wait_io(struct ss_request *request, int fd, short events, double setting)
 {
@@ -67,10 +86,8 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
 }
 
 int
-wait_blocking(struct ss_request *request, int fd, short events, int64_t until)
+wait_blocking_all(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = events};
-
     for (;;) {
         struct timespec left, *timeout = NULL;
 
@@ -82,16 +99,25 @@ wait_blocking(struct ss_request *request, int fd, short events, int64_t until)
             left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
             timeout = &left;
         }
-        int ready = ppoll(&poll_fd, 1, timeout, NULL);
-        if (ready > 0)
-            return (poll_fd.revents & POLLNVAL) ? -EBADF : poll_fd.revents;
-        if (ready == 0)
-            return 0;
+        int ready = ppoll(fds, count, timeout, NULL);
+        if (ready >= 0)
+            return ready > 0;
         if (errno != EINTR)
             return -errno;
         if (request_leaves(request))
             return -ECANCELED;
     }
+}
+
+int
+wait_blocking(struct ss_request *request, int fd, short events, int64_t until)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+    int result = wait_blocking_all(request, &poll_fd, 1, until);
+
+    if (result <= 0)
+        return result;
+    return (poll_fd.revents & POLLNVAL) ? -EBADF : poll_fd.revents;
 }
 
 int
@@ -156,7 +182,7 @@ signal_context(const struct ss_server *server, const struct slot *slot, int numb
 {
     pid_t id = counter_get(slot->context);
 
-    if (id > 0)
+    if (id > 0 && !slot_has_program(slot))
         (void)syscall(SYS_tgkill, server->mixin->processes ? id : getpid(), id, number);
 }
 

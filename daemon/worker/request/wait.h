@@ -5,8 +5,10 @@
 #ifndef SOCKSERVERD_WORKER_REQUEST_WAIT_H
 #define SOCKSERVERD_WORKER_REQUEST_WAIT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+struct pollfd;
 struct slot;
 struct ss_request;
 struct ss_server;
@@ -14,9 +16,19 @@ struct ss_server;
 /* The wait of a mixin whose contexts may block: poll(2). As mixin->wait. */
 int wait_blocking(struct ss_request *request, int fd, short events, int64_t until);
 
+/* The same for several descriptors. As mixin->wait_both. */
+int wait_blocking_all(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until);
+
 /* How long one wait may last, in seconds: the setting (0: for ever), or what request_timeout leaves
  * of it; negative when nothing is left. */
 double wait_limit(const struct ss_request *request, double setting);
+
+/* When a wait of a plugin's ends: the earlier of its own limit (negative: none) and the request's.
+ */
+int64_t wait_until(const struct ss_request *request, double seconds);
+/* What such a wait returns that has ended at this time with nothing: an error, if it was the
+ * request's deadline rather than a limit of its own; else 0. */
+int wait_over(const struct ss_request *request, int64_t until);
 
 /* One wait for the client, at most the setting. 0, -ETIMEDOUT, -ECANCELED or another error. */
 int wait_io(struct ss_request *request, int fd, short events, double setting);

@@ -281,11 +281,11 @@ send_patiently(struct ss_request *request, const struct msghdr *message)
     return -EAGAIN;
 }
 
+/* may_hold: it is the reply, and may go out with those to others. */
 static int
-send_reply(struct ss_request *request, bool from_known)
+send_to_sender(struct ss_request *request, struct iovec part, bool from_known, bool may_hold)
 {
     union ancillary control;
-    struct iovec part = {.iov_base = request->output.data, .iov_len = request->output.used};
     struct msghdr message = {
         .msg_name = &request->datagram.reply_to,
         .msg_namelen = request->datagram.reply_to_size,
@@ -301,7 +301,7 @@ send_reply(struct ss_request *request, bool from_known)
     }
     if (request->datagram.reply_to.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
         return -EAGAIN;
-    if (takes_batches(request->server) && batch_hold(request, &message))
+    if (may_hold && takes_batches(request->server) && batch_hold(request, &message))
         return 0;
     for (;;) {
         if (send_message(request->server->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
@@ -313,6 +313,31 @@ send_reply(struct ss_request *request, bool from_known)
         if (request_is_cut(request))
             return -ECANCELED;
     }
+}
+
+/* Asked by broadcast, or at an address that is gone since: the kernel chooses another one. */
+static int
+answer(struct ss_request *request, struct iovec part, bool may_hold)
+{
+    bool known = request->datagram.reply_from_known;
+    int error = send_to_sender(request, part, known, may_hold);
+
+    if (known && (error == -EINVAL || error == -EADDRNOTAVAIL))
+        error = send_to_sender(request, part, false, may_hold);
+    return error;
+}
+
+static int
+datagram_send(struct ss_request *request, const void *bytes, size_t size)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+
+    if (request->datagram.mute)
+        return -EDESTADDRREQ;
+    int error = answer(request, part, false);
+    if (error == 0)
+        request->bytes_out += size;
+    return error;
 }
 
 static void
@@ -342,9 +367,8 @@ datagram_shutdown_request(struct ss_request *request)
     if (request->reason != CLOSE_DONE || request->output.error < 0 || request->datagram.mute ||
         mode == REPLY_NEVER || (size == 0 && mode != REPLY_ALWAYS))
         return;
-    int error = send_reply(request, request->datagram.reply_from_known);
-    if (request->datagram.reply_from_known && (error == -EINVAL || error == -EADDRNOTAVAIL))
-        error = send_reply(request, false); /* asked by broadcast, or the address is gone */
+    struct iovec part = {.iov_base = request->output.data, .iov_len = size};
+    int error = answer(request, part, true);
     if (error == 0)
         request->bytes_out += size;
     else if (error == -ECONNREFUSED || error == -ENOENT || error == -ENOTCONN)
@@ -387,6 +411,7 @@ const struct transport datagram_transport = {
     .get_request = datagram_get_request,
     .receive = datagram_receive,
     .transmit = datagram_transmit,
+    .send_datagram = datagram_send,
     .shutdown_request = datagram_shutdown_request,
     .close_request = datagram_close_request,
     .flush = datagram_flush,

@@ -11,6 +11,7 @@
  * Failures: returned, or (the reply's) noted in the request.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,6 +90,46 @@ stdio_transmit(struct ss_request *request, struct iovec *parts, int count)
     return error;
 }
 
+static ssize_t
+stdio_receive_now(struct ss_request *request, void *buffer, size_t size, short *ret_wanted)
+{
+    struct pollfd input = {.fd = request->fd, .events = POLLIN};
+
+    *ret_wanted = POLLIN;
+    for (;;) {
+        if (poll(&input, 1, 0) == 0)
+            return -EAGAIN;
+        ssize_t got = read(request->fd, buffer, size);
+        if (got >= 0 || errno != EINTR)
+            return got < 0 ? -errno : got;
+    }
+}
+
+/* No more than a pipe takes without a wait once it is writable. */
+static ssize_t
+stdio_send_now(struct ss_request *request, const void *bytes, size_t size, short *ret_wanted)
+{
+    struct pollfd output = {.fd = request->output_fd, .events = POLLOUT};
+
+    *ret_wanted = POLLOUT;
+    for (;;) {
+        if (poll(&output, 1, 0) == 0)
+            return -EAGAIN;
+        ssize_t sent = write(request->output_fd, bytes, size < PIPE_BUF ? size : PIPE_BUF);
+        if (sent >= 0 || errno != EINTR)
+            return sent < 0 ? -errno : sent;
+    }
+}
+
+/* A pipe or a file ends with us. */
+static int
+stdio_end_output(struct ss_request *request, short *ret_wanted)
+{
+    *ret_wanted = POLLOUT;
+    (void)shutdown(request->output_fd, SHUT_WR);
+    return 0;
+}
+
 static void
 stdio_shutdown_request(struct ss_request *request)
 {
@@ -108,6 +149,9 @@ const struct transport stdio_transport = {
     .get_request = stdio_get_request,
     .receive = stdio_receive,
     .transmit = stdio_transmit,
+    .receive_now = stdio_receive_now,
+    .send_now = stdio_send_now,
+    .end_output = stdio_end_output,
     .shutdown_request = stdio_shutdown_request,
     .close_request = stdio_close_request,
 };

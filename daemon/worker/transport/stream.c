@@ -23,6 +23,7 @@
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
+#include "worker/transport/stream.h"
 #include "worker/transport/transports.h"
 
 #define LINGER_BYTES   65536
@@ -37,7 +38,7 @@ polls(const struct ss_server *server)
     return mixin->polls != NULL ? mixin->polls(server) : !mixin->blocking;
 }
 
-static int
+int
 stream_prepare(struct ss_server *server)
 {
     int flags = fcntl(server->socket, F_GETFL);
@@ -48,7 +49,7 @@ stream_prepare(struct ss_server *server)
     return 0;
 }
 
-static int
+int
 stream_get_request(struct ss_request *request)
 {
     struct ss_server *server = request->server;
@@ -69,9 +70,9 @@ stream_get_request(struct ss_request *request)
 /* Tells the kernel how long recv() may wait, unless it knows. *ret_over: what it means when that
  * time is over. */
 static int
-limit_receive(struct ss_request *request, int *ret_over)
+limit_receive(struct ss_request *request, double setting, int *ret_over)
 {
-    double limit = wait_limit(request, request->server->settings.read_timeout);
+    double limit = wait_limit(request, setting);
 
     if (limit < 0)
         return -ETIMEDOUT;
@@ -90,27 +91,23 @@ limit_receive(struct ss_request *request, int *ret_over)
     return 0;
 }
 
-/* Where contexts share a thread, one that never has to wait would starve the others. */
-static void
-let_others_run(struct ss_request *request)
+void
+stream_let_others_run(struct ss_request *request)
 {
     if (request->server->mixin->pace != NULL)
         request->server->mixin->pace(request);
 }
 
-static ssize_t
-stream_receive(struct ss_request *request, void *buffer, size_t size)
+ssize_t
+stream_take(struct ss_request *request, void *buffer, size_t size, bool blocking, double setting)
 {
-    bool blocking = request->server->mixin->blocking;
     int over = -EAGAIN;
-    int error = blocking ? limit_receive(request, &over) : 0;
+    int error = blocking ? limit_receive(request, setting, &over) : 0;
 
     while (error == 0) {
         ssize_t got = recv(request->fd, buffer, size, blocking ? 0 : MSG_DONTWAIT);
-        if (got > 0) {
-            let_others_run(request);
+        if (got > 0)
             return got;
-        }
         if (request_is_cut(request))
             return -ECANCELED;
         if (got == 0)
@@ -127,21 +124,43 @@ stream_receive(struct ss_request *request, void *buffer, size_t size)
     return error;
 }
 
+ssize_t
+stream_receive(struct ss_request *request, void *buffer, size_t size)
+{
+    const struct ss_server *server = request->server;
+    ssize_t got =
+        stream_take(request, buffer, size, server->mixin->blocking, server->settings.read_timeout);
+
+    if (got > 0)
+        stream_let_others_run(request);
+    return got;
+}
+
+ssize_t
+stream_put(struct ss_request *request, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+    for (;;) {
+        ssize_t sent = count == 1 ? send(request->fd, parts->iov_base, parts->iov_len, flags)
+                                  : sendmsg(request->fd, &message, flags);
+        if (sent >= 0)
+            return sent;
+        if (errno == EINTR)
+            continue;
+        return request_is_cut(request) ? -ECANCELED : -errno;
+    }
+}
+
 static int
 stream_transmit(struct ss_request *request, struct iovec *parts, int count)
 {
     while (count > 0) {
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-        ssize_t sent = count == 1 ? send(request->fd, parts->iov_base, parts->iov_len,
-                                         MSG_NOSIGNAL | MSG_DONTWAIT)
-                                  : sendmsg(request->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = stream_put(request, parts, count);
         if (sent < 0) {
-            if (errno == EINTR)
-                continue;
-            if (request_is_cut(request))
-                return -ECANCELED;
-            if (errno != EAGAIN)
-                return -errno;
+            if (sent != -EAGAIN)
+                return (int)sent;
             int error =
                 wait_io(request, request->fd, POLLOUT, request->server->settings.write_timeout);
             if (error < 0)
@@ -149,7 +168,7 @@ stream_transmit(struct ss_request *request, struct iovec *parts, int count)
             continue;
         }
         request->bytes_out += (uint64_t)sent;
-        let_others_run(request);
+        stream_let_others_run(request);
         while (count > 0 && (size_t)sent >= parts->iov_len) {
             sent -= (ssize_t)parts->iov_len;
             parts++;
@@ -163,16 +182,38 @@ stream_transmit(struct ss_request *request, struct iovec *parts, int count)
     return 0;
 }
 
+static ssize_t
+stream_receive_now(struct ss_request *request, void *buffer, size_t size, short *ret_wanted)
+{
+    *ret_wanted = POLLIN;
+    return stream_take(request, buffer, size, false, 0);
+}
+
+static ssize_t
+stream_send_now(struct ss_request *request, const void *bytes, size_t size, short *ret_wanted)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+
+    *ret_wanted = POLLOUT;
+    return stream_put(request, &part, 1);
+}
+
+static int
+stream_end_output(struct ss_request *request, short *ret_wanted)
+{
+    *ret_wanted = POLLOUT;
+    return shutdown(request->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
 /*
  * Closing a connection with unread input resets it, and the client may lose
  * what we sent last. So what it sent too much is read and thrown away.
  */
 static void
-linger(struct ss_request *request)
+linger(struct ss_request *request, bool unread)
 {
     int64_t until = monotonic_after(LINGER_SECONDS);
     ssize_t left = LINGER_BYTES;
-    bool unread = request->input.start < request->input.end; /* so there may be more to come */
     char waste[4096];
 
     while (left > 0) {
@@ -191,16 +232,22 @@ linger(struct ss_request *request)
     }
 }
 
-static void
-stream_shutdown_request(struct ss_request *request)
+void
+stream_end(struct ss_request *request, bool unread)
 {
     if (request->vanished || request->ended)
         return; /* nothing is on its way to us: close() alone ends it well */
     if (shutdown(request->fd, SHUT_WR) == 0)
-        linger(request);
+        linger(request, unread);
 }
 
 static void
+stream_shutdown_request(struct ss_request *request)
+{
+    stream_end(request, request->input.start < request->input.end);
+}
+
+void
 stream_close_request(struct ss_request *request)
 {
     int fd = request->fd;
@@ -217,6 +264,9 @@ const struct transport stream_transport = {
     .get_request = stream_get_request,
     .receive = stream_receive,
     .transmit = stream_transmit,
+    .receive_now = stream_receive_now,
+    .send_now = stream_send_now,
+    .end_output = stream_end_output,
     .shutdown_request = stream_shutdown_request,
     .close_request = stream_close_request,
 };

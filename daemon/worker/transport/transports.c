@@ -34,16 +34,20 @@ const struct transport *
 transport_find(const struct settings *settings, int socket)
 {
     static const struct {
-        int type; /* SOCK_STREAM, SOCK_DGRAM; other properties of a listener may stand beside it */
+        int type; /* SOCK_STREAM, SOCK_DGRAM */
+        bool tls;
         const struct transport *transport;
     } transports[] = {
-        {SOCK_STREAM, &stream_transport},
-        {SOCK_DGRAM, &datagram_transport},
+        {SOCK_STREAM, false, &stream_transport},
+        {SOCK_STREAM, true, &tls_transport},
+        {SOCK_DGRAM, false, &datagram_transport},
+        {SOCK_DGRAM, true, &datagram_transport}, /* which tls_load() refuses */
     };
     int type = kind_of_socket(settings, socket);
+    bool tls = settings_want_tls(settings);
 
     for (size_t i = 0; i < ARRAY_SIZE(transports); i++)
-        if (transports[i].type == type)
+        if (transports[i].type == type && transports[i].tls == tls)
             return transports[i].transport;
     return NULL;
 }

@@ -10,6 +10,12 @@
 
 extern const struct transport stream_transport;
 extern const struct transport datagram_transport;
+extern const struct transport tls_transport; /* connections with TLS; see tls_load.h */
+
+/* The listening socket itself is the request; see ss_server_hand_over(). handover_use() takes it
+ * in the place of another one, before the worker serves. */
+extern const struct transport handover_transport;
+void handover_use(struct ss_server *server);
 
 /* One request on standard input and output; for a plugin that serves datagrams only, all of
  * standard input is its packet. */

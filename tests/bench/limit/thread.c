@@ -2,59 +2,53 @@
 /*
  * thread.c - the least that a server with a thread for each connection must do
  *
- * Every idle thread waits in accept(), and whoever gets the connection serves
- * it; the last idle one starts a successor first. Surplus idle threads end.
- *
- * usage: limit-thread ADDRESS
+ * usage: limit-thread [-d] ADDRESS
+ *   -d  downloads instead of echo: each line "WORD BYTES" asks for so many
  */
-#include "limit.h"
+#include "threads.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#define SPARE 64
 #define STACK (64 * 1024)
-
-static int listening;
-static atomic_int idle = SPARE;
-static pthread_attr_t attributes;
-
-static void *leader(void *unused);
+#define PIECE 65536 /* of a download */
 
 static void
-start_thread(void)
+serve(int fd)
 {
-    pthread_t thread;
-
-    if (pthread_create(&thread, &attributes, leader, NULL) != 0)
-        fatal("pthread_create");
+    echo_until_eof(fd);
+    close(fd);
 }
 
-static void *
-leader(void *unused)
+static bool
+send_zeros(int fd, uint64_t size)
 {
+    static const char zeros[PIECE];
+    bool sent = true;
+
+    for (uint64_t part; sent && size > 0; size -= part) {
+        part = size < PIECE ? size : PIECE;
+        sent = send_all(fd, zeros, part);
+    }
+    return sent;
+}
+
+/* A client asks for the next one when it has the last one: a line is a segment. */
+static void
+serve_downloads(int fd)
+{
+    char line[64];
+    uint64_t wanted = 0;
+    ssize_t got;
+
     do {
-        int fd = next_connection(listening);
-        if (atomic_fetch_sub(&idle, 1) == 1) {
-            atomic_fetch_add(&idle, 1);
-            start_thread();
-        }
-        echo_until_eof(fd);
-        close(fd);
-    } while (atomic_fetch_add(&idle, 1) < SPARE);
-    atomic_fetch_sub(&idle, 1);
-    return unused;
+        got = recv(fd, line, sizeof(line) - 1, 0);
+        line[got > 0 ? got : 0] = '\0';
+    } while (sscanf(line, "%*s %lu", &wanted) == 1 && send_zeros(fd, wanted));
+    close(fd);
 }
 
 int
 main(int argc, char **argv)
 {
-    listening = open_server(argv[argc - 1], 0);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    for (int i = 0; i < SPARE; i++)
-        start_thread();
-    for (;;)
-        pause();
+    bool downloads = argc > 2 && strcmp(argv[1], "-d") == 0;
+
+    run_threads(open_server(argv[argc - 1], 0), STACK, downloads ? serve_downloads : serve);
 }

@@ -23,7 +23,11 @@ struct options {
     int cpu;
     enum check check;
     bool echo_once;
+    bool again;    /* idle: and one at the end */
     bool announce; /* by a PROXY header */
+    bool tls, resume;
+    const char *ask; /* down: the word that asks for a download; get: the path of a file */
+    long mebibytes;  /* of a download */
 };
 
 struct peer {
@@ -34,7 +38,7 @@ struct peer {
 };
 
 struct counts {
-    uint64_t done, started, errors, retries, lost, late, open;
+    uint64_t done, started, errors, retries, lost, late, open, resumed;
 };
 
 extern struct options options;
@@ -62,6 +66,8 @@ void watch(int fd, int operation, uint32_t events, void *data);
 void run_connections(void);
 void run_echo(void);
 void run_idle(void);
+void run_downloads(void);
+void run_gets(void);
 void run_datagrams(void);
 void run_cold(char **command);
 

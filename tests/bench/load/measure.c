@@ -110,6 +110,8 @@ report(void)
            counts.done, (double)counts.done / secs, counts.errors, counts.retries, counts.lost,
            counts.late, cpu / secs, percentile_us(.5), percentile_us(.9), percentile_us(.99),
            percentile_us(.999), (double)hist_max / 1000);
+    if (options.tls)
+        printf(",\"resumed\":%lu", counts.resumed);
     if (options.gauge)
         printf(",\"gauge\":%lu", gauge);
     printf(",\"last_error\":\"%s\"}\n", last_error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stream.c - clients of stream sockets: connect again and again, echo, or idle
+ * stream.c - clients of stream sockets: connect again and again, echo, download, get, or idle
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,21 +13,25 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "http.h"
 #include "load.h"
+#include "tls.h"
 
 #define EVENTS   512
 #define OPENING  64  /* idle connections on their way at a time */
 #define BEHIND   256 /* messages that a paced connection may be behind its times */
 #define GREETING (20000 * MS)
 
-enum kind { ONE_SHOT, ECHO, IDLE };
+enum kind { ONE_SHOT, ECHO, IDLE, DOWNLOAD, GET };
 
 struct connection {
     int fd;
+    struct tls *tls; /* NULL: plain */
     enum kind kind;
     bool watched, blocked, announced;
     uint64_t owed, sent, got; /* bytes allowed to be sent, sent, received */
     uint64_t *stamps;         /* when each message in flight was due (a ring) */
+    struct answer *answer;    /* GET: that which is being received */
 };
 
 static struct connection **retry;
@@ -44,6 +48,9 @@ static void start(struct connection *c);
 static void
 shut(struct connection *c)
 {
+    if (c->tls != NULL)
+        tls_close(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
 }
@@ -79,12 +86,31 @@ announce(struct connection *c)
     return !options.announce || c->announced;
 }
 
+static ssize_t
+put(struct connection *c, const char *bytes, size_t size)
+{
+    return c->tls ? tls_send(c->tls, bytes, size) : send(c->fd, bytes, size, MSG_NOSIGNAL);
+}
+
+static ssize_t
+get(struct connection *c, char *bytes, size_t size)
+{
+    return c->tls ? tls_receive(c->tls, bytes, size) : recv(c->fd, bytes, size, 0);
+}
+
+/* A handshake that waits for the server. */
+static bool
+greets(const struct connection *c)
+{
+    return c->tls != NULL && c->sent < c->owed && tls_wants_input(c->tls);
+}
+
 static void
 flush(struct connection *c)
 {
     while (c->sent < c->owed && announce(c)) {
         size_t at = c->sent % (uint64_t)options.size, size = c->owed - c->sent;
-        ssize_t sent = send(c->fd, out_bytes + at, size < CHUNK ? size : CHUNK, MSG_NOSIGNAL);
+        ssize_t sent = put(c, out_bytes + at, size < CHUNK ? size : CHUNK);
         if (sent < 0 && errno != EAGAIN) {
             broken(c, "send", errno);
             return;
@@ -93,7 +119,7 @@ flush(struct connection *c)
             break;
         c->sent += (uint64_t)sent;
     }
-    bool blocked = c->sent < c->owed;
+    bool blocked = c->sent < c->owed && !greets(c);
     if (!c->watched || blocked != c->blocked) {
         watch(c->fd, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
               EPOLLIN | (blocked ? EPOLLOUT : 0u), c);
@@ -142,10 +168,13 @@ start(struct connection *c)
     uint64_t begin = now();
     if (!connected(c))
         return;
-    if (c->kind == ECHO && peer.inet)
+    if ((c->kind == ECHO || options.tls) && peer.inet) /* a handshake's end and data: two sends */
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    c->tls = options.tls ? tls_open(c->fd) : NULL;
     c->watched = c->blocked = false;
     c->sent = c->got = 0;
+    if (c->answer != NULL)
+        *c->answer = (struct answer){0};
     c->owed = first_bytes(c);
     for (long i = 0; i < ring; i++)
         c->stamps[i] = begin;
@@ -154,12 +183,51 @@ start(struct connection *c)
         opened();
 }
 
+/* Counts every MiB; whoever has it all asks again. */
+static bool
+take_download(struct connection *c, size_t size)
+{
+    uint64_t before = c->got >> 20, wanted = (uint64_t)options.mebibytes << 20, t = now();
+
+    if (c->got + size > wanted || c->sent < c->owed)
+        return false;
+    c->got += size;
+    counts.done += (c->got >> 20) - before;
+    if (c->got == wanted) {
+        record(t - *c->stamps);
+        *c->stamps = t;
+        c->sent = c->got = 0;
+    }
+    return true;
+}
+
+/* Counts an answer that is complete, and asks for the next one. */
+static bool
+take_answer(struct connection *c, const char *bytes, size_t size)
+{
+    enum answer_state state = answer_take(c->answer, bytes, size);
+
+    if (state == ANSWER_BAD || c->sent < c->owed)
+        return false;
+    if (state == ANSWER_COMPLETE) {
+        uint64_t t = now();
+        counts.done++;
+        record(t - *c->stamps);
+        *c->stamps = t;
+        c->owed += (uint64_t)options.size;
+    }
+    return true;
+}
+
 /* Accounts for received bytes; false when the content is wrong. */
 static bool
 take(struct connection *c, const char *bytes, size_t size)
 {
+    if (c->kind == DOWNLOAD)
+        return take_download(c, size);
+    if (c->kind == GET)
+        return take_answer(c, bytes, size);
     uint64_t length = (uint64_t)options.size, t = now(), first = c->got / length;
-
     if (c->got + size > c->owed)
         return false;
     if (options.check >= CHECK_SAME && memcmp(bytes, in_bytes + c->got % length, size) != 0)
@@ -185,10 +253,10 @@ take(struct connection *c, const char *bytes, size_t size)
 static void
 on_message(struct connection *c)
 {
-    if (c->kind == ECHO) {
+    if (c->kind == ECHO || c->kind == DOWNLOAD || c->kind == GET) {
         if (c->owed > c->sent)
             flush(c);
-    } else if (c->got >= (uint64_t)options.size) {
+    } else if (c->got >= c->owed) {
         if (c->kind == IDLE) {
             opened();
         } else {
@@ -198,27 +266,39 @@ on_message(struct connection *c)
     }
 }
 
+/* Once what has come; false when there was nothing, or the connection ended. */
+static bool
+receive(struct connection *c)
+{
+    static char bytes[CHUNK];
+    ssize_t got = get(c, bytes, sizeof(bytes));
+
+    if (got < 0 && errno == EAGAIN)
+        return false;
+    if (got <= 0) {
+        broken(c, "recv", got < 0 ? errno : 0);
+        return false;
+    }
+    if (!take(c, bytes, (size_t)got)) {
+        broken(c, "content", EPROTO);
+        return false;
+    }
+    on_message(c);
+    return true;
+}
+
 static void
 on_events(struct connection *c, uint32_t events)
 {
-    static char bytes[CHUNK];
-
-    if (events & EPOLLOUT) {
+    if (events & EPOLLOUT || greets(c)) {
         flush(c);
-        if (c->fd < 0)
+        if (c->fd < 0 || greets(c))
             return;
     }
     if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
         return;
-    ssize_t got = recv(c->fd, bytes, sizeof(bytes), 0);
-    if (got < 0 && errno == EAGAIN)
-        return;
-    if (got <= 0)
-        broken(c, "recv", got < 0 ? errno : 0);
-    else if (!take(c, bytes, (size_t)got))
-        broken(c, "content", EPROTO);
-    else
-        on_message(c);
+    while (receive(c) && c->tls != NULL && tls_pending(c->tls))
+        ;
 }
 
 /* Waits for events, until a time at most, and serves them. */
@@ -255,13 +335,46 @@ new_connections(long count, enum kind kind)
     return connections;
 }
 
+static void
+report_idle(void)
+{
+    printf("{\"mode\":\"idle\",\"open\":%lu,\"errors\":%lu,\"last_error\":\"%s\"}\n", counts.open,
+           counts.errors, last_error);
+    fflush(stdout);
+}
+
+/* One message on each connection that is still there; counts those that are answered. */
+static void
+echo_again(struct connection *connections, uint64_t limit)
+{
+    counts.open = 0;
+    for (long i = 0; i < options.parked; i++) {
+        struct connection *c = &connections[i];
+        if (c->fd < 0)
+            continue;
+        opening++;
+        c->owed += (uint64_t)options.size;
+        flush(c);
+    }
+    while (opening > 0 && now() < limit)
+        step(now() + 10 * MS);
+    report_idle();
+}
+
+/* When connections have been opened, or have answered, for so long, that is enough. */
+static uint64_t
+idle_limit(void)
+{
+    return now() + (uint64_t)(options.seconds + 60) * 1000 * MS;
+}
+
 void
 run_idle(void)
 {
     struct connection *connections = new_connections(options.parked, IDLE);
 
     t_begin = now();
-    uint64_t limit = t_begin + (uint64_t)(options.seconds + 60) * 1000 * MS;
+    uint64_t limit = idle_limit();
     while ((begun < options.parked || opening > 0) && now() < limit) {
         while (begun < options.parked && opening < OPENING && retries == 0) {
             opening++;
@@ -269,10 +382,10 @@ run_idle(void)
         }
         step(now() + 10 * MS);
     }
-    printf("{\"mode\":\"idle\",\"open\":%lu,\"errors\":%lu,\"last_error\":\"%s\"}\n", counts.open,
-           counts.errors, last_error);
-    fflush(stdout);
+    report_idle();
     poll(&(struct pollfd){.fd = 0, .events = POLLIN}, 1, (int)(options.seconds * 1000));
+    if (options.again)
+        echo_again(connections, idle_limit());
 }
 
 static bool
@@ -286,12 +399,45 @@ run_connections(void)
 {
     struct connection *connections = new_connections(options.clients, ONE_SHOT);
 
+    if (options.resume)
+        tls_first_session();
     begin();
     for (long i = 0; i < options.clients; i++)
         start(&connections[i]);
     while (!finished(now()))
         step(t_end);
     report();
+}
+
+/* Each client asks, receives all of it, and asks again. */
+static void
+ask_again_and_again(enum kind kind)
+{
+    struct connection *connections = new_connections(options.clients, kind);
+    struct answer *answers = calloc((size_t)options.clients, sizeof(*answers));
+
+    if (answers == NULL)
+        die("out of memory");
+    for (long i = 0; i < options.clients && kind == GET; i++)
+        connections[i].answer = &answers[i];
+    begin();
+    for (long i = 0; i < options.clients; i++)
+        start(&connections[i]);
+    while (!finished(now()))
+        step(t_end);
+    report();
+}
+
+void
+run_downloads(void)
+{
+    ask_again_and_again(DOWNLOAD);
+}
+
+void
+run_gets(void)
+{
+    ask_again_and_again(GET);
 }
 
 /* Sends what is due at t; when the next message is. Latency counts from when each was due. */

@@ -13,11 +13,13 @@
  *                client             client NAME
  *                peer               peer FAMILY SIZE IPV4-ADDRESS
  *                sockaddr           sockaddr FAMILY LENGTH
+ *                penalise N REASON  penalised (ss_penalise)
  *                credentials        credentials PID UID GID
  *                address            address ADDRESS (ss_server_address)
  *                name               name NAME (ss_server_name)
  *                fd                 fd N
  *                nodelay            nodelay 0 or 1 (TCP_NODELAY), or error
+ *                tls                tls VERSION cipher=... (ss_tls), or tls none
  * data.c         count              count N (requests this process's memory has seen)
  *                shared             shared N (the same, kept in ss_server_data)
  *                data [TEXT]        data TEXT (with TEXT: kept in ss_data for this request)
@@ -35,6 +37,8 @@
  *                sendfile PATH      the whole file, without a newline
  *                packet             packet SIZE, or "packet none" on a stream
  *                truncated          truncated true, or truncated false
+ *                end                end SIZE BOOLEAN: reads to the end; whether that is truncated
+ *                wait-client S      wait 1 (ss_wait on the client's own descriptor), or wait 0
  *                flush              flushed
  *                write-then-fail    "partial" without a newline; handle returns -EIO
  *                fail N             nothing; handle returns -N
@@ -57,6 +61,7 @@
  *                linger             goodbye, as soon as ss_cancelled() is true
  *                wait-readable S    wait 1 (a pipe with a byte), or wait 0 after S seconds (one
  *                                   without); S = 0: with a byte
+ *                deadline S         deadline 0, or error -22 (ss_set_deadline)
  *                stop               stopping (ss_server_stop)
  * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)
  *                abort, segv, kill  nothing: SIGABRT, SIGSEGV, SIGKILL to its own process

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -138,6 +139,22 @@ flush(struct ss_request *request, const char *argument)
     return result < 0 ? result : ss_flush(request);
 }
 
+/* The client finds the end, and what it says then is heard. */
+static int
+end_output(struct ss_request *request, const char *argument)
+{
+    char *line;
+    int error = ss_printf(request, "the end\n");
+
+    (void)argument;
+    if (error == 0)
+        error = ss_end_output(request);
+    ssize_t size = error < 0 ? error : ss_readline(request, &line);
+    if (size > 0)
+        ss_log(LOG_INFO, "behind the end: %.*s", (int)size, line);
+    return size < 0 ? (int)size : 0;
+}
+
 static int
 write_then_fail(struct ss_request *request, const char *argument)
 {
@@ -161,7 +178,32 @@ quit(struct ss_request *request, const char *argument)
     return COMMAND_END;
 }
 
+static int
+read_to_end(struct ss_request *request, const char *argument)
+{
+    char buffer[4096];
+    size_t size = 0;
+    ssize_t got;
+
+    (void)argument;
+    while ((got = ss_read(request, buffer, sizeof(buffer))) > 0)
+        size += (size_t)got;
+    return got < 0
+               ? ss_printf(request, "error %zd\n", got)
+               : ss_printf(request, "end %zu %s\n", size, ss_truncated(request) ? "true" : "false");
+}
+
+static int
+wait_for_client(struct ss_request *request, const char *argument)
+{
+    int result = ss_wait(request, ss_fd(request), POLLIN, argument_seconds(argument));
+
+    return ss_printf(request, result < 0 ? "error %d\n" : "wait %d\n", result);
+}
+
 const struct command stream_commands[] = {
+    {"end", read_to_end},
+    {"wait-client", wait_for_client},
     {"echo", echo},
     {"upper", upper},
     {"big", big},
@@ -172,6 +214,7 @@ const struct command stream_commands[] = {
     {"packet", tell_packet},
     {"truncated", tell_truncated},
     {"flush", flush},
+    {"end-output", end_output},
     {"write-then-fail", write_then_fail},
     {"fail", fail},
     {"quit", quit},

@@ -95,6 +95,14 @@ wait_readable(struct ss_request *request, const char *argument)
 }
 
 static int
+set_deadline(struct ss_request *request, const char *argument)
+{
+    int result = ss_set_deadline(request, argument_seconds(argument));
+
+    return ss_printf(request, result < 0 ? "error %d\n" : "deadline %d\n", result);
+}
+
+static int
 stop(struct ss_request *request, const char *argument)
 {
     (void)argument;
@@ -103,8 +111,13 @@ stop(struct ss_request *request, const char *argument)
 }
 
 const struct command wait_commands[] = {
-    {"sleep", sleep_well}, {"nap", nap},
-    {"spin", spin},        {"cancelled", tell_cancelled},
-    {"linger", linger},    {"wait-readable", wait_readable},
-    {"stop", stop},        {0},
+    {"sleep", sleep_well},
+    {"nap", nap},
+    {"spin", spin},
+    {"cancelled", tell_cancelled},
+    {"linger", linger},
+    {"wait-readable", wait_readable},
+    {"stop", stop},
+    {"deadline", set_deadline},
+    {0},
 };

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int
@@ -50,6 +51,16 @@ tell_peer(struct ss_request *request, const char *argument)
     if (peer->sa_family == AF_INET)
         (void)inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
     return ss_printf(request, "peer %d %u %s\n", peer->sa_family, size, text);
+}
+
+static int
+penalise(struct ss_request *request, const char *argument)
+{
+    char *reason;
+    double seconds = strtod(argument, &reason);
+
+    ss_penalise(request, seconds, *reason == ' ' ? reason + 1 : NULL);
+    return ss_printf(request, "penalised\n");
 }
 
 static int
@@ -109,17 +120,42 @@ tell_nodelay(struct ss_request *request, const char *argument)
     return ss_printf(request, "nodelay %d\n", value != 0);
 }
 
+static const char *
+or_none(const char *text)
+{
+    return text != NULL ? text : "none";
+}
+
+static int
+tell_tls(struct ss_request *request, const char *argument)
+{
+    struct ss_tls tls = {.size = sizeof(tls)};
+
+    (void)argument;
+    if (!ss_tls(request, &tls))
+        return ss_printf(request, "tls none\n");
+    ss_printf(request, "tls %s cipher=%s server=%s alpn=%s resumed=%d", tls.version, tls.cipher,
+              or_none(tls.server_name), or_none(tls.alpn), tls.resumed);
+    ss_printf(request, " subject=%s issuer=%s fingerprint=%s", or_none(tls.subject),
+              or_none(tls.issuer), or_none(tls.fingerprint));
+    for (size_t i = 0; tls.names != NULL && tls.names[i] != NULL; i++)
+        ss_printf(request, " %s", tls.names[i]);
+    return ss_printf(request, "\n");
+}
+
 const struct command who_commands[] = {
     {"pid", tell_pid},
     {"tid", tell_tid},
     {"worker", tell_worker},
     {"client", tell_client},
     {"peer", tell_peer},
+    {"penalise", penalise},
     {"sockaddr", tell_sockaddr},
     {"credentials", tell_credentials},
     {"address", tell_address},
     {"name", tell_name},
     {"fd", tell_fd},
     {"nodelay", tell_nodelay},
+    {"tls", tell_tls},
     {0},
 };

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * agent.c - tells HAProxy whether and how many clients a listener of this daemon can take
+ *
+ * HAProxy's agent-check connects, reads one line and closes. What the line
+ * says is asked of the daemon each time, by way of ss_control(). The manual is
+ * sockserverd-agent(7).
+ *
+ * Runs in:  a handler thread, child or coroutine.
+ * Owns:     the connection to the control socket, for one answer.
+ * Failures: a daemon that does not answer, or knows no such listener, makes the
+ *           answer "down", with the reason.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <sockserver/plugin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define METHOD      "org.sockserver.Control.GetHealth"
+#define SECONDS     1.5   /* for the daemon's reply; HAProxy waits two by default */
+#define REPLY_MOST  65536 /* bytes */
+#define REASON_SIZE 128
+
+static const struct ss_option options[] = {
+    {.name = "listener",
+     .type = SS_STRING,
+     .required = true,
+     .min = 1,
+     .max = 63,
+     .help = "the listener that HAProxy sends clients to"},
+    {.name = "maxconn",
+     .type = SS_BOOLEAN,
+     .fallback = "false",
+     .help = "also tell how many requests it can run at once"},
+    {0},
+};
+
+SS_PLUGIN(.name = "agent", .summary = "answers HAProxy's agent-check for a listener",
+          .transports = SS_STREAM, .mixins = SS_THREADING | SS_COROUTINE, .options = options,
+          .needs = SS_CONTROL)
+
+struct reply {
+    size_t size;
+    char bytes[REPLY_MOST];
+};
+
+/* ---- asking the daemon ------------------------------------------------------------------- */
+
+/* The socket takes so short a call at once. */
+static int
+send_call(int control, const char *listener)
+{
+    json_t *call =
+        json_pack("{s:s, s:{s:s}}", "method", METHOD, "parameters", "listener", listener);
+    char *text = call == NULL ? NULL : json_dumps(call, JSON_COMPACT);
+    size_t size = text == NULL ? 0 : strlen(text) + 1; /* the NUL ends the message */
+    ssize_t sent = text == NULL ? -1 : send(control, text, size, MSG_NOSIGNAL);
+    int error = text == NULL ? -ENOMEM : sent < 0 ? -errno : -EIO;
+
+    json_decref(call);
+    free(text);
+    return sent == (ssize_t)size && text != NULL ? 0 : error;
+}
+
+/* Receives until the NUL that ends the reply. */
+static int
+receive_reply(struct ss_request *request, int control, struct reply *reply)
+{
+    while (reply->size < sizeof(reply->bytes)) {
+        ssize_t got = recv(control, reply->bytes + reply->size, sizeof(reply->bytes) - reply->size,
+                           MSG_DONTWAIT);
+        if (got > 0) {
+            reply->size += (size_t)got;
+            if (reply->bytes[reply->size - 1] == '\0')
+                return 0;
+            continue;
+        }
+        if (got == 0)
+            return -ECONNRESET;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        int ready = ss_wait(request, control, POLLIN, SECONDS);
+        if (ready <= 0)
+            return ready == 0 ? -ETIMEDOUT : ready;
+    }
+    return -EMSGSIZE;
+}
+
+/* Returns 0 and the reply, which the caller releases, or a negative errno. */
+static int
+ask(struct ss_request *request, const char *listener, json_t **ret)
+{
+    int control = ss_control(ss_server(request));
+    struct reply *reply = calloc(1, sizeof(*reply));
+    int error = control < 0 ? control : reply == NULL ? -ENOMEM : send_call(control, listener);
+
+    if (error == 0)
+        error = receive_reply(request, control, reply);
+    if (control >= 0)
+        (void)close(control);
+    if (error == 0)
+        *ret = json_loads(reply->bytes, 0, NULL);
+    free(reply);
+    if (error == 0 && *ret == NULL)
+        error = -EBADMSG;
+    return error;
+}
+
+/* ---- answering --------------------------------------------------------------------------- */
+
+/* HAProxy takes the rest of the line for the reason. */
+static int
+say_down(struct ss_request *request, const char *reason)
+{
+    char text[REASON_SIZE];
+
+    (void)snprintf(text, sizeof(text), "%s", reason);
+    for (char *next = text; *next != '\0'; next++)
+        if ((unsigned char)*next < ' ')
+            *next = ' ';
+    return ss_printf(request, "down #%s\n", text);
+}
+
+/* The share of places that are free. A listener that takes one request at a time is not full while
+ * one runs. */
+static int
+weight(const json_t *listener, bool ready)
+{
+    json_int_t most = json_integer_value(json_object_get(listener, "max_connections"));
+    json_int_t active = json_integer_value(json_object_get(listener, "active"));
+    json_int_t percent = most > 0 && active < most ? (most - active) * 100 / most : 0;
+
+    return percent > 0 ? (int)percent : ready;
+}
+
+static int
+answer(struct ss_request *request, const json_t *listener)
+{
+    const char *reason = json_string_value(json_object_get(listener, "reason"));
+    bool ready = json_is_true(json_object_get(listener, "ready"));
+    bool full = reason != NULL && strcmp(reason, "full") == 0;
+    char maxconn[40] = "";
+
+    if (json_is_true(json_object_get(listener, "draining")))
+        return ss_printf(request, "drain\n");
+    if (!ready && !full)
+        return say_down(request, reason == NULL ? "not ready" : reason);
+    if (ss_option_boolean(ss_server(request), "maxconn"))
+        (void)snprintf(maxconn, sizeof(maxconn), " maxconn:%lld",
+                       json_integer_value(json_object_get(listener, "max_connections")));
+    return ss_printf(request, "up ready %d%%%s\n", weight(listener, ready), maxconn);
+}
+
+int
+handle(struct ss_request *request)
+{
+    const char *listener = ss_option_string(ss_server(request), "listener");
+    char reason[REASON_SIZE];
+    json_t *reply = NULL;
+    int error = ask(request, listener, &reply);
+
+    if (error < 0) {
+        (void)snprintf(reason, sizeof(reason), "cannot ask the daemon: %s", strerror(-error));
+        return say_down(request, reason);
+    }
+    const json_t *listeners = json_object_get(json_object_get(reply, "parameters"), "listeners");
+    if (json_array_size(listeners) == 1) {
+        error = answer(request, json_array_get(listeners, 0));
+    } else {
+        (void)snprintf(reason, sizeof(reason), "there is no listener %s", listener);
+        error = say_down(request, reason);
+    }
+    json_decref(reply);
+    return error;
+}

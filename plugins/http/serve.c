@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve.c - one request and its answer
+ *
+ * Runs in:  a handler.
+ * Owns:     the descriptor of what is sent.
+ * Failures: returned; they end the connection.
+ */
+#include <errno.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "coding.h"
+#include "http.h"
+
+/* The address of the folder, relative to whatever host and scheme the client knows it by: a path
+ * that begins with exactly one "/" names no other host. */
+static int
+redirect(struct exchange *exchange, const struct target *target)
+{
+    struct text head = TEXT_GROWING;
+
+    response_begin(exchange, &head, HTTP_STATUS_MOVED_PERMANENTLY);
+    text_add_string(&head, "Location: /");
+    text_add_url(&head, target->path);
+    text_add(&head, "/", 1);
+    if (target->query != NULL) {
+        text_add(&head, "?", 1);
+        text_add_string(&head, target->query);
+    }
+    text_add(&head, "\r\n", 2);
+    int error = response_send_plain(exchange, &head);
+    text_done(&head);
+    return error;
+}
+
+static int
+send_listing(struct exchange *exchange, const struct target *target, int folder)
+{
+    struct text page = TEXT_GROWING, head = TEXT_GROWING;
+    int error = listing_make(exchange->site, target->path, folder, &page);
+
+    if (error < 0) {
+        error = response_failed(exchange, "list the folder", error);
+    } else {
+        response_begin(exchange, &head, HTTP_STATUS_OK);
+        response_field(&head, "Content-Type", "text/html; charset=utf-8");
+        response_field(&head, "Content-Security-Policy", "default-src 'none'");
+        response_number(&head, "Content-Length", page.size);
+        response_allow(exchange, page.size);
+        error = response_send(exchange, &head, page.data, page.size);
+    }
+    text_done(&head);
+    text_done(&page);
+    return error;
+}
+
+int
+serve(struct exchange *exchange, char *memory)
+{
+    const struct head *head = exchange->head;
+    const char *expected = head->fields[FIELD_EXPECT];
+    struct resource resource = {.fd = -1};
+    struct target target;
+
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
+        return response_plain(exchange, HTTP_STATUS_METHOD_NOT_ALLOWED);
+    if (expected != NULL && strcasecmp(expected, "100-continue") != 0)
+        return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
+    int status = target_parse(head->target, memory, &target);
+    if (status == 0)
+        status = resource_find(exchange->site, &target,
+                               coding_prefers_gzip(head->fields[FIELD_ACCEPT_ENCODING]), &resource);
+    if (status < 0)
+        return response_failed(exchange, "open it", status);
+    if (status == HTTP_STATUS_MOVED_PERMANENTLY)
+        return redirect(exchange, &target);
+    if (status != HTTP_STATUS_OK)
+        return response_plain(exchange, status);
+    int error = resource.type != NULL ? content_send(exchange, &resource)
+                                      : send_listing(exchange, &target, resource.fd);
+    (void)close(resource.fd);
+    return error;
+}

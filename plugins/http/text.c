@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * text.c - text that is put together, escaped for where it goes
+ *
+ * Runs in:  a handler.
+ * Owns:     the memory of a text that grows.
+ * Failures: kept in the text, so that whoever puts it together asks once at its end.
+ */
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST 4096
+
+void
+text_done(struct text *text)
+{
+    if (text->grows)
+        free(text->data);
+    *text = (struct text){.grows = text->grows};
+}
+
+static bool
+make_room(struct text *text, size_t size)
+{
+    if (size <= text->capacity - text->size)
+        return true;
+    size_t wanted = (text->size + size) * 2;
+    if (wanted < LEAST)
+        wanted = LEAST;
+    char *data = text->grows ? realloc(text->data, wanted) : NULL;
+    if (data == NULL)
+        return false;
+    text->data = data;
+    text->capacity = wanted;
+    return true;
+}
+
+void
+text_add(struct text *text, const void *bytes, size_t size)
+{
+    if (text->failed || !make_room(text, size)) {
+        text->failed = true;
+        return;
+    }
+    memcpy(text->data + text->size, bytes, size);
+    text->size += size;
+}
+
+void
+text_add_string(struct text *text, const char *string)
+{
+    text_add(text, string, strlen(string));
+}
+
+static void
+add_digits(struct text *text, uint64_t number, unsigned base)
+{
+    char digits[24];
+    size_t start = sizeof(digits);
+
+    do {
+        digits[--start] = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number > 0);
+    text_add(text, digits + start, sizeof(digits) - start);
+}
+
+void
+text_add_number(struct text *text, uint64_t number)
+{
+    add_digits(text, number, 10);
+}
+
+void
+text_add_hex(struct text *text, uint64_t number)
+{
+    add_digits(text, number, 16);
+}
+
+static bool
+stands_for_itself(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~/", c) != NULL);
+}
+
+void
+text_add_url(struct text *text, const char *string)
+{
+    for (; *string != '\0'; string++) {
+        unsigned char byte = (unsigned char)*string;
+        const char code[] = {'%', "0123456789ABCDEF"[byte >> 4], "0123456789ABCDEF"[byte & 15]};
+
+        if (stands_for_itself(*string))
+            text_add(text, string, 1);
+        else
+            text_add(text, code, sizeof(code));
+    }
+}
+
+void
+text_add_html(struct text *text, const char *string)
+{
+    static const char *const entities[128] = {
+        ['<'] = "&lt;", ['>'] = "&gt;", ['&'] = "&amp;", ['"'] = "&quot;", ['\''] = "&#39;"};
+
+    for (; *string != '\0'; string++) {
+        unsigned char byte = (unsigned char)*string;
+
+        if (byte < ' ' || byte == 0x7f)
+            text_add(text, "?", 1);
+        else if (byte < 128 && entities[byte] != NULL)
+            text_add_string(text, entities[byte]);
+        else
+            text_add(text, string, 1);
+    }
+}

@@ -1,0 +1,10 @@
+# It embeds Python; what it has of Python's own lies in it.
+pkg_check_modules(PYTHON IMPORTED_TARGET python3-embed>=3.11)
+if(PYTHON_FOUND)
+  file(GLOB parts CONFIGURE_DEPENDS ${folder}/*.py)
+  set_source_files_properties(${folder}/interpreter.c PROPERTIES OBJECT_DEPENDS "${parts}")
+  set(definitions "SOURCE_FOLDER=\"${folder}\"")
+  set(libraries PkgConfig::PYTHON)
+else()
+  set(missing "libpython3-dev (Python 3.11)")
+endif()
