@@ -40,6 +40,8 @@ install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INST
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(PROGRAMS packaging/bpftrace/changes.bt packaging/bpftrace/latency.bt packaging/bpftrace/slow.bt
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/bpftrace)
 install(FILES daemon/supervisor/control/org.sockserver.Control.varlink
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
 install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl

@@ -26,6 +26,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/probes.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
@@ -125,6 +126,7 @@ drain(struct housekeeping *housekeeping, double seconds)
     if (server_phase(server) >= PHASE_DRAINING)
         return;
     atomic_store(&server->counters->phase, PHASE_DRAINING);
+    PROBE(worker__drain, server->settings.name, (int64_t)(seconds * 1000));
     bool leave = server->mixin->leaves_on_drain && server->settings.daemon_threads;
     if (seconds <= 0 || leave) {
         cut(housekeeping);
@@ -213,6 +215,7 @@ on_message(struct housekeeping *housekeeping, const struct message *message, int
     case MESSAGE_SERVE:
         if (server_phase(server) == PHASE_STARTING)
             counter_set(server->counters->phase, PHASE_SERVING);
+        PROBE(worker__serve, server->settings.name);
         break;
     case MESSAGE_DRAIN:
         drain(housekeeping, (double)message->value / 1000);

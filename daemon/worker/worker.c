@@ -29,6 +29,7 @@
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/probes.h"
 #include "common/stray_signals.h"
 #include "worker/housekeeping.h"
 #include "worker/limits.h"
@@ -209,6 +210,7 @@ say_ready(const struct ss_server *server)
 
     if (error < 0)
         log_error("cannot tell the supervisor that the worker is ready: %s", strerror(-error));
+    PROBE(worker__ready, server->settings.name, error);
     return error;
 }
 

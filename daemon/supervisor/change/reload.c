@@ -31,6 +31,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/probes.h"
 #include "supervisor/change/reload_private.h"
 #include "supervisor/change/watch.h"
 #include "supervisor/notify.h"
@@ -102,6 +103,7 @@ finish(struct reload *reload, int error)
     for (size_t i = 0; i < reload->count; i++)
         changed += reload->plans[i].tried;
     log_result(reload, error, changed);
+    PROBE(reload__done, error, changed);
     if (!roster_ends(roster))
         notify_ready();
     operation_end_with(reload->operation, error, &reload->errors);
@@ -414,6 +416,7 @@ reload_begin(struct change *change, operation_done done, void *userdata)
     }
     operation_lead(reload->operation); /* whoever waited gets the answer of this one */
     change->reload = reload;
+    PROBE(reload__start);
     notify_reloading();
     if ((r = read_configuration(reload)) < 0)
         fail(reload, r);

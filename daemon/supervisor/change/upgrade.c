@@ -31,6 +31,7 @@
 #include "common/descriptors.h"
 #include "common/leave.h"
 #include "common/log.h"
+#include "common/probes.h"
 #include "supervisor/signals.h"
 
 #define TRIAL_USEC  UINT64_C(30000000) /* each plugin has 10 s, several are tried at a time */
@@ -151,6 +152,7 @@ fail(struct upgrade *upgrade, int error, const char *why)
     if (upgrade->dropped)
         errors_quote(&said, "the new program said more than is kept");
     log_failure(&said, error, why);
+    PROBE(upgrade__fail, error);
     errors_quote(&said, why);
     operation_end_with(upgrade->operation, error, &said);
     upgrade_cancel(upgrade->change);
@@ -350,6 +352,7 @@ upgrade_begin(struct change *change, operation_done done, void *userdata)
         return r;
     }
     operation_lead(upgrade->operation); /* whoever waited gets the answer of this one */
+    PROBE(upgrade__start);
     log_notice("trying %s for an upgrade", upgrade_program());
     return 0;
 }

@@ -42,6 +42,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/probes.h"
 #include "supervisor/listener/listener_private.h"
 #include "supervisor/socket/socket_change.h"
 
@@ -63,6 +64,8 @@ listener_enter(struct listener *listener, enum listener_state state)
 {
     if (listener->state == state)
         return;
+    PROBE(listener__state, listener->settings->name, listener_state_name(listener->state),
+          listener_state_name(state));
     listener->state = state;
     listener->tried |= state != LISTENER_STARTING;
     listener->since = now_usec(listener);

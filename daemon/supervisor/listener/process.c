@@ -26,6 +26,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/patience.h"
+#include "common/probes.h"
 #include "supervisor/listener/crash.h"
 #include "supervisor/listener/helpers.h"
 
@@ -89,6 +90,7 @@ process_end(struct process *process, const siginfo_t *info)
     helpers_end(process->pid, process->settings, !process->ended_well);
     describe_work(process, info->si_code != CLD_EXITED);
     settle_sources(process, info);
+    PROBE(worker__end, process->settings->name, process->pid, info->si_code, info->si_status);
     process->state = PROCESS_GONE;
     (void)sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(process->channel_source, SD_EVENT_OFF);
@@ -211,6 +213,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     }
     process->start_usec = setup->start_usec == 0 ? START_USEC : setup->start_usec;
     process_enter(process, PROCESS_STARTING, process->start_usec);
+    PROBE(worker__start, process->settings->name, process->pid);
     *ret = process;
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/probes.h"
 #include "worker/request/request.h"
 #include "worker/request/turned_away.h"
 
@@ -134,6 +135,9 @@ request_account(struct ss_request *request)
     int64_t now = monotonic_now();
 
     counter_set(request->slot->ended, now);
+    PROBE(request__done, request->server->settings.name, request->number,
+          reason_texts[request->reason], request->bytes_in, request->bytes_out,
+          now - request->started);
     if (request->reason == CLOSE_ASIDE)
         return;
     count(request, now);

@@ -25,6 +25,7 @@
 
 #include "common/address.h"
 #include "common/clock.h"
+#include "common/probes.h"
 #include "worker/request/mixin.h"
 #include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
@@ -216,6 +217,7 @@ request_take(struct ss_request *request)
     counter_set(slot->started, request->started);
     atomic_store_explicit(&slot->request, request->number, memory_order_release);
     atomic_store_explicit(&slot->state, SLOT_BUSY, memory_order_release);
+    PROBE(request__accept, request->server->settings.name, request->number, request->fd);
 }
 
 int
@@ -364,6 +366,9 @@ pass_gates(struct ss_request *request)
         request->reason = judge_gate(request, error);
         if (request->refusal != NULL && !request->refusal->polite)
             request->ended = true; /* nothing that it sends is waited for */
+        if (request->refusal != NULL)
+            PROBE(request__refuse, request->server->settings.name, request->number,
+                  request->refusal->reason);
     }
     if (request->reason != CLOSE_ASIDE)
         publish(request);
@@ -460,8 +465,10 @@ run_hooks(struct ss_request *request)
     const struct plugin_hooks *hooks = &request->server->plugin.hooks;
     const char *failed;
 
+    PROBE(request__start, request->server->settings.name, request->number);
     if (hooks->verify_request != NULL && !hooks->verify_request(request)) {
         request->reason = CLOSE_REFUSED;
+        PROBE(request__refuse, request->server->settings.name, request->number, "verify_request");
         return;
     }
     finish_request(request, &failed);

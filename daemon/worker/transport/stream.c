@@ -20,6 +20,7 @@
 
 #include "common/address.h"
 #include "common/clock.h"
+#include "common/probes.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
@@ -106,8 +107,10 @@ stream_take(struct ss_request *request, void *buffer, size_t size, bool blocking
 
     while (error == 0) {
         ssize_t got = recv(request->fd, buffer, size, blocking ? 0 : MSG_DONTWAIT);
-        if (got > 0)
+        if (got > 0) {
+            PROBE(request__read, request->server->settings.name, request->number, got);
             return got;
+        }
         if (request_is_cut(request))
             return -ECANCELED;
         if (got == 0)
@@ -145,8 +148,10 @@ stream_put(struct ss_request *request, struct iovec *parts, int count)
     for (;;) {
         ssize_t sent = count == 1 ? send(request->fd, parts->iov_base, parts->iov_len, flags)
                                   : sendmsg(request->fd, &message, flags);
-        if (sent >= 0)
+        if (sent >= 0) {
+            PROBE(request__write, request->server->settings.name, request->number, sent);
             return sent;
+        }
         if (errno == EINTR)
             continue;
         return request_is_cut(request) ? -ECANCELED : -errno;

@@ -25,6 +25,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/probes.h"
 #include "worker/request/gate.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
@@ -212,6 +213,7 @@ tls_open_request(struct ss_request *request)
     int error = begin(request);
     if (error == 0)
         error = shake_hands(request);
+    PROBE(tls__handshake, request->server->settings.name, request->number, error);
     counter_set(request->slot->stage, STAGE_HANDLING);
     if (error == -EPROTO)
         source_penalise(request, PENALTY_HANDSHAKE);
