@@ -73,15 +73,26 @@ is_unknown_user(const char *client)
            network_id_number(client + 5, false, &uid) < 0;
 }
 
-/* What limits its source, a line each. */
 static void
-print_limits(const json_t *limits)
+print_line(const json_t *text)
 {
-    for (size_t i = 0; i < json_array_size(limits); i++) {
-        const char *line = json_string_value(json_array_get(limits, i));
-        print_clean(stdout, line == NULL ? "-" : line);
-        (void)putchar('\n');
-    }
+    const char *line = json_string_value(text);
+
+    print_clean(stdout, line == NULL ? "-" : line);
+    (void)putchar('\n');
+}
+
+static void
+print_answer(const json_t *reply)
+{
+    const json_t *proxy = json_object_get(reply, "proxy"), *limits;
+
+    print_line(json_object_get(reply, "text"));
+    if (json_is_string(proxy))
+        print_line(proxy);
+    limits = json_object_get(reply, "limits");
+    for (size_t i = 0; i < json_array_size(limits); i++)
+        print_line(json_array_get(limits, i));
 }
 
 enum ctl_result
@@ -108,10 +119,7 @@ ctl_explain(const struct ctl_arguments *arguments)
         (void)json_dumpf(reply, stdout, JSON_INDENT(2));
         (void)putchar('\n');
     } else if (reply != NULL) {
-        const char *text = json_string_value(json_object_get(reply, "text"));
-        print_clean(stdout, text == NULL ? "-" : text);
-        (void)putchar('\n');
-        print_limits(json_object_get(reply, "limits"));
+        print_answer(reply);
     }
     json_decref(reply);
     return result;

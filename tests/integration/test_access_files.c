@@ -177,6 +177,17 @@ there_is_a_bound(void **state)
 
 /* ---- explain, and an upgrade --------------------------------------------------------------- */
 
+/* The number of the line that a place in a text is in. */
+static unsigned
+line_of(const char *text, const char *place)
+{
+    unsigned line = 1;
+
+    for (const char *at = text; at < place; at++)
+        line += *at == '\n';
+    return line;
+}
+
 static void
 explain_says_by_which_item(void **state)
 {
@@ -209,14 +220,53 @@ explain_says_by_which_item(void **state)
     (void)daemon_address(daemon, "some");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct outcome outcome = CTL(daemon, "explain", rows[i].listener, rows[i].client);
-        unsigned line = 1;
-        for (const char *at = text; at < strstr(text, rows[i].line); at++)
-            line += *at == '\n';
+        unsigned line = line_of(text, strstr(text, rows[i].line));
         assert_int_equal(outcome.status, 0);
         assert_starts(outcome.output, rows[i].said);
         if (*rows[i].line != '\0')
             assert_contains(outcome.output, text_of("(%s:%u)", daemon_file(daemon), line));
     }
+    daemon_expect_stop(daemon);
+}
+
+/* The lists' verdict stands first; whether a header is believed is said beside it. */
+static void
+explain_says_who_may_announce(void **state)
+{
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n"
+        "plain = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\"; };\n"
+        "test = { address = \"tcp://127.0.0.1:0\"; plugin = \"good_command\";\n"
+        "  proxy = { trusted = [ \"192.0.2.10\" ]; }; deny = [ \"192.0.2.0/24\" ]; };\n"
+        "some = { address = \"unix:@sockserverd-test-%d\"; plugin = \"good_command\";\n"
+        "  proxy = { trusted = [ \"user:0\" ]; }; };\n};",
+        (int)getpid());
+    static const struct {
+        const char *listener, *client, *verdict, *said;
+    } rows[] = {
+        {"test", "192.0.2.10", "denied by deny",
+         " names it: it must announce its client by a PROXY header\n"},
+        {"test", "198.51.100.7", "allowed, ",
+         " does not name it: it is turned away, unless it comes by way of a balancer"},
+        {"some", "user:0", "allowed, ", " names it"},
+        {"some", "user:1", "allowed, ", " does not name it"},
+        {"some", "local", "allowed, ", " does not name it"},
+    };
+
+    (void)state;
+    const char *text = file_text(daemon_file(daemon));
+    (void)daemon_address(daemon, "some");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct outcome outcome = CTL(daemon, "explain", rows[i].listener, rows[i].client);
+        assert_int_equal(outcome.status, 0);
+        assert_starts(outcome.output, rows[i].verdict);
+        const char *place = strstr(strstr(text, rows[i].listener), "  proxy = ");
+        assert_contains(outcome.output, text_of("\nproxy.trusted (%s:%u)%s", daemon_file(daemon),
+                                                line_of(text, place), rows[i].said));
+    }
+    assert_null(strstr(CTL(daemon, "explain", "plain", "192.0.2.10").output, "proxy"));
+    assert_contains(CTL(daemon, "explain", "plain", "192.0.2.10", "--json").output,
+                    "\"proxy\": null");
     daemon_expect_stop(daemon);
 }
 
@@ -279,4 +329,5 @@ RUN_TESTS(TEST(a_file_of_networks_is_read_at_each_reload),
           TEST(a_mistake_in_a_file_changes_nothing), TEST(an_empty_allow_lets_nobody_in),
           TEST(no_file_holds_up_the_daemon), TEST(two_hundred_listeners_share_a_list),
           TEST(there_is_a_bound), TEST(explain_says_by_which_item),
-          TEST(explain_says_what_it_expects), TEST(an_upgrade_keeps_the_lists))
+          TEST(explain_says_who_may_announce), TEST(explain_says_what_it_expects),
+          TEST(an_upgrade_keeps_the_lists))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explain.c - what `allow` and `deny` make of a client, and why
+ * explain.c - what `allow`, `deny` and `proxy` make of a client, and why
  *
  * The table that is asked is the one that workers decide by. No name is looked
  * up here: whoever asks about a user sends numbers.
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/texts.h"
 #include "supervisor/control/control_private.h"
 
 #define GIDS_MOST 65537 /* the kernel's own NGROUPS_MAX, and the first one */
@@ -218,6 +219,31 @@ answer_by_lists(const struct settings *settings, const struct subject *subject)
     return answer_by_item(&item);
 }
 
+/* What `proxy` makes of it, if the listener has that: a text, or null. */
+static json_t *
+answer_by_proxy(const struct settings *settings, const struct subject *subject)
+{
+    const struct given *place = settings_place(settings, "proxy.trusted");
+    _cleanup_free_ char *where = NULL, *text = NULL;
+    struct networks *trusted;
+
+    if (texts_count(settings->proxy.trusted) == 0)
+        return json_null();
+    if (networks_from_texts(settings->proxy.trusted, &trusted) < 0)
+        return NULL;
+    bool named = find(trusted, settings, subject) != NETWORKS_NONE;
+    free(trusted);
+    if (place->file != NULL && asprintf(&where, " (%s:%u)", place->file, place->line) < 0)
+        where = NULL;
+    if (asprintf(&text,
+                 named ? "proxy.trusted%s names it: it must announce its client by a PROXY header"
+                       : "proxy.trusted%s does not name it: it is turned away, unless it comes by "
+                         "way of a balancer that announces it",
+                 where == NULL ? "" : where) < 0)
+        text = NULL;
+    return varlink_text(text);
+}
+
 /* Whether the address is what "local" means. */
 static bool
 is_local(const struct subject *subject)
@@ -238,6 +264,7 @@ control_explain(const struct listener *listener, const char *client, const char 
     if (*ret_expected != NULL)
         return NULL;
     json_t *reply = answer_by_lists(settings, &subject);
+    varlink_set(&reply, "proxy", answer_by_proxy(settings, &subject));
     varlink_set(&reply, "limits",
                 control_source_lines(listener, source_of(settings, &subject), is_local(&subject)));
     return reply;
