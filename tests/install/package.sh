@@ -78,7 +78,7 @@ mkdir $work
 export DEBIAN_FRONTEND=noninteractive
 rm -f /usr/sbin/policy-rc.d # of containers: would forbid that installing starts a service
 if id $name >/dev/null 2>&1; then userdel $name; fi
-systemd-tmpfiles --create >/dev/null 2>&1 # of other packages: installing ours would make them
+systemd-tmpfiles --boot --create >/dev/null 2>&1 # of other packages: installing ours would make them
 files >$work/before
 getent passwd | sort >$work/users.before
 
