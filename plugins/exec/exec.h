@@ -92,6 +92,12 @@ void program_tell_end(struct program *program, const struct service *service,
  * wait for that. */
 void program_end(struct program *program, const struct service *service);
 
+/* ---- spawn.c ------------------------------------------------------------------------------ */
+
+/* As program_start(), which says why it has failed: fills in the program's pid and pidfd. */
+int spawn_program(struct program *program, const struct service *service, char *const *environment,
+                  int socket, int errors);
+
 /* ---- waiting.c ---------------------------------------------------------------------------- */
 
 /* What stood first in a listening socket's queue when a program was started. */

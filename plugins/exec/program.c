@@ -13,12 +13,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,67 +64,14 @@ program_report_failure(const struct service *service, int error)
     return -error;
 }
 
-static int
-add_actions(posix_spawn_file_actions_t *actions, const struct service *service, int socket,
-            int errors)
-{
-    int error = posix_spawn_file_actions_adddup2(actions, socket, STDIN_FILENO);
-
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, socket, STDOUT_FILENO);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, errors, STDERR_FILENO);
-    if (error == 0 && service->directory != NULL)
-        error = posix_spawn_file_actions_addchdir_np(actions, service->directory);
-    if (error == 0)
-        error = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-    return error;
-}
-
-static void
-set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t all, none;
-
-    (void)sigfillset(&all);
-    (void)sigemptyset(&none);
-    (void)posix_spawnattr_setsigdefault(attributes, &all);
-    (void)posix_spawnattr_setsigmask(attributes, &none);
-    (void)posix_spawnattr_setpgroup(attributes, 0);
-    (void)posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-                                                   POSIX_SPAWN_SETPGROUP);
-}
-
-static int
-spawn(struct program *program, const struct service *service, char **environment, int socket,
-      int errors)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
-
-    if (error != 0)
-        return error;
-    (void)posix_spawnattr_init(&attributes);
-    set_attributes(&attributes);
-    error = add_actions(&actions, service, socket, errors);
-    if (error == 0)
-        error = posix_spawn(&program->pid, service->command, &actions, &attributes,
-                            service->arguments, environment);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return error;
-}
-
 int
 program_start(struct program *program, const struct service *service, char **environment,
               int socket, int errors)
 {
-    int error = spawn(program, service, environment, socket, errors);
+    int error = spawn_program(program, service, environment, socket, errors);
 
-    if (error != 0)
-        return program_report_failure(service, error);
-    program->pidfd = pidfd_open(program->pid, 0);
+    if (error < 0)
+        return program_report_failure(service, -error);
     program->asked = 0;
     program->insisted = false;
     return 0;

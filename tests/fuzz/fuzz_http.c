@@ -5,13 +5,17 @@
  * A libFuzzer target. The bytes are cut into lines as ss_readline() does it. A head that is taken
  * must be one that nobody can read in another way, its target must lead to a path without a dot at
  * the beginning of a part, and its Range to ranges within the file that neither touch nor overlap.
+ * Whether it wants gzip must follow from what its Accept-Encoding says last, and from no other
+ * name.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "expect.h"
+#include "plugins/http/coding.h"
 #include "plugins/http/condition.h"
 #include "plugins/http/head.h"
 #include "plugins/http/range.h"
@@ -138,6 +142,42 @@ try_conditions(const struct head *head)
     (void)condition_allows_range(head, &version);
 }
 
+/* The answer to the field with more behind it, in memory of its own. */
+static bool
+prefers_gzip(const char *field, const char *more)
+{
+    size_t size = strlen(field), behind = strlen(more) + 1;
+    char *text = malloc(size + behind);
+
+    expect(text != NULL);
+    memcpy(text, field, size);
+    memcpy(text + size, more, behind);
+    bool answer = coding_prefers_gzip(text);
+    free(text);
+    return answer;
+}
+
+static void
+try_codings(const struct head *head)
+{
+    const char *field = head->fields[FIELD_ACCEPT_ENCODING];
+
+    if (field == NULL) {
+        expect(!coding_prefers_gzip(NULL));
+        return;
+    }
+    bool answer = prefers_gzip(field, "");
+    bool named = strcasestr(field, "gzip") != NULL || strchr(field, '*') != NULL;
+    expect(named || !answer);
+    expect(prefers_gzip(field, " , ,\t") == answer);
+    expect(prefers_gzip(field, ",zip;q=1") == answer);
+    expect(prefers_gzip(field, ", GZIP"));
+    expect(prefers_gzip(field, ",gzip ; Q=0.001, identity;q=0"));
+    expect(!prefers_gzip(field, ", x-gzip;q=0"));
+    expect(!prefers_gzip(field, ", gzip;q=0.5,identity;q=0.501"));
+    expect(!prefers_gzip(field, ", gzip;q=1.001"));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -154,6 +194,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_target(&head);
         try_ranges(&head);
         try_conditions(&head);
+        try_codings(&head);
     }
     free(memory);
     return 0;

@@ -7,9 +7,14 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-/* posix_spawn(3) of the C library ignores two signals of its own, 32 and 33, wherever it is called.
- */
+/* Two signals of the C library's own, 32 and 33. Its posix_spawn(3) ignores them, in what may have
+ * started this test, too, and that is inherited. */
 #define LIBRARYS_OWN UINT64_C(0x180000000)
+
+/* Lists the descriptors that the shell has. */
+#define LIST_DESCRIPTORS                                                                           \
+    "fd=0; while [ $fd -lt 64 ]; do"                                                               \
+    " [ -e /proc/$$/fd/$fd ] && printf '%s ' $fd; fd=$((fd+1)); done"
 
 /* ---- what it finds -------------------------------------------------------------------------- */
 
@@ -32,16 +37,35 @@ static void
 a_program_finds_three_descriptors(void **state)
 {
     static const char *const places[] = {"log", "client", "null"};
-    const char *command = "fd=0; while [ $fd -lt 64 ]; do"
-                          " [ -e /proc/$$/fd/$fd ] && printf '%s ' $fd; fd=$((fd+1)); done";
-
     for (size_t i = 0; i < 3; i++) {
         struct daemon *daemon =
-            serve_shell(*state, command, text_of("stderr = \"%s\";", places[i]), "");
+            serve_shell(*state, LIST_DESCRIPTORS, text_of("stderr = \"%s\";", places[i]), "");
 
         assert_string_equal(ask(daemon, ""), "0 1 2 ");
         daemon_expect_stop(daemon);
     }
+}
+
+/* The descriptors of one are below its own in the worker, and those of another above. */
+static void
+a_program_has_nothing_of_other_clients(void **state)
+{
+    struct daemon *daemon =
+        serve_shell(*state, "echo ready; read line || exit; " LIST_DESCRIPTORS, "", "");
+    int clients[3];
+
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = connect_to(daemon);
+        client_expect(clients[i], "ready\n");
+    }
+    client_close(clients[1]);
+    (void)daemon_wait_log(daemon, ": exited with status");
+    int client = connect_to(daemon);
+    client_expect(client, "ready\n");
+    client_send(client, "\n");
+    assert_string_equal(client_receive_all(client), "0 1 2 ");
+    client_close_all();
+    daemon_expect_stop(daemon);
 }
 
 static void
@@ -243,7 +267,10 @@ a_command_that_goes_away_is_named(void **state)
 
 RUN_TESTS(TEST_EACH_STREAM(a_program_has_the_clients_socket),
           TEST_EACH_MIXIN(a_program_finds_three_descriptors, "tcp"),
+          TEST_CASE(a_program_has_nothing_of_other_clients, "tcp", "threading"),
+          TEST_CASE(a_program_has_nothing_of_other_clients, "tcp", "coroutine"),
           TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "threading"),
+          TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "coroutine"),
           TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "forking"),
           TEST_CASE(a_program_gets_its_arguments, "tcp", "threading"),
           TEST_CASE(an_inetd_program_learns_who_the_client_is, "tcp", "threading"),

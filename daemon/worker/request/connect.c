@@ -131,7 +131,9 @@ take_answers(struct attempts *attempts)
         socklen_t size = sizeof(error);
         if (attempts->fds[i].revents == 0)
             continue;
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        /* An error is told with POLLERR or POLLHUP: room alone is a connection. */
+        if (attempts->fds[i].revents != POLLOUT &&
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
             error = errno;
         attempts->fds[i] = attempts->fds[--attempts->pending];
         if (error == 0)

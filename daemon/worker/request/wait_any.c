@@ -2,9 +2,10 @@
 /*
  * wait_any.c - ss_wait_any(): one wait for several descriptors
  *
- * The descriptors stand in an epoll instance of their own, whose descriptor is what the mixin
- * waits for. So every mixin can do it, and none of them knows of it. Bytes of the client that are
- * in a buffer, ours or the transport's, are found without asking the kernel.
+ * Where contexts may block, poll(2) does it. Elsewhere the descriptors stand in an epoll instance
+ * of their own, whose descriptor is what the mixin waits for; so it does under TLS, where what is
+ * waited for changes meanwhile. Bytes of the client that are in a buffer, ours or the transport's,
+ * are found without asking the kernel.
  *
  * Runs in:  a serving context, called by the plugin.
  * Owns:     the epoll instance, until the wait is over.
@@ -158,6 +159,42 @@ wait_any(struct ss_request *request, int epoll, struct pollfd *fds, size_t count
     return error;
 }
 
+/* Where a context may block, and the kernel knows of all that there is, poll(2) waits by itself. */
+static bool
+can_poll(const struct ss_request *request)
+{
+    const struct transport *transport = request->server->transport;
+
+    return request->server->mixin->blocking && !transport->sealed && transport->ready == NULL;
+}
+
+static int
+poll_any(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    bool held = false;
+
+    for (size_t i = 0; i < count; i++)
+        held |= reads_client(request, &fds[i]) && has_input(request);
+    int result = wait_blocking_all(request, fds, count, held ? 0 : until);
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < count; i++) {
+        if (fds[i].revents & POLLNVAL)
+            return -EBADF;
+        if (held && reads_client(request, &fds[i]))
+            fds[i].revents |= POLLIN;
+    }
+    return count_ready(fds, count);
+}
+
+static int
+wait_by_epoll(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    return epoll < 0 ? -errno : wait_any(request, epoll, fds, count, until);
+}
+
 int
 ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count, double seconds)
 {
@@ -165,12 +202,9 @@ ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count, double
 
     if (request_is_cut(request))
         return -ECANCELED;
-    _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0)
-        return -errno;
     (void)output_flush(request);
     counter_set(request->slot->stage, STAGE_WAITING);
-    int result = wait_any(request, epoll, fds, count, until);
+    int result = (can_poll(request) ? poll_any : wait_by_epoll)(request, fds, count, until);
     counter_set(request->slot->stage, STAGE_HANDLING);
     return result == 0 ? wait_over(request, until) : result;
 }
