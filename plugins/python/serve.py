@@ -380,15 +380,20 @@ def load_handler(name):
 
 
 FILES_MOST = 200  # that the daemon is told of
+named, looked = set(), set()  # files that it was told of; modules whose files were looked at
 
 
 def name_files():
     """The user's own files: whoever changes one and reloads has changed the listener."""
-    files = {os.path.realpath(module.__file__) for module in list(sys.modules.values())
+    modules = {name: module for name, module in list(sys.modules.items()) if name not in looked}
+    looked.update(modules)
+    files = {os.path.realpath(module.__file__) for module in modules.values()
              if isinstance(getattr(module, "__file__", None), str)}
     ours = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
-    for file in sorted(name for name in files if name.startswith(ours))[:FILES_MOST]:
-        daemon.uses(file)
+    for file in sorted(name for name in files - named if name.startswith(ours)):
+        if len(named) < FILES_MOST:
+            named.add(file)
+            daemon.uses(file)
 
 
 def overrides(name):
