@@ -78,5 +78,7 @@ char *address_format_client(const unsigned char *beginning, size_t size, char *b
 
 /* Turns ::ffff:a.b.c.d into the IPv4 address it stands for. */
 void address_unmap(struct sockaddr_storage *address, socklen_t *size);
+/* The other way: how an IPv6 socket writes this address of IPv4. */
+struct sockaddr_in6 address_map(const struct sockaddr_in *address);
 
 #endif

@@ -216,6 +216,16 @@ address_format_client(const unsigned char *beginning, size_t size, char *buffer)
     return buffer;
 }
 
+struct sockaddr_in6
+address_map(const struct sockaddr_in *address)
+{
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = address->sin_port};
+
+    in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(in6.sin6_addr.s6_addr + 12, &address->sin_addr, sizeof(address->sin_addr));
+    return in6;
+}
+
 void
 address_unmap(struct sockaddr_storage *address, socklen_t *size)
 {

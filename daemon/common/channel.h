@@ -28,7 +28,7 @@ enum message_type {
     MESSAGE_CERTIFICATE,  /* before MESSAGE_READY: when the first certificate ends; value: seconds
                              since 1970, text: its path */
     MESSAGE_TLS,          /* before MESSAGE_READY: value: TLS_HAS_KTLS, or 0 */
-    MESSAGE_FILE,         /* before MESSAGE_READY: text: a file that the plugin was made of */
+    MESSAGE_FILE,         /* text: a file that the plugin was made of */
     MESSAGE_CONTROL = 32, /* through INHERITED_CONTROL: serve the attached socket; read-only */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */

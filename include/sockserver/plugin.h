@@ -529,7 +529,8 @@ SS_EXPORT int ss_server_fd(struct ss_server *server);
 
 /*
  * Names a file that the plugin has read, a program or a table: where it has changed at a reload,
- * the listener has. From server_activate only. Returns 0 or a negative errno. ABI 2.
+ * the listener has. Under the mixin "forking" from server_activate only, else -EPERM. Returns 0 or
+ * a negative errno. ABI 2.
  */
 SS_EXPORT int ss_server_uses(struct ss_server *server, const char *path);
 

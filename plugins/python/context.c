@@ -124,9 +124,23 @@ interpreter_enter(struct ss_request *request)
     own.request = request;
 }
 
+/* What was imported meanwhile stays, and is a part of the listener. What a forked child imports
+ * ends with it, and the next one reads it anew. */
+static void
+name_imports(void)
+{
+    Py_ssize_t modules = PyDict_Size(PyImport_GetModuleDict());
+
+    if (interpreter.forking || interpreter.modules < 0 || modules == interpreter.modules)
+        return;
+    interpreter.modules = modules;
+    (void)interpreter_ask("name_files", "()");
+}
+
 void
 interpreter_leave(void)
 {
+    name_imports();
     own.request = NULL;
     if (own.told) {
         (void)PyThreadState_SetAsyncExc(own.number, NULL); /* in case it has come too late */

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-struct interpreter interpreter;
+struct interpreter interpreter = {.modules = -1};
 
 /* A text of the source, with a zero behind it. */
 #define EMBED(name, file)                                                                          \

@@ -177,11 +177,15 @@ static PyObject *
 module_uses(PyObject *self, PyObject *argument)
 {
     const char *path = PyUnicode_AsUTF8(argument);
+    int error;
 
     (void)self;
     if (path == NULL)
         return NULL;
-    return PyLong_FromLong(ss_server_uses(interpreter.server, path));
+    Py_BEGIN_ALLOW_THREADS;
+    error = ss_server_uses(interpreter.server, path);
+    Py_END_ALLOW_THREADS;
+    return PyLong_FromLong(error);
 }
 
 /* stop(): asks for the end of the listener */

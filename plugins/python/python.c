@@ -92,6 +92,7 @@ learn_overrides(void)
     interpreter.times_out = interpreter_ask("overrides", "(s)", "handle_timeout") > 0;
     interpreter.plain = !interpreter.verifies && plain_prepare();
     (void)interpreter_ask("name_files", "()");
+    interpreter.modules = PyDict_Size(PyImport_GetModuleDict());
     interpreter_leave();
 }
 

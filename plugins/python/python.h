@@ -26,6 +26,7 @@ struct interpreter {
     bool plain;           /* plain.c does all that the server object does with a connection */
     bool verifies;        /* the server object has a verify_request() of its own */
     bool acts, times_out; /* and service_actions(), handle_timeout() */
+    Py_ssize_t modules;   /* how many there were when their files were named; -1: not yet */
 };
 
 extern struct interpreter interpreter;

@@ -40,6 +40,7 @@ running = {}                   # by the request object's id
 in_helper = False              # this process has the rest of the script only
 helped, warned = False, set()  # another process has it; what was said already
 folders = []                   # with the user's own modules
+model = None                   # see make_model()
 
 
 class Running:
@@ -345,8 +346,8 @@ def finish(current, error=None):
 
 def prepare(name, path, given, fd):
     """Before anything of the user's is imported."""
-    global mixin, arguments
-    mixin, arguments = name, given
+    global mixin, arguments, model
+    mixin, arguments, model = name, given, make_model()
     output.redirect(stopped)
     sys.path[:0] = path
     folders[:] = path
@@ -379,15 +380,20 @@ def load_handler(name):
 
 
 FILES_MOST = 200  # that the daemon is told of
+named, looked = set(), set()  # files that it was told of; modules whose files were looked at
 
 
 def name_files():
     """The user's own files: whoever changes one and reloads has changed the listener."""
-    files = {os.path.realpath(module.__file__) for module in list(sys.modules.values())
+    modules = {name: module for name, module in list(sys.modules.items()) if name not in looked}
+    looked.update(modules)
+    files = {os.path.realpath(module.__file__) for module in modules.values()
              if isinstance(getattr(module, "__file__", None), str)}
     ours = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
-    for file in sorted(name for name in files if name.startswith(ours))[:FILES_MOST]:
-        daemon.uses(file)
+    for file in sorted(name for name in files - named if name.startswith(ours)):
+        if len(named) < FILES_MOST:
+            named.add(file)
+            daemon.uses(file)
 
 
 def overrides(name):
@@ -440,10 +446,29 @@ def before_forks(first):
     return forks.before(first, server)
 
 
+def make_model():
+    """What Python's objects for threads of others have in common, or None.
+
+    To make them anew takes each thread another page of its stack, and an Event that is set for ever.
+    """
+    own = threading.current_thread()
+    model = vars(threading._DummyThread())  # it takes the place of the thread that makes it
+    threading._active[threading.get_ident()] = own
+    return None if "_handle" in model else model  # which names one thread
+
+
 def thread_begins(name):
-    thread = threading._DummyThread()  # threading.current_thread() finds it by its number
-    thread._name = name
-    threading._dangling.discard(thread)  # nobody needs to join it
+    """threading.current_thread() finds it by its number. Nobody needs to join it."""
+    if model is None:
+        thread = threading._DummyThread()
+        thread._name = name
+        threading._dangling.discard(thread)
+        return
+    thread = threading._DummyThread.__new__(threading._DummyThread)
+    number = threading.get_ident()
+    thread.__dict__ = {**model, "_name": name, "_ident": number, "_native_id": threading.get_native_id()}
+    with threading._active_limbo_lock:
+        threading._active[number] = thread
 
 
 def thread_ends():

@@ -22,15 +22,7 @@ volume=$work/volume
 
 # ---- telling ---------------------------------------------------------------------------------
 
-failures=0
-expect() { # TEXT FOUND WANTED
-    if [ "$2" = "$3" ]; then
-        echo "ok       $1"
-    else
-        echo "NOT OK   $1: found '$2', expected '$3'"
-        failures=$((failures + 1))
-    fi
-}
+. "$source/tests/support/expect.sh"
 
 wait_until() { # TEXT COMMAND...: until it succeeds, a minute at most
     local text=$1 end=$((SECONDS + ${PATIENCE:-60}))

@@ -192,18 +192,10 @@ send_packet(const void *bytes, size_t size, int fd)
 static void
 send_message(bool with_descriptor)
 {
-    static const uint32_t types[] = {MESSAGE_READY,
-                                     MESSAGE_STOPPED,
-                                     MESSAGE_PONG,
-                                     MESSAGE_STOP,
-                                     MESSAGE_REPLACE,
-                                     MESSAGE_MISTAKE,
-                                     MESSAGE_FAILED,
-                                     MESSAGE_SERVE,
-                                     MESSAGE_TLS,
-                                     MESSAGE_CERTIFICATE,
-                                     0,
-                                     UINT32_MAX};
+    static const uint32_t types[] = {MESSAGE_READY,       MESSAGE_STOPPED, MESSAGE_PONG,
+                                     MESSAGE_STOP,        MESSAGE_REPLACE, MESSAGE_MISTAKE,
+                                     MESSAGE_FAILED,      MESSAGE_SERVE,   MESSAGE_TLS,
+                                     MESSAGE_CERTIFICATE, MESSAGE_FILE,    UINT32_MAX};
     struct message message = {.type = types[next_byte() % ARRAY_SIZE(types)]};
     uint8_t choice = next_byte();
     size_t size;

@@ -114,6 +114,8 @@ model_takes(uint32_t type, uint64_t value)
         if (!model.stop_asked)
             note(&expected, 'w');
         model.stop_asked = true;
+    } else if (type == MESSAGE_FILE && in(STARTING | READY | SERVING | DRAINING)) {
+        /* it is looked at, and nobody is told */
     } else if (type == MESSAGE_REPLACE && in(SERVING | DRAINING)) {
         if (in(SERVING))
             note(&expected, 'a');

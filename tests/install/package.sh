@@ -23,15 +23,7 @@ fi
 
 # ---- telling ---------------------------------------------------------------------------------
 
-failures=0
-expect() { # TEXT FOUND WANTED
-    if [ "$2" = "$3" ]; then
-        echo "ok       $1"
-    else
-        echo "NOT OK   $1: found '$2', expected '$3'"
-        failures=$((failures + 1))
-    fi
-}
+. "$source/tests/support/expect.sh"
 
 quietly() { # COMMAND...: its output only if it fails
     local output status

@@ -407,6 +407,29 @@ a_changed_module_is_taken_over_by_a_reload(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* A process that forks has no use for it: each child imports anew. */
+static void
+so_is_one_that_was_imported_while_serving(void **state)
+{
+    (void)python_file("late.py", "word = 'old'\n");
+    struct daemon *daemon =
+        serve_handler(*state,
+                      HANDLER("class Handler(socketserver.StreamRequestHandler):\n"
+                              "    def handle(self):\n"
+                              "        import late\n"
+                              "        self.wfile.write(late.word.encode())\n"),
+                      "");
+    const char *address = daemon_address(daemon, "test");
+
+    assert_string_equal(client_ask(address, ""), "old");
+    assert_int_equal(CTL(daemon, "status").status, 0); /* the supervisor has heard of it, too */
+    (void)python_file("late.py", "word = 'changed'\n");
+    daemon_signal(daemon, SIGHUP);
+    (void)daemon_wait_log_times(daemon, "reloaded", 1);
+    assert_string_equal(client_ask(address, ""), "changed");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_PYTHON(a_handler_serves_and_what_it_prints_is_logged, "tcp"),
           TEST_CASE(a_handler_serves_and_what_it_prints_is_logged, "unix", "threading"),
           TEST_CASE(a_handler_serves_and_what_it_prints_is_logged, "unix", "forking"),
@@ -448,4 +471,7 @@ RUN_TESTS(TEST_EACH_PYTHON(a_handler_serves_and_what_it_prints_is_logged, "tcp")
           TEST_CASE(a_second_server_is_named, "tcp", "threading"),
           TEST_CASE(a_changed_module_is_taken_over_by_a_reload, "tcp", "threading"),
           TEST_CASE(a_changed_module_is_taken_over_by_a_reload, "tcp", "forking"),
+          TEST_CASE(so_is_one_that_was_imported_while_serving, "tcp", "none"),
+          TEST_CASE(so_is_one_that_was_imported_while_serving, "tcp", "threading"),
+          TEST_CASE(so_is_one_that_was_imported_while_serving, "tcp", "forking"),
           TEST_EACH_PYTHON(handlers_that_wait_do_not_hold_up_the_end, "tcp"))

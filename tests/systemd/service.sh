@@ -6,20 +6,12 @@
 #     service.sh SOURCE BUILD
 set -u
 source=$1 build=$2
-failures=0
 trap '' PIPE # a client that is reset shall say so, not die
 settings=/etc/sockserverd/sockserverd.conf
 
 # ---- telling --------------------------------------------------------------------------------
 
-expect() { # TEXT FOUND WANTED
-    if [ "$2" = "$3" ]; then
-        echo "ok       $1"
-    else
-        echo "NOT OK   $1: found '$2', expected '$3'"
-        failures=$((failures + 1))
-    fi
-}
+. "$source/tests/support/expect.sh"
 property() { systemctl show -P "$1" "${2:-sockserverd}"; }
 # COMMAND...: until it succeeds, at most 60 s; no busy loop.
 await() {

@@ -238,6 +238,8 @@ mapped_address_becomes_ipv4(void **state)
     memcpy(&storage, &mapped, sizeof(mapped));
     address_unmap(&storage, &size);
     assert_int_equal(size, sizeof(struct sockaddr_in));
+    struct sockaddr_in6 back = address_map((const struct sockaddr_in *)&storage);
+    assert_memory_equal(&back, &mapped, sizeof(mapped));
     assert_string_equal(address_format_peer((struct sockaddr *)&storage, size, text),
                         "192.0.2.1:80");
 

@@ -335,6 +335,8 @@ ss_server_fd(struct ss_server *server)
 int
 ss_server_uses(struct ss_server *server, const char *path)
 {
+    if (server->mixin->processes && server_phase(server) > PHASE_STARTING)
+        return -EPERM;                 /* a child has no channel, and what it reads ends with it */
     char *real = realpath(path, NULL); /* the supervisor may have another working folder */
     int error = real == NULL ? -errno : 0;
 

@@ -55,9 +55,7 @@ struct announcer {
 struct datagram {
     size_t size;
     bool truncated;
-    bool mute; /* nobody to answer */
-    struct sockaddr_storage reply_to;
-    socklen_t reply_to_size;
+    bool mute;                     /* nobody to answer */
     struct in6_pktinfo reply_from; /* IPv4 as a mapped address */
     bool reply_from_known;
 };

@@ -82,7 +82,8 @@ send_file(struct ss_request *request, int fd, off_t offset, size_t size)
         return -ETIMEDOUT;
     if (!request->server->mixin->blocking)
         return send_steps(request, fd, offset, size);
-    int flags = fcntl(request->fd, F_GETFL);
+    /* Unless the plugin has had the descriptor, it is as it was accepted. */
+    int flags = request->inode != 0 ? fcntl(request->fd, F_GETFL) : 0;
     if (flags < 0 || fcntl(request->fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     int error = send_steps(request, fd, offset, size);

@@ -143,16 +143,14 @@ note_message(struct ss_request *request, struct msghdr *message, size_t size)
     struct peer *client = &request->client;
 
     if (message->msg_namelen == 0)
-        datagram->reply_to.ss_family = AF_UNIX;
+        client->address.ss_family = AF_UNIX;
     client->credentials_state = -ENODATA;
     client->credentials = (struct ss_credentials){.uid = (uid_t)-1, .gid = (gid_t)-1};
     read_ancillary(request, message);
-    datagram->reply_to_size = message->msg_namelen;
-    memcpy(&client->address, &datagram->reply_to, sizeof(struct sockaddr_storage));
     client->size = message->msg_namelen;
+    datagram->mute = is_mute(&client->address, client->size);
     if (server->ipv6)
         address_unmap(&client->address, &client->size);
-    datagram->mute = is_mute(&datagram->reply_to, datagram->reply_to_size);
     datagram->truncated = (message->msg_flags & MSG_TRUNC) != 0;
     request->fd = request->output_fd = server->socket;
     datagram->size = size;
@@ -168,8 +166,8 @@ get_one(struct ss_request *request, size_t limit)
     union ancillary control;
     struct iovec part = {.iov_base = request->input.data, .iov_len = limit};
     struct msghdr message = {
-        .msg_name = &request->datagram.reply_to,
-        .msg_namelen = sizeof(request->datagram.reply_to),
+        .msg_name = &request->client.address,
+        .msg_namelen = sizeof(request->client.address),
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
@@ -193,7 +191,7 @@ get_next_of_batch(struct ss_request *request)
     if (got < 0)
         return (int)got;
     memcpy(request->input.data, message->msg_iov->iov_base, (size_t)got);
-    memcpy(&request->datagram.reply_to, message->msg_name, message->msg_namelen);
+    memcpy(&request->client.address, message->msg_name, message->msg_namelen);
     note_message(request, message, (size_t)got);
     return 0;
 }
@@ -285,21 +283,28 @@ send_patiently(struct ss_request *request, const struct msghdr *message)
 static int
 send_to_sender(struct ss_request *request, struct iovec part, bool from_known, bool may_hold)
 {
+    struct peer *client = &request->client;
     union ancillary control;
+    struct sockaddr_in6 mapped;
     struct msghdr message = {
-        .msg_name = &request->datagram.reply_to,
-        .msg_namelen = request->datagram.reply_to_size,
+        .msg_name = &client->address,
+        .msg_namelen = client->size,
         .msg_iov = &part,
         .msg_iovlen = 1,
     };
 
+    if (request->server->ipv6 && client->address.ss_family == AF_INET) {
+        mapped = address_map((const struct sockaddr_in *)&client->address);
+        message.msg_name = &mapped;
+        message.msg_namelen = sizeof(mapped);
+    }
     if (from_known) {
         memset(&control, 0, sizeof(control));
         message.msg_control = &control;
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
     }
-    if (request->datagram.reply_to.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
+    if (client->address.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
         return -EAGAIN;
     if (may_hold && takes_batches(request->server) && batch_hold(request, &message))
         return 0;
