@@ -4,14 +4,38 @@
  *
  * Runs in:  a handler.
  * Owns:     the descriptor of what is sent.
- * Failures: returned; they end the connection.
+ * Failures: returned; they end the connection. response_failed() logs that of a file, and answers.
  */
 #include <errno.h>
+#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "coding.h"
 #include "http.h"
+
+static const struct site *
+site_of(const struct exchange *exchange)
+{
+    return exchange->web->data;
+}
+
+/* What may be over when the client asks again. */
+static bool
+is_passing(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN ||
+           error == -ENODATA;
+}
+
+int
+response_failed(struct exchange *exchange, const char *doing, int error)
+{
+    ss_log(LOG_ERR, "%.200s: cannot %s: %s", exchange->head->target, doing,
+           error == -ENODATA ? "it has fewer bytes than its size says" : strerror(-error));
+    return response_plain(exchange, is_passing(error) ? HTTP_STATUS_SERVICE_UNAVAILABLE
+                                                      : HTTP_STATUS_INTERNAL_SERVER_ERROR);
+}
 
 /* The address of the folder, relative to whatever host and scheme the client knows it by: a path
  * that begins with exactly one "/" names no other host. */
@@ -38,7 +62,7 @@ static int
 send_listing(struct exchange *exchange, const struct target *target, int folder)
 {
     struct text page = TEXT_GROWING, head = TEXT_GROWING;
-    int error = listing_make(exchange->site, target->path, folder, &page);
+    int error = listing_make(site_of(exchange), target->path, folder, &page);
 
     if (error < 0) {
         error = response_failed(exchange, "list the folder", error);
@@ -69,7 +93,7 @@ serve(struct exchange *exchange, char *memory)
         return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
     int status = target_parse(head->target, memory, &target);
     if (status == 0)
-        status = resource_find(exchange->site, &target,
+        status = resource_find(site_of(exchange), &target,
                                coding_prefers_gzip(head->fields[FIELD_ACCEPT_ENCODING]), &resource);
     if (status < 0)
         return response_failed(exchange, "open it", status);

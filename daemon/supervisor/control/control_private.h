@@ -106,8 +106,30 @@ void control_reply_error(struct control_client *client, const char *error, json_
 
 /* status.c: describes the listener of that name (NULL: all). Returns NULL without memory. */
 json_t *control_status(const struct control *control, const char *name);
+/* The daemon as a whole. */
+json_t *control_daemon(const struct control *control);
+/* Makes a JSON integer. It has a sign, and what a worker counted may be anything. */
+json_t *control_integer(uint64_t value);
+/* metrics.c: what all listeners have counted, compactly. */
+json_t *control_metrics(const struct control *control);
 /* health.c: whether that listener (NULL: each that is enabled) can take clients now. */
 json_t *control_health(const struct control *control, const char *name);
+
+#define HEALTH_REASON_SIZE 256
+
+struct health {
+    uint64_t active; /* requests in workers that accept */
+    uint64_t places; /* how many may run */
+    bool ready;
+    bool drains; /* an operator or a stop wants no more clients here */
+    char reason[HEALTH_REASON_SIZE];
+};
+
+/* How one listener is. */
+void control_look_at(const struct roster *roster, const struct listener *listener,
+                     struct health *ret);
+/* Whether the daemon has started, and is not about to stop. */
+bool control_is_up(const struct roster *roster);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);
 

@@ -2,8 +2,8 @@
 /*
  * text.h - text that is put together: in memory of a fixed size, or in memory that grows
  */
-#ifndef SOCKSERVERD_PLUGINS_HTTP_TEXT_H
-#define SOCKSERVERD_PLUGINS_HTTP_TEXT_H
+#ifndef SOCKSERVERD_PLUGINS_WEB_TEXT_H
+#define SOCKSERVERD_PLUGINS_WEB_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

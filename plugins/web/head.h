@@ -2,8 +2,8 @@
 /*
  * head.h - the head of a request: its first line and its fields
  */
-#ifndef SOCKSERVERD_PLUGINS_HTTP_HEAD_H
-#define SOCKSERVERD_PLUGINS_HTTP_HEAD_H
+#ifndef SOCKSERVERD_PLUGINS_WEB_HEAD_H
+#define SOCKSERVERD_PLUGINS_WEB_HEAD_H
 
 #include <http_parser.h>
 #include <stdbool.h>
