@@ -40,6 +40,8 @@ make_room(struct text *text, size_t size)
 void
 text_add(struct text *text, const void *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     if (text->failed || !make_room(text, size)) {
         text->failed = true;
         return;
@@ -98,6 +100,30 @@ text_add_url(struct text *text, const char *string)
         else
             text_add(text, code, sizeof(code));
     }
+}
+
+void
+text_add_json(struct text *text, const char *string)
+{
+    text_add(text, "\"", 1);
+    while (*string != '\0') {
+        size_t size = 0;
+        while ((unsigned char)string[size] >= ' ' && string[size] != '"' && string[size] != '\\')
+            size++;
+        text_add(text, string, size);
+        string += size;
+        if (*string == '\0')
+            break;
+        unsigned char byte = (unsigned char)*string++;
+        const char code[] = {
+            '\\', 'u', '0', '0', "01"[byte >> 4 & 1], "0123456789abcdef"[byte & 15]};
+        const char escaped[] = {'\\', (char)byte};
+        if (byte >= ' ')
+            text_add(text, escaped, sizeof(escaped));
+        else
+            text_add(text, code, sizeof(code));
+    }
+    text_add(text, "\"", 1);
 }
 
 void

@@ -35,6 +35,9 @@ void text_add_hex(struct text *text, uint64_t number);
 /* Percent-encoded: everything but letters, digits, "-", ".", "_", "~" and "/". */
 void text_add_url(struct text *text, const char *string);
 
+/* As a string of JSON, with its quotation marks. */
+void text_add_json(struct text *text, const char *string);
+
 /* As text of an HTML page or a quoted attribute; control characters become "?". */
 void text_add_html(struct text *text, const char *string);
 

@@ -11,7 +11,6 @@
  * Owns:     nothing.
  * Failures: NULL without memory. What cannot be found out is "-".
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -210,7 +209,7 @@ name_bounds(void)
     json_t *bounds = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(powers); i++)
-        varlink_append(&bounds, json_real(ldexp(1e-9, powers[i])));
+        varlink_append(&bounds, json_integer((json_int_t)1 << powers[i]));
     return bounds;
 }
 
@@ -290,7 +289,7 @@ control_metrics(const struct control *control)
     varlink_set(&reply, "daemon", control_daemon(control));
     varlink_set(&reply, "ready", json_boolean(ready));
     varlink_set(&reply, "stopping", json_boolean(roster_ends(roster)));
-    varlink_set(&reply, "bounds", name_bounds());
+    varlink_set(&reply, "bounds_ns", name_bounds());
     varlink_set(&reply, "columns", name_columns());
     varlink_set(&reply, "listeners", listeners);
     return reply;
