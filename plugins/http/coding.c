@@ -23,13 +23,15 @@ coding_prefers_gzip(const char *field)
     int gzip = UNKNOWN, any = UNKNOWN, identity = UNKNOWN;
     struct weighted item;
 
-    while (weights_next(&field, &item))
+    while (weights_next(&field, &item)) {
+        item.weight = item.specific ? 0 : item.weight; /* no coding has parameters */
         if (weighted_is(&item, "gzip") || weighted_is(&item, "x-gzip"))
             gzip = item.weight;
         else if (weighted_is(&item, "*"))
             any = item.weight;
         else if (weighted_is(&item, "identity"))
             identity = item.weight;
+    }
     if (gzip == UNKNOWN)
         gzip = any;
     return gzip > 0 && gzip >= identity;

@@ -45,17 +45,18 @@ part_size(const char *text)
 }
 
 /* The weight among the parameters that stand behind a name: 1000 if there is none. */
-static int
-weight_behind(const char *text)
+static void
+read_parameters(const char *text, struct weighted *item)
 {
-    int weight = 1000;
-
+    item->weight = 1000;
+    item->specific = false;
     for (text += strspn(text, " \t"); *text == ';'; text += strcspn(text, ",;")) {
         text += 1 + strspn(text + 1, " \t");
         if (strncasecmp(text, "q=", 2) == 0)
-            weight = parse_weight(text, part_size(text));
+            item->weight = parse_weight(text, part_size(text));
+        else
+            item->specific = true;
     }
-    return weight;
 }
 
 bool
@@ -67,7 +68,7 @@ weights_next(const char **field, struct weighted *ret)
         return false;
     ret->name = item;
     ret->size = part_size(item);
-    ret->weight = weight_behind(item + ret->size);
+    read_parameters(item + ret->size, ret);
     *field = item + strcspn(item, ",");
     return true;
 }

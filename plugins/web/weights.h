@@ -12,7 +12,8 @@
 struct weighted {
     const char *name; /* without an end */
     size_t size;
-    int weight; /* in thousandths; 0: it is not wanted */
+    int weight;    /* in thousandths; 0: it is not wanted */
+    bool specific; /* it has parameters beside its weight */
 };
 
 /* Takes the next item of a field, whose place *field becomes. False: there is none; the field may
