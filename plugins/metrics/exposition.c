@@ -228,19 +228,6 @@ add_histogram(struct exposition *to)
 }
 
 static void
-add_of_daemon(struct exposition *to)
-{
-    const json_t *number = json_object_get(to->snapshot->daemon, to->family->column);
-    char text[24];
-
-    if (!json_is_integer(number) || json_integer_value(number) < 0)
-        return;
-    int size = snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(number));
-    begin_sample(to, end_of(to->family));
-    add_value(to, (struct figure){.text = text, .size = (size_t)size});
-}
-
-static void
 add_ready(struct exposition *to)
 {
     begin_sample(to, "");
@@ -256,6 +243,31 @@ add_stopping(struct exposition *to)
 
 static const char *const states[] = {"stopped",     "starting", "serving", "failed",
                                      "backing off", "draining", "drained"};
+
+/* A whole number of the daemon's. */
+static void
+add_whole(struct exposition *to, const json_t *number)
+{
+    char text[24];
+
+    if (!json_is_integer(number) || json_integer_value(number) < 0)
+        return;
+    int size = snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(number));
+    begin_sample(to, end_of(to->family));
+    add_value(to, (struct figure){.text = text, .size = (size_t)size});
+}
+
+static void
+add_of_daemon(struct exposition *to)
+{
+    add_whole(to, json_object_get(to->snapshot->daemon, to->family->column));
+}
+
+static void
+add_memory(struct exposition *to)
+{
+    add_whole(to, json_object_get(to->snapshot->reply, "memory"));
+}
 
 static void
 add_states(struct exposition *to)
@@ -361,8 +373,7 @@ static const struct family families[] = {
     {.name = "supervisor_memory_bytes",
      .unit = "bytes",
      .kind = GAUGE,
-     .samples = add_of_daemon,
-     .column = "memory",
+     .samples = add_memory,
      .help = "What the supervisor occupies; shared pages count in parts (PSS)."},
     {.name = "supervisor_log_lines_lost",
      .kind = COUNTER,

@@ -119,6 +119,7 @@ status_write(struct text *text, const struct snapshot *snapshot, const json_t *r
     add_bool(text, "ready", snapshot->ready);
     add_bool(text, "stopping", snapshot->stopping);
     add_json(text, "daemon", snapshot->daemon);
+    add_json(text, "memory", json_object_get(snapshot->reply, "memory"));
     add_json(text, "bounds_ns", json_object_get(snapshot->reply, "bounds_ns"));
     add_json(text, "requests", requests);
     add_json(text, "sources", sources);

@@ -60,6 +60,8 @@ struct control {
     bool starved;           /* accepting failed the last time */
     sd_event_source *retry; /* accepts again, or makes the socket that could not be made */
     struct control_samples samples;
+    uint64_t memory;   /* bytes that the supervisor occupied when it looked last */
+    uint64_t weigh_at; /* then it looks again, CLOCK_MONOTONIC, microseconds */
     sd_event_source *sampler;
 };
 
@@ -111,7 +113,7 @@ json_t *control_daemon(const struct control *control);
 /* Makes a JSON integer. It has a sign, and what a worker counted may be anything. */
 json_t *control_integer(uint64_t value);
 /* metrics.c: what all listeners have counted, compactly. */
-json_t *control_metrics(const struct control *control);
+json_t *control_metrics(struct control *control);
 /* health.c: whether that listener (NULL: each that is enabled) can take clients now. */
 json_t *control_health(const struct control *control, const char *name);
 
@@ -125,8 +127,8 @@ struct health {
     char reason[HEALTH_REASON_SIZE];
 };
 
-/* How one listener is. */
-void control_look_at(const struct roster *roster, const struct listener *listener,
+/* How one listener is; active: requests that run in those of its workers that accept. */
+void control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
                      struct health *ret);
 /* Whether the daemon has started, and is not about to stop. */
 bool control_is_up(const struct roster *roster);

@@ -21,13 +21,13 @@
 static void
 add_active(const struct listener_worker *worker, void *userdata)
 {
-    struct health *health = userdata;
+    uint64_t *active = userdata;
     struct counter_sums sums;
 
     if (worker->draining)
         return;
     process_sums(worker->process, &sums);
-    health->active += sums.active;
+    *active += sums.active;
 }
 
 /* Says why the listener is not ready; "": it is. A listener that serves one request at a time has
@@ -50,16 +50,17 @@ find_reason(const struct roster *roster, const struct listener *listener, struct
 }
 
 void
-control_look_at(const struct roster *roster, const struct listener *listener, struct health *ret)
+control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
+                struct health *ret)
 {
     const struct settings *settings = listener_settings(listener);
     enum listener_state state = listener_state(listener);
 
     *ret = (struct health){
+        .active = active,
         .places = (uint64_t)settings->max_connections * mixin_workers(settings),
         .drains = roster_ends(roster) || state == LISTENER_DRAINING || state == LISTENER_DRAINED,
     };
-    listener_visit_workers(listener, add_active, ret);
     find_reason(roster, listener, ret);
     ret->ready = ret->reason[0] == '\0';
 }
@@ -94,9 +95,11 @@ control_health(const struct control *control, const char *name)
     for (size_t i = 0; i < roster->count; i++) {
         const struct settings *settings = listener_settings(roster->listeners[i]);
         struct health health;
+        uint64_t active = 0;
         if (name == NULL ? !settings->enabled : strcmp(settings->name, name) != 0)
             continue;
-        control_look_at(roster, roster->listeners[i], &health);
+        listener_visit_workers(roster->listeners[i], add_active, &active);
+        control_look_at(roster, roster->listeners[i], active, &health);
         ready = ready && health.ready;
         varlink_append(&listeners, describe(settings->name, &health));
     }

@@ -17,10 +17,13 @@
 #include "common/array.h"
 #include "common/clock.h"
 #include "common/mixins.h"
+#include "common/usage.h"
 #include "common/varlink.h"
 #include "supervisor/control/control_private.h"
 #include "supervisor/listener/process.h"
 #include "supervisor/socket/queue.h"
+
+#define WEIGH_USEC UINT64_C(30000000) /* between two looks at the supervisor's memory */
 
 /* The bounds of times are powers of two of a nanosecond, from 16 microseconds to 69 seconds: so the
  * buckets of histogram.h lie on one side of each. */
@@ -142,8 +145,8 @@ put_recent(struct row *row, const struct look *look)
 {
     struct histogram recent;
 
-    put_real(row, samples_rate(&look->control->samples, &look->status, monotonic_usec()));
-    samples_recent(&look->control->samples, &look->status, &recent);
+    put_real(row,
+             samples_recent(&look->control->samples, &look->status, monotonic_usec(), &recent));
     put_real(row, histogram_quantile(&recent, 0.50) / 1000);
     put_real(row, histogram_quantile(&recent, 0.99) / 1000);
 }
@@ -248,7 +251,7 @@ look_at(const struct control *control, const struct listener *listener, struct l
 {
     *ret = (struct look){.control = control};
     listener_status(listener, &ret->status);
-    control_look_at(control->host.roster, listener, &ret->health);
+    control_look_at(control->host.roster, listener, ret->status.accepting_active, &ret->health);
     listener_visit_workers(listener, add_memory, &ret->memory);
     ret->queue_known = ret->status.fd >= 0 && queue_look(ret->status.fd, &ret->queue) == 0;
 }
@@ -257,7 +260,6 @@ static json_t *
 describe(const struct look *look)
 {
     const struct listener_status *status = &look->status;
-    const char *reason = look->health.ready ? NULL : look->health.reason;
     json_t *metrics = json_object();
 
     varlink_set(&metrics, "name", varlink_text(status->name));
@@ -265,16 +267,32 @@ describe(const struct look *look)
     varlink_set(&metrics, "address", varlink_text(status->address));
     varlink_set(&metrics, "plugin", varlink_text(status->plugin));
     varlink_set(&metrics, "mixin", varlink_text(status->mixin));
-    varlink_set(&metrics, "problem", varlink_text(status->problem));
-    varlink_set(&metrics, "reason", varlink_text(reason));
-    varlink_set(&metrics, "certificate", varlink_text(status->certificate));
+    if (status->problem != NULL)
+        varlink_set(&metrics, "problem", varlink_text(status->problem));
+    if (!look->health.ready)
+        varlink_set(&metrics, "reason", varlink_text(look->health.reason));
+    if (status->certificate != NULL)
+        varlink_set(&metrics, "certificate", varlink_text(status->certificate));
     varlink_set(&metrics, "figures", figures(look));
     varlink_set(&metrics, "times", times(&status->sums.handling));
     return metrics;
 }
 
+/* The kernel walks through all pages for it, and there are many: some for each worker. */
+static uint64_t
+own_memory(struct control *control)
+{
+    uint64_t now = monotonic_usec();
+
+    if (now < control->weigh_at)
+        return control->memory;
+    control->weigh_at = now + WEIGH_USEC;
+    control->memory = usage_memory();
+    return control->memory;
+}
+
 json_t *
-control_metrics(const struct control *control)
+control_metrics(struct control *control)
 {
     const struct roster *roster = control->host.roster;
     json_t *reply = json_object(), *listeners = json_array();
@@ -287,6 +305,7 @@ control_metrics(const struct control *control)
         varlink_append(&listeners, describe(&look));
     }
     varlink_set(&reply, "daemon", control_daemon(control));
+    varlink_set(&reply, "memory", control_integer(own_memory(control)));
     varlink_set(&reply, "ready", json_boolean(ready));
     varlink_set(&reply, "stopping", json_boolean(roster_ends(roster)));
     varlink_set(&reply, "bounds_ns", name_bounds());

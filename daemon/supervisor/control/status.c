@@ -36,7 +36,6 @@ control_daemon(const struct control *control)
     varlink_set(&daemon, "configuration", varlink_text(control->file));
     varlink_set(&daemon, "log_level", varlink_text(log_level_names[log_level()]));
     varlink_set(&daemon, "cpu_us", control_integer(usage_cpu() / 1000));
-    varlink_set(&daemon, "memory", control_integer(usage_memory()));
     varlink_set(&daemon, "log_lost", control_integer(log_dropped()));
     return daemon;
 }
@@ -132,11 +131,10 @@ describe_listener(const struct control *control, const struct listener *source)
     struct histogram recent;
 
     listener_status(source, &status);
-    samples_recent(&control->samples, &status, &recent);
+    double rate = samples_recent(&control->samples, &status, monotonic_usec(), &recent);
     add_state(&listener, &status);
     add_sums(&listener, &status.sums);
-    varlink_set(&listener, "accepted_per_second",
-                json_real(samples_rate(&control->samples, &status, monotonic_usec())));
+    varlink_set(&listener, "accepted_per_second", json_real(rate));
     varlink_set(&listener, "recent", describe_times(&recent));
     varlink_set(&listener, "total", describe_times(&status.sums.handling));
     varlink_set(&listener, "queue", describe_queue(&status));
