@@ -77,9 +77,8 @@ int content_send(struct exchange *exchange, const struct resource *resource);
 /* ---- serve.c -----------------------------------------------------------------------------------
  */
 
-/* Answers one request whose head is complete; memory has room for its target, decoded. 0, or a
- * negative errno: the connection must end. */
-int serve(struct exchange *exchange, char *memory);
+/* Answers with what the target stands for. 0, or a negative errno: the connection must end. */
+int serve(struct exchange *exchange, const struct target *target);
 
 /* Answers where a file or a folder could not be opened, read or listed; it is logged. -ENODATA:
  * the file has fewer bytes than it had when it was opened. */

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "coding.h"
@@ -80,29 +79,21 @@ send_listing(struct exchange *exchange, const struct target *target, int folder)
 }
 
 int
-serve(struct exchange *exchange, char *memory)
+serve(struct exchange *exchange, const struct target *target)
 {
     const struct head *head = exchange->head;
-    const char *expected = head->fields[FIELD_EXPECT];
     struct resource resource = {.fd = -1};
-    struct target target;
-
-    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
-        return response_plain(exchange, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    if (expected != NULL && strcasecmp(expected, "100-continue") != 0)
-        return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
-    int status = target_parse(head->target, memory, &target);
-    if (status == 0)
-        status = resource_find(site_of(exchange), &target,
+    int status = resource_find(site_of(exchange), target,
                                coding_prefers_gzip(head->fields[FIELD_ACCEPT_ENCODING]), &resource);
+
     if (status < 0)
         return response_failed(exchange, "open it", status);
     if (status == HTTP_STATUS_MOVED_PERMANENTLY)
-        return redirect(exchange, &target);
+        return redirect(exchange, target);
     if (status != HTTP_STATUS_OK)
         return response_plain(exchange, status);
     int error = resource.type != NULL ? content_send(exchange, &resource)
-                                      : send_listing(exchange, &target, resource.fd);
+                                      : send_listing(exchange, target, resource.fd);
     (void)close(resource.fd);
     return error;
 }

@@ -13,9 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "../web/target.h"
 #include "metrics.h"
 
 static const struct ss_option options[] = {
@@ -53,7 +51,7 @@ static const struct {
 };
 
 static int
-find(struct exchange *exchange, const struct target *target)
+serve(struct exchange *exchange, const struct target *target)
 {
     static const char listener[] = "readyz/";
 
@@ -65,21 +63,6 @@ find(struct exchange *exchange, const struct target *target)
     if (strncmp(target->path, listener, strlen(listener)) == 0)
         return answer_ready(exchange, target->path + strlen(listener));
     return response_plain(exchange, HTTP_STATUS_NOT_FOUND);
-}
-
-static int
-serve(struct exchange *exchange, char *memory)
-{
-    const struct head *head = exchange->head;
-    const char *expected = head->fields[FIELD_EXPECT];
-    struct target target;
-
-    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
-        return response_plain(exchange, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    if (expected != NULL && strcasecmp(expected, "100-continue") != 0)
-        return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
-    int status = target_parse(head->target, memory, &target);
-    return status == 0 ? find(exchange, &target) : response_plain(exchange, status);
 }
 
 /* ---- hooks

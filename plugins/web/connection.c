@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "web.h"
 
@@ -127,6 +128,22 @@ pass_body(struct exchange *exchange)
     return discard(exchange->request, head->body);
 }
 
+/* Has the plugin answer a request whose head is complete; memory has room for its target. */
+static int
+serve(struct exchange *exchange, char *memory)
+{
+    const struct head *head = exchange->head;
+    const char *expected = head->fields[FIELD_EXPECT];
+    struct target target;
+
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
+        return response_plain(exchange, HTTP_STATUS_METHOD_NOT_ALLOWED);
+    if (expected != NULL && strcasecmp(expected, "100-continue") != 0)
+        return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
+    int status = target_parse(head->target, memory, &target);
+    return status == 0 ? exchange->web->serve(exchange, &target) : response_plain(exchange, status);
+}
+
 static int
 refuse(struct exchange *exchange, int status)
 {
@@ -159,7 +176,7 @@ exchange_run(struct exchange *exchange, struct head *head, char *memory, struct 
         return give_up(exchange, refused);
     exchange->close = exchange->close || ss_cancelled(exchange->request);
     response_allow(exchange, 0);
-    int error = refused > 0 ? refuse(exchange, refused) : exchange->web->serve(exchange, memory);
+    int error = refused > 0 ? refuse(exchange, refused) : serve(exchange, memory);
     last_note(last, exchange);
     if (exchange->web->log_requests)
         last_log(last, exchange->request);

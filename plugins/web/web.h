@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "head.h"
+#include "target.h"
 #include "text.h"
 
 struct exchange;
@@ -26,9 +27,8 @@ struct web {
     bool log_requests;    /* each, not only connections */
     const void *data;     /* the plugin's own */
 
-    /* Answers one request whose head is complete; memory has room for its target, decoded. 0, or a
-     * negative errno: the connection must end. */
-    int (*serve)(struct exchange *exchange, char *memory);
+    /* Answers a GET or HEAD of this target. 0, or a negative errno: the connection must end. */
+    int (*serve)(struct exchange *exchange, const struct target *target);
 };
 
 /* One request and its answer. */
