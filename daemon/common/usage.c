@@ -40,14 +40,20 @@ uint64_t
 usage_cpu(void)
 {
     struct timespec own = {0};
-    struct rusage children = {0};
 
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    return (uint64_t)own.tv_sec * SECOND + (uint64_t)own.tv_nsec;
+}
+
+uint64_t
+usage_cpu_of_children(void)
+{
+    struct rusage children = {0};
+
     (void)getrusage(RUSAGE_CHILDREN, &children);
-    uint64_t seconds = (uint64_t)own.tv_sec + (uint64_t)children.ru_utime.tv_sec +
-                       (uint64_t)children.ru_stime.tv_sec;
+    uint64_t seconds = (uint64_t)children.ru_utime.tv_sec + (uint64_t)children.ru_stime.tv_sec;
     uint64_t micros = (uint64_t)children.ru_utime.tv_usec + (uint64_t)children.ru_stime.tv_usec;
-    return seconds * SECOND + micros * MICROSECOND + (uint64_t)own.tv_nsec;
+    return seconds * SECOND + micros * MICROSECOND;
 }
 
 uint64_t

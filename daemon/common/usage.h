@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Nanoseconds that this process and those of its children that it has reaped have computed. */
+/* Nanoseconds that this process has computed. */
 uint64_t usage_cpu(void);
+/* The same of those of its children that it has reaped. */
+uint64_t usage_cpu_of_children(void);
 
-/* The same of a child that has ended and was not reaped yet; 0: it cannot be found out. */
+/* Both together, of a child that has ended and was not reaped yet; 0: it cannot be found out. */
 uint64_t usage_cpu_of_ended(pid_t pid);
 
 /*

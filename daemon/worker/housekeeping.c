@@ -210,7 +210,7 @@ tell_usage(struct housekeeping *housekeeping)
     struct counters *counters = housekeeping->server->counters;
     int64_t now = monotonic_now();
 
-    counter_set(counters->cpu_ns, usage_cpu());
+    counter_set(counters->cpu_ns, usage_cpu() + usage_cpu_of_children());
     if (now < housekeeping->next_weigh || now >= counter_get(counters->memory_wanted))
         return;
     counter_set(counters->memory, usage_memory());
