@@ -115,17 +115,6 @@ begin_sample(struct exposition *to, const char *end)
     text_add_string(to->text, end);
 }
 
-/* The same with the label of a listener, whose braces stay open. */
-static void
-begin_labels(struct exposition *to, const char *end, size_t listener)
-{
-    size_t from = listener > 0 ? to->ends[listener - 1] : 0;
-
-    begin_sample(to, end);
-    text_add(to->text, "{", 1);
-    text_add(to->text, to->labels.data + from, to->ends[listener] - from);
-}
-
 static const char *
 end_of(const struct family *family)
 {
@@ -159,6 +148,41 @@ add_flag(struct exposition *to, bool flag)
     text_add(to->text, flag ? " 1\n" : " 0\n", 3);
 }
 
+/* What stands before and behind the label of the listener in lines of a family, which are many. */
+struct frame {
+    struct text before, behind;
+    char room[2][192];
+};
+
+/* One with a label more, or NULL; its value needs no escapes. */
+static void
+make_frame(const struct exposition *to, const char *end, const char *label, const char *value,
+           struct frame *ret)
+{
+    ret->before = (struct text)TEXT_IN(ret->room[0]);
+    ret->behind = (struct text)TEXT_IN(ret->room[1]);
+    text_add_string(&ret->before, PREFIX);
+    text_add_string(&ret->before, to->family->name);
+    text_add_string(&ret->before, end);
+    text_add(&ret->before, "{", 1);
+    if (label != NULL) {
+        text_add(&ret->behind, ",", 1);
+        add_label(&ret->behind, label, value);
+    }
+    text_add(&ret->behind, "}", 1);
+}
+
+/* Begins a line of that listener; the value follows. */
+static void
+begin_line(struct exposition *to, const struct frame *frame, size_t listener)
+{
+    size_t from = listener > 0 ? to->ends[listener - 1] : 0;
+
+    text_add(to->text, frame->before.data, frame->before.size);
+    text_add(to->text, to->labels.data + from, to->ends[listener] - from);
+    text_add(to->text, frame->behind.data, frame->behind.size);
+}
+
 /* ---- samples ------------------------------------------------------------------------------------
  */
 
@@ -166,83 +190,67 @@ static void
 add_column(struct exposition *to, const char *name, const char *label, const char *value)
 {
     int column = snapshot_column(to->snapshot, name);
+    struct frame frame;
 
+    make_frame(to, end_of(to->family), label, value, &frame);
     for (size_t i = 0; i < to->snapshot->count; i++) {
         struct figure figure = snapshot_figure(&to->snapshot->listeners[i], column);
         if (figure.size == 0)
             continue;
-        begin_labels(to, end_of(to->family), i);
-        if (label != NULL) {
-            text_add(to->text, ",", 1);
-            add_label(to->text, label, value);
-        }
-        text_add(to->text, "}", 1);
+        begin_line(to, &frame, i);
         add_value(to, figure);
     }
 }
 
-/* The texts of all bounds, and of infinity. */
-#define BOUND_SIZE 24
-#define BOUND_MOST 64
+#define BOUNDS_MOST 64
 
+/* The frames of all bounds and of infinity; returns how many. */
 static size_t
-format_bounds(const struct snapshot *snapshot, char texts[BOUND_MOST + 1][BOUND_SIZE])
+make_buckets(const struct exposition *to, struct frame ret[BOUNDS_MOST + 1])
 {
-    size_t count = snapshot->bound_count < BOUND_MOST ? snapshot->bound_count : BOUND_MOST;
+    size_t count =
+        to->snapshot->bound_count < BOUNDS_MOST ? to->snapshot->bound_count : BOUNDS_MOST;
+    char bound[24];
 
-    for (size_t i = 0; i < count; i++)
-        (void)snprintf(texts[i], BOUND_SIZE, "%.12g", snapshot->bounds[i] / 1e9);
-    (void)strcpy(texts[count], "+Inf");
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(bound, sizeof(bound), "%.12g", to->snapshot->bounds[i] / 1e9);
+        make_frame(to, "_bucket", "le", bound, &ret[i]);
+    }
+    make_frame(to, "_bucket", "le", "+Inf", &ret[count]);
     return count;
+}
+
+static void
+add_count(struct exposition *to, const struct frame *frame, size_t listener, struct figure count)
+{
+    begin_line(to, frame, listener);
+    text_add(to->text, " ", 1);
+    text_add(to->text, count.text, count.size);
+    text_add(to->text, "\n", 1);
 }
 
 static void
 add_histogram(struct exposition *to)
 {
-    char bounds[BOUND_MOST + 1][BOUND_SIZE];
-    size_t count = format_bounds(to->snapshot, bounds);
-    int sum = snapshot_column(to->snapshot, to->family->column);
+    struct frame buckets[BOUNDS_MOST + 1], sum, count;
+    size_t bounds = make_buckets(to, buckets);
+    int column = snapshot_column(to->snapshot, to->family->column);
 
+    make_frame(to, "_sum", NULL, NULL, &sum);
+    make_frame(to, "_count", NULL, NULL, &count);
     for (size_t i = 0; i < to->snapshot->count; i++) {
         const struct listener_snapshot *listener = &to->snapshot->listeners[i];
         struct figure all = listener->times[to->snapshot->bound_count];
         if (all.size == 0)
             continue;
-        for (size_t j = 0; j <= count; j++) {
-            struct figure figure = j < count ? listener->times[j] : all;
-            begin_labels(to, "_bucket", i);
-            text_add(to->text, ",le=\"", 5);
-            text_add_string(to->text, bounds[j]);
-            text_add(to->text, "\"} ", 3);
-            text_add(to->text, figure.text, figure.size);
-            text_add(to->text, "\n", 1);
-        }
-        begin_labels(to, "_sum", i);
-        text_add(to->text, "}", 1);
-        add_value(to, snapshot_figure(listener, sum));
-        begin_labels(to, "_count", i);
-        text_add(to->text, "} ", 2);
-        text_add(to->text, all.text, all.size);
-        text_add(to->text, "\n", 1);
+        for (size_t j = 0; j < bounds; j++)
+            add_count(to, &buckets[j], i, listener->times[j]);
+        add_count(to, &buckets[bounds], i, all);
+        begin_line(to, &sum, i);
+        add_value(to, snapshot_figure(listener, column));
+        add_count(to, &count, i, all);
     }
 }
-
-static void
-add_ready(struct exposition *to)
-{
-    begin_sample(to, "");
-    add_flag(to, to->snapshot->ready);
-}
-
-static void
-add_stopping(struct exposition *to)
-{
-    begin_sample(to, "");
-    add_flag(to, to->snapshot->stopping);
-}
-
-static const char *const states[] = {"stopped",     "starting", "serving", "failed",
-                                     "backing off", "draining", "drained"};
 
 /* A whole number of the daemon's. */
 static void
@@ -270,16 +278,33 @@ add_memory(struct exposition *to)
 }
 
 static void
+add_ready(struct exposition *to)
+{
+    begin_sample(to, "");
+    add_flag(to, to->snapshot->ready);
+}
+
+static void
+add_stopping(struct exposition *to)
+{
+    begin_sample(to, "");
+    add_flag(to, to->snapshot->stopping);
+}
+
+static const char *const states[] = {"stopped",     "starting", "serving", "failed",
+                                     "backing off", "draining", "drained"};
+
+static void
 add_states(struct exposition *to)
 {
-    for (size_t i = 0; i < to->snapshot->count; i++)
-        for (size_t j = 0; j < sizeof(states) / sizeof(states[0]); j++) {
-            begin_labels(to, "", i);
-            text_add(to->text, ",", 1);
-            add_label(to->text, "state", states[j]);
-            text_add(to->text, "}", 1);
-            add_flag(to, strcmp(to->snapshot->listeners[i].state, states[j]) == 0);
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        struct frame frame;
+        make_frame(to, "", "state", states[i], &frame);
+        for (size_t j = 0; j < to->snapshot->count; j++) {
+            begin_line(to, &frame, j);
+            add_flag(to, strcmp(to->snapshot->listeners[j].state, states[i]) == 0);
         }
+    }
 }
 
 /* The name of a plugin's file, without folders and its end. */
@@ -302,7 +327,9 @@ add_listeners(struct exposition *to)
 {
     for (size_t i = 0; i < to->snapshot->count; i++) {
         const struct listener_snapshot *listener = &to->snapshot->listeners[i];
-        begin_labels(to, end_of(to->family), i);
+        begin_sample(to, "_info");
+        text_add(to->text, "{", 1);
+        add_label(to->text, "listener", listener->name);
         text_add(to->text, ",", 1);
         add_label(to->text, "address", listener->address);
         text_add(to->text, ",", 1);

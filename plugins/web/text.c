@@ -21,31 +21,20 @@ text_done(struct text *text)
     *text = (struct text){.grows = text->grows};
 }
 
-static bool
-make_room(struct text *text, size_t size)
+void
+text_add_in_more_room(struct text *text, const void *bytes, size_t size)
 {
-    if (size <= text->capacity - text->size)
-        return true;
     size_t wanted = (text->size + size) * 2;
+
     if (wanted < LEAST)
         wanted = LEAST;
-    char *data = text->grows ? realloc(text->data, wanted) : NULL;
-    if (data == NULL)
-        return false;
-    text->data = data;
-    text->capacity = wanted;
-    return true;
-}
-
-void
-text_add(struct text *text, const void *bytes, size_t size)
-{
-    if (size == 0)
-        return;
-    if (text->failed || !make_room(text, size)) {
+    char *data = text->failed || !text->grows ? NULL : realloc(text->data, wanted);
+    if (data == NULL) {
         text->failed = true;
         return;
     }
+    text->data = data;
+    text->capacity = wanted;
     memcpy(text->data + text->size, bytes, size);
     text->size += size;
 }

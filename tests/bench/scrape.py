@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+METRICS = ('metrics = { address = "tcp://127.0.0.1:0"; plugin = "metrics"; mixin = "coroutine"; '
+           'control_access = "read"; };')
 PATIENCE = 60  # seconds, until all listen
 
 
@@ -34,8 +36,7 @@ def listeners_text(count):
     """The listeners' part of a configuration: so many to count, and one to be scraped."""
     others = "\n".join(f'l{i} = {{ address = "tcp://127.0.0.1:0"; plugin = "echo"; mixin = '
                        '"threading"; };' for i in range(count))
-    return (f'listeners = {{\n{others}\nmetrics = {{ address = "tcp://127.0.0.1:0"; plugin = '
-            '"metrics"; mixin = "coroutine"; control_access = "read"; };\n};\n')
+    return f"listeners = {{\n{others}\n{METRICS}\n}};\n"
 
 
 def metrics_port(log):
