@@ -56,8 +56,7 @@ await(const struct talk *talk, short events)
     return ready > 0 ? 0 : ready == 0 ? -ETIMEDOUT : ready;
 }
 
-/* ---- a connection ------------------------------------------------------------------------------
- */
+/* ---- a connection ------------------------------------------------------------------------- */
 
 void
 talk_begin(struct talk *talk, struct ss_request *request, double seconds)

@@ -51,8 +51,7 @@ struct family {
     const char *help;
 };
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines -------------------------------------------------------------------------------- */
 
 static void
 add_label_value(struct text *text, const char *value)
@@ -183,8 +182,7 @@ begin_line(struct exposition *to, const struct frame *frame, size_t listener)
     text_add(to->text, frame->behind.data, frame->behind.size);
 }
 
-/* ---- samples ------------------------------------------------------------------------------------
- */
+/* ---- samples ------------------------------------------------------------------------------ */
 
 static void
 add_column(struct exposition *to, const char *name, const char *label, const char *value)
@@ -515,8 +513,7 @@ static const struct family families[] = {
      .help = "When the listener's first certificate expires, since 1970."},
 };
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ---------------------------------------------------------------------------- */
 
 static void
 add_family(struct exposition *to, const struct family *family)
@@ -583,7 +580,7 @@ answer_metrics(struct exchange *exchange)
     struct talk talk;
 
     talk_begin(&talk, exchange->request, watcher_of(exchange)->timeout);
-    int error = snapshot_take(&talk, &snapshot);
+    int error = snapshot_take(&talk, false, &snapshot);
     talk_end(&talk);
     if (error == 0) {
         exposition_write(&body, &snapshot, open);

@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- texts -------------------------------------------------------------------------------------
- */
+/* ---- texts -------------------------------------------------------------------------------- */
 
 /* Cuts a text at its spaces into so many figures; those that are not there are unknown. */
 static void
@@ -58,8 +57,7 @@ read_listener(const struct snapshot *snapshot, const json_t *from, struct figure
     cut(member(from, "times"), ret->times, snapshot->bound_count + 1);
 }
 
-/* ---- the reply ---------------------------------------------------------------------------------
- */
+/* ---- the reply ---------------------------------------------------------------------------- */
 
 static bool
 is_whole(const struct listener_snapshot *listener)
@@ -135,10 +133,10 @@ snapshot_read(json_t *reply, struct snapshot *ret)
 }
 
 int
-snapshot_take(struct talk *talk, struct snapshot *ret)
+snapshot_take(struct talk *talk, bool recent, struct snapshot *ret)
 {
     json_t *reply = NULL;
-    int error = talk_ask(talk, CONTROL "GetMetrics", NULL, &reply);
+    int error = talk_ask(talk, CONTROL "GetMetrics", json_pack("{s:b}", "recent", recent), &reply);
 
     return error < 0 ? error : snapshot_read(reply, ret);
 }
@@ -154,8 +152,7 @@ snapshot_done(struct snapshot *snapshot)
     *snapshot = (struct snapshot){0};
 }
 
-/* ---- figures -----------------------------------------------------------------------------------
- */
+/* ---- figures ------------------------------------------------------------------------------ */
 
 int
 snapshot_column(const struct snapshot *snapshot, const char *name)

@@ -41,8 +41,9 @@ struct snapshot {
     struct figure *memory; /* of all figures and times */
 };
 
-/* Asks the daemon. Returns 0 and *ret, for snapshot_done(), or a negative errno. */
-int snapshot_take(struct talk *talk, struct snapshot *ret);
+/* Asks the daemon; recent: also what happened in the last minute. Returns 0 and *ret, for
+ * snapshot_done(), or a negative errno. */
+int snapshot_take(struct talk *talk, bool recent, struct snapshot *ret);
 /* Makes one of the daemon's reply, which it takes over in every case. */
 int snapshot_read(json_t *reply, struct snapshot *ret);
 void snapshot_done(struct snapshot *snapshot);

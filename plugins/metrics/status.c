@@ -140,7 +140,7 @@ answer_status(struct exchange *exchange)
     struct talk talk;
 
     talk_begin(&talk, exchange->request, watcher_of(exchange)->timeout);
-    int error = snapshot_take(&talk, &snapshot);
+    int error = snapshot_take(&talk, true, &snapshot);
     if (error == 0)
         error =
             talk_ask(&talk, CONTROL "GetRequests", json_pack("{s:i}", "limit", BUSIEST), &requests);

@@ -16,8 +16,7 @@
 
 #include "web.h"
 
-/* ---- what is told of a request ------------------------------------------------------------------
- */
+/* ---- what is told of a request ------------------------------------------------------------ */
 
 #define SHOWN 100 /* characters of a target, in the log */
 
@@ -68,8 +67,7 @@ last_tell(const struct last *last, struct ss_request *request)
     ss_set_outcome(request, text);
 }
 
-/* ---- one request -------------------------------------------------------------------------------
- */
+/* ---- one request -------------------------------------------------------------------------- */
 
 /* 200: the head is there. 0: the client has ended before it. An HTTP status: it is refused with
  * that. A negative errno: it did not come. */
@@ -199,8 +197,7 @@ answer(struct ss_request *request, const struct web *web, struct last *last)
     return result;
 }
 
-/* ---- the connection ----------------------------------------------------------------------------
- */
+/* ---- the connection ----------------------------------------------------------------------- */
 
 /* Waits for the next request: 1, or 0 at the end, or a negative errno. */
 static int

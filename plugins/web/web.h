@@ -41,16 +41,14 @@ struct exchange {
     int status;        /* of the answer */
 };
 
-/* ---- connection.c -----------------------------------------------------------------------------
- */
+/* ---- connection.c ------------------------------------------------------------------------- */
 
 /* Serves the requests of a connection, and returns what handle() shall return. */
 int web_serve(struct ss_request *request, const struct web *web);
 /* What handle_error() shall do. */
 void web_failed(struct ss_request *request, int error);
 
-/* ---- response.c -------------------------------------------------------------------------------
- */
+/* ---- response.c --------------------------------------------------------------------------- */
 
 #define HEAD_ROOM 1024 /* of an answer's head, without what a client could make longer */
 

@@ -104,6 +104,10 @@ void control_client_close(struct control_client *client);
 /* Sends the reply to the present call, and releases parameters. If they are NULL there was no
  * memory to make them: the client is hung up on. */
 void control_reply(struct control_client *client, json_t *parameters);
+/* The same of a whole message, with its NUL byte, which is the client's from then on. NULL: as
+ * above.
+ */
+void control_reply_message(struct control_client *client, char *message, size_t size);
 void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
 
 /* status.c: describes the listener of that name (NULL: all). Returns NULL without memory. */
@@ -112,8 +116,9 @@ json_t *control_status(const struct control *control, const char *name);
 json_t *control_daemon(const struct control *control);
 /* Makes a JSON integer. It has a sign, and what a worker counted may be anything. */
 json_t *control_integer(uint64_t value);
-/* metrics.c: what all listeners have counted, compactly. */
-json_t *control_metrics(struct control *control);
+/* metrics.c: what all listeners have counted, as a whole message; recent: with what happened in the
+ * last minute. NULL without memory. */
+char *control_metrics(struct control *control, bool recent, size_t *ret_size);
 /* health.c: whether that listener (NULL: each that is enabled) can take clients now. */
 json_t *control_health(const struct control *control, const char *name);
 

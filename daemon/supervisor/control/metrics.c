@@ -4,17 +4,20 @@
  *
  * A scrape comes every few seconds, for hundreds of listeners. As JSON members
  * their figures would cost more than all else that a scrape needs; so those of
- * a listener are one text, whose columns are named once. The reply is described
- * in org.sockserver.Control.varlink.
+ * a listener are one text, whose columns are named once, and the listeners are
+ * written as text at once. The reply is described in
+ * org.sockserver.Control.varlink.
  *
  * Runs in:  the supervisor.
- * Owns:     nothing.
+ * Owns:     the message, until it is handed out.
  * Failures: NULL without memory. What cannot be found out is "-".
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/array.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mixins.h"
 #include "common/usage.h"
@@ -30,67 +33,81 @@
 static const unsigned char powers[] = {14, 16, 18, 20, 21, 22, 23, 24, 25, 26,
                                        27, 28, 29, 30, 31, 32, 33, 34, 35, 36};
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------- */
 
 #define DIGITS 20
 
-struct row {
-    size_t size;
-    char text[(COUNTER_COUNT + 32) * (DIGITS + 1)];
-};
-
-static char *
-begin_figure(struct row *row)
+static void
+put(struct varlink_output *output, const char *text)
 {
-    if (row->size > 0)
-        row->text[row->size++] = ' ';
-    return row->text + row->size;
+    (void)varlink_put(text, strlen(text), output);
 }
 
+/* Some JSON, which it releases; NULL: there was no memory for it. */
 static void
-put_number(struct row *row, uint64_t number)
+put_json(struct varlink_output *output, json_t *value)
 {
-    char digits[DIGITS], *place = begin_figure(row);
+    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6);
+
+    if (value == NULL || json_dump_callback(value, varlink_put, output, flags) < 0)
+        output->lacks = true;
+    json_decref(value);
+}
+
+/* A member; nearly all texts need no escapes. */
+static void
+put_text(struct varlink_output *output, const char *name, const char *text)
+{
+    size_t size = 0;
+
+    while (text[size] >= ' ' && text[size] < 0x7f && text[size] != '"' && text[size] != '\\')
+        size++;
+    put(output, name);
+    if (text[size] != '\0') {
+        put_json(output, varlink_text(text));
+        return;
+    }
+    put(output, "\"");
+    (void)varlink_put(text, size, output);
+    put(output, "\"");
+}
+
+/* Each figure has a space behind it. */
+static void
+put_number(struct varlink_output *output, uint64_t number)
+{
+    char digits[DIGITS + 1];
     size_t start = DIGITS;
 
+    digits[DIGITS] = ' ';
     do {
         digits[--start] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    memcpy(place, digits + start, DIGITS - start);
-    row->size += DIGITS - start;
+    (void)varlink_put(digits + start, sizeof(digits) - start, output);
 }
 
 static void
-put_unknown(struct row *row)
+put_if(struct varlink_output *output, bool known, uint64_t number)
 {
-    *begin_figure(row) = '-';
-    row->size++;
+    if (known)
+        put_number(output, number);
+    else
+        put(output, "- ");
 }
 
-/* One that is told if it is not negative. */
+/* One that is known if it is not negative. */
 static void
-put_real(struct row *row, double number)
+put_real(struct varlink_output *output, double number)
 {
-    char text[DIGITS + 1];
+    char text[32] = "- ";
 
-    if (!(number >= 0 && number < 1e15)) {
-        put_unknown(row);
-        return;
-    }
-    int size = snprintf(text, sizeof(text), "%.1f", number);
-    memcpy(begin_figure(row), text, (size_t)size);
-    row->size += (size_t)size;
+    if (number >= 0 && number < 1e15)
+        (void)snprintf(text, sizeof(text), "%.1f ", number);
+    put(output, text);
 }
 
-static json_t *
-row_text(const struct row *row)
-{
-    return json_stringn(row->text, row->size);
-}
-
-/* ---- columns -----------------------------------------------------------------------------------
- */
+/* ---- columns ----------------------------------------------------------------------- */
 
 struct look {
     const struct control *control;
@@ -102,80 +119,58 @@ struct look {
 };
 
 static void
-put_shape(struct row *row, const struct look *look)
+put_shape(struct varlink_output *output, const struct look *look)
 {
     const struct listener_status *status = &look->status;
     uint64_t now = monotonic_usec();
 
-    put_number(row, status->sums.active);
-    put_number(row, status->sums.idle);
-    put_number(row, status->max_connections);
-    put_number(row, status->generation);
-    put_number(row, status->draining);
-    put_number(row, status->restarts);
-    put_number(row, status->since == 0 ? 0 : now - status->since);
-    put_number(row, status->pid_count);
-    put_number(row, look->health.places);
-    put_number(row, look->health.ready);
-    put_number(row, look->health.drains);
-    if (look->memory > 0)
-        put_number(row, look->memory);
-    else
-        put_unknown(row);
+    put_number(output, status->sums.active);
+    put_number(output, status->sums.idle);
+    put_number(output, status->max_connections);
+    put_number(output, status->generation);
+    put_number(output, status->draining);
+    put_number(output, status->restarts);
+    put_number(output, status->since == 0 ? 0 : now - status->since);
+    put_number(output, status->pid_count);
+    put_number(output, look->health.places);
+    put_number(output, look->health.ready);
+    put_number(output, look->health.drains);
+    put_if(output, look->memory > 0, look->memory);
 }
 
 static void
-put_queue(struct row *row, const struct look *look)
+put_queue(struct varlink_output *output, const struct look *look)
 {
     const struct accept_queue *queue = &look->queue;
 
-    for (int in_bytes = 0; in_bytes < 2; in_bytes++)
-        if (look->queue_known && queue->in_bytes == (in_bytes == 1))
-            put_number(row, queue->length);
-        else
-            put_unknown(row);
-    if (look->queue_known && queue->limit > 0)
-        put_number(row, queue->limit);
-    else
-        put_unknown(row);
+    put_if(output, look->queue_known && !queue->in_bytes, queue->length);
+    put_if(output, look->queue_known && queue->in_bytes, queue->length);
+    put_if(output, look->queue_known && queue->limit > 0, queue->limit);
+    put_if(output, look->status.certificate != NULL, look->status.expires);
 }
 
 static void
-put_recent(struct row *row, const struct look *look)
+put_recent(struct varlink_output *output, const struct look *look)
 {
     struct histogram recent;
 
-    put_real(row,
+    put_real(output,
              samples_recent(&look->control->samples, &look->status, monotonic_usec(), &recent));
-    put_real(row, histogram_quantile(&recent, 0.50) / 1000);
-    put_real(row, histogram_quantile(&recent, 0.99) / 1000);
+    put_real(output, histogram_quantile(&recent, 0.50) / 1000);
+    put_real(output, histogram_quantile(&recent, 0.99) / 1000);
 }
 
 /* In the order in which put_shape(), put_queue() and put_recent() put the figures. */
 static const char *const columns[] = {
-    "active",
-    "idle",
-    "max_connections",
-    "generation",
-    "draining",
-    "restarts",
-    "state_us",
-    "workers",
-    "places",
-    "ready",
-    "drains",
-    "memory",
-    "queue_connections",
-    "queue_bytes",
-    "queue_limit",
+    "active",   "idle",     "max_connections",   "generation",  "draining",
+    "restarts", "state_us", "workers",           "places",      "ready",
+    "drains",   "memory",   "queue_connections", "queue_bytes", "queue_limit",
     "expires",
-    "per_second",
-    "p50_us",
-    "p99_us",
 };
+static const char *const recent_columns[] = {"per_second", "p50_us", "p99_us"};
 
 static json_t *
-name_columns(void)
+name_columns(bool recent)
 {
     json_t *names = json_array();
 
@@ -183,28 +178,12 @@ name_columns(void)
         varlink_append(&names, json_string(counter_table[i].name));
     for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
         varlink_append(&names, json_string(columns[i]));
+    for (size_t i = 0; recent && i < ARRAY_SIZE(recent_columns); i++)
+        varlink_append(&names, json_string(recent_columns[i]));
     return names;
 }
 
-static json_t *
-figures(const struct look *look)
-{
-    struct row row = {0};
-
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
-        put_number(&row, counter_shown(&look->status.sums, &counter_table[i]));
-    put_shape(&row, look);
-    put_queue(&row, look);
-    if (look->status.certificate != NULL)
-        put_number(&row, look->status.expires);
-    else
-        put_unknown(&row);
-    put_recent(&row, look);
-    return row_text(&row);
-}
-
-/* ---- times
- * --------------------------------------------------------------------------------------- */
+/* ---- times ---------------------------------------------------------------------------- */
 
 static json_t *
 name_bounds(void)
@@ -217,26 +196,23 @@ name_bounds(void)
 }
 
 /* How many took less than each bound, and how many there were. */
-static json_t *
-times(const struct histogram *histogram)
+static void
+put_times(struct varlink_output *output, const struct histogram *histogram)
 {
-    struct row row = {0};
     uint64_t below = 0;
     unsigned bucket = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(powers); i++) {
         for (; histogram_floor(bucket) < UINT64_C(1) << powers[i]; bucket++)
             below += histogram->buckets[bucket];
-        put_number(&row, below);
+        put_number(output, below);
     }
     for (; bucket < HISTOGRAM_BUCKETS; bucket++)
         below += histogram->buckets[bucket];
-    put_number(&row, below);
-    return row_text(&row);
+    put_number(output, below);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------- */
+/* ---- a listener ------------------------------------------------------------------------ */
 
 static void
 add_memory(const struct listener_worker *worker, void *userdata)
@@ -256,27 +232,35 @@ look_at(const struct control *control, const struct listener *listener, struct l
     ret->queue_known = ret->status.fd >= 0 && queue_look(ret->status.fd, &ret->queue) == 0;
 }
 
-static json_t *
-describe(const struct look *look)
+static void
+put_listener(struct varlink_output *output, const struct look *look, bool recent)
 {
     const struct listener_status *status = &look->status;
-    json_t *metrics = json_object();
 
-    varlink_set(&metrics, "name", varlink_text(status->name));
-    varlink_set(&metrics, "state", varlink_text(status->state));
-    varlink_set(&metrics, "address", varlink_text(status->address));
-    varlink_set(&metrics, "plugin", varlink_text(status->plugin));
-    varlink_set(&metrics, "mixin", varlink_text(status->mixin));
+    put_text(output, "{\"name\":", status->name);
+    put_text(output, ",\"state\":", status->state);
+    put_text(output, ",\"address\":", status->address);
+    put_text(output, ",\"plugin\":", status->plugin);
+    put_text(output, ",\"mixin\":", status->mixin);
     if (status->problem != NULL)
-        varlink_set(&metrics, "problem", varlink_text(status->problem));
+        put_text(output, ",\"problem\":", status->problem);
     if (!look->health.ready)
-        varlink_set(&metrics, "reason", varlink_text(look->health.reason));
+        put_text(output, ",\"reason\":", look->health.reason);
     if (status->certificate != NULL)
-        varlink_set(&metrics, "certificate", varlink_text(status->certificate));
-    varlink_set(&metrics, "figures", figures(look));
-    varlink_set(&metrics, "times", times(&status->sums.handling));
-    return metrics;
+        put_text(output, ",\"certificate\":", status->certificate);
+    put(output, ",\"figures\":\"");
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        put_number(output, counter_shown(&status->sums, &counter_table[i]));
+    put_shape(output, look);
+    put_queue(output, look);
+    if (recent)
+        put_recent(output, look);
+    put(output, "\",\"times\":\"");
+    put_times(output, &status->sums.handling);
+    put(output, "\"}");
 }
+
+/* ---- the whole -------------------------------------------------------------------------- */
 
 /* The kernel walks through all pages for it, and there are many: some for each worker. */
 static uint64_t
@@ -291,25 +275,57 @@ own_memory(struct control *control)
     return control->memory;
 }
 
-json_t *
-control_metrics(struct control *control)
+/* All but the listeners. */
+static json_t *
+describe(struct control *control, bool ready, bool recent)
+{
+    json_t *reply = json_object();
+
+    varlink_set(&reply, "daemon", control_daemon(control));
+    varlink_set(&reply, "memory", control_integer(own_memory(control)));
+    varlink_set(&reply, "ready", json_boolean(ready));
+    varlink_set(&reply, "stopping", json_boolean(roster_ends(control->host.roster)));
+    varlink_set(&reply, "bounds_ns", name_bounds());
+    varlink_set(&reply, "columns", name_columns(recent));
+    return reply;
+}
+
+/* The parameters are those of describe(), and as the last of them the listeners. */
+static char *
+finish(struct varlink_output *listeners, json_t *others, size_t *ret_size)
+{
+    struct varlink_output output = {0};
+
+    put(&output, "{\"parameters\":");
+    put_json(&output, others);
+    if (!output.lacks)
+        output.size--; /* the brace is closed below */
+    put(&output, ",\"listeners\":[");
+    (void)varlink_put(listeners->bytes, listeners->size, &output);
+    put(&output, "]}}");
+    (void)varlink_put("", 1, &output);
+    bool lacks = output.lacks || listeners->lacks;
+    free(listeners->bytes);
+    if (lacks)
+        free(take_pointer(output.bytes));
+    *ret_size = output.size;
+    return output.bytes;
+}
+
+char *
+control_metrics(struct control *control, bool recent, size_t *ret_size)
 {
     const struct roster *roster = control->host.roster;
-    json_t *reply = json_object(), *listeners = json_array();
+    struct varlink_output listeners = {0};
     bool ready = control_is_up(roster);
 
     for (size_t i = 0; i < roster->count; i++) {
         struct look look;
         look_at(control, roster->listeners[i], &look);
         ready = ready && (look.health.ready || !listener_settings(roster->listeners[i])->enabled);
-        varlink_append(&listeners, describe(&look));
+        if (i > 0)
+            put(&listeners, ",");
+        put_listener(&listeners, &look, recent);
     }
-    varlink_set(&reply, "daemon", control_daemon(control));
-    varlink_set(&reply, "memory", control_integer(own_memory(control)));
-    varlink_set(&reply, "ready", json_boolean(ready));
-    varlink_set(&reply, "stopping", json_boolean(roster_ends(roster)));
-    varlink_set(&reply, "bounds_ns", name_bounds());
-    varlink_set(&reply, "columns", name_columns());
-    varlink_set(&reply, "listeners", listeners);
-    return reply;
+    return finish(&listeners, describe(control, ready, recent), ret_size);
 }
