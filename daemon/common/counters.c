@@ -20,7 +20,9 @@
 
 #define SLOTS_MAX 2000000u
 
-#define COUNTER(field) offsetof(struct slot, field), offsetof(struct counter_sums, field)
+#define COUNTER(field) offsetof(struct slot, field), offsetof(struct counter_sums, field), 0
+#define WORKER_COUNTER(field)                                                                      \
+    0, offsetof(struct counter_sums, field), offsetof(struct counters, field)
 const struct counter counter_table[COUNTER_COUNT] = {
     {"accepted", COUNTER_REQUESTS, COUNTER(accepted), "connections accepted, datagrams received"},
     {"refused", COUNTER_REQUESTS, COUNTER(refused),
@@ -54,8 +56,16 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "of those refused, requests of sources under a penalty"},
     {"full", COUNTER_REQUESTS, COUNTER(full),
      "of those refused, connections that came at max_connections (on_full = \"refuse\")"},
+    {"done", COUNTER_REQUESTS, COUNTER(done), "requests that ended well"},
+    {"rejected", COUNTER_REQUESTS, COUNTER(rejected),
+     "of those refused, all others: verify_request refused them"},
+    {"cpu_us", COUNTER_CPU, WORKER_COUNTER(cpu_ns),
+     "microseconds that its workers, and those of their children that have ended, computed"},
+    {"log_lost", COUNTER_LINES, WORKER_COUNTER(log_lost),
+     "lines of its workers that the log could not take"},
 };
 #undef COUNTER
+#undef WORKER_COUNTER
 
 static size_t
 counters_size(uint32_t slots)
@@ -129,9 +139,9 @@ counters_detach(struct counters *counters, uint32_t slots)
 }
 
 static uint64_t
-counter_in_slot(const struct slot *slot, const struct counter *counter)
+counter_at(const void *memory, size_t offset)
 {
-    const void *field = (const char *)slot + counter->in_slot;
+    const void *field = (const char *)memory + offset;
 
     return counter_get(*(const _Atomic uint64_t *)field);
 }
@@ -149,8 +159,14 @@ counters_sum(const struct counters *counters, uint32_t slots, struct counter_sum
         sums.active += state == SLOT_BUSY;
         sums.idle += state == SLOT_IDLE;
         for (size_t j = 0; j < COUNTER_COUNT; j++)
-            *counter_in_sums(&sums, &counter_table[j]) += counter_in_slot(slot, &counter_table[j]);
+            if (counter_table[j].in_slot != 0)
+                *counter_in_sums(&sums, &counter_table[j]) +=
+                    counter_at(slot, counter_table[j].in_slot);
     }
+    for (size_t j = 0; j < COUNTER_COUNT; j++)
+        if (counter_table[j].in_worker != 0)
+            *counter_in_sums(&sums, &counter_table[j]) =
+                counter_at(counters, counter_table[j].in_worker);
     for (size_t i = 0; i < COUNTERS_HISTOGRAMS && i < used; i++)
         for (size_t j = 0; j < HISTOGRAM_BUCKETS; j++)
             sums.handling.buckets[j] += counter_get(counters->handling[i].buckets[j]);

@@ -62,6 +62,8 @@ struct slot {
     _Atomic uint64_t limited;
     _Atomic uint64_t penalised;
     _Atomic uint64_t full;
+    _Atomic uint64_t done;
+    _Atomic uint64_t rejected;
 } __attribute__((aligned(64)));
 
 /*
@@ -85,9 +87,9 @@ struct sighting {
 
 struct counters {
     uint32_t slot_count;
-    _Atomic uint32_t used;     /* slots from here on were never given out; never falls */
-    _Atomic uint64_t requests; /* numbers given out */
-    _Atomic uint64_t log_dropped;
+    _Atomic uint32_t used;           /* slots from here on were never given out; never falls */
+    _Atomic uint64_t requests;       /* numbers given out */
+    _Atomic uint64_t log_lost;       /* as cpu_ns below */
     _Atomic int32_t phase;           /* enum server_phase of the worker, for its children */
     _Atomic int32_t retire;          /* so many idle contexts may end */
     uint32_t claims;                 /* one above its first claim of sources.h; 0: it has none */
@@ -99,6 +101,12 @@ struct counters {
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
     _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source or a
                                             connection's PROXY header */
+    /* sums of the worker as a whole; with log_lost, they have rows in counter_table, too */
+    _Atomic uint64_t cpu_ns;
+    /* what the worker occupies, in bytes, as it has told last (0: it has not), and until when
+     * somebody wants to know */
+    _Atomic uint64_t memory;
+    _Atomic int64_t memory_wanted;
     /* how long requests took, by context modulo COUNTERS_HISTOGRAMS */
     struct {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
@@ -129,23 +137,31 @@ struct counter_sums {
     struct histogram handling; /* times of the requests that have ended */
     /* What is above has the places in which 0.1.0 hands it over: later counters stand here. */
     uint64_t denied, unannounced, slow_ended, handshakes_failed, limited, penalised, full;
+    uint64_t done, rejected, cpu_ns, log_lost;
 };
 
-enum counter_unit { COUNTER_REQUESTS, COUNTER_BYTES, COUNTER_NANOSECONDS };
+enum counter_unit {
+    COUNTER_REQUESTS,
+    COUNTER_BYTES,
+    COUNTER_NANOSECONDS, /* of requests */
+    COUNTER_CPU,         /* nanoseconds of processors */
+    COUNTER_LINES
+};
 
 /*
- * One sum of a slot. All code that adds, hands over or shows sums goes by the
- * table, so a new counter needs a field in both structs, a row, and a line in
- * the control socket's interface, which a test compares with the row.
+ * One sum of a slot, or of the worker as a whole. All code that adds, hands over or shows sums goes
+ * by the table, so a new counter needs a field in both structs, a row, and a line in the control
+ * socket's interface, which a test compares with the row.
  */
 struct counter {
     const char *name; /* as it is shown: in microseconds what is counted in nanoseconds */
     enum counter_unit unit;
-    size_t in_slot, in_sums; /* offsets of its field */
+    size_t in_slot, in_sums; /* offsets of its fields */
+    size_t in_worker;        /* in struct counters, if in_slot is 0; else 0 */
     const char *help;        /* what it counts */
 };
 
-#define COUNTER_COUNT  18
+#define COUNTER_COUNT  22
 #define COUNTERS_FIRST 11 /* rows that every program knows which hands over or takes over */
 /* An upgrade hands the sums over in the order of the rows, so new rows go to the end. */
 extern const struct counter counter_table[COUNTER_COUNT];
@@ -166,7 +182,9 @@ counter_of_sums(const struct counter_sums *sums, const struct counter *counter)
 static inline uint64_t
 counter_shown(const struct counter_sums *sums, const struct counter *counter)
 {
-    return counter_of_sums(sums, counter) / (counter->unit == COUNTER_NANOSECONDS ? 1000 : 1);
+    bool time = counter->unit == COUNTER_NANOSECONDS || counter->unit == COUNTER_CPU;
+
+    return counter_of_sums(sums, counter) / (time ? 1000 : 1);
 }
 
 /* Adds up the counters of all slots; slots is the creator's own count, not the mapped one. */

@@ -35,6 +35,7 @@ static _Atomic int threshold = LOG_INFO;
 static _Atomic int sink = LOG_TO_STDERR;
 static _Atomic uint64_t dropped; /* since the process started */
 static _Atomic uint64_t untold;  /* of these, not yet reported in the log */
+static _Atomic uint64_t *losses; /* where they are counted, too; NULL: nowhere */
 static char own_listener[96];
 static _Thread_local const struct log_context *own_context;
 
@@ -177,6 +178,12 @@ log_dropped(void)
     return atomic_load_explicit(&dropped, memory_order_relaxed);
 }
 
+void
+log_count_losses(_Atomic uint64_t *place)
+{
+    losses = place;
+}
+
 /* ---- making a line printable --------------------------------------------------- */
 
 static void
@@ -245,6 +252,8 @@ deliver_line(const struct log_line *line)
     }
     if (r < 0) {
         atomic_fetch_add(&dropped, 1);
+        if (losses != NULL)
+            atomic_fetch_add_explicit(losses, 1, memory_order_relaxed);
         atomic_fetch_add(&untold, count + 1);
     }
 }

@@ -10,6 +10,7 @@
 #define SOCKSERVERD_COMMON_LOG_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <syslog.h>
@@ -98,6 +99,8 @@ void log_relay(const char *listener, int level, unsigned long long request, cons
 
 /* Returns how many lines this process has dropped since it started. */
 uint64_t log_dropped(void);
+/* From now on they are counted there, too, also in children of this process. */
+void log_count_losses(_Atomic uint64_t *place);
 /* Forgets in a child what its parent lost, as the parent reports that. fork() calls this,
  * _Fork() does not. */
 void log_forget_losses(void);

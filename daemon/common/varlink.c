@@ -145,18 +145,11 @@ varlink_call_parse(const json_t *message, struct varlink_call *ret)
     return 0;
 }
 
-struct text {
-    char *bytes;
-    size_t size, room;
-    bool lacks; /* a part, for which there was no memory */
-};
-
-/* A callback of json_dump_callback(), which goes on after some failures: what is gone stays gone.
- */
-static int
-append(const char *bytes, size_t size, void *userdata)
+/* json_dump_callback() goes on after some failures: what is gone stays gone. */
+int
+varlink_put(const char *bytes, size_t size, void *output)
 {
-    struct text *text = userdata;
+    struct varlink_output *text = output;
 
     if (text->room - text->size < size && !text->lacks) {
         size_t room = text->room * 2 + size + ROOM_FIRST;
@@ -167,7 +160,8 @@ append(const char *bytes, size_t size, void *userdata)
     }
     if (text->lacks)
         return -1;
-    memcpy(text->bytes + text->size, bytes, size);
+    if (size > 0)
+        memcpy(text->bytes + text->size, bytes, size);
     text->size += size;
     return 0;
 }
@@ -177,9 +171,9 @@ static char *
 text_of(json_t *message, size_t *ret_size)
 {
     size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(6);
-    struct text text = {0};
-    bool whole = message != NULL && json_dump_callback(message, append, &text, flags) == 0 &&
-                 append("", 1, &text) == 0;
+    struct varlink_output text = {0};
+    bool whole = message != NULL && json_dump_callback(message, varlink_put, &text, flags) == 0 &&
+                 varlink_put("", 1, &text) == 0;
 
     json_decref(message);
     if (!whole) {

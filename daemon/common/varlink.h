@@ -70,6 +70,17 @@ void varlink_append(json_t **array, json_t *value);
 char *varlink_call_text(const char *method, json_t *parameters, size_t *ret_size);
 char *varlink_reply_text(const char *error, json_t *parameters, size_t *ret_size);
 
+/* The bytes of a message that is being made; zeroes to begin with. */
+struct varlink_output {
+    char *bytes; /* the caller frees them */
+    size_t size, room;
+    bool lacks; /* a part, for which there was no memory */
+};
+
+/* Appends bytes, unless something lacks already. Returns 0 or -1. A callback of
+ * json_dump_callback(), too. */
+int varlink_put(const char *bytes, size_t size, void *output);
+
 /* Makes a string of any bytes: if they are not UTF-8, '?' replaces the non-ASCII ones. Returns
  * NULL without memory. */
 json_t *varlink_string(const char *text, size_t size);

@@ -27,6 +27,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/probes.h"
+#include "common/usage.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
@@ -39,6 +40,7 @@
 #define SCAN_INTERVAL  (200 * MS)
 #define TRIM_INTERVAL  (5000 * MS)
 #define ASK_INTERVAL   (10000 * MS) /* between two requests to be replaced */
+#define WEIGH_INTERVAL (30000 * MS) /* between two looks at how much memory there is of it */
 
 /* ---- signals ---------------------------------------------------------------- */
 
@@ -203,6 +205,20 @@ leave_socket(struct housekeeping *housekeeping)
 
 /* ---- the channel -------------------------------------------------------------- */
 
+/* Where the supervisor finds it. The memory is looked at only while somebody wants to know. */
+static void
+tell_usage(struct housekeeping *housekeeping)
+{
+    struct counters *counters = housekeeping->server->counters;
+    int64_t now = monotonic_now();
+
+    counter_set(counters->cpu_ns, usage_cpu() + usage_cpu_of_children());
+    if (now < housekeeping->next_weigh || now >= counter_get(counters->memory_wanted))
+        return;
+    counter_set(counters->memory, usage_memory());
+    housekeeping->next_weigh = now + WEIGH_INTERVAL;
+}
+
 static void
 on_message(struct housekeeping *housekeeping, const struct message *message, int fd)
 {
@@ -210,6 +226,7 @@ on_message(struct housekeeping *housekeeping, const struct message *message, int
 
     switch (message->type) {
     case MESSAGE_PING:
+        tell_usage(housekeeping);
         (void)channel_send(server->channel, MESSAGE_PONG, message->value, NULL, -1);
         break;
     case MESSAGE_SERVE:

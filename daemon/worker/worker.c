@@ -132,6 +132,7 @@ prepare(struct ss_server *server, struct housekeeping *housekeeping, struct erro
 
     if (error == 0) {
         server->slot_count = server->counters->slot_count;
+        log_count_losses(&server->counters->log_lost);
         (void)close(INHERITED_COUNTERS);
         step = "look at the listening socket";
         if (getsockopt(server->socket, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0)

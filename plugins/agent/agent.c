@@ -13,16 +13,13 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <sockserver/plugin.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define METHOD      "org.sockserver.Control.GetHealth"
-#define SECONDS     1.5   /* for the daemon's reply; HAProxy waits two by default */
-#define REPLY_MOST  65536 /* bytes */
+#include "../control/ask.h"
+
+#define SECONDS     1.5 /* for the daemon's reply; HAProxy waits two by default */
 #define REASON_SIZE 128
 
 static const struct ss_option options[] = {
@@ -43,70 +40,17 @@ SS_PLUGIN(.name = "agent", .summary = "answers HAProxy's agent-check for a liste
           .transports = SS_STREAM, .mixins = SS_THREADING | SS_COROUTINE, .options = options,
           .needs = SS_CONTROL)
 
-struct reply {
-    size_t size;
-    char bytes[REPLY_MOST];
-};
-
 /* ---- asking the daemon ------------------------------------------------------------------- */
-
-/* The socket takes so short a call at once. */
-static int
-send_call(int control, const char *listener)
-{
-    json_t *call =
-        json_pack("{s:s, s:{s:s}}", "method", METHOD, "parameters", "listener", listener);
-    char *text = call == NULL ? NULL : json_dumps(call, JSON_COMPACT);
-    size_t size = text == NULL ? 0 : strlen(text) + 1; /* the NUL ends the message */
-    ssize_t sent = text == NULL ? -1 : send(control, text, size, MSG_NOSIGNAL);
-    int error = text == NULL ? -ENOMEM : sent < 0 ? -errno : -EIO;
-
-    json_decref(call);
-    free(text);
-    return sent == (ssize_t)size && text != NULL ? 0 : error;
-}
-
-/* Receives until the NUL that ends the reply. */
-static int
-receive_reply(struct ss_request *request, int control, struct reply *reply)
-{
-    while (reply->size < sizeof(reply->bytes)) {
-        ssize_t got = recv(control, reply->bytes + reply->size, sizeof(reply->bytes) - reply->size,
-                           MSG_DONTWAIT);
-        if (got > 0) {
-            reply->size += (size_t)got;
-            if (reply->bytes[reply->size - 1] == '\0')
-                return 0;
-            continue;
-        }
-        if (got == 0)
-            return -ECONNRESET;
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        int ready = ss_wait(request, control, POLLIN, SECONDS);
-        if (ready <= 0)
-            return ready == 0 ? -ETIMEDOUT : ready;
-    }
-    return -EMSGSIZE;
-}
 
 /* Returns 0 and the reply, which the caller releases, or a negative errno. */
 static int
 ask(struct ss_request *request, const char *listener, json_t **ret)
 {
-    int control = ss_control(ss_server(request));
-    struct reply *reply = calloc(1, sizeof(*reply));
-    int error = control < 0 ? control : reply == NULL ? -ENOMEM : send_call(control, listener);
+    struct talk talk;
 
-    if (error == 0)
-        error = receive_reply(request, control, reply);
-    if (control >= 0)
-        (void)close(control);
-    if (error == 0)
-        *ret = json_loads(reply->bytes, 0, NULL);
-    free(reply);
-    if (error == 0 && *ret == NULL)
-        error = -EBADMSG;
+    talk_begin(&talk, request, SECONDS);
+    int error = talk_ask(&talk, CONTROL "GetHealth", json_pack("{s:s}", "listener", listener), ret);
+    talk_end(&talk);
     return error;
 }
 
@@ -163,16 +107,15 @@ handle(struct ss_request *request)
     json_t *reply = NULL;
     int error = ask(request, listener, &reply);
 
-    if (error < 0) {
-        (void)snprintf(reason, sizeof(reason), "cannot ask the daemon: %s", strerror(-error));
-        return say_down(request, reason);
-    }
-    const json_t *listeners = json_object_get(json_object_get(reply, "parameters"), "listeners");
-    if (json_array_size(listeners) == 1) {
-        error = answer(request, json_array_get(listeners, 0));
-    } else {
+    const json_t *listeners = json_object_get(reply, "listeners");
+    if (error == -ENOENT || (error == 0 && json_array_size(listeners) != 1)) {
         (void)snprintf(reason, sizeof(reason), "there is no listener %s", listener);
         error = say_down(request, reason);
+    } else if (error < 0) {
+        (void)snprintf(reason, sizeof(reason), "cannot ask the daemon: %s", strerror(-error));
+        error = say_down(request, reason);
+    } else {
+        error = answer(request, json_array_get(listeners, 0));
     }
     json_decref(reply);
     return error;

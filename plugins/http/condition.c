@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "text.h"
+#include "../web/text.h"
 
 void
 version_init(struct version *version, const struct stat *status, time_t now)

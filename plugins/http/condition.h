@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "date.h"
-#include "head.h"
+#include "../web/date.h"
+#include "../web/head.h"
 
 #define TAG_SIZE 64
 

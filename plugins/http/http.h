@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "head.h"
-#include "target.h"
-#include "text.h"
+#include "../web/target.h"
+#include "../web/text.h"
+#include "../web/web.h"
 #include "types.h"
 
 /* The listener's options, as server_activate() has read them. It lasts as long as the worker. */
@@ -21,12 +21,9 @@ struct site {
     int root;          /* the folder; O_PATH */
     bool step_by_step; /* the kernel has no openat2(2) for us */
     const char *const *index;
-    bool listing, log_requests, gzip_static;
+    bool listing, gzip_static;
     struct types *types;
-    double head_timeout, idle_timeout;
-    size_t max_head;
-    uint64_t max_body, min_rate;
-    int64_t max_requests;
+    struct web web;
 };
 
 /* ---- site.c -----------------------------------------------------------------------------------
@@ -71,54 +68,20 @@ int resource_find(const struct site *site, const struct target *target, bool gzi
 /* Makes a page of what the folder has, without hidden files. 0 or a negative errno. */
 int listing_make(const struct site *site, const char *path, int folder, struct text *ret);
 
-/* ---- response.c -------------------------------------------------------------------------------
- */
-
-/* One request and its answer. */
-struct exchange {
-    struct ss_request *request;
-    const struct site *site;
-    const struct head *head;
-    bool without_body; /* HEAD */
-    bool close;        /* the connection ends with this answer */
-    int status;        /* of the answer */
-};
-
-#define HEAD_ROOM 1024 /* of an answer's head, without what a client could make longer */
-
-/* The status line, and what stands in every answer of this status. */
-void response_begin(struct exchange *exchange, struct text *head, int status);
-void response_field(struct text *head, const char *name, const char *value);
-void response_number(struct text *head, const char *name, uint64_t value);
-
-/* Ends the head and sends it, and the body unless it is not wanted. Content-Length is the caller's.
- * 0 or a negative errno. */
-int response_send(struct exchange *exchange, struct text *head, const void *body, size_t size);
-
-/* The same with a body that says only what the status means. */
-int response_send_plain(struct exchange *exchange, struct text *head);
-
-/* A whole answer of that kind. */
-int response_plain(struct exchange *exchange, int status);
-
-/* The same where a file or a folder could not be opened, read or listed; it is logged. -ENODATA:
- * the file has fewer bytes than it had when it was opened. */
-int response_failed(struct exchange *exchange, const char *doing, int error);
-
-/* The client must take so many bytes in time. */
-void response_allow(const struct exchange *exchange, uint64_t size);
-
 /* ---- content.c --------------------------------------------------------------------------------
  */
 
 /* Answers with the file, or with the parts of it that are asked for. 0 or a negative errno. */
 int content_send(struct exchange *exchange, const struct resource *resource);
 
-/* ---- serve.c ----------------------------------------------------------------------------------
+/* ---- serve.c -----------------------------------------------------------------------------------
  */
 
-/* Answers one request whose head is complete; memory has room for its target, decoded. 0, or a
- * negative errno: the connection must end. */
-int serve(struct exchange *exchange, char *memory);
+/* Answers with what the target stands for. 0, or a negative errno: the connection must end. */
+int serve(struct exchange *exchange, const struct target *target);
+
+/* Answers where a file or a folder could not be opened, read or listed; it is logged. -ENODATA:
+ * the file has fewer bytes than it had when it was opened. */
+int response_failed(struct exchange *exchange, const char *doing, int error);
 
 #endif

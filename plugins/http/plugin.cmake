@@ -1,4 +1,5 @@
 # It reads heads with libhttp-parser.
+set(shared web)
 find_path(HTTP_PARSER_INCLUDE http_parser.h)
 find_library(HTTP_PARSER_LIBRARY http_parser)
 mark_as_advanced(HTTP_PARSER_INCLUDE HTTP_PARSER_LIBRARY)

@@ -4,14 +4,37 @@
  *
  * Runs in:  a handler.
  * Owns:     the descriptor of what is sent.
- * Failures: returned; they end the connection.
+ * Failures: returned; they end the connection. response_failed() logs that of a file, and answers.
  */
 #include <errno.h>
-#include <strings.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "coding.h"
 #include "http.h"
+
+static const struct site *
+site_of(const struct exchange *exchange)
+{
+    return exchange->web->data;
+}
+
+/* What may be over when the client asks again. */
+static bool
+is_passing(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN ||
+           error == -ENODATA;
+}
+
+int
+response_failed(struct exchange *exchange, const char *doing, int error)
+{
+    ss_log(LOG_ERR, "%.200s: cannot %s: %s", exchange->head->target, doing,
+           error == -ENODATA ? "it has fewer bytes than its size says" : strerror(-error));
+    return response_plain(exchange, is_passing(error) ? HTTP_STATUS_SERVICE_UNAVAILABLE
+                                                      : HTTP_STATUS_INTERNAL_SERVER_ERROR);
+}
 
 /* The address of the folder, relative to whatever host and scheme the client knows it by: a path
  * that begins with exactly one "/" names no other host. */
@@ -38,7 +61,7 @@ static int
 send_listing(struct exchange *exchange, const struct target *target, int folder)
 {
     struct text page = TEXT_GROWING, head = TEXT_GROWING;
-    int error = listing_make(exchange->site, target->path, folder, &page);
+    int error = listing_make(site_of(exchange), target->path, folder, &page);
 
     if (error < 0) {
         error = response_failed(exchange, "list the folder", error);
@@ -56,29 +79,21 @@ send_listing(struct exchange *exchange, const struct target *target, int folder)
 }
 
 int
-serve(struct exchange *exchange, char *memory)
+serve(struct exchange *exchange, const struct target *target)
 {
     const struct head *head = exchange->head;
-    const char *expected = head->fields[FIELD_EXPECT];
     struct resource resource = {.fd = -1};
-    struct target target;
-
-    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
-        return response_plain(exchange, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    if (expected != NULL && strcasecmp(expected, "100-continue") != 0)
-        return response_plain(exchange, HTTP_STATUS_EXPECTATION_FAILED);
-    int status = target_parse(head->target, memory, &target);
-    if (status == 0)
-        status = resource_find(exchange->site, &target,
+    int status = resource_find(site_of(exchange), target,
                                coding_prefers_gzip(head->fields[FIELD_ACCEPT_ENCODING]), &resource);
+
     if (status < 0)
         return response_failed(exchange, "open it", status);
     if (status == HTTP_STATUS_MOVED_PERMANENTLY)
-        return redirect(exchange, &target);
+        return redirect(exchange, target);
     if (status != HTTP_STATUS_OK)
         return response_plain(exchange, status);
     int error = resource.type != NULL ? content_send(exchange, &resource)
-                                      : send_listing(exchange, &target, resource.fd);
+                                      : send_listing(exchange, target, resource.fd);
     (void)close(resource.fd);
     return error;
 }

@@ -95,13 +95,18 @@ site_new(struct ss_server *server, struct site **ret)
         .index = ss_option_list(server, "index", NULL),
         .listing = ss_option_boolean(server, "listing"),
         .gzip_static = ss_option_boolean(server, "gzip_static"),
-        .log_requests = ss_option_boolean(server, "log_requests"),
-        .head_timeout = ss_option_duration(server, "head_timeout"),
-        .idle_timeout = ss_option_duration(server, "idle_timeout"),
-        .max_head = ss_option_size(server, "max_head"),
-        .max_body = ss_option_size(server, "max_body"),
-        .min_rate = ss_option_size(server, "min_rate"),
-        .max_requests = ss_option_integer(server, "max_requests"),
+        .web =
+            {
+                .log_requests = ss_option_boolean(server, "log_requests"),
+                .head_timeout = ss_option_duration(server, "head_timeout"),
+                .idle_timeout = ss_option_duration(server, "idle_timeout"),
+                .max_head = ss_option_size(server, "max_head"),
+                .max_body = ss_option_size(server, "max_body"),
+                .min_rate = ss_option_size(server, "min_rate"),
+                .max_requests = ss_option_integer(server, "max_requests"),
+                .serve = serve,
+                .data = site,
+            },
     };
     int error = open_root(server, site);
     if (error == 0)

@@ -382,5 +382,7 @@ START_SERVERS = ("sockserverd none", THREADING, "sockserverd forking", COROUTINE
                  "Python ThreadingTCPServer")
 
 # Many listeners: milliseconds until all listen, and of a reload of which one has changed; the
-# processes that are new after it; PSS of one idle worker in MiB.
+# processes that are new after it; PSS of one idle worker in MiB; milliseconds of processor time that a
+# scrape of all takes.
 LISTENERS, LISTENERS_MS, RELOAD_MS, RELOAD_PROCESSES, WORKER_MIB = 200, 2000, 100, 1, 1.5
+SCRAPE_MS = 5

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""sockserverd with many listeners: the start, a reload of one of them, the memory."""
+"""sockserverd with many listeners: the start, a reload of one of them, a scrape, the memory."""
 import statistics
 import subprocess
 import time
 
 import figures
+import scrape
 from cgroup import new_group, pss_kib
 from server import PROJECT, RUN, Failed
 
 BIN = PROJECT / "build/bin"
+SCRAPES = 50
 PATIENCE = 60  # seconds, until all listen
 
 
@@ -28,7 +30,7 @@ class Daemon:
         self.configuration.write_text(
             f'plugin_path = "{PROJECT}/build/plugins";\ncontrol = {{ path = "{self.control}"; }};\n'
             'log = { target = "stderr"; access = false; };\n'
-            f"listeners = {{\n{listeners}\n}};\n")
+            f"listeners = {{\n{listeners}\n{scrape.METRICS}\n}};\n")
 
     def __enter__(self):
         """Starts it; started_ms is the time until all listeners listened."""
@@ -40,7 +42,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=self.group.enter)
         self.group.session = self.process.pid
         try:
-            while self.log.read_bytes().count(b"listening on") < figures.LISTENERS:
+            while self.log.read_bytes().count(b"listening on") <= figures.LISTENERS:
                 if self.process.poll() is not None or time.monotonic() - began > PATIENCE:
                     raise Failed("no start")
                 time.sleep(0.005)
@@ -90,6 +92,9 @@ def many_listeners(options):
                 reloads.append(daemon.reload_one(1 + i))
                 time.sleep(0.3)  # the old worker ends
             daemon.ctl("status")
+            log = daemon.log.read_text()
+            cost, size = scrape.measure(daemon.process.pid, scrape.worker_of(log),
+                                        scrape.metrics_port(log), "/metrics", SCRAPES)
             own = pss_kib(daemon.process.pid) / 1024
     except Failed as error:
         return title, [("start and reload", None, figures.LISTENERS_MS, "ms", str(error))]
@@ -99,5 +104,7 @@ def many_listeners(options):
          figures.RELOAD_MS, "ms", "sockserverctl reload, until the new one serves"),
         ("new processes after it", max(new for _, new in reloads), figures.RELOAD_PROCESSES, "",
          f"of {len(workers)} workers"),
+        ("CPU of a scrape of /metrics", sum(cost), figures.SCRAPE_MS, "ms",
+         f"{size / 1024:.0f} KiB; of it {cost[1]:.1f} in the plugin's worker"),
         ("PSS of an idle worker", idle, figures.WORKER_MIB, "MiB", f"{len(workers)} workers"),
         ("PSS of the supervisor, after a status", own, None, "MiB", "")]

@@ -36,7 +36,7 @@ QUICK = {
     DESCRIPTOR: "close close_range dup dup2 dup3 fcntl lseek ftruncate epoll_ctl timerfd_settime "
                 "ioctl fstat",
     PROCESS: "arch_prctl execve exit_group getegid geteuid getgid getpgid getpid getppid "
-             "getrandom gettid setitimer getuid prctl prlimit64 getrlimit setrlimit rseq "
+             "clock_gettime getrandom gettid setitimer getuid prctl prlimit64 getrlimit setrlimit rseq "
              "set_robust_list set_tid_address setpgid sysinfo umask uname sched_getaffinity "
              "capget capset setsid getgroups",
     NAME: "access faccessat2 chmod fchmod fchown chown fchownat lchown getcwd link linkat mkdir "
@@ -210,6 +210,16 @@ class Daemon:
     def do(self, *words):
         until(" ".join(words), lambda: self.ask(*words) == 0)
 
+    def call(self, method):
+        """What sockserverctl has no command for."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(DEADLINE)
+            client.connect(f"{self.folder}/control")
+            client.sendall(f'{{"method":"org.sockserver.Control.{method}"}}'.encode() + b"\0")
+            reply = client.recv(65536)
+        if not reply.startswith(b'{"parameters"'):
+            raise SystemExit(f"{method}: {reply[:200]!r}")
+
     def kill_a_worker(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(
             encoding="ascii").split()
@@ -241,6 +251,7 @@ def live(daemon):
     for words in (["status", "--json"], ["restart", "tcp"], ["drain", "tcp"], ["resume", "tcp"],
                   ["stop", "tcp"], ["start", "tcp"]):
         daemon.do(*words)
+    daemon.call("GetMetrics")
     daemon.kill_a_worker()
     daemon.do("upgrade")
     until("it serves after the upgrade", daemon.answers)

@@ -17,9 +17,9 @@
 #include "expect.h"
 #include "plugins/http/coding.h"
 #include "plugins/http/condition.h"
-#include "plugins/http/head.h"
+#include "plugins/web/head.h"
 #include "plugins/http/range.h"
-#include "plugins/http/target.h"
+#include "plugins/web/target.h"
 
 #define CAPACITY  1024
 #define FILE_SIZE 1000

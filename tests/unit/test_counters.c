@@ -167,6 +167,29 @@ sums_trust_nothing_in_the_memory(void **state)
     (void)close(fd);
 }
 
+/* What is counted for the worker as a whole is there once, however many slots there are. */
+static void
+sums_of_the_worker_are_not_multiplied(void **state)
+{
+    struct counter_sums sums;
+    struct counters *counters;
+    int fd;
+
+    (void)state;
+    assert_int_equal(counters_create(3, &counters, &fd), 0);
+    counter_set(counters->cpu_ns, 5000);
+    counter_set(counters->log_lost, 7);
+    counters_sum(counters, 3, &sums);
+    assert_int_equal(sums.cpu_ns, 5000);
+    counters_use(counters, &counters->slots[2]);
+    counters_sum(counters, 3, &sums);
+    assert_int_equal(sums.cpu_ns, 5000);
+    assert_int_equal(sums.log_lost, 7);
+    assert_int_equal(counter_shown(&sums, &counter_table[20]), 5);
+    counters_detach(counters, 3);
+    (void)close(fd);
+}
+
 /* What a worker that is gone has counted, with what another one has: each counter by itself. */
 static void
 past_sums_add_every_counter(void **state)
@@ -243,6 +266,8 @@ every_sum_of_a_slot_is_in_the_table(void **state)
             fields++;
         }
     }
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        fields += counter_table[i].in_slot == 0;
     assert_int_equal(fields, COUNTER_COUNT);
 }
 
@@ -260,16 +285,20 @@ rows_of_the_table_are_fields_of_their_own(void **state)
     assert_int_equal(sizeof(struct counter_sums),
                      sums_first + COUNTER_COUNT * sizeof(uint64_t) + sizeof(struct histogram));
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        size_t in_slot = counter_table[i].in_slot - slot_first;
+        bool of_worker = counter_table[i].in_slot == 0;
+        size_t in_slot = of_worker ? 0 : counter_table[i].in_slot - slot_first;
         size_t in_sums = counter_table[i].in_sums - sums_first;
         if (i >= COUNTERS_FIRST)
             in_sums -= sizeof(struct histogram);
         assert_int_equal(in_slot % sizeof(uint64_t) + in_sums % sizeof(uint64_t), 0);
         assert_in_range(in_slot / sizeof(uint64_t), 0, COUNTER_COUNT - 1);
         assert_in_range(in_sums / sizeof(uint64_t), 0, COUNTER_COUNT - 1);
-        assert_false(slots[in_slot / sizeof(uint64_t)]);
+        assert_int_equal(of_worker, counter_table[i].in_worker != 0);
+        assert_in_range(counter_table[i].in_worker, 0, offsetof(struct counters, handling) - 8);
+        assert_false(!of_worker && slots[in_slot / sizeof(uint64_t)]);
         assert_false(sums[in_sums / sizeof(uint64_t)]);
-        slots[in_slot / sizeof(uint64_t)] = sums[in_sums / sizeof(uint64_t)] = true;
+        slots[in_slot / sizeof(uint64_t)] |= !of_worker;
+        sums[in_sums / sizeof(uint64_t)] = true;
     }
 }
 
@@ -351,6 +380,7 @@ main(void)
         cmocka_unit_test(attach_refuses_what_is_no_counters),
         cmocka_unit_test(sums_add_up_every_slot),
         cmocka_unit_test(sums_trust_nothing_in_the_memory),
+        cmocka_unit_test(sums_of_the_worker_are_not_multiplied),
         cmocka_unit_test(past_sums_add_every_counter),
         cmocka_unit_test(every_sum_of_a_slot_is_in_the_table),
         cmocka_unit_test(rows_of_the_table_are_fields_of_their_own),

@@ -74,22 +74,32 @@ client_watch(struct control_client *client)
         (void)sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
 }
 
-static void
-queue_reply(struct control_client *client, const char *error, json_t *parameters)
+void
+control_reply_message(struct control_client *client, char *message, size_t size)
 {
     client->patient = client->waits != NULL;
     client->waits = NULL;
     if (client->oneway) {
-        json_decref(parameters);
+        free(message);
     } else {
         free(client->output);
         client->output_sent = 0;
-        client->output = varlink_reply_text(error, parameters, &client->output_size);
-        if (client->output == NULL)
+        client->output = message;
+        client->output_size = size;
+        if (message == NULL)
             client->ended = true; /* there is no memory to watch: end the client instead */
     }
     client_give_time(client);
     client_watch(client);
+}
+
+static void
+queue_reply(struct control_client *client, const char *error, json_t *parameters)
+{
+    size_t size = 0;
+    char *message = varlink_reply_text(error, parameters, &size);
+
+    control_reply_message(client, message, size);
 }
 
 void

@@ -130,6 +130,15 @@ get_health(struct control_client *client, const struct arguments *arguments)
         control_reply(client, control_health(client->control, arguments->text));
 }
 
+static void
+get_metrics(struct control_client *client, const struct arguments *arguments)
+{
+    size_t size = 0;
+    char *message = control_metrics(client->control, arguments->flag, &size);
+
+    control_reply_message(client, message, size);
+}
+
 /* How many are wanted, of so many at most. */
 static size_t
 count_wanted(const struct arguments *arguments, size_t usual, size_t most)
@@ -343,6 +352,8 @@ static const struct method methods[] = {
      .parameters = {{"interface", JSON_STRING, false, 0}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
     {CONTROL_INTERFACE ".GetHealth", .parameters = {ANY_LISTENER}, .run = get_health},
+    {CONTROL_INTERFACE ".GetMetrics", .parameters = {{"recent", JSON_TRUE, true, 0}},
+     .run = get_metrics},
     {CONTROL_INTERFACE ".GetRequests",
      .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_requests},
     {CONTROL_INTERFACE ".Explain",

@@ -60,6 +60,8 @@ struct control {
     bool starved;           /* accepting failed the last time */
     sd_event_source *retry; /* accepts again, or makes the socket that could not be made */
     struct control_samples samples;
+    uint64_t memory;   /* bytes that the supervisor occupied when it looked last */
+    uint64_t weigh_at; /* then it looks again, CLOCK_MONOTONIC, microseconds */
     sd_event_source *sampler;
 };
 
@@ -102,12 +104,39 @@ void control_client_close(struct control_client *client);
 /* Sends the reply to the present call, and releases parameters. If they are NULL there was no
  * memory to make them: the client is hung up on. */
 void control_reply(struct control_client *client, json_t *parameters);
+/* The same of a whole message, with its NUL byte, which is the client's from then on. NULL: as
+ * above.
+ */
+void control_reply_message(struct control_client *client, char *message, size_t size);
 void control_reply_error(struct control_client *client, const char *error, json_t *parameters);
 
 /* status.c: describes the listener of that name (NULL: all). Returns NULL without memory. */
 json_t *control_status(const struct control *control, const char *name);
+/* The daemon as a whole. */
+json_t *control_daemon(const struct control *control);
+/* Makes a JSON integer. It has a sign, and what a worker counted may be anything. */
+json_t *control_integer(uint64_t value);
+/* metrics.c: what all listeners have counted, as a whole message; recent: with what happened in the
+ * last minute. NULL without memory. */
+char *control_metrics(struct control *control, bool recent, size_t *ret_size);
 /* health.c: whether that listener (NULL: each that is enabled) can take clients now. */
 json_t *control_health(const struct control *control, const char *name);
+
+#define HEALTH_REASON_SIZE 256
+
+struct health {
+    uint64_t active; /* requests in workers that accept */
+    uint64_t places; /* how many may run */
+    bool ready;
+    bool drains; /* an operator or a stop wants no more clients here */
+    char reason[HEALTH_REASON_SIZE];
+};
+
+/* How one listener is; active: requests that run in those of its workers that accept. */
+void control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
+                     struct health *ret);
+/* Whether the daemon has started, and is not about to stop. */
+bool control_is_up(const struct roster *roster);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);
 

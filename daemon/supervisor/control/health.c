@@ -18,26 +18,16 @@
 #include "supervisor/control/control_private.h"
 #include "supervisor/listener/process.h"
 
-#define REASON_SIZE 256
-
-struct health {
-    uint64_t active; /* requests in workers that accept */
-    uint64_t places; /* how many may run */
-    bool ready;
-    bool drains; /* an operator or a stop wants no more clients here */
-    char reason[REASON_SIZE];
-};
-
 static void
 add_active(const struct listener_worker *worker, void *userdata)
 {
-    struct health *health = userdata;
+    uint64_t *active = userdata;
     struct counter_sums sums;
 
     if (worker->draining)
         return;
     process_sums(worker->process, &sums);
-    health->active += sums.active;
+    *active += sums.active;
 }
 
 /* Says why the listener is not ready; "": it is. A listener that serves one request at a time has
@@ -51,25 +41,26 @@ find_reason(const struct roster *roster, const struct listener *listener, struct
 
     health->reason[0] = '\0';
     if (roster_ends(roster))
-        (void)snprintf(health->reason, REASON_SIZE, "the daemon stops");
+        (void)snprintf(health->reason, HEALTH_REASON_SIZE, "the daemon stops");
     else if (state != LISTENER_SERVING)
-        (void)snprintf(health->reason, REASON_SIZE, "%s%s%s", listener_state_name(state),
+        (void)snprintf(health->reason, HEALTH_REASON_SIZE, "%s%s%s", listener_state_name(state),
                        problem == NULL ? "" : ": ", problem == NULL ? "" : problem);
     else if (health->active >= health->places && !one)
-        (void)snprintf(health->reason, REASON_SIZE, "full");
+        (void)snprintf(health->reason, HEALTH_REASON_SIZE, "full");
 }
 
-static void
-look_at(const struct roster *roster, const struct listener *listener, struct health *ret)
+void
+control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
+                struct health *ret)
 {
     const struct settings *settings = listener_settings(listener);
     enum listener_state state = listener_state(listener);
 
     *ret = (struct health){
+        .active = active,
         .places = (uint64_t)settings->max_connections * mixin_workers(settings),
         .drains = roster_ends(roster) || state == LISTENER_DRAINING || state == LISTENER_DRAINED,
     };
-    listener_visit_workers(listener, add_active, ret);
     find_reason(roster, listener, ret);
     ret->ready = ret->reason[0] == '\0';
 }
@@ -88,6 +79,12 @@ describe(const char *name, const struct health *health)
     return listener;
 }
 
+bool
+control_is_up(const struct roster *roster)
+{
+    return roster->stage != DAEMON_STARTS && !roster_ends(roster);
+}
+
 json_t *
 control_health(const struct control *control, const char *name)
 {
@@ -98,9 +95,11 @@ control_health(const struct control *control, const char *name)
     for (size_t i = 0; i < roster->count; i++) {
         const struct settings *settings = listener_settings(roster->listeners[i]);
         struct health health;
+        uint64_t active = 0;
         if (name == NULL ? !settings->enabled : strcmp(settings->name, name) != 0)
             continue;
-        look_at(roster, roster->listeners[i], &health);
+        listener_visit_workers(roster->listeners[i], add_active, &active);
+        control_look_at(roster, roster->listeners[i], active, &health);
         ready = ready && health.ready;
         varlink_append(&listeners, describe(settings->name, &health));
     }

@@ -93,9 +93,8 @@ samples_end(struct control_samples *samples)
 
 /* Returns the sample taken so many rounds ago, or the oldest one; NULL: there is none. */
 static const struct sample *
-sample_before(const struct control_samples *samples, const char *name, size_t rounds)
+sample_before(const struct sample_series *series, size_t rounds)
 {
-    const struct sample_series *series = find(samples, name);
     const struct sample *found = NULL;
 
     for (size_t i = 0; series != NULL && i <= rounds && i < SAMPLE_PLACES; i++) {
@@ -107,25 +106,24 @@ sample_before(const struct control_samples *samples, const char *name, size_t ro
     return found;
 }
 
-double
-samples_rate(const struct control_samples *samples, const struct listener_status *status,
-             uint64_t now_usec)
+static double
+rate(const struct sample *before, const struct listener_status *status, uint64_t now_usec)
 {
-    const struct sample *before = sample_before(samples, status->name, SAMPLE_RATE_AT);
-
     if (before == NULL || now_usec <= before->when || status->sums.accepted < before->accepted)
         return 0;
     return (double)(status->sums.accepted - before->accepted) * 1e6 /
            (double)(now_usec - before->when);
 }
 
-void
+double
 samples_recent(const struct control_samples *samples, const struct listener_status *status,
-               struct histogram *ret)
+               uint64_t now_usec, struct histogram *ret)
 {
-    const struct sample *before = sample_before(samples, status->name, SAMPLE_PLACES - 1);
+    const struct sample_series *series = find(samples, status->name);
+    const struct sample *before = sample_before(series, SAMPLE_PLACES - 1);
 
     *ret = status->sums.handling;
     if (before != NULL)
         histogram_subtract(ret, &before->handling);
+    return rate(sample_before(series, SAMPLE_RATE_AT), status, now_usec);
 }

@@ -45,11 +45,8 @@ void samples_add(struct control_samples *samples, const struct listener_status *
 void samples_end(struct control_samples *samples);
 
 /* Returns how many were accepted per second, over the last ten seconds or as long as samples go
- * back. */
-double samples_rate(const struct control_samples *samples, const struct listener_status *status,
-                    uint64_t now_usec);
-/* Tells the times of the requests that ended in the last minute. */
-void samples_recent(const struct control_samples *samples, const struct listener_status *status,
-                    struct histogram *ret);
+ * back, and tells the times of the requests that ended in the last minute. */
+double samples_recent(const struct control_samples *samples, const struct listener_status *status,
+                      uint64_t now_usec, struct histogram *ret);
 
 #endif

@@ -163,10 +163,11 @@ struct listener_status {
     unsigned draining;         /* older generations that still run requests */
     pid_t pids[LISTENER_PIDS]; /* of the present generation */
     size_t pid_count;
-    struct counter_sums sums; /* of all its workers, dead ones and older generations included */
-    uint64_t restarts;        /* workers that died and were replaced */
-    uint64_t since;           /* when it entered its state: CLOCK_MONOTONIC, microseconds */
-    int fd;                   /* its listening socket; -1: none */
+    uint64_t accepting_active; /* requests that run in workers which accept */
+    struct counter_sums sums;  /* of all its workers, dead ones and older generations included */
+    uint64_t restarts;         /* workers that died and were replaced */
+    uint64_t since;            /* when it entered its state: CLOCK_MONOTONIC, microseconds */
+    int fd;                    /* its listening socket; -1: none */
     bool stream;
     bool tls;                /* it has `tls`: */
     bool tls_known, ktls;    /* a worker has said whether the kernel encrypts */

@@ -140,6 +140,7 @@ add_worker(const struct listener_worker *worker, void *userdata)
 
     process_sums(worker->process, &sums);
     counter_sums_add(&status->sums, &sums);
+    status->accepting_active += worker->draining ? 0 : sums.active;
     if (!worker->draining && status->pid_count < LISTENER_PIDS)
         status->pids[status->pid_count++] = worker->pid;
 }

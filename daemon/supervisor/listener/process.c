@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "common/patience.h"
 #include "common/probes.h"
+#include "common/usage.h"
 #include "supervisor/listener/crash.h"
 #include "supervisor/listener/helpers.h"
 
@@ -80,9 +81,20 @@ settle_sources(struct process *process, const siginfo_t *info)
     process->claim = NO_CLAIM;
 }
 
+/* What the worker has computed since it told, if it is not reaped yet. */
+static void
+note_usage(struct process *process)
+{
+    uint64_t used = usage_cpu_of_ended(process->pid);
+
+    if (used > counter_get(process->counters->cpu_ns))
+        counter_set(process->counters->cpu_ns, used);
+}
+
 void
 process_end(struct process *process, const siginfo_t *info)
 {
+    note_usage(process);
     child_leave(process->pid);      /* the loop would try to reap it only once */
     (void)process_receive(process); /* the worker's last messages explain why it ended */
     process_read_log(process, true);
@@ -444,6 +456,15 @@ void
 process_sums(const struct process *process, struct counter_sums *ret)
 {
     tally_look(process->tally, process->counters, process->slots, monotonic_usec(), ret);
+}
+
+uint64_t
+process_memory(const struct process *process)
+{
+    uint64_t until = monotonic_usec() + WEIGHED_USEC;
+
+    counter_set(process->counters->memory_wanted, (int64_t)until * 1000);
+    return counter_get(process->counters->memory);
 }
 
 bool

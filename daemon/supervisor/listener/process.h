@@ -105,6 +105,10 @@ const struct counters *process_counters(const struct process *process, uint32_t 
 /* Adds up what the worker has counted, as far as it is plausible (tally.h). */
 void process_sums(const struct process *process, struct counter_sums *ret);
 
+/* Returns how many bytes the worker occupies, 0 if it has not told yet, and has it go on telling
+ * for the next minutes. */
+uint64_t process_memory(const struct process *process);
+
 /* Whether the worker said that it cannot start; then what kind of fault it is, and why. */
 bool process_has_failed(const struct process *process);
 enum failure process_failure(const struct process *process);

@@ -19,6 +19,8 @@
 #define CUT_USEC         (1 * SECOND)  /* from an order to end at once to SIGKILL */
 #define DRAIN_GRACE_USEC (5 * SECOND)  /* a worker so late hangs */
 
+#define WEIGHED_USEC (150 * SECOND) /* somebody who has asked for its memory asks again */
+
 #define RETRY_USEC (SECOND / 20) /* after the kernel had no memory for a message */
 
 #define FATE_SIZE 512

@@ -20,6 +20,7 @@
 /* What one processor can do in a microsecond, and more. */
 #define REQUESTS_MOST UINT64_C(5)
 #define BYTES_MOST    UINT64_C(50000)
+#define LINES_MOST    UINT64_C(5)
 
 #define GRACE_USEC UINT64_C(1000000) /* between two looks that follow each other at once */
 
@@ -36,7 +37,11 @@ most(enum counter_unit unit, uint64_t usec, uint32_t slots, uint64_t age_usec)
         return REQUESTS_MOST * (uint64_t)processors * usec;
     case COUNTER_BYTES:
         return BYTES_MOST * (uint64_t)processors * usec;
-    case COUNTER_NANOSECONDS: /* a request is counted at its end, with all of its time */
+    case COUNTER_LINES:
+        return LINES_MOST * (uint64_t)processors * usec;
+    case COUNTER_CPU: /* a child is counted at its end, with all of its time */
+        return (uint64_t)processors * 1000 * age_usec;
+    case COUNTER_NANOSECONDS: /* and so is a request */
         break;
     }
     return (uint64_t)slots * 1000 * age_usec;

@@ -95,10 +95,13 @@ queue_look(int fd, struct accept_queue *ret)
     int family = 0, type = 0;
     socklen_t size = sizeof(int);
 
+    int r = look_tcp(fd, ret); /* most are, and then it is one call */
+    if (r != -EOPNOTSUPP && r != -ENOPROTOOPT)
+        return r;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
         return -errno;
     if (type == SOCK_DGRAM)
         return look_datagram(fd, family, ret);
-    return family == AF_UNIX ? look_unix(fd, ret) : look_tcp(fd, ret);
+    return family == AF_UNIX ? look_unix(fd, ret) : -EOPNOTSUPP;
 }

@@ -47,8 +47,10 @@ count_refusal(struct ss_request *request)
 {
     const struct refusal *refusal = request->server->gate_count > 0 ? request->refusal : NULL;
 
-    if (refusal == NULL || refusal->counter == 0)
+    if (refusal == NULL || refusal->counter == 0) {
+        counter_bump(request->slot->rejected, 1);
         return;
+    }
     bump(request->slot, refusal->counter);
     if (refusal->warnings != NULL)
         turned_away_note(request);
@@ -56,6 +58,7 @@ count_refusal(struct ss_request *request)
 
 /* The counter of each reason; 0: none of its own. */
 static const size_t counted[] = {
+    [CLOSE_DONE] = offsetof(struct slot, done),
     [CLOSE_REFUSED] = offsetof(struct slot, refused),
     [CLOSE_FAILED] = offsetof(struct slot, failed),
     [CLOSE_VANISHED] = offsetof(struct slot, vanished),

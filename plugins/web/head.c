@@ -22,6 +22,7 @@ static const char *const field_names[FIELD_COUNT] = {
     [FIELD_CONTENT_LENGTH] = "Content-Length",
     [FIELD_TRANSFER_ENCODING] = "Transfer-Encoding",
     [FIELD_EXPECT] = "Expect",
+    [FIELD_ACCEPT] = "Accept",
     [FIELD_ACCEPT_ENCODING] = "Accept-Encoding",
     [FIELD_RANGE] = "Range",
     [FIELD_IF_RANGE] = "If-Range",
@@ -199,7 +200,7 @@ take_field(struct head *head, char *end)
     head->fields[field] = trim(head, end);
     if (!again)
         return 0;
-    if (field != FIELD_ACCEPT_ENCODING)
+    if (field != FIELD_ACCEPT && field != FIELD_ACCEPT_ENCODING)
         return HTTP_STATUS_BAD_REQUEST;
     head->fields[field] = ""; /* a list may come in pieces; this one decides nothing then */
     return 0;

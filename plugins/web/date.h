@@ -2,8 +2,8 @@
 /*
  * date.h - times as HTTP writes them
  */
-#ifndef SOCKSERVERD_PLUGINS_HTTP_DATE_H
-#define SOCKSERVERD_PLUGINS_HTTP_DATE_H
+#ifndef SOCKSERVERD_PLUGINS_WEB_DATE_H
+#define SOCKSERVERD_PLUGINS_WEB_DATE_H
 
 #include <stdbool.h>
 #include <time.h>

@@ -2,8 +2,8 @@
 /*
  * head.h - the head of a request: its first line and its fields
  */
-#ifndef SOCKSERVERD_PLUGINS_HTTP_HEAD_H
-#define SOCKSERVERD_PLUGINS_HTTP_HEAD_H
+#ifndef SOCKSERVERD_PLUGINS_WEB_HEAD_H
+#define SOCKSERVERD_PLUGINS_WEB_HEAD_H
 
 #include <http_parser.h>
 #include <stdbool.h>
@@ -16,6 +16,7 @@ enum field {
     FIELD_CONTENT_LENGTH,
     FIELD_TRANSFER_ENCODING,
     FIELD_EXPECT,
+    FIELD_ACCEPT,
     FIELD_ACCEPT_ENCODING,
     FIELD_RANGE,
     FIELD_IF_RANGE,

@@ -21,29 +21,20 @@ text_done(struct text *text)
     *text = (struct text){.grows = text->grows};
 }
 
-static bool
-make_room(struct text *text, size_t size)
+void
+text_add_in_more_room(struct text *text, const void *bytes, size_t size)
 {
-    if (size <= text->capacity - text->size)
-        return true;
     size_t wanted = (text->size + size) * 2;
+
     if (wanted < LEAST)
         wanted = LEAST;
-    char *data = text->grows ? realloc(text->data, wanted) : NULL;
-    if (data == NULL)
-        return false;
-    text->data = data;
-    text->capacity = wanted;
-    return true;
-}
-
-void
-text_add(struct text *text, const void *bytes, size_t size)
-{
-    if (text->failed || !make_room(text, size)) {
+    char *data = text->failed || !text->grows ? NULL : realloc(text->data, wanted);
+    if (data == NULL) {
         text->failed = true;
         return;
     }
+    text->data = data;
+    text->capacity = wanted;
     memcpy(text->data + text->size, bytes, size);
     text->size += size;
 }
@@ -98,6 +89,30 @@ text_add_url(struct text *text, const char *string)
         else
             text_add(text, code, sizeof(code));
     }
+}
+
+void
+text_add_json(struct text *text, const char *string)
+{
+    text_add(text, "\"", 1);
+    while (*string != '\0') {
+        size_t size = 0;
+        while ((unsigned char)string[size] >= ' ' && string[size] != '"' && string[size] != '\\')
+            size++;
+        text_add(text, string, size);
+        string += size;
+        if (*string == '\0')
+            break;
+        unsigned char byte = (unsigned char)*string++;
+        const char code[] = {
+            '\\', 'u', '0', '0', "01"[byte >> 4 & 1], "0123456789abcdef"[byte & 15]};
+        const char escaped[] = {'\\', (char)byte};
+        if (byte >= ' ')
+            text_add(text, escaped, sizeof(escaped));
+        else
+            text_add(text, code, sizeof(code));
+    }
+    text_add(text, "\"", 1);
 }
 
 void

@@ -2,8 +2,8 @@
 /*
  * target.h - what a request asks for: from the target as it was sent to a path below the root
  */
-#ifndef SOCKSERVERD_PLUGINS_HTTP_TARGET_H
-#define SOCKSERVERD_PLUGINS_HTTP_TARGET_H
+#ifndef SOCKSERVERD_PLUGINS_WEB_TARGET_H
+#define SOCKSERVERD_PLUGINS_WEB_TARGET_H
 
 #include <stdbool.h>
 

@@ -4,14 +4,14 @@
  *
  * Runs in:  a handler.
  * Owns:     nothing.
- * Failures: returned; response_failed() logs that of a file, and answers.
+ * Failures: returned.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "date.h"
-#include "http.h"
+#include "web.h"
 
 #define GRACE 60.0 /* seconds that min_rate gives to an answer of any size */
 
@@ -97,27 +97,10 @@ response_plain(struct exchange *exchange, int status)
     return response_send_plain(exchange, &head);
 }
 
-/* What may be over when the client asks again. */
-static bool
-is_passing(int error)
-{
-    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN ||
-           error == -ENODATA;
-}
-
-int
-response_failed(struct exchange *exchange, const char *doing, int error)
-{
-    ss_log(LOG_ERR, "%.200s: cannot %s: %s", exchange->head->target, doing,
-           error == -ENODATA ? "it has fewer bytes than its size says" : strerror(-error));
-    return response_plain(exchange, is_passing(error) ? HTTP_STATUS_SERVICE_UNAVAILABLE
-                                                      : HTTP_STATUS_INTERNAL_SERVER_ERROR);
-}
-
 void
 response_allow(const struct exchange *exchange, uint64_t size)
 {
-    uint64_t rate = exchange->site->min_rate;
+    uint64_t rate = exchange->web->min_rate;
 
     (void)ss_set_deadline(exchange->request, rate > 0 ? GRACE + (double)size / (double)rate : 0);
 }
