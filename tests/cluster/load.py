@@ -60,12 +60,13 @@ def spread(mix):
 
 
 class Slot:
-    """A connection that stays; sock is None while there is none."""
+    """A connection that stays; sock is None while there is none. rest: what came behind an answer."""
 
     def __init__(self):
-        self.sock, self.client, self.busy = None, None, False
+        self.sock, self.client, self.busy, self.rest = None, None, False, b""
 
     def close(self):
+        self.rest = b""
         if self.sock is not None:
             self.sock.close()
             self.sock = None
@@ -180,12 +181,12 @@ class Load:
         if slot.sock is None:
             slot.sock = yield from self.connect(task, place)
             slot.client = task.client
-        sock, got = slot.sock, b""
+        sock, got = slot.sock, slot.rest
         task.client, task.fd = slot.client, sock.fileno()
         task.tries += 1
         try:
             yield from self.until_done(sock.sendall, task.line("ask"))
-            while not got.endswith(b"\n"):
+            while b"\n" not in got:
                 more = yield from self.until_done(sock.recv, 4096)
                 if not more:
                     raise Fault("ended")
@@ -193,9 +194,10 @@ class Load:
         except OSError as error:
             raise fault_of(error) from error
         finally:
-            task.answer = got
+            task.answer, end, slot.rest = got.partition(b"\n")
+            task.answer += end
             self.forget(task)
-        if got != b"bye\n":
+        if task.answer != b"bye\n":
             return True
         slot.close()
         return False
@@ -204,18 +206,22 @@ class Load:
     def has_ended(slot):
         """Whether it has said goodbye since the last answer. Without one, its end is a fault: a client
         that had just sent something would not know what became of it."""
+        if slot.rest == b"bye\n":
+            return True
         try:
             got = slot.sock.recv(4096)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError as error:
             raise Fault("cut") from error
-        if got != b"bye\n":
+        slot.rest += got
+        if not got or not b"bye\n".startswith(slot.rest):
             raise Fault("cut" if not got else "surplus")
-        return True
+        return slot.rest == b"bye\n"
 
     def datagram(self, task, place):
-        """Sent again each half second until there is an answer."""
+        """Sent again each half second until there is an answer. nginx sends an empty datagram where a
+        node has refused one; that is none."""
         sock = self.socket(task.kind)
         task.fd = sock.fileno()
         try:
@@ -225,9 +231,10 @@ class Load:
                 task.tries += 1
                 sock.send(task.line("last"))
                 self.resends.append((time.monotonic() + RESEND + task.service, task))
-                if (yield READ) is None:
-                    break
-            task.answer = sock.recv(4096)
+                while (yield READ) is None:  # else it is time to send again
+                    task.answer = sock.recv(4096)
+                    if task.answer:
+                        return
         finally:
             self.forget(task)
             sock.close()
