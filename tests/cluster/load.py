@@ -290,9 +290,12 @@ class Load:
         write_request(Request(
             task.number, task.kind, f"{task.due:.6f}", f"{time.monotonic():.6f}", task.service,
             task.client, result, task.tries, repr(answer)[1:-1]), self.file)
-        queue = self.queues.get(task.kind)
-        if queue and not all(slot.busy for slot in self.slots[task.kind]):
-            self.start(queue.popleft())
+
+    def start_queued(self):
+        """Connections that stay take what waits for them."""
+        for kind, queue in self.queues.items():
+            while queue and not all(slot.busy for slot in self.slots[kind]):
+                self.start(queue.popleft())
 
     def expire(self, now):
         while self.deadlines and (self.deadlines[0][1].done or self.deadlines[0][0] <= now):
@@ -318,10 +321,13 @@ class Load:
                 self.begin(self.kinds[turn % len(self.kinds)], due)
                 turn += 1
             self.expire(now)
+            self.start_queued()
             wait = 0.1 if self.stopping else max(0.0, due - time.monotonic())
-            for fd, _ in self.epoll.poll(min(wait, 0.1)):
-                if fd in self.tasks:
-                    self.resume(self.tasks[fd])
+            # A task that goes on may close a descriptor, and another open one of the same number.
+            ready = [(fd, self.tasks.get(fd)) for fd, _ in self.epoll.poll(min(wait, 0.1))]
+            for fd, task in ready:
+                if task is not None and self.tasks.get(fd) is task:
+                    self.resume(task)
         self.file.write(f"given\t{self.given}\n")
 
     def stop(self, *_):
