@@ -61,6 +61,7 @@
  *                linger             goodbye, as soon as ss_cancelled() is true
  *                wait-readable S    wait 1 (a pipe with a byte), or wait 0 after S seconds (one
  *                                   without); S = 0: with a byte
+ *                wait-input S       waiting, and then wait 1, or wait 0 after S seconds (ss_wait_input)
  *                deadline S         deadline 0, or error -22 (ss_set_deadline)
  *                stop               stopping (ss_server_stop)
  * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)
