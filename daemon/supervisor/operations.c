@@ -35,9 +35,9 @@ struct operation {
     struct listener *listener; /* NULL: the operation concerns the whole daemon */
     operation_done done;       /* NULL: nobody wants to know (any more) */
     void *userdata;
-    bool queued;              /* it has not begun: another must end first */
-    sd_event_source *delay;   /* of a drain: it is announced until this timer ends; NULL: it is not */
-    uint64_t drains_at;       /* then, by CLOCK_MONOTONIC */
+    bool queued;            /* it has not begun: another must end first */
+    sd_event_source *delay; /* of a drain: it is announced until this timer ends; NULL: it is not */
+    uint64_t drains_at;     /* then, by CLOCK_MONOTONIC */
     struct operation *leader; /* ends with that one, whose answer it gets; NULL: none */
     bool prepares;            /* it prepares a new generation, which is not ready yet */
     bool ended;               /* it has ended, with error and why: */
@@ -121,7 +121,8 @@ on_announced(sd_event_source *source, uint64_t when, void *userdata)
 }
 
 /* Puts the drain off for pre_stop_delay, or until one that is announced already. Returns false if
- * it shall begin at once: nobody has to hear of it first, or has heard, because the daemon stops. */
+ * it shall begin at once: nobody has to hear of it first, or has heard, because the daemon stops.
+ */
 static bool
 announce(struct operation *operation)
 {
@@ -129,8 +130,7 @@ announce(struct operation *operation)
     const struct operation *other = find_announced(operation->operations, operation->listener);
     uint64_t now = 0, usec = (uint64_t)(roster->pre_stop_delay * 1e6);
 
-    if (usec == 0 || roster_ends(roster) ||
-        listener_state(operation->listener) != LISTENER_SERVING)
+    if (usec == 0 || roster_ends(roster) || listener_state(operation->listener) != LISTENER_SERVING)
         return false;
     int r = sd_event_now(roster->host.event, CLOCK_MONOTONIC, &now);
     operation->drains_at = other != NULL ? other->drains_at : now + usec;
@@ -143,7 +143,8 @@ announce(struct operation *operation)
         return false;
     }
     log_listener(listener_settings(operation->listener)->name, LOG_NOTICE,
-                 "not ready any more, draining in %g s", (double)(operation->drains_at - now) / 1e6);
+                 "not ready any more, draining in %g s",
+                 (double)(operation->drains_at - now) / 1e6);
     return true;
 }
 

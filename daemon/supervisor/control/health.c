@@ -43,8 +43,7 @@ add_active(const struct listener_worker *worker, void *userdata)
 /* Says why the listener is not ready; "": it is. A listener that serves one request at a time has
  * others wait in its queue, so it is not full while one runs. */
 static void
-find_reason(const struct control_host *host, const struct listener *listener,
-            struct health *health)
+find_reason(const struct control_host *host, const struct listener *listener, struct health *health)
 {
     const struct roster *roster = host->roster;
     enum listener_state state = listener_state(listener);
