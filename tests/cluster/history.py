@@ -73,7 +73,7 @@ class Judge:
         if request.result != "answered":
             return None if self._explained(request) else f"{request.result}: {request.answer!r}"
         if request.kind in DATAGRAMS and request.tries > 1 and not self._killed_meanwhile(request):
-            return f"answered the {request.tries}th time"
+            return f"lost: it was sent {request.tries} times until it was answered"
         return self._fault_of_answer(request)
 
     def _fault_of_answer(self, request):
@@ -103,7 +103,10 @@ class Judge:
         return None
 
     def _killed_meanwhile(self, request):
-        return any(request.due <= kill.ended and request.ended >= kill.began
+        """Whether it may have been sent to a node that was killed. Who balances datagrams does not
+        notice the death itself, but that one was not answered, and tries again later."""
+        return any(request.due <= (step.ended if request.kind in DATAGRAMS else kill.ended) and
+                   request.ended >= kill.began
                    for step in self.steps for kill in step.kills)
 
     def _explained(self, request):

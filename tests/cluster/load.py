@@ -28,7 +28,7 @@ from history import Request, write_request
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 PATIENCE = 20.0     # seconds until a request counts as lost
-RESEND = 0.5        # of a datagram
+RESEND = 1.5        # of a datagram
 KEPT = 12           # connections that stay, of each kind
 IP_BIND_ADDRESS_NO_PORT = 24
 # Of a hundred requests, by turns.
@@ -226,7 +226,7 @@ class Load:
         return slot.rest == b"bye\n"
 
     def datagram(self, task, place):
-        """Sent again each half second until there is an answer. nginx sends an empty datagram where a
+        """Sent again, now and then, until there is an answer. nginx sends an empty datagram where a
         node has refused one; that is none."""
         sock = self.socket(task.kind)
         task.fd = sock.fileno()
