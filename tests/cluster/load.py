@@ -29,11 +29,11 @@ from history import Request, write_request
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 PATIENCE = 20.0     # seconds until a request counts as lost
 RESEND = 1.5        # of a datagram
-KEPT = 12           # connections that stay, of each kind
+KEPT = 32           # connections that stay, of each kind
 IP_BIND_ADDRESS_NO_PORT = 24
 # Of a hundred requests, by turns.
 MIX = {"tcp": 55, "kept": 20, "tls": 8, "kept-tls": 7, "udp": 10}
-SLOW = 40           # each so many'th takes its time, so that a drain meets requests that run
+SLOW = 41           # each so many'th takes its time, so that a drain meets requests that run
 SERVICE = 0.2       # seconds
 
 
