@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from network import NODES, Unable, inside
@@ -117,7 +118,8 @@ class Nginx:
               lambda: set(children(self.process.pid)) - set(before))
 
     def mark(self, node, down):
-        """Returns when no more datagrams go there; who has been sent some may answer."""
+        """Returns when no more datagrams go there: when the reload began and ended."""
+        began = time.monotonic()
         (self.down.add if down else self.down.discard)(node)
         self.write()
         before = children(self.process.pid)
@@ -125,3 +127,4 @@ class Nginx:
         self.wait_for_worker(before)
         until("nginx's old process does not end",
               lambda: not any(is_alive(pid) for pid in before))
+        return began, time.monotonic()

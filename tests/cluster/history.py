@@ -17,9 +17,11 @@ Request = collections.namedtuple(
 # tries    how often it was sent: again if the answer was "bye", and a datagram that was not answered
 # answer   all that came, without its newline
 
-Step = collections.namedtuple("Step", "name began ended kills builds")
+Step = collections.namedtuple("Step", "name began ended kills builds reloads")
 # kills    [Kill]; a planned step has none
 # builds   [(when, node, build)]: from then on the node answers with this build
+# reloads  [(began, ended)] of nginx, whose old process does not pass on the answers of datagrams that
+#          it had under way: it has closed the socket that they would leave by
 
 Kill = collections.namedtuple("Kill", "node began ended")
 
@@ -72,7 +74,8 @@ class Judge:
         """What is wrong with a request, or None."""
         if request.result != "answered":
             return None if self._explained(request) else f"{request.result}: {request.answer!r}"
-        if request.kind in DATAGRAMS and request.tries > 1 and not self._killed_meanwhile(request):
+        if request.kind in DATAGRAMS and request.tries > 1 and not (
+                self._killed_meanwhile(request) or self._reloaded_meanwhile(request)):
             return f"lost: it was sent {request.tries} times until it was answered"
         return self._fault_of_answer(request)
 
@@ -108,6 +111,10 @@ class Judge:
         return any(request.due <= (step.ended if request.kind in DATAGRAMS else kill.ended) and
                    request.ended >= kill.began
                    for step in self.steps for kill in step.kills)
+
+    def _reloaded_meanwhile(self, request):
+        return any(request.due <= ended and request.ended >= began
+                   for step in self.steps for began, ended in step.reloads)
 
     def _explained(self, request):
         """A killed node takes along what it ran; what a connection that stays comes to know of that

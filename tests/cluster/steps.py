@@ -17,7 +17,7 @@ class Progress:
     """What a step has done, for the checker."""
 
     def __init__(self):
-        self.kills, self.builds = [], []
+        self.kills, self.builds, self.reloads = [], [], []
 
 
 def nothing(cluster, progress):
@@ -37,13 +37,12 @@ def upgrade(cluster, progress):
 
 def restart(cluster, progress):
     """As systemctl restart: SIGTERM, and after the end a new process. HAProxy's agents hear of it."""
-    del progress
     for node in cluster.nodes.values():
-        cluster.mark_datagrams(node.name, down=True)
+        progress.reloads += cluster.mark_datagrams(node.name, down=True)
         node.stop()
         node.start()
         cluster.haproxy.wait_for(node.name, "UP")
-        cluster.mark_datagrams(node.name, down=False)
+        progress.reloads += cluster.mark_datagrams(node.name, down=False)
 
 
 def change_plugin(cluster, progress):
@@ -64,15 +63,14 @@ def kill(cluster, progress):
 
 def drain(cluster, progress):
     """As an operator does it who will look at the machine for a while, and then resumes."""
-    del progress
     node = cluster.nodes[DRAINED]
-    cluster.mark_datagrams(DRAINED, down=True)
+    progress.reloads += cluster.mark_datagrams(DRAINED, down=True)
     node.ctl("drain", "--all", "--wait")
     cluster.haproxy.wait_for(DRAINED, "DRAIN")
     time.sleep(cluster.pause)
     node.ctl("resume", "--all")
     cluster.haproxy.wait_for(DRAINED, "UP")
-    cluster.mark_datagrams(DRAINED, down=False)
+    progress.reloads += cluster.mark_datagrams(DRAINED, down=False)
 
 
 def reload_balancer(cluster, progress):
@@ -103,6 +101,7 @@ def play(cluster, name, settle):
         raise Broken(f"{name}: {broken}") from broken
     time.sleep(settle)
     cluster.expect_alive()
-    return Step(name, began, time.monotonic(), progress.kills, progress.builds)
+    return Step(name, began, time.monotonic(), progress.kills, progress.builds,
+                progress.reloads)
 
 

@@ -28,8 +28,9 @@ def request(number=1, kind="tcp", due=10.0, ended=10.1, service=0.0, client="203
     return Request(number, kind, due, ended, service, client, result, tries, answer)
 
 
-def steps(kills=(), builds=()):
-    return [Step("first", 0.0, 10.05, [], []), Step("second", 10.05, 20.0, list(kills), list(builds))]
+def steps(kills=(), builds=(), reloads=()):
+    return [Step("first", 0.0, 10.05, [], [], []),
+            Step("second", 10.05, 20.0, list(kills), list(builds), list(reloads))]
 
 
 class Checker(unittest.TestCase):
@@ -92,6 +93,10 @@ class Checker(unittest.TestCase):
         self.good(request(tries=2, due=12.0, ended=13.5, **udp), kills=[Kill("two", 10.05, 10.1)])
         self.bad("it was sent 2 times", request(tries=2, due=9.0, ended=10.0, **udp),
                  kills=[Kill("two", 10.05, 10.1)])
+        self.good(request(tries=2, **udp), reloads=[(10.05, 10.5)])
+        self.bad("it was sent 2 times", request(tries=2, due=10.6, ended=12.0, **udp),
+                 reloads=[(10.05, 10.5)])
+        self.bad("late", request(kind="udp", result="late"), reloads=[(10.05, 10.5)])
         self.good(request(kind="kept", tries=2))  # it was told "bye"
 
     def test_a_kill_explains_what_ran(self):
@@ -179,7 +184,7 @@ class Load(unittest.TestCase):
             self.assertEqual(load.wait(60), 0)
             requests, given = read_history(file)
         self.assertGreaterEqual(given, count)
-        step = Step("all", 0.0, float("inf"), [], [])
+        step = Step("all", 0.0, float("inf"), [], [], [])
         return [text for _, _, text in judge(requests, given, [step], NODES, BUILDS)]
 
     def setUp(self):
