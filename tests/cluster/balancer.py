@@ -2,6 +2,7 @@
 """The balancers: HAProxy with the shipped configuration, and nginx for datagrams."""
 import csv
 import os
+import re
 import shutil
 import signal
 import socket
@@ -87,6 +88,14 @@ class HAProxy:
         self.process.send_signal(signal.SIGUSR2)
         until("HAProxy's new process does not serve", lambda: self.worker() not in (before, None))
         return before
+
+
+    @staticmethod
+    def exit_code(worker):
+        """As text; None if the master has not told yet."""
+        told = re.search(rf"ormer worker \({worker}\) exited with code (\d+)",
+                         (FOLDER / "haproxy.log").read_text(encoding="utf-8", errors="replace"))
+        return told and told[1]
 
 
 class Nginx:

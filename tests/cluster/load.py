@@ -169,7 +169,11 @@ class Load:
 
     def ask_kept(self, task, place):
         """On a connection that stays. "bye" says that the request was not read: it is sent again."""
-        slot = next(slot for slot in self.slots[task.kind] if not slot.busy)
+        # By turns, so that each comes to know soon that it has been told to end.
+        slots = self.slots[task.kind]
+        slot = next(slot for slot in slots if not slot.busy)
+        slots.remove(slot)
+        slots.append(slot)
         slot.busy = True
         try:
             while not (yield from self.ask_slot(task, slot, place)):

@@ -6,7 +6,7 @@ caused: for the daemon's word, and for the balancer's. None waits for a while an
 """
 import time
 
-from history import Step
+from history import Kill, Step
 from network import NODES
 from waiting import Broken, is_alive, until
 
@@ -74,11 +74,16 @@ def drain(cluster, progress):
 
 
 def reload_balancer(cluster, progress):
-    """The old process of HAProxy goes when its last connection has been asked to end for its age."""
-    del progress
-    old = cluster.haproxy.reload()
+    """The old process of HAProxy goes when its last connection has been asked to end for its age.
+    HAProxy 2.6 crashes there now and then, and what it had open is lost with it."""
+    began, old = time.monotonic(), cluster.haproxy.reload()
     cluster.haproxy.wait_until_up()
     until("HAProxy's old process keeps connections", lambda: not is_alive(old))
+    code = until("HAProxy does not tell how its old process ended",
+                 lambda: cluster.haproxy.exit_code(old))
+    if code != "0":
+        print(f"HAProxy's old process crashed (exit code {code}): what is lost with it is its own")
+        progress.kills.append(Kill("HAProxy", began, time.monotonic()))
 
 
 STEPS = {
