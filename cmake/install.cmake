@@ -40,6 +40,7 @@ install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INST
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(DIRECTORY packaging/haproxy packaging/kubernetes DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES daemon/supervisor/control/org.sockserver.Control.varlink
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
 install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl

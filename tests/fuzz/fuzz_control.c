@@ -31,6 +31,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_operations_begin(struct operations *operations, enum operation_kind kind,
                             const char *name, operation_done done, void *userdata);
+bool __wrap_operations_announce(const struct operations *operations,
+                                const struct listener *listener);
 void __wrap_operations_forget(struct operations *operations, const void *userdata);
 int __wrap_change_ask(struct change *change, enum operation_kind kind, operation_done done,
                       void *userdata);
@@ -79,6 +81,13 @@ __wrap_supervisor_log_set_level(struct supervisor_log *log, int level)
 }
 
 /* Nobody waits: what is asked for is done at once. */
+bool
+__wrap_operations_announce(const struct operations *operations, const struct listener *listener)
+{
+    (void)operations, (void)listener;
+    return false;
+}
+
 void
 __wrap_operations_forget(struct operations *operations, const void *userdata)
 {
