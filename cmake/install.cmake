@@ -42,7 +42,8 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
 endif()
 install(PROGRAMS packaging/bpftrace/changes.bt packaging/bpftrace/latency.bt packaging/bpftrace/slow.bt
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/bpftrace)
-install(DIRECTORY packaging/prometheus DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(DIRECTORY packaging/haproxy packaging/kubernetes packaging/prometheus
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES daemon/supervisor/control/org.sockserver.Control.varlink
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
 install(FILES daemon/ctl/sockserverctl.bash RENAME sockserverctl

@@ -29,6 +29,7 @@ struct ctl_arguments {
     const char *second;         /* of a command that must have two */
     const char *xinetd, *inetd; /* files; NULL: not given */
     bool json, wait, all, help, version;
+    bool announce;  /* of drain, not given by anybody: only say that it comes */
     double seconds; /* that --wait waits at most; negative: no limit */
 };
 

@@ -52,6 +52,8 @@ parameters_for(const struct ctl_arguments *arguments)
         return NULL;
     if (strcmp(arguments->command->operand, "LEVEL") == 0)
         return json_pack("{s:s}", "level", arguments->operand);
+    if (arguments->announce)
+        return json_pack("{s:s, s:b}", "listener", arguments->operand, "announce", 1);
     if (arguments->wait)
         return json_pack("{s:s, s:b}", "listener", arguments->operand, "wait", 1);
     return json_pack("{s:s}", "listener", arguments->operand);

@@ -3,7 +3,8 @@
  * operate_all.c - drain and resume of all listeners
  *
  * Each listener is told by itself, as if it had been named. One that fails
- * does not keep the others from being told.
+ * does not keep the others from being told. Those whose plugin looks into the
+ * daemon go on: they tell balancers and whoever watches of the others.
  *
  * Runs in:  sockserverctl.
  * Owns:     nothing.
@@ -30,7 +31,11 @@ static bool
 concerns(const struct ctl_arguments *arguments, const json_t *listener)
 {
     const char *state = json_string_value(json_object_get(listener, "state"));
+    const char *access = json_string_value(json_object_get(listener, "control_access"));
 
+    if (strcmp(arguments->command->name, "drain") == 0 && access != NULL &&
+        strcmp(access, "none") != 0)
+        return false;
     for (size_t i = 0; state != NULL && i < ARRAY_SIZE(concerned); i++)
         if (strcmp(concerned[i].command, arguments->command->name) == 0 &&
             strcmp(concerned[i].state, state) == 0)
@@ -74,6 +79,10 @@ ctl_operate_all(const struct ctl_arguments *arguments)
     const json_t *listeners = json_object_get(status, "listeners");
 
     first.wait = false; /* none may go on accepting while another is waited for */
+    first.announce = strcmp(arguments->command->name, "drain") == 0;
+    if (result == CTL_FINE && first.announce)
+        result = tell_each(&first, listeners, until);
+    first.announce = false; /* by now each knows, and their delays end together */
     if (result == CTL_FINE)
         result = tell_each(&first, listeners, until);
     if (result == CTL_FINE && arguments->wait)

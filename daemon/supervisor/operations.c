@@ -35,7 +35,9 @@ struct operation {
     struct listener *listener; /* NULL: the operation concerns the whole daemon */
     operation_done done;       /* NULL: nobody wants to know (any more) */
     void *userdata;
-    bool queued;              /* it has not begun: another must end first */
+    bool queued;            /* it has not begun: another must end first */
+    sd_event_source *delay; /* of a drain: it is announced until this timer ends; NULL: it is not */
+    uint64_t drains_at;     /* then, by CLOCK_MONOTONIC */
     struct operation *leader; /* ends with that one, whose answer it gets; NULL: none */
     bool prepares;            /* it prepares a new generation, which is not ready yet */
     bool ended;               /* it has ended, with error and why: */
@@ -82,17 +84,94 @@ operation_end(struct operation *operation, int error, const char *text)
     operation_end_with(operation, error, &why);
 }
 
+/* ---- announcing a drain --------------------------------------------------------------------- */
+
+static const struct operation *
+find_announced(const struct operations *operations, const struct listener *listener)
+{
+    for (const struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->delay != NULL && one->listener == listener && !one->ended)
+            return one;
+    return NULL;
+}
+
+bool
+operations_announce(const struct operations *operations, const struct listener *listener)
+{
+    return find_announced(operations, listener) != NULL;
+}
+
+static void
+announce_no_more(struct operation *operation)
+{
+    operation->delay = sd_event_source_disable_unref(operation->delay);
+}
+
+static int
+on_announced(sd_event_source *source, uint64_t when, void *userdata)
+{
+    struct operation *operation = userdata;
+
+    (void)source, (void)when;
+    announce_no_more(operation);
+    if (!operation->ended)
+        listener_drain(operation->listener);
+    roster_review(operation->roster);
+    return 0;
+}
+
+/* Puts the drain off for pre_stop_delay, or until one that is announced already. Returns false if
+ * it shall begin at once: nobody has to hear of it first, or has heard, because the daemon stops.
+ */
+static bool
+announce(struct operation *operation)
+{
+    const struct roster *roster = operation->roster;
+    const struct operation *other = find_announced(operation->operations, operation->listener);
+    uint64_t now = 0, usec = (uint64_t)(roster->pre_stop_delay * 1e6);
+
+    if (usec == 0 || roster_ends(roster) || listener_state(operation->listener) != LISTENER_SERVING)
+        return false;
+    int r = sd_event_now(roster->host.event, CLOCK_MONOTONIC, &now);
+    operation->drains_at = other != NULL ? other->drains_at : now + usec;
+    if (r >= 0)
+        r = sd_event_add_time(roster->host.event, &operation->delay, CLOCK_MONOTONIC,
+                              operation->drains_at, 1, on_announced, operation);
+    if (r < 0) {
+        log_listener(listener_settings(operation->listener)->name, LOG_ERR,
+                     "pre_stop_delay: no timer for it: %s; draining at once", strerror(-r));
+        return false;
+    }
+    log_listener(listener_settings(operation->listener)->name, LOG_NOTICE,
+                 "not ready any more, draining in %g s",
+                 (double)(operation->drains_at - now) / 1e6);
+    return true;
+}
+
+/* Takes back what was announced: the listener goes on. */
+static void
+unannounce(struct operation *operation)
+{
+    for (struct operation *one = operation->operations->list; one != NULL; one = one->next)
+        if (one->delay != NULL && one->listener == operation->listener) {
+            announce_no_more(one);
+            operation_end(one, -ECANCELED, "it was told to go on meanwhile");
+        }
+}
+
 /* ---- what is done to a listener ----------------------------------------------------------- */
 
 static void
 drain(struct operation *operation)
 {
-    listener_drain(operation->listener);
+    if (!announce(operation))
+        listener_drain(operation->listener);
 }
 
 static void
 resume(struct operation *operation)
 {
+    unannounce(operation);
     listener_resume(operation->listener);
 }
 
@@ -105,6 +184,7 @@ stop(struct operation *operation)
 static void
 start(struct operation *operation)
 {
+    unannounce(operation);
     listener_start(operation->listener);
 }
 
@@ -191,6 +271,9 @@ look_for_end(struct operation *operation, enum awaited awaited)
 {
     enum listener_state state = listener_state(operation->listener);
 
+    if (operation->delay != NULL && listener_is_wanted(operation->listener))
+        return;
+    announce_no_more(operation);
     if (listener_is_wanted(operation->listener))
         operation_end(operation, -ECANCELED, "it was started again meanwhile");
     else if (state == LISTENER_DRAINED || state == LISTENER_STOPPED)
@@ -217,6 +300,7 @@ look(struct operation *operation)
 static void
 operation_free(struct operation *operation)
 {
+    announce_no_more(operation);
     errors_done(&operation->why);
     free(operation);
 }

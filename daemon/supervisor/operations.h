@@ -15,7 +15,8 @@
 
 enum operation_kind {
     /* The listener accepts no more; its socket stays open, and clients wait in the queue. Done
-     * when nothing is accepted any more. */
+     * when nothing is accepted any more. With pre_stop_delay it is announced first: the listener
+     * serves for so long, and operations_announce() says that it is about to drain. */
     OPERATION_DRAIN,
     /* The same, but done when everything that ran has ended. */
     OPERATION_DRAIN_TO_THE_END,
@@ -60,6 +61,10 @@ struct operations {
  */
 int operations_begin(struct operations *operations, enum operation_kind kind, const char *name,
                      operation_done done, void *userdata);
+
+/* Whether a drain of the listener is announced and has not begun: who sends clients there shall
+ * hear of it first. */
+bool operations_announce(const struct operations *operations, const struct listener *listener);
 
 /* Makes sure that done() is not called for any operation with this userdata. The operations go on.
  */

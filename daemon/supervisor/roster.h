@@ -25,6 +25,7 @@ enum daemon_stage {
 struct roster {
     struct listener_host host; /* what all listeners have in common */
     enum daemon_stage stage;
+    double pre_stop_delay; /* of the present configuration, seconds */
     bool leaving; /* it is to stop, but serves for pre_stop_delay still: nothing new may begin */
     sd_event_source *review;
 

@@ -59,7 +59,6 @@ struct supervisor {
 
     bool reload_again;         /* a SIGHUP came while it could not be obeyed */
     bool upgrade_again;        /* a SIGUSR2 did */
-    double pre_stop_delay;     /* of the present configuration, seconds */
     sd_event_source *pre_stop; /* ends that time; NULL: it has not begun */
     bool cutting;
     int result;
@@ -134,7 +133,7 @@ step(struct supervisor *supervisor)
         conclude_start(supervisor);
     const struct config *changed = reload_step(&supervisor->change);
     if (changed != NULL) {
-        supervisor->pre_stop_delay = changed->pre_stop_delay;
+        roster->pre_stop_delay = changed->pre_stop_delay;
         config_forget_listeners(supervisor->config); /* lists of networks are large */
     }
     if (changed != NULL && !supervisor->options.once)
@@ -225,8 +224,8 @@ on_pre_stop(sd_event_source *source, uint64_t when, void *userdata)
 static bool
 begin_pre_stop(struct supervisor *supervisor, const char *name)
 {
-    uint64_t usec = (uint64_t)(supervisor->pre_stop_delay * 1e6);
     struct roster *roster = &supervisor->roster;
+    uint64_t usec = (uint64_t)(roster->pre_stop_delay * 1e6);
 
     if (usec == 0 || roster->stage != DAEMON_SERVES || supervisor->options.once)
         return false;
@@ -237,7 +236,7 @@ begin_pre_stop(struct supervisor *supervisor, const char *name)
         return false;
     }
     roster->leaving = true;
-    log_notice("%s: not ready any more, stopping in %g s", name, supervisor->pre_stop_delay);
+    log_notice("%s: not ready any more, stopping in %g s", name, roster->pre_stop_delay);
     notify_stopping(usec + longest_drain_usec(roster));
     roster_review(roster);
     return true;
@@ -394,7 +393,9 @@ make_roster(struct supervisor *supervisor)
         .configuration_errors = &supervisor->mistakes,
     };
 
-    return roster_init(&supervisor->roster, &host, on_review, supervisor);
+    int r = roster_init(&supervisor->roster, &host, on_review, supervisor);
+    supervisor->roster.pre_stop_delay = supervisor->config->pre_stop_delay;
+    return r;
 }
 
 static void
@@ -570,8 +571,7 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 int
 supervisor_run(struct config *config, const struct supervisor_options *options)
 {
-    struct supervisor supervisor = {
-        .config = config, .options = *options, .pre_stop_delay = config->pre_stop_delay};
+    struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
     char reason[SPAWN_REASON_SIZE];
     int r;

@@ -31,6 +31,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_operations_begin(struct operations *operations, enum operation_kind kind,
                             const char *name, operation_done done, void *userdata);
+bool __wrap_operations_announce(const struct operations *operations,
+                                const struct listener *listener);
 void __wrap_operations_forget(struct operations *operations, const void *userdata);
 int __wrap_change_ask(struct change *change, enum operation_kind kind, operation_done done,
                       void *userdata);
@@ -46,7 +48,8 @@ change_something(operation_done done, void *userdata)
     struct errors nothing = {0};
 
     changes++;
-    done(userdata, 0, &nothing);
+    if (done != NULL) /* else nobody waits for it */
+        done(userdata, 0, &nothing);
     return 0;
 }
 
@@ -76,6 +79,13 @@ __wrap_supervisor_log_set_level(struct supervisor_log *log, int level)
     expect(level >= 0 && level <= LOG_DEBUG);
     changes++;
     return 0;
+}
+
+bool
+__wrap_operations_announce(const struct operations *operations, const struct listener *listener)
+{
+    (void)operations, (void)listener;
+    return false;
 }
 
 /* Nobody waits: what is asked for is done at once. */

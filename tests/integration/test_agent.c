@@ -12,6 +12,7 @@
 
 #include "support/client.h"
 #include "support/command.h"
+#include "support/control.h"
 #include "support/daemon.h"
 #include "support/peer.h"
 #include "support/proc.h"
@@ -40,6 +41,18 @@ answer_of(struct daemon *daemon)
     return answer;
 }
 
+/* The drain of "test" begins; it does not accept any more when pre_stop_delay is over. */
+static void
+announce_drain(struct daemon *daemon)
+{
+    int control = control_connect(daemon);
+
+    assert_starts(
+        control_ask(control, METHOD("Drain") "{\"listener\":\"test\",\"announce\":true}}"),
+        "{\"parameters\":");
+    client_close(control);
+}
+
 static void
 the_answer_follows_the_listener(void **state)
 {
@@ -55,10 +68,11 @@ the_answer_follows_the_listener(void **state)
     assert_string_equal(answer_of(daemon), "up ready 0% maxconn:4\n");
     client_close_all();
     WAIT_UNTIL(strcmp(answer_of(daemon), "up ready 100% maxconn:4\n") == 0);
-    assert_int_equal(CTL(daemon, "drain", "test").status, 0);
+    announce_drain(daemon); /* for an hour */
     assert_string_equal(answer_of(daemon), "drain\n");
+    assert_string_equal(client_ask(daemon_address(daemon, "test"), "echo well\n"), "well\n");
     assert_int_equal(CTL(daemon, "resume", "test").status, 0);
-    assert_string_equal(answer_of(daemon), "up ready 100% maxconn:4\n");
+    WAIT_UNTIL(strcmp(answer_of(daemon), "up ready 100% maxconn:4\n") == 0);
     assert_int_equal(CTL(daemon, "stop", "test").status, 0);
     assert_string_equal(answer_of(daemon), "down #stopped\n");
     assert_int_equal(CTL(daemon, "start", "test").status, 0);
@@ -67,6 +81,28 @@ the_answer_follows_the_listener(void **state)
     assert_string_equal(answer_of(daemon), "drain\n");
     daemon_signal(daemon, SIGTERM);
     daemon_expect_exit(daemon, 0);
+}
+
+/* Whoever asks hears that they drain, as long as they do. */
+static void
+a_drain_of_all_leaves_the_agent(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("test", "tcp", "threading", "good_command", ""),
+        listener_text("agent", server->scheme, server->mixin, "agent",
+                      "control_access = \"read\"; options = { listener = \"test\"; };"));
+
+    (void)daemon_address(daemon, "test");
+    assert_string_equal(answer_of(daemon), "up ready 100%\n");
+    assert_int_equal(CTL(daemon, "drain", "--all", "--wait").status, 0);
+    assert_string_equal(answer_of(daemon), "drain\n");
+    assert_int_equal(CTL(daemon, "resume", "--all").status, 0);
+    assert_string_equal(answer_of(daemon), "up ready 100%\n");
+    assert_int_equal(CTL(daemon, "drain", "agent").status, 0); /* by its name */
+    assert_int_equal(CTL(daemon, "resume", "--all").status, 0);
+    assert_string_equal(answer_of(daemon), "up ready 100%\n");
+    daemon_expect_stop(daemon);
 }
 
 static void
@@ -215,6 +251,7 @@ haproxy_weighs_and_drains_without_a_failure(void **state)
 }
 
 RUN_TESTS(TEST_EACH_STREAM(the_answer_follows_the_listener),
+          TEST_CASE(a_drain_of_all_leaves_the_agent, "tcp", "coroutine"),
           TEST_CASE(an_unknown_listener_is_down, "tcp", "forking"),
           TEST(without_the_key_it_is_a_mistake),
           TEST_EACH_MIXIN(a_plugin_may_look_and_change_nothing, "tcp"),

@@ -87,7 +87,8 @@ expect_members(const json_t *listener)
     static const char *const integers[] = {
         "state_us", "max_connections", "generation", "draining", "restarts", "active", "idle",
     };
-    static const char *const texts[] = {"name", "state", "address", "plugin", "mixin"};
+    static const char *const texts[] = {"name",   "state", "address",
+                                        "plugin", "mixin", "control_access"};
 
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
         if (!json_is_integer(json_object_get(listener, integers[i])))
@@ -103,7 +104,7 @@ expect_members(const json_t *listener)
     assert_true(json_is_object(json_object_get(listener, "queue")));
     assert_true(json_is_object(json_object_get(listener, "recent")));
     assert_true(json_is_integer(json_object_get(json_object_get(listener, "total"), "count")));
-    assert_int_equal(json_object_size(listener), 18 + COUNTER_COUNT);
+    assert_int_equal(json_object_size(listener), 19 + COUNTER_COUNT);
 }
 
 static void

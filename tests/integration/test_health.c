@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "support/client.h"
 #include "support/command.h"
+#include "support/control.h"
 #include "support/daemon.h"
 #include "support/manager.h"
 #include "support/test.h"
@@ -157,6 +158,64 @@ it_serves_on_while_it_is_not_ready(void **state)
     assert_contains(daemon_log(daemon), "pre_stop_delay is over: running requests may finish");
 }
 
+#define DRAIN(more)                                                                                \
+    "{\"method\":\"org.sockserver.Control.Drain\",\"parameters\":{\"listener\":\"test\"" more "}}"
+
+/* Balancers hear of a drain before it begins; who comes meanwhile is served. */
+static void
+a_drain_is_announced(void **state)
+{
+    struct daemon *daemon = daemon_start("%s", two_listeners(*state, "1500ms", ""));
+    const char *address = daemon_address(daemon, "test");
+    int64_t before = monotonic_now();
+    int control = control_connect(daemon);
+
+    (void)daemon_address(daemon, "other");
+    assert_starts(control_ask(control, DRAIN(",\"announce\":true")), "{\"parameters\":");
+    (void)daemon_wait_log(daemon, "sockserverd[test]: not ready any more, draining in 1.5 s");
+    struct outcome outcome = CTL(daemon, "health", "test");
+    if (monotonic_now() - before < 1000000000) /* else it may have drained */
+        expect_health(outcome, 1, "test: not ready: about to drain\n");
+    assert_string_equal(client_ask(address, "echo hello\n"), "hello\n");
+    assert_int_equal(CTL(daemon, "drain", "--all", "--wait").status, 0);
+    assert_true(monotonic_now() - before >= 1500000000);
+    expect_health(CTL(daemon, "health"), 1,
+                  "test: not ready: drained\nother: not ready: drained\n");
+    assert_int_equal(CTL(daemon, "resume", "--all").status, 0);
+    assert_int_equal(CTL(daemon, "health").status, 0);
+    client_close(control);
+    daemon_expect_stop(daemon);
+}
+
+/* By resume and start; who waits for the drain hears of it. stop does not wait. */
+static void
+an_announced_drain_is_taken_back(void **state)
+{
+    struct daemon *daemon = daemon_start("%s", two_listeners(*state, "1h", ""));
+    const char *const commands[] = {"resume", "start"};
+
+    (void)daemon_address(daemon, "test"), (void)daemon_address(daemon, "other");
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+        int control = control_connect(daemon);
+        control_send(control, DRAIN(""));
+        (void)daemon_wait_log_times(daemon, "draining in 3600 s", i + 1);
+        assert_int_equal(CTL(daemon, "health", "test").status, 1);
+        assert_int_equal(CTL(daemon, commands[i], "test").status, 0);
+        assert_contains(control_receive(control), "it was told to go on meanwhile");
+        assert_int_equal(CTL(daemon, "health", "test").status, 0);
+        client_close(control);
+    }
+    int control = control_connect(daemon);
+    control_send(control, DRAIN(",\"wait\":true"));
+    (void)daemon_wait_log_times(daemon, "draining in 3600 s", 3);
+    assert_int_equal(CTL(daemon, "stop", "test").status, 0);
+    assert_starts(control_receive(control), "{\"parameters\":");
+    client_close(control);
+    daemon_signal(daemon, SIGTERM);
+    (void)daemon_wait_log(daemon, "stopping in 3600 s");
+    daemon_expect_stop(daemon);
+}
+
 /* Nothing new begins; what an operator does to a listener, and a new worker for a dead one, does.
  */
 static void
@@ -254,6 +313,9 @@ RUN_TESTS(TEST_CASE(health_follows_what_a_listener_does, "tcp", "threading"),
           TEST_CASE(all_drain_and_resume, "unix", "none"),
           TEST_CASE(the_drained_do_not_run, "tcp", "threading"),
           TEST_CASE(it_serves_on_while_it_is_not_ready, "tcp", "threading"),
+          TEST_CASE(a_drain_is_announced, "tcp", "threading"),
+          TEST_CASE(a_drain_is_announced, "unix", "none"),
+          TEST_CASE(an_announced_drain_is_taken_back, "tcp", "coroutine"),
           TEST_CASE(pre_stop_delay_has_its_rules, "tcp", "threading"),
           TEST_CASE(a_third_signal_cuts, "tcp", "threading"),
           TEST_CASE(the_service_manager_is_told, "tcp", "threading"),

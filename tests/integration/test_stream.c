@@ -336,7 +336,28 @@ a_handler_may_end_its_output_and_read_on(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* A wait that has a limit tells of input once; what is read then is that input. */
+static void
+what_was_waited_for_is_read(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_command", "");
+    int client = client_connect(daemon_address(daemon, "test"));
+
+    for (int i = 0; i < 3; i++) {
+        client_send(client, "wait-input 20\n");
+        client_expect(client, "waiting\n");
+        client_send(client, "echo well\n");
+        client_expect(client, "wait 1\nwell\n");
+    }
+    client_send(client, "wait-input 0.01\n");
+    client_expect(client, "waiting\nwait 0\n");
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(a_handler_may_end_its_output_and_read_on, "tcp"),
+          TEST_EACH_STREAM(what_was_waited_for_is_read),
           TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "threading"),
           TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "forking"),
           TEST_EACH_STREAM(c27_flushed_text_is_sent_at_once),

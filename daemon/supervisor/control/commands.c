@@ -27,12 +27,12 @@
 #define REQUESTS_USUAL    10
 #define REQUESTS_MOST     100
 #define SOURCES_USUAL     10
-#define PARAMETERS        2
+#define PARAMETERS        3
 
 /* The parameters of the present call, after the check. */
 struct arguments {
     const char *text, *client;
-    bool flag;
+    bool wait, announce, recent;
     json_int_t number; /* -1: not given */
 };
 
@@ -40,7 +40,7 @@ struct parameter {
     const char *name;
     json_type type; /* JSON_TRUE for booleans */
     bool optional;
-    size_t text; /* of a string: its place in struct arguments */
+    size_t place; /* of a string or boolean, in struct arguments */
 };
 
 struct method {
@@ -134,7 +134,7 @@ static void
 get_metrics(struct control_client *client, const struct arguments *arguments)
 {
     size_t size = 0;
-    char *message = control_metrics(client->control, arguments->flag, &size);
+    char *message = control_metrics(client->control, arguments->recent, &size);
 
     control_reply_message(client, message, size);
 }
@@ -310,11 +310,26 @@ operate(struct control_client *client, const char *what, enum operation_kind ope
                name);
 }
 
+/* Begins a drain that nobody waits for. */
+static void
+announce(struct control_client *client, const char *name)
+{
+    begin(client, "Drain", name);
+    int r = operations_begin(client->control->host.operations, OPERATION_DRAIN, name, NULL, NULL);
+    if (r < 0)
+        note_begun(client, r, name);
+    else
+        control_reply(client, json_pack("{s:[]}", "notices"));
+}
+
 static void
 drain(struct control_client *client, const struct arguments *arguments)
 {
-    operate(client, "Drain", arguments->flag ? OPERATION_DRAIN_TO_THE_END : OPERATION_DRAIN,
-            arguments->text);
+    if (arguments->announce)
+        announce(client, arguments->text);
+    else
+        operate(client, "Drain", arguments->wait ? OPERATION_DRAIN_TO_THE_END : OPERATION_DRAIN,
+                arguments->text);
 }
 
 static void
@@ -352,7 +367,8 @@ static const struct method methods[] = {
      .parameters = {{"interface", JSON_STRING, false, 0}}, .run = get_description},
     {CONTROL_INTERFACE ".GetStatus", .parameters = {ANY_LISTENER}, .run = get_status},
     {CONTROL_INTERFACE ".GetHealth", .parameters = {ANY_LISTENER}, .run = get_health},
-    {CONTROL_INTERFACE ".GetMetrics", .parameters = {{"recent", JSON_TRUE, true, 0}},
+    {CONTROL_INTERFACE ".GetMetrics",
+     .parameters = {{"recent", JSON_TRUE, true, offsetof(struct arguments, recent)}},
      .run = get_metrics},
     {CONTROL_INTERFACE ".GetRequests",
      .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_requests},
@@ -368,7 +384,10 @@ static const struct method methods[] = {
      .run = pardon},
     {CONTROL_INTERFACE ".Reload", .changes = true, .run = reload},
     {CONTROL_INTERFACE ".Drain", .changes = true,
-     .parameters = {ONE_LISTENER, {"wait", JSON_TRUE, true, 0}}, .run = drain},
+     .parameters = {ONE_LISTENER,
+                    {"wait", JSON_TRUE, true, offsetof(struct arguments, wait)},
+                    {"announce", JSON_TRUE, true, offsetof(struct arguments, announce)}},
+     .run = drain},
     {CONTROL_INTERFACE ".Resume", true, {ONE_LISTENER}, .operation = OPERATION_RESUME},
     {CONTROL_INTERFACE ".Stop", true, {ONE_LISTENER}, .operation = OPERATION_STOP},
     {CONTROL_INTERFACE ".Start", true, {ONE_LISTENER}, .operation = OPERATION_START},
@@ -392,13 +411,13 @@ read_value(const struct parameter *parameter, const json_t *value, struct argume
 {
     switch (parameter->type) {
     case JSON_STRING:
-        *(const char **)(void *)((char *)arguments + parameter->text) = json_string_value(value);
+        *(const char **)(void *)((char *)arguments + parameter->place) = json_string_value(value);
         return json_is_string(value);
     case JSON_INTEGER:
         arguments->number = json_integer_value(value);
         return json_is_integer(value) && arguments->number >= 0;
     default:
-        arguments->flag = json_is_true(value);
+        *(bool *)(void *)((char *)arguments + parameter->place) = json_is_true(value);
         return json_is_boolean(value);
     }
 }

@@ -133,8 +133,8 @@ struct health {
 };
 
 /* How one listener is; active: requests that run in those of its workers that accept. */
-void control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
-                     struct health *ret);
+void control_look_at(const struct control_host *host, const struct listener *listener,
+                     uint64_t active, struct health *ret);
 /* Whether the daemon has started, and is not about to stop. */
 bool control_is_up(const struct roster *roster);
 /* requests.c */

@@ -33,8 +33,9 @@ add_active(const struct listener_worker *worker, void *userdata)
 /* Says why the listener is not ready; "": it is. A listener that serves one request at a time has
  * others wait in its queue, so it is not full while one runs. */
 static void
-find_reason(const struct roster *roster, const struct listener *listener, struct health *health)
+find_reason(const struct control_host *host, const struct listener *listener, struct health *health)
 {
+    const struct roster *roster = host->roster;
     enum listener_state state = listener_state(listener);
     const char *problem = listener_problem(listener);
     bool one = mixin_traits[listener_settings(listener)->mixin].one_at_a_time;
@@ -45,23 +46,27 @@ find_reason(const struct roster *roster, const struct listener *listener, struct
     else if (state != LISTENER_SERVING)
         (void)snprintf(health->reason, HEALTH_REASON_SIZE, "%s%s%s", listener_state_name(state),
                        problem == NULL ? "" : ": ", problem == NULL ? "" : problem);
+    else if (operations_announce(host->operations, listener))
+        (void)snprintf(health->reason, HEALTH_REASON_SIZE, "about to drain");
     else if (health->active >= health->places && !one)
         (void)snprintf(health->reason, HEALTH_REASON_SIZE, "full");
 }
 
 void
-control_look_at(const struct roster *roster, const struct listener *listener, uint64_t active,
+control_look_at(const struct control_host *host, const struct listener *listener, uint64_t active,
                 struct health *ret)
 {
+    const struct roster *roster = host->roster;
     const struct settings *settings = listener_settings(listener);
     enum listener_state state = listener_state(listener);
 
     *ret = (struct health){
         .active = active,
         .places = (uint64_t)settings->max_connections * mixin_workers(settings),
-        .drains = roster_ends(roster) || state == LISTENER_DRAINING || state == LISTENER_DRAINED,
+        .drains = roster_ends(roster) || state == LISTENER_DRAINING || state == LISTENER_DRAINED ||
+                  operations_announce(host->operations, listener),
     };
-    find_reason(roster, listener, ret);
+    find_reason(host, listener, ret);
     ret->ready = ret->reason[0] == '\0';
 }
 
@@ -99,7 +104,7 @@ control_health(const struct control *control, const char *name)
         if (name == NULL ? !settings->enabled : strcmp(settings->name, name) != 0)
             continue;
         listener_visit_workers(roster->listeners[i], add_active, &active);
-        control_look_at(roster, roster->listeners[i], active, &health);
+        control_look_at(&control->host, roster->listeners[i], active, &health);
         ready = ready && health.ready;
         varlink_append(&listeners, describe(settings->name, &health));
     }

@@ -227,7 +227,7 @@ look_at(const struct control *control, const struct listener *listener, struct l
 {
     *ret = (struct look){.control = control};
     listener_status(listener, &ret->status);
-    control_look_at(control->host.roster, listener, ret->status.accepting_active, &ret->health);
+    control_look_at(&control->host, listener, ret->status.accepting_active, &ret->health);
     listener_visit_workers(listener, add_memory, &ret->memory);
     ret->queue_known = ret->status.fd >= 0 && queue_look(ret->status.fd, &ret->queue) == 0;
 }

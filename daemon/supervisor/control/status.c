@@ -103,6 +103,7 @@ add_state(json_t **listener, const struct listener_status *status)
     varlink_set(listener, "address", varlink_text(status->address));
     varlink_set(listener, "plugin", varlink_text(status->plugin));
     varlink_set(listener, "mixin", varlink_text(status->mixin));
+    varlink_set(listener, "control_access", varlink_text(status->control_access));
     varlink_set(listener, "max_connections", json_integer(status->max_connections));
     varlink_set(listener, "generation", json_integer(status->generation));
     varlink_set(listener, "draining", json_integer(status->draining));

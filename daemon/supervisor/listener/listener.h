@@ -157,6 +157,7 @@ struct listener_status {
     const char *address;      /* the real one; the configured one while there is no socket */
     const char *plugin;       /* its file */
     const char *mixin;
+    const char *control_access;
     const char *problem; /* the last one; NULL: none */
     uint32_t max_connections;
     unsigned generation;       /* number of the present one; 0: none yet */

@@ -157,6 +157,7 @@ listener_status(const struct listener *listener, struct listener_status *ret)
         .address = open ? listener->socket.address : settings->address.text,
         .plugin = settings->plugin_file != NULL ? settings->plugin_file : settings->plugin,
         .mixin = mixin_names[settings->mixin],
+        .control_access = settings->control_access == CONTROL_NONE ? "none" : "read",
         .problem = listener->problem != NULL ? listener->problem : listener->last_problem,
         .max_connections = settings->max_connections,
         .generation =

@@ -193,8 +193,12 @@ input_wait(struct ss_request *request, int64_t until)
     const struct ss_server *server = request->server;
     const struct transport *transport = server->transport;
 
-    if (transport->ready == NULL)
-        return server->mixin->wait(request, request->fd, POLLIN, until);
+    if (transport->ready == NULL) {
+        int result = server->mixin->wait(request, request->fd, POLLIN, until);
+        if (result > 0)
+            request->drained = false; /* under *coroutine* it is told once: do not wait again */
+        return result;
+    }
     while (transport->ready(request) == 0) {
         int result = server->mixin->wait(request, request->fd, request->wanted, until);
         if (result <= 0)

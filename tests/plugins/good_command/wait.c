@@ -110,7 +110,17 @@ stop(struct ss_request *request, const char *argument)
     return ss_printf(request, "stopping\n");
 }
 
+static int
+wait_for_input(struct ss_request *request, const char *argument)
+{
+    (void)ss_printf(request, "waiting\n");
+    int result = ss_wait_input(request, argument_seconds(argument));
+
+    return ss_printf(request, result < 0 ? "error %d\n" : "wait %d\n", result);
+}
+
 const struct command wait_commands[] = {
+    {"wait-input", wait_for_input},
     {"sleep", sleep_well},
     {"nap", nap},
     {"spin", spin},
