@@ -30,7 +30,7 @@ READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 KEPT = 32           # connections that stay, of each kind
 IP_BIND_ADDRESS_NO_PORT = 24
 # Of a hundred requests, by turns.
-MIX = {"tcp": 55, "kept": 20, "tls": 8, "kept-tls": 7, "udp": 10}
+MIX = {"tcp": 50, "kept": 30, "tls": 3, "kept-tls": 7, "udp": 10}
 SLOW = 41           # each so many'th takes its time, so that a drain meets requests that run
 SERVICE = 0.2       # seconds
 
@@ -73,7 +73,8 @@ class Slot:
 class Task:
     """A request under way."""
 
-    __slots__ = ("number", "kind", "due", "service", "client", "tries", "steps", "fd", "answer", "done")
+    __slots__ = ("number", "kind", "due", "service", "client", "tries", "steps", "fd", "answer", "done",
+                 "events")
 
     def __init__(self, number, kind, due):
         self.number, self.kind, self.due = number, kind, due
@@ -284,11 +285,12 @@ class Load:
         except OSError as fault:
             self.end(task, str(fault_of(fault)))
         else:
-            if task.fd in self.tasks:
-                self.epoll.modify(task.fd, events)
-            else:
+            if task.fd not in self.tasks:
                 self.epoll.register(task.fd, events)
                 self.tasks[task.fd] = task
+            elif events != task.events:
+                self.epoll.modify(task.fd, events)
+            task.events = events
 
     def end(self, task, result):
         task.done = True
