@@ -77,6 +77,7 @@ each_refusal_is_counted(void **state)
     WAIT_UNTIL(sample(daemon, "refused_total{listener=\"full\",reason=\"full\"}") == 1);
     WAIT_UNTIL(sample(daemon, "refused_total{listener=\"proxied\",reason=\"no_proxy_header\"}") ==
                1);
+    client_close_all();
     daemon_expect_stop(daemon);
 }
 
@@ -192,6 +193,7 @@ what_is_now_is_told(void **state)
     assert_contains(text, "plugin=\"good_command\",mixin=\"threading\"} 1\n");
     WAIT_UNTIL(of_test(daemon, "memory_bytes") > 100000);
     assert_true(sample(daemon, "supervisor_memory_bytes") > 100000);
+    client_close_all();
     daemon_expect_stop(daemon);
 }
 
@@ -329,6 +331,7 @@ status_is_json_with_all_that_is_known(void **state)
                      json_array_size(json_object_get(status, "bounds_ns")) + 1);
     assert_string_equal(json_string_value(json_object_get(request, "listener")), "test");
     json_decref(status);
+    client_close_all();
     daemon_expect_stop(daemon);
 }
 
