@@ -286,7 +286,7 @@ many_ask_at_once(void **state)
     for (size_t i = 0; i < 40; i++)
         client_send(clients[i], "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     for (size_t i = 0; i < 40; i++)
-        assert_contains(client_receive_all(clients[i]), "sockserverd_ready 1\n");
+        assert_contains(client_receive_all(clients[i]), "sockserverd_stopping 0\n");
     daemon_expect_stop(daemon);
 }
 
