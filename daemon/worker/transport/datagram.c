@@ -283,18 +283,19 @@ send_patiently(struct ss_request *request, const struct msghdr *message)
 static int
 send_to_sender(struct ss_request *request, struct iovec part, bool from_known, bool may_hold)
 {
-    struct peer *client = &request->client;
+    socklen_t size;
+    const struct sockaddr *sender = ss_peer_address(request, &size); /* whoever it speaks for */
     union ancillary control;
     struct sockaddr_in6 mapped;
     struct msghdr message = {
-        .msg_name = &client->address,
-        .msg_namelen = client->size,
+        .msg_name = (void *)(uintptr_t)sender,
+        .msg_namelen = size,
         .msg_iov = &part,
         .msg_iovlen = 1,
     };
 
-    if (request->server->ipv6 && client->address.ss_family == AF_INET) {
-        mapped = address_map((const struct sockaddr_in *)&client->address);
+    if (request->server->ipv6 && sender->sa_family == AF_INET) {
+        mapped = address_map((const struct sockaddr_in *)sender);
         message.msg_name = &mapped;
         message.msg_namelen = sizeof(mapped);
     }
@@ -304,7 +305,7 @@ send_to_sender(struct ss_request *request, struct iovec part, bool from_known, b
         message.msg_controllen = sizeof(control);
         add_source(request, &message);
     }
-    if (client->address.ss_family == AF_UNIX && hoard_refuses(request->server, &message))
+    if (sender->sa_family == AF_UNIX && hoard_refuses(request->server, &message))
         return -EAGAIN;
     if (may_hold && takes_batches(request->server) && batch_hold(request, &message))
         return 0;
