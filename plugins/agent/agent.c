@@ -7,7 +7,7 @@
  * sockserverd-agent(7).
  *
  * Runs in:  a handler thread, child or coroutine.
- * Owns:     the connection to the control socket, for one answer.
+ * Owns:     the connection to the control socket, for one answer; a page that children share.
  * Failures: a daemon that does not answer, or knows no such listener, makes the
  *           answer "down", with the reason.
  */
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../control/ask.h"
 
@@ -100,20 +101,42 @@ answer(struct ss_request *request, const json_t *listener)
     return ss_printf(request, "up ready %d%%%s\n", weight(listener, ready), maxconn);
 }
 
-static atomic_bool warned; /* it was said that there is no such listener */
+/* Whether it was said that there is no such listener. Forked children know it of each other. */
+static atomic_bool *warned;
+
+int
+server_activate(struct ss_server *server)
+{
+    (void)server;
+    void *page =
+        mmap(NULL, sizeof(*warned), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    warned = page;
+    return 0;
+}
+
+void
+server_close(struct ss_server *server)
+{
+    (void)server;
+    if (warned != NULL)
+        (void)munmap(warned, sizeof(*warned));
+    warned = NULL;
+}
 
 /* Which listeners there are is not known before they are served: --check cannot find this. */
 static void
 note_whether_known(const char *listener, bool known)
 {
-    if (!known && !atomic_exchange(&warned, true))
+    if (!known && !atomic_exchange(warned, true))
         ss_log(
             LOG_WARNING,
             "there is no listener \"%s\", so HAProxy is told that it is down; correct the option "
             "listener, or add that listener",
             listener);
     else if (known)
-        atomic_store(&warned, false);
+        atomic_store(warned, false);
 }
 
 int

@@ -192,19 +192,16 @@ input_wait(struct ss_request *request, int64_t until)
 {
     const struct ss_server *server = request->server;
     const struct transport *transport = server->transport;
+    int result = POLLIN;
 
-    if (transport->ready == NULL) {
-        int result = server->mixin->wait(request, request->fd, POLLIN, until);
-        if (result > 0)
-            request->drained = false; /* under *coroutine* it is told once: do not wait again */
-        return result;
-    }
-    while (transport->ready(request) == 0) {
-        int result = server->mixin->wait(request, request->fd, request->wanted, until);
-        if (result <= 0)
-            return result;
-    }
-    return POLLIN;
+    if (transport->ready == NULL)
+        result = server->mixin->wait(request, request->fd, POLLIN, until);
+    else
+        while (result > 0 && transport->ready(request) == 0)
+            result = server->mixin->wait(request, request->fd, request->wanted, until);
+    if (result > 0)
+        request->drained = false; /* under *coroutine* it is told once: do not wait again */
+    return result;
 }
 
 /*
