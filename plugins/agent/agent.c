@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <sockserver/plugin.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +100,22 @@ answer(struct ss_request *request, const json_t *listener)
     return ss_printf(request, "up ready %d%%%s\n", weight(listener, ready), maxconn);
 }
 
+static atomic_bool warned; /* it was said that there is no such listener */
+
+/* Which listeners there are is not known before they are served: --check cannot find this. */
+static void
+note_whether_known(const char *listener, bool known)
+{
+    if (!known && !atomic_exchange(&warned, true))
+        ss_log(
+            LOG_WARNING,
+            "there is no listener \"%s\", so HAProxy is told that it is down; correct the option "
+            "listener, or add that listener",
+            listener);
+    else if (known)
+        atomic_store(&warned, false);
+}
+
 int
 handle(struct ss_request *request)
 {
@@ -108,6 +125,8 @@ handle(struct ss_request *request)
     int error = ask(request, listener, &reply);
 
     const json_t *listeners = json_object_get(reply, "listeners");
+    if (error == 0 || error == -ENOENT)
+        note_whether_known(listener, error == 0 && json_array_size(listeners) == 1);
     if (error == -ENOENT || (error == 0 && json_array_size(listeners) != 1)) {
         (void)snprintf(reason, sizeof(reason), "there is no listener %s", listener);
         error = say_down(request, reason);

@@ -30,6 +30,14 @@
 #define CLONE_PIDFD 0x1000
 #endif
 
+/* The race detector's clone() takes the child for one with memory of its own, and would stop to
+ * look after the thread that waits for it. This is the C library's. */
+#ifdef __SANITIZE_THREAD__
+int library_clone(int (*main)(void *), void *stack, int flags, void *argument,
+                  ...) __asm__("__clone");
+#define clone library_clone
+#endif
+
 #define SIGNALS      64
 #define SIGNALS_SIZE (_NSIG / 8) /* of a set of them, as the kernel knows it */
 #define STACK_SIZE   4096        /* a few frames: no signal handler runs there */

@@ -92,10 +92,10 @@ def many_listeners(options):
                 reloads.append(daemon.reload_one(1 + i))
                 time.sleep(0.3)  # the old worker ends
             daemon.ctl("status")
+            own = pss_kib(daemon.process.pid) / 1024
             log = daemon.log.read_text()
             cost, size = scrape.measure(daemon.process.pid, scrape.worker_of(log),
                                         scrape.metrics_port(log), "/metrics", SCRAPES)
-            own = pss_kib(daemon.process.pid) / 1024
     except Failed as error:
         return title, [("start and reload", None, figures.LISTENERS_MS, "ms", str(error))]
     return title, [

@@ -27,12 +27,10 @@ sys.dont_write_bytecode = True  # the source tree is not ours to fill
 from history import Request, write_request
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
-PATIENCE = 20.0     # seconds until a request counts as lost
-RESEND = 1.5        # of a datagram
 KEPT = 32           # connections that stay, of each kind
 IP_BIND_ADDRESS_NO_PORT = 24
 # Of a hundred requests, by turns.
-MIX = {"tcp": 55, "kept": 20, "tls": 8, "kept-tls": 7, "udp": 10}
+MIX = {"tcp": 50, "kept": 30, "tls": 3, "kept-tls": 7, "udp": 10}
 SLOW = 41           # each so many'th takes its time, so that a drain meets requests that run
 SERVICE = 0.2       # seconds
 
@@ -75,7 +73,8 @@ class Slot:
 class Task:
     """A request under way."""
 
-    __slots__ = ("number", "kind", "due", "service", "client", "tries", "steps", "fd", "answer", "done")
+    __slots__ = ("number", "kind", "due", "service", "client", "tries", "steps", "fd", "answer", "done",
+                 "events")
 
     def __init__(self, number, kind, due):
         self.number, self.kind, self.due = number, kind, due
@@ -240,7 +239,7 @@ class Load:
             while True:
                 task.tries += 1
                 sock.send(task.line("last"))
-                self.resends.append((time.monotonic() + RESEND + task.service, task))
+                self.resends.append((time.monotonic() + self.options.resend + task.service, task))
                 while (yield READ) is None:  # else it is time to send again
                     task.answer = sock.recv(4096)
                     if task.answer:
@@ -255,7 +254,7 @@ class Load:
         self.given += 1
         self.open += 1
         task = Task(self.given, kind, due)
-        self.deadlines.append((due + PATIENCE, task))
+        self.deadlines.append((due + self.options.patience, task))
         if kind in self.slots and all(slot.busy for slot in self.slots[kind]):
             self.queues[kind].append(task)
         else:
@@ -286,11 +285,12 @@ class Load:
         except OSError as fault:
             self.end(task, str(fault_of(fault)))
         else:
-            if task.fd in self.tasks:
-                self.epoll.modify(task.fd, events)
-            else:
+            if task.fd not in self.tasks:
                 self.epoll.register(task.fd, events)
                 self.tasks[task.fd] = task
+            elif events != task.events:
+                self.epoll.modify(task.fd, events)
+            task.events = events
 
     def end(self, task, result):
         task.done = True
@@ -357,6 +357,9 @@ def read_options():
     parser.add_argument("--tls", type=place)
     parser.add_argument("--ca")
     parser.add_argument("--udp", type=place)
+    parser.add_argument("--patience", type=float, default=20.0,
+                        help="seconds until a request counts as lost")
+    parser.add_argument("--resend", type=float, default=1.5, help="seconds, of a datagram")
     parser.add_argument("--from", dest="sources", type=lambda text: text.split(","), required=True)
     return parser.parse_args()
 

@@ -27,13 +27,13 @@ done
 while read -r manual; do
     [ -e "$prefix/share/man/man${manual##*.}/${manual##*/}" ] || fail "not installed: $manual"
 done < <(find "$source"/{daemon,include,plugins} -name '*.[1-8]')
-[ -e "$(find "$folder/root" -name sockserverd.conf -path '*sockserverd/*')" ] ||
+[ -e "$(find "$folder/root" -path '*etc/sockserverd/sockserverd.conf')" ] ||
     fail "not installed: sockserverd.conf"
 plugindir=$(pkg-config --variable=plugindir sockserver)
 [ "$plugindir" -ef "$prefix/lib/sockserverd/plugins" ] || fail "plugindir is $plugindir"
 
 # An operator's file survives the next installation.
-conf=$(find "$folder/root" -name sockserverd.conf -path '*sockserverd/*')
+conf=$(find "$folder/root" -path '*etc/sockserverd/sockserverd.conf')
 echo '# mine' >"$conf"
 DESTDIR=$folder/root cmake --install "$build" --prefix /usr >"$folder/install.log"
 [ "$(cat "$conf")" = '# mine' ] || fail "the second installation overwrote $conf"

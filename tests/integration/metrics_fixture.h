@@ -25,18 +25,6 @@ metrics_listener(const struct server_case *server, const char *options)
                          text_of("control_access = \"read\"; options = { %s };", options));
 }
 
-/* "test" has the plugin good_command, and these lines more. */
-static inline struct daemon *
-serve_metrics(const struct server_case *server, const char *mixin, const char *more)
-{
-    struct daemon *daemon = daemon_start("listeners = {\n%s%s};",
-                                         listener_text("test", "tcp", mixin, "good_command", more),
-                                         metrics_listener(server, PATIENT));
-
-    (void)daemon_address(daemon, "test"), (void)daemon_address(daemon, "metrics");
-    return daemon;
-}
-
 /* The whole answer to a GET of that path, with one more field. */
 static inline const char *
 fetch_with(struct daemon *daemon, const char *path, const char *field)
@@ -81,6 +69,19 @@ static inline double
 sample(struct daemon *daemon, const char *name)
 {
     return sample_in(fetch(daemon, "/metrics"), name);
+}
+
+/* "test" has the plugin good_command, and these lines more. */
+static inline struct daemon *
+serve_metrics(const struct server_case *server, const char *mixin, const char *more)
+{
+    struct daemon *daemon = daemon_start("listeners = {\n%s%s};",
+                                         listener_text("test", "tcp", mixin, "good_command", more),
+                                         metrics_listener(server, PATIENT));
+
+    (void)daemon_address(daemon, "test"), (void)daemon_address(daemon, "metrics");
+    WAIT_UNTIL(sample(daemon, "ready") == 1);
+    return daemon;
 }
 
 /* Of "test", with one more label. */

@@ -110,7 +110,10 @@ an_unknown_listener_is_down(void **state)
 {
     struct daemon *daemon = serve_agent(*state, "", "listener = \"tset\";");
 
-    assert_string_equal(answer_of(daemon), "down #there is no listener tset\n");
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(answer_of(daemon), "down #there is no listener tset\n");
+    (void)daemon_wait_log(daemon, "there is no listener \"tset\", so HAProxy is told");
+    assert_int_equal(daemon_count_log(daemon, "there is no listener \"tset\""), 1);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(CTL(daemon, "upgrade").status, 0);
         assert_string_equal(answer_of(daemon), "down #there is no listener tset\n");
@@ -253,6 +256,7 @@ haproxy_weighs_and_drains_without_a_failure(void **state)
 RUN_TESTS(TEST_EACH_STREAM(the_answer_follows_the_listener),
           TEST_CASE(a_drain_of_all_leaves_the_agent, "tcp", "coroutine"),
           TEST_CASE(an_unknown_listener_is_down, "tcp", "forking"),
+          TEST_CASE(an_unknown_listener_is_down, "tcp", "threading"),
           TEST(without_the_key_it_is_a_mistake),
           TEST_EACH_MIXIN(a_plugin_may_look_and_change_nothing, "tcp"),
           TEST_CASE(a_greedy_plugin_holds_up_nobody, "tcp", "threading"),
