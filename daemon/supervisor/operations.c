@@ -148,6 +148,30 @@ announce(struct operation *operation)
     return true;
 }
 
+/* Who waits for the drain of a listener asks the program again that takes the daemon over, but
+ * nobody asks for one that he does not wait for. */
+static bool
+is_waited_for(const struct operations *operations, const struct listener *listener)
+{
+    for (const struct operation *one = operations->list; one != NULL; one = one->next)
+        if (one->delay != NULL && one->listener == listener && one->done != NULL)
+            return true;
+    return false;
+}
+
+void
+operations_hurry(struct operations *operations)
+{
+    for (struct operation *one = operations->list; one != NULL; one = one->next) {
+        if (one->delay == NULL || one->ended || is_waited_for(operations, one->listener))
+            continue;
+        log_listener(listener_settings(one->listener)->name, LOG_NOTICE,
+                     "draining at once, because of the upgrade");
+        announce_no_more(one);
+        listener_drain(one->listener);
+    }
+}
+
 /* Takes back what was announced: the listener goes on. */
 static void
 unannounce(struct operation *operation)

@@ -94,6 +94,9 @@ void operation_lead(struct operation *leader);
 
 /* Whether an operation of this kind runs. */
 bool operations_running(const struct operations *operations, enum operation_kind kind);
+/* Begins the drains that are announced, unless somebody waits for them: the daemon is about to be
+ * handed over, and with it only those who wait. */
+void operations_hurry(struct operations *operations);
 /* Whether an operation prepares a new generation. */
 bool operations_preparing(const struct operations *operations);
 

@@ -105,4 +105,37 @@ of_test(struct daemon *daemon, const char *name)
 
 #define assert_figure(value, expected) assert_int_equal((long)(value), expected)
 
+/* Whether the place of a name is in the head of an item of a list: the line, or one that it
+ * continues, begins so. */
+static inline bool
+is_head_of_item(const char *manual, const char *place)
+{
+    static const char item[] = ".It Ic ";
+
+    for (;;) {
+        while (place > manual && place[-1] != '\n')
+            place--;
+        if (strncmp(place, item, strlen(item)) == 0)
+            return true;
+        if (place - manual < 2 || place[-2] != '\\')
+            return false;
+        place -= 2;
+    }
+}
+
+/* Fails unless the name is a whole word in the head of an item of a list. */
+static inline void
+assert_listed(const char *manual, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = manual; (at = strstr(at, name)) != NULL; at += size) {
+        bool begins = at > manual && strchr(" \n", at[-1]) != NULL;
+        bool ends = strchr(" \n", at[size]) != NULL;
+        if (begins && ends && is_head_of_item(manual, at))
+            return;
+    }
+    fail_msg("the manual lists no %s", name);
+}
+
 #endif

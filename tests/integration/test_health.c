@@ -216,6 +216,27 @@ an_announced_drain_is_taken_back(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The new program is not told of it, but who waits for it asks again. If nobody does, it begins
+ * before. */
+static void
+an_announced_drain_survives_an_upgrade(void **state)
+{
+    struct daemon *daemon = daemon_start("%s", two_listeners(*state, "1h", ""));
+    int control = control_connect(daemon);
+
+    (void)daemon_address(daemon, "test"), (void)daemon_address(daemon, "other");
+    assert_starts(control_ask(control, DRAIN(",\"announce\":true")), "{\"parameters\":");
+    assert_int_equal(CTL(daemon, "upgrade").status, 0);
+    WAIT_UNTIL(CTL(daemon, "health", "other").status == 0);
+    expect_health(CTL(daemon, "health", "test"), 1, "test: not ready: drained\n");
+    assert_int_equal(CTL(daemon, "resume", "test").status, 0);
+    assert_int_equal(CTL(daemon, "health").status, 0);
+    client_close(control);
+    daemon_signal(daemon, SIGTERM);
+    (void)daemon_wait_log(daemon, "stopping in 3600 s");
+    daemon_expect_stop(daemon);
+}
+
 /* Nothing new begins; what an operator does to a listener, and a new worker for a dead one, does.
  */
 static void
@@ -316,6 +337,7 @@ RUN_TESTS(TEST_CASE(health_follows_what_a_listener_does, "tcp", "threading"),
           TEST_CASE(a_drain_is_announced, "tcp", "threading"),
           TEST_CASE(a_drain_is_announced, "unix", "none"),
           TEST_CASE(an_announced_drain_is_taken_back, "tcp", "coroutine"),
+          TEST_CASE(an_announced_drain_survives_an_upgrade, "tcp", "threading"),
           TEST_CASE(pre_stop_delay_has_its_rules, "tcp", "threading"),
           TEST_CASE(a_third_signal_cuts, "tcp", "threading"),
           TEST_CASE(the_service_manager_is_told, "tcp", "threading"),

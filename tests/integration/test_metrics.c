@@ -351,9 +351,10 @@ the_manual_has_each_member(void **state)
     json_t *value;
 
     assert_non_null(status);
-    json_object_foreach(status, name, value) assert_contains(manual, text_of("%s", name));
+    assert_int_equal(json_object_del(status, "format"), 0); /* the text tells of it */
+    json_object_foreach(status, name, value) assert_listed(manual, name);
     json_object_foreach(json_array_get(json_object_get(status, "listeners"), 0), name, value)
-        assert_contains(manual, name);
+        assert_listed(manual, name);
     json_object_foreach(json_object_get(status, "daemon"), name, value)
         assert_contains(manual, name);
     json_decref(status);

@@ -200,6 +200,40 @@ rules_and_configuration_are_good(void **state)
     assert_int_equal(configuration.status, 0);
 }
 
+/* Who is stopped or drained has been told to, by the configuration or by an operator. */
+static void
+only_who_cannot_serve_calls_for_help(void **state)
+{
+    static const char *const states[] = {"failed", "stopped", "drained", "serving"};
+    static const char *const values[][3] = {/* ready, draining, stopped */
+                                            {"0", "0", "0"},
+                                            {"0", "0", "1"},
+                                            {"0", "1", "0"},
+                                            {"1", "0", "0"}};
+    const char *series = "";
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        series = text_of(
+            "%s      - {series: 'sockserverd_listener_ready{listener=\"%s\"}', values: '%sx9'}\n"
+            "      - {series: 'sockserverd_listener_draining{listener=\"%s\"}', values: '%sx9'}\n"
+            "      - {series: 'sockserverd_listener_state{listener=\"%s\",state=\"stopped\"}',"
+            " values: '%sx9'}\n",
+            series, states[i], values[i][0], states[i], values[i][1], states[i], values[i][2]);
+    const char *file = test_file(
+        "alerts.yml",
+        text_of("rule_files: [ \"" PACKAGING "sockserverd.rules.yml\" ]\n"
+                "tests:\n  - interval: 1m\n    input_series:\n%s    promql_expr_test:\n"
+                "      - expr: ALERTS{alertname=\"SockserverdListenerNotReady\"}\n"
+                "        eval_time: 5m\n        exp_samples:\n"
+                "          - {labels: 'ALERTS{alertname=\"SockserverdListenerNotReady\",alertstate="
+                "\"firing\",listener=\"failed\",severity=\"critical\"}', value: 1}\n",
+                series));
+    struct outcome outcome = PROMTOOL("", "test", "rules", file);
+    assert_string_equal(outcome.errors, "");
+    assert_int_equal(outcome.status, 0);
+}
+
 /* Fails if the file names a metric that the daemon does not tell; returns how many it names. */
 static size_t
 check_names(const char *path, const char *text)
@@ -242,7 +276,7 @@ the_manual_has_each_metric(void **state)
 
     while ((line = strstr(line, "# TYPE sockserverd_")) != NULL) {
         line += strlen("# TYPE sockserverd_");
-        assert_contains(manual, text_of("%.*s", (int)strcspn(line, " "), line));
+        assert_listed(manual, text_of("%.*s", (int)strcspn(line, " "), line));
     }
     daemon_expect_stop(daemon);
 }
@@ -252,6 +286,6 @@ RUN_TESTS(TEST_CASE(promtool_finds_no_fault, "tcp", "coroutine"),
           TEST_CASE(prometheus_scrapes_it, "tcp", "coroutine"),
           TEST_CASE(prometheus_scrapes_it, "tcp", "threading"),
           TEST_CASE(a_certificate_has_its_day, "tcp", "coroutine"),
-          TEST(rules_and_configuration_are_good),
+          TEST(rules_and_configuration_are_good), TEST(only_who_cannot_serve_calls_for_help),
           TEST_CASE(they_name_only_metrics_that_there_are, "tcp", "coroutine"),
           TEST_CASE(the_manual_has_each_metric, "tcp", "coroutine"))

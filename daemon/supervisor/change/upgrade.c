@@ -188,6 +188,7 @@ hand_over(struct upgrade *upgrade)
         fail(upgrade, -EBUSY, "a listener is starting all the time");
         return;
     }
+    operations_hurry(upgrade->change->operations);
     for (size_t i = 0; i < roster->count; i++)
         listener_put_off(roster->listeners[i]); /* its child would be nobody's */
     int r = upgrade_execute(upgrade->change);

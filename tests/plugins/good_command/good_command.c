@@ -61,13 +61,16 @@
  *                linger             goodbye, as soon as ss_cancelled() is true
  *                wait-readable S    wait 1 (a pipe with a byte), or wait 0 after S seconds (one
  *                                   without); S = 0: with a byte
- *                wait-input S       waiting, and then wait 1, or wait 0 after S seconds
- * (ss_wait_input) deadline S         deadline 0, or error -22 (ss_set_deadline) stop stopping
- * (ss_server_stop) fault.c        exit N, _exit N    nothing: exit(N), _exit(N) abort, segv, kill
- * nothing: SIGABRT, SIGSEGV, SIGKILL to its own process pthread_exit       nothing signal N
- * signalled (the process sends itself signal N) close              closing; then closes its own
- * descriptor and returns 0 stack N            stack N (uses N bytes of stack) overflow nothing:
- * endless recursion
+ *                wait-input S       waiting, then wait 1, or wait 0 after S seconds (ss_wait_input)
+ *                deadline S         deadline 0, or error -22 (ss_set_deadline)
+ *                stop               stopping (ss_server_stop)
+ * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)
+ *                abort, segv, kill  nothing: SIGABRT, SIGSEGV, SIGKILL to its own process
+ *                pthread_exit       nothing
+ *                signal N           signalled (the process sends itself signal N)
+ *                close              closing; then closes its own descriptor and returns 0
+ *                stack N            stack N (uses N bytes of stack)
+ *                overflow           nothing: endless recursion
  *
  * Runs in:  a handler thread, child or coroutine.
  * Owns:     per-request data and a counter per process (data.c); whatever the
