@@ -158,6 +158,7 @@ static void
 make_frame(const struct exposition *to, const char *end, const char *label, const char *value,
            struct frame *ret)
 {
+    *ret = (struct frame){0};
     ret->before = (struct text)TEXT_IN(ret->room[0]);
     ret->behind = (struct text)TEXT_IN(ret->room[1]);
     text_add_string(&ret->before, PREFIX);

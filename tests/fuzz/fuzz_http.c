@@ -17,8 +17,8 @@
 #include "expect.h"
 #include "plugins/http/coding.h"
 #include "plugins/http/condition.h"
-#include "plugins/web/head.h"
 #include "plugins/http/range.h"
+#include "plugins/web/head.h"
 #include "plugins/web/target.h"
 
 #define CAPACITY  1024

@@ -307,6 +307,18 @@ without_the_key_it_is_a_mistake(void **state)
     assert_contains(outcome.errors, "let it, with control_access = \"read\"");
 }
 
+static void
+the_example_is_a_good_file(void **state)
+{
+    const char *example = SOURCE_DIR "/conf/examples/metrics.conf";
+    struct outcome outcome =
+        COMMAND("", "--plugin-path", SHIPPED_PLUGINS, "--check", "-c", example);
+
+    (void)state;
+    assert_string_equal(outcome.errors, "");
+    assert_int_equal(outcome.status, 0);
+}
+
 /* ---- /status.json
  * ---------------------------------------------------------------------------------- */
 
@@ -464,6 +476,7 @@ RUN_TESTS(TEST_EACH_STREAM(each_end_is_counted),
           TEST_EACH_MIXIN(readyz_says_no_before_a_stop, "tcp"),
           TEST_EACH_MIXIN(a_deaf_daemon_is_told_in_time, "tcp"),
           TEST_CASE(many_ask_at_once, "tcp", "coroutine"), TEST(without_the_key_it_is_a_mistake),
+          TEST(the_example_is_a_good_file),
           TEST_CASE(status_is_json_with_all_that_is_known, "tcp", "coroutine"),
           TEST_CASE(the_manual_has_each_member, "tcp", "coroutine"),
           TEST_CASE(other_methods_and_paths_are_refused, "tcp", "coroutine"),

@@ -86,8 +86,7 @@ the_client_library_reads_both_forms(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- Prometheus -------------------------------------------------------------------------------
- */
+/* ---- Prometheus --------------------------------------------------------------------------- */
 
 static const char *
 port_of(struct daemon *daemon)
@@ -186,8 +185,7 @@ a_certificate_has_its_day(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- what comes with it -----------------------------------------------------------------------
- */
+/* ---- what comes with it ------------------------------------------------------------------- */
 
 static void
 rules_and_configuration_are_good(void **state)
