@@ -9,12 +9,15 @@
 #include <stdbool.h>
 
 #include "../web/web.h"
+#include "history.h"
 #include "snapshot.h"
 
 /* The listener's options. They last as long as the worker. */
 struct watcher {
     struct web web;
     double timeout; /* seconds, for the daemon's answer */
+    struct history *history;
+    struct sampler *sampler; /* NULL: the history is of the moments in which somebody asked */
 };
 
 const struct watcher *watcher_of(const struct exchange *exchange);
@@ -52,5 +55,13 @@ int answer_metrics(struct exchange *exchange);
 bool exposition_is_open(const char *accept);
 /* All metrics as text, of Prometheus' format 0.0.4 or OpenMetrics 1.0. */
 void exposition_write(struct text *text, const struct snapshot *snapshot, bool open);
+
+/* ---- page.c, live.c ----------------------------------------------------------------------------
+ */
+
+/* / */
+int answer_page(struct exchange *exchange);
+/* /live.json */
+int answer_live(struct exchange *exchange);
 
 #endif
