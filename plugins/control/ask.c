@@ -46,8 +46,8 @@ time_left(const struct talk *talk)
     return left > 0 ? (double)left / SECOND : 0;
 }
 
-/* A thread of the plugin's own waits for so many seconds. fd -1: for nothing but the time. The events
- * that came, 0 when the time is up, -ECANCELED. */
+/* A thread of the plugin's own waits for so many seconds. fd -1: for nothing but the time. The
+ * events that came, 0 when the time is up, -ECANCELED. */
 static int
 wait_alone(const struct talk *talk, int fd, short events, double seconds)
 {

@@ -23,8 +23,8 @@ struct talk {
 
 /* Begins to talk; the daemon must answer all that is asked within so many seconds. */
 void talk_begin(struct talk *talk, struct ss_request *request, double seconds);
-/* The same without a request, in a thread of the plugin's own; stop is a descriptor that can be read
- * from as soon as the thread must end: the talk fails with -ECANCELED then. */
+/* The same without a request, in a thread of the plugin's own; stop is a descriptor that can be
+ * read from as soon as the thread must end: the talk fails with -ECANCELED then. */
 void talk_begin_alone(struct talk *talk, struct ss_server *server, int stop, double seconds);
 void talk_end(struct talk *talk);
 

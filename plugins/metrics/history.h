@@ -84,7 +84,7 @@ struct history {
     uint64_t roster;      /* differs when the listeners are others, or in another order */
 
     size_t bound_count;
-    double *bounds; /* nanoseconds */
+    double *bounds;   /* nanoseconds */
     struct track all; /* the sum of all; it has no texts */
     struct track *tracks;
     size_t count, left_out;

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOGETHER 60 /* seconds */
+#define TOGETHER 60    /* seconds */
+#define LATELY   86400 /* seconds: what is older is not lately */
 
 /* A copy that ends between two characters of UTF-8, not within one. */
 static void
@@ -68,7 +69,7 @@ compare(const void *one, const void *other)
     const struct incident *first = *(const struct incident *const *)one;
     const struct incident *second = *(const struct incident *const *)other;
 
-    return first->last == second->last ? strcmp(first->who, second->who)
+    return first->last == second->last  ? strcmp(first->who, second->who)
            : first->last < second->last ? 1
                                         : -1;
 }
@@ -76,10 +77,11 @@ compare(const void *one, const void *other)
 size_t
 lately_list(const struct lately *lately, const struct incident *ret[LATELY_MOST])
 {
+    time_t now = time(NULL);
     size_t count = 0;
 
     for (size_t i = 0; i < LATELY_MOST; i++)
-        if (lately->incidents[i].last != 0)
+        if (lately->incidents[i].last + LATELY > now)
             ret[count++] = &lately->incidents[i];
     qsort(ret, count, sizeof(ret[0]), compare);
     return count;

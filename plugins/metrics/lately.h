@@ -29,7 +29,7 @@ struct lately {
 void lately_note(struct lately *lately, const char *who, const char *what, const char *why,
                  uint64_t count);
 
-/* The incidents, the last one first; returns how many there are. */
+/* The incidents of the last day, the last one first; returns how many there are. */
 size_t lately_list(const struct lately *lately, const struct incident *ret[LATELY_MOST]);
 
 #endif

@@ -98,9 +98,7 @@ read_query(const char *target, struct query *ret)
 static const struct track *
 track_of(const struct history *history, uint64_t row)
 {
-    return row == 0                 ? &history->all
-           : row <= history->count ? &history->tracks[row - 1]
-                                    : NULL;
+    return row == 0 ? &history->all : row <= history->count ? &history->tracks[row - 1] : NULL;
 }
 
 static void
@@ -113,9 +111,9 @@ add_value(struct text *text, double value)
 }
 
 /*
- * ["MAXIMUM","LEVELS"]: a character for each point, the oldest first. "." is not known, "0" is 0, and
- * the others are shares of the maximum. Behind a character, "!" and another one say how often it
- * comes again.
+ * ["MAXIMUM","LEVELS"]: a character for each point, the oldest first. "." is not known, "0" is 0,
+ * and the others are shares of the maximum. Behind a character, "!" and another one say how often
+ * it comes again.
  */
 static const char levels[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
@@ -233,7 +231,8 @@ write_live(struct text *text, const struct view *view, const struct query *query
     const struct history *history = view->history;
     int64_t known = (int64_t)((double)query->since / (history->interval * 1e3));
     int64_t missing = history->slot - known;
-    bool late = missing < 0 || missing > LONGEST; /* it has missed too much, or knows another life */
+    bool late =
+        missing < 0 || missing > LONGEST; /* it has missed too much, or knows another life */
 
     text_add_string(text, "{");
     add_member(text, "slot", (uint64_t)history->slot);

@@ -49,11 +49,8 @@ static const struct {
     const char *path;
     int (*answer)(struct exchange *exchange);
 } routes[] = {
-    {"metrics", answer_metrics},
-    {"healthz", answer_health},
-    {"readyz", answer_all_ready},
-    {"status.json", answer_status},
-    {"live.json", answer_live},
+    {"metrics", answer_metrics},    {"healthz", answer_health}, {"readyz", answer_all_ready},
+    {"status.json", answer_status}, {"live.json", answer_live},
 };
 
 static int
@@ -85,8 +82,8 @@ check_options(struct ss_server *server)
     double history = ss_option_duration(server, "history");
 
     if (history > 0 && history < LEAST_HISTORY)
-        ss_complain(server, "history", "%g s are too short for a chart; expected 0 or 12 s to a day",
-                    history);
+        ss_complain(server, "history",
+                    "%g s are too short for a chart; expected 0 or 12 s to a day", history);
     return 0;
 }
 

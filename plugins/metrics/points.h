@@ -8,6 +8,7 @@
 #include "history.h"
 
 /* Adds the point of this slot to the charts of all listeners, which have been looked at. */
-void points_add(struct history *history, const struct snapshot *snapshot, int64_t slot, int64_t now);
+void points_add(struct history *history, const struct snapshot *snapshot, int64_t slot,
+                int64_t now);
 
 #endif

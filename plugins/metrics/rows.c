@@ -310,9 +310,7 @@ add_sources(struct out *out, const struct view *view)
         add_cell(out, rate);
         add_count(out, number_of(source, "active"));
         add_count(out, number_of(source, "refused"));
-        add_cell(out, !penalised        ? NULL
-                      : reason != NULL ? reason
-                                       : string_of(source, "penalty"));
+        add_cell(out, !penalised ? NULL : reason != NULL ? reason : string_of(source, "penalty"));
         end_row(out);
     }
 }
@@ -339,6 +337,18 @@ text_ready(const struct history *history, char *text)
                    history->stopping ? "stopping"
                    : history->ready  ? "ready"
                                      : "not ready");
+}
+
+/* The class of the same. */
+static void
+text_kind(const struct history *history, char *text)
+{
+    const char *kind = history->ready && !history->stopping ? "" : "warn";
+
+    for (size_t i = 0; i < history->count; i++)
+        if (strcmp(kind_of(&history->tracks[i]), "bad") == 0)
+            kind = "bad";
+    (void)snprintf(text, TEXT_SIZE, "%s", kind);
 }
 
 static void
@@ -458,8 +468,8 @@ static const struct {
     const char *name;
     void (*add)(struct out *out, const struct view *view);
 } tables[] = {
-    {"listeners", add_listeners}, {"troubles", add_troubles}, {"incidents", add_incidents},
-    {"refusals", add_refusals},   {"requests", add_requests}, {"sources", add_sources},
+    {"listeners", add_listeners},       {"troubles", add_troubles}, {"incidents", add_incidents},
+    {"refusals", add_refusals},         {"requests", add_requests}, {"sources", add_sources},
     {"certificates", add_certificates},
 };
 
@@ -467,12 +477,25 @@ static const struct {
     const char *name;
     void (*write)(const struct history *history, char *text);
 } texts[] = {
-    {"ready", text_ready},       {"up", text_listeners}, {"left_out", text_left_out},
-    {"rate", text_rate},         {"p50", text_p50},      {"p99", text_p99},
-    {"active", text_active},     {"queue", text_queue},  {"refused", text_refused},
-    {"restarts", text_restarts}, {"lost", text_lost},    {"memory", text_memory},
-    {"uptime", text_uptime},     {"pid", text_pid},      {"version", text_version},
-    {"at", text_at},             {"looked", text_looked}, {"roster", text_roster},
+    {"kind", text_kind},
+    {"ready", text_ready},
+    {"up", text_listeners},
+    {"left_out", text_left_out},
+    {"rate", text_rate},
+    {"p50", text_p50},
+    {"p99", text_p99},
+    {"active", text_active},
+    {"queue", text_queue},
+    {"refused", text_refused},
+    {"restarts", text_restarts},
+    {"lost", text_lost},
+    {"memory", text_memory},
+    {"uptime", text_uptime},
+    {"pid", text_pid},
+    {"version", text_version},
+    {"at", text_at},
+    {"looked", text_looked},
+    {"roster", text_roster},
     {"span", text_span},
 };
 
