@@ -371,16 +371,30 @@ text_rate(const struct history *history, char *text)
     units_rate(text, history->all.figures[COLUMN_PER_SECOND]);
 }
 
+#define MINUTE 60
+
+/* The last point of a minute in which there was one. */
+static void
+write_latency(const struct history *history, enum series series, char *text)
+{
+    double value = -1;
+
+    for (size_t age = 0; age < HISTORY_POINTS && value < 0; age++)
+        if (age == 0 || (double)age * history->interval < MINUTE)
+            value = history_point(history, &history->all, series, age);
+    units_time(text, value);
+}
+
 static void
 text_p50(const struct history *history, char *text)
 {
-    units_time(text, history_point(history, &history->all, SERIES_P50, 0));
+    write_latency(history, SERIES_P50, text);
 }
 
 static void
 text_p99(const struct history *history, char *text)
 {
-    units_time(text, history_point(history, &history->all, SERIES_P99, 0));
+    write_latency(history, SERIES_P99, text);
 }
 
 static void

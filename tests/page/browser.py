@@ -89,6 +89,7 @@ class Browser:
         self.events = []
         for domain in "Page", "Runtime", "Network", "Log", "Audits":
             self.call(f"{domain}.enable")
+        self.call("Performance.enable", timeDomain="threadTicks")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=2 if phone else 1, mobile=phone)
         self.call("Emulation.setEmulatedMedia", features=[
@@ -161,6 +162,11 @@ class Browser:
         """Bytes of all answers until now, their heads included."""
         return sum(e["params"]["encodedDataLength"] for e in self.events
                    if e["method"] == "Network.loadingFinished")
+
+    def thread_time(self):
+        """Seconds that the page's thread has computed."""
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
     def end(self):
         """Ends the browser and all its processes."""
