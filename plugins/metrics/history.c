@@ -21,8 +21,7 @@
 #include "points.h"
 #include "rows.h"
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 int64_t
 history_now(void)
@@ -80,8 +79,7 @@ history_free(struct history *history)
     free(history);
 }
 
-/* ---- which listeners there are -----------------------------------------------------------------
- */
+/* ---- which listeners there are -------------------------------------------------------------- */
 
 static size_t
 shown_of(const struct snapshot *snapshot)
@@ -164,8 +162,7 @@ follow_bounds(struct history *history, const struct snapshot *snapshot)
     return 0;
 }
 
-/* ---- figures -----------------------------------------------------------------------------------
- */
+/* ---- figures -------------------------------------------------------------------------------- */
 
 static const char *const column_names[COLUMN_COUNT] = {
     [COLUMN_ACCEPTED] = "accepted",
@@ -211,8 +208,7 @@ history_number(struct figure figure)
     return value;
 }
 
-/* ---- a look ------------------------------------------------------------------------------------
- */
+/* ---- a look --------------------------------------------------------------------------------- */
 
 static int
 keep_text(char **place, const char *text)
@@ -307,9 +303,9 @@ look_at_daemon(struct history *history, const struct snapshot *snapshot)
     const char *version = json_string_value(json_object_get(daemon, "version"));
     double lost = member(daemon, "log_lost"), instance = member(daemon, "instance");
 
-    if (history->looked > 0 && instance != history->instance)
+    if (history->instance > 0 && instance != history->instance)
         lately_note(&history->lately, "daemon", "executed anew", version, 1);
-    else if (lost > history->log_lost && history->looked > 0)
+    else if (lost > history->log_lost && history->instance > 0)
         lately_note(&history->lately, "daemon", "log lines lost", NULL,
                     (uint64_t)(lost - history->log_lost));
     history->log_lost = lost;
@@ -326,7 +322,7 @@ look_at_daemon(struct history *history, const struct snapshot *snapshot)
 }
 
 int
-history_look(struct history *history, const struct snapshot *snapshot)
+history_look(struct history *history, const struct snapshot *snapshot, bool to_show)
 {
     int64_t now = history_now(), slot = (int64_t)((double)now / (history->interval * 1e3));
     int columns[COLUMN_COUNT], error;
@@ -348,8 +344,9 @@ history_look(struct history *history, const struct snapshot *snapshot)
     look_at_daemon(history, snapshot);
     if (slot > history->slot)
         points_add(history, snapshot, slot, now);
-    for (size_t i = 0; i < history->count; i++)
+    for (size_t i = 0; i < history->count && to_show; i++)
         rows_note(&history->tracks[i], now);
-    history->looked = now;
+    if (to_show)
+        history->looked = now;
     return 0;
 }

@@ -78,10 +78,11 @@ struct track {
 struct history {
     pthread_mutex_t lock; /* of all that follows; nobody waits for anything else while he has it */
     double interval;      /* seconds from point to point */
-    int64_t looked;       /* CLOCK_MONOTONIC, milliseconds: the last look; 0: there was none */
-    int64_t sampled;      /* the same: the last point */
-    int64_t slot;         /* of it: points are at this place, modulo their number */
-    uint64_t roster;      /* differs when the listeners are others, or in another order */
+    int64_t looked;  /* CLOCK_MONOTONIC, milliseconds: the last look that was to be shown; 0: there
+                        was none */
+    int64_t sampled; /* the same: the last point */
+    int64_t slot;    /* of it: points are at this place, modulo their number */
+    uint64_t roster; /* differs when the listeners are others, or in another order */
 
     size_t bound_count;
     double *bounds;   /* nanoseconds */
@@ -103,9 +104,10 @@ extern const char *const refusal_words[REFUSAL_REASONS];
 struct history *history_new(double interval);
 void history_free(struct history *history);
 
-/* Takes in how the daemon is now; a point is added if it is time for one. 0 or -ENOMEM; what was
+/* Takes in how the daemon is now; a point is added if it is time for one. to_show: the snapshot
+ * tells of the last minute, too, and the cells are written anew. 0 or a negative errno; what was
  * known is whole then, too. */
-int history_look(struct history *history, const struct snapshot *snapshot);
+int history_look(struct history *history, const struct snapshot *snapshot, bool to_show);
 
 /* CLOCK_MONOTONIC, in milliseconds. */
 int64_t history_now(void);

@@ -27,8 +27,7 @@
 #define LONGEST    20 /* points that a tail may have; who misses more gets all */
 #define SERIES_MAX 63 /* levels of a chart that is sent as text */
 
-/* ---- what the script asks for ------------------------------------------------------------------
- */
+/* ---- what the script asks for --------------------------------------------------------------- */
 
 struct range {
     uint64_t from, to;
@@ -92,8 +91,7 @@ read_query(const char *target, struct query *ret)
     ret->tail_count = read_ranges(find_parameter(target, "tail"), ret->tail);
 }
 
-/* ---- charts ------------------------------------------------------------------------------------
- */
+/* ---- charts --------------------------------------------------------------------------------- */
 
 static const struct track *
 track_of(const struct history *history, uint64_t row)
@@ -213,8 +211,7 @@ add_charts(struct text *text, const struct history *history, const struct range 
         }
 }
 
-/* ---- the answer --------------------------------------------------------------------------------
- */
+/* ---- the answer ----------------------------------------------------------------------------- */
 
 static void
 add_member(struct text *text, const char *name, uint64_t number)

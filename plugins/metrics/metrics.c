@@ -37,7 +37,7 @@ SS_PLUGIN(.name = "metrics", .summary = "tells how the daemon is, by HTTP/1.1",
           .transports = SS_STREAM, .mixins = SS_THREADING | SS_COROUTINE, .options = options,
           .needs = SS_CONTROL)
 
-/* ---- what there is ------------------------------------------------------------------------ */
+/* ---- what there is -------------------------------------------------------------------------- */
 
 static int
 answer_all_ready(struct exchange *exchange)

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* ---- points ------------------------------------------------------------------------------------
- */
+/* ---- points --------------------------------------------------------------------------------- */
 
 #define UNKNOWN  UINT16_MAX
 #define MANTISSA 11 /* bits of a point; the others say how often that is doubled */
@@ -84,8 +83,7 @@ quantile(const struct history *history, const double *counts, double share)
     return history->bounds[last - 1] / 1000; /* that, at least */
 }
 
-/* ---- a point -----------------------------------------------------------------------------------
- */
+/* ---- a point -------------------------------------------------------------------------------- */
 
 /* What was counted between two points. */
 struct growth {

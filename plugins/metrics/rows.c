@@ -19,8 +19,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- two forms ---------------------------------------------------------------------------------
- */
+/* ---- two forms ------------------------------------------------------------------------------ */
 
 struct out {
     struct text *text;
@@ -76,8 +75,7 @@ add_count(struct out *out, double number)
     add_cell(out, text);
 }
 
-/* ---- listeners ---------------------------------------------------------------------------------
- */
+/* ---- listeners ------------------------------------------------------------------------------ */
 
 static bool
 is_ready(const struct track *track)
@@ -167,8 +165,7 @@ add_listeners(struct out *out, const struct view *view)
             add_listener(out, &view->history->tracks[i], i);
 }
 
-/* ---- what wants attention ----------------------------------------------------------------------
- */
+/* ---- what wants attention ------------------------------------------------------------------- */
 
 static void
 add_troubles(struct out *out, const struct view *view)
@@ -258,8 +255,7 @@ add_certificates(struct out *out, const struct view *view)
     }
 }
 
-/* ---- who ---------------------------------------------------------------------------------------
- */
+/* ---- who ------------------------------------------------------------------------------------ */
 
 static const char *
 string_of(const json_t *object, const char *name)
@@ -315,8 +311,7 @@ add_sources(struct out *out, const struct view *view)
     }
 }
 
-/* ---- texts -------------------------------------------------------------------------------------
- */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
 static size_t
 ready_count(const struct history *history)
@@ -475,8 +470,7 @@ text_span(const struct history *history, char *text)
     units_age(text, history->interval * HISTORY_POINTS);
 }
 
-/* ---- what there is -----------------------------------------------------------------------------
- */
+/* ---- what there is -------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

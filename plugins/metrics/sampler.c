@@ -37,12 +37,12 @@ look(const struct sampler *sampler)
 
     talk_begin_alone(&talk, sampler->server, sampler->stop,
                      history->interval < LONGEST ? history->interval : LONGEST);
-    int error = snapshot_take(&talk, &snapshot);
+    int error = snapshot_take(&talk, false, &snapshot);
     talk_end(&talk);
     if (error < 0)
         return;
     (void)pthread_mutex_lock(&history->lock);
-    (void)history_look(history, &snapshot);
+    (void)history_look(history, &snapshot, false);
     (void)pthread_mutex_unlock(&history->lock);
     snapshot_done(&snapshot);
 }

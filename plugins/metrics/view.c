@@ -22,11 +22,11 @@ look(struct talk *talk, struct history *history)
     (void)pthread_mutex_unlock(&history->lock);
     if (fresh)
         return 0;
-    int error = snapshot_take(talk, &snapshot);
+    int error = snapshot_take(talk, true, &snapshot);
     if (error < 0)
         return error;
     (void)pthread_mutex_lock(&history->lock);
-    error = history_look(history, &snapshot);
+    error = history_look(history, &snapshot, true);
     (void)pthread_mutex_unlock(&history->lock);
     snapshot_done(&snapshot);
     return error;

@@ -62,7 +62,7 @@ times_of(const char *text, const char *part)
     return count;
 }
 
-/* ---- the page -------------------------------------------------------------------------------- */
+/* ---- the page ------------------------------------------------------------------------------- */
 
 static void
 the_page_lets_in_nothing_from_elsewhere(void **state)
@@ -152,7 +152,7 @@ each_path_has_its_answer(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- hostile texts --------------------------------------------------------------------------- */
+/* ---- hostile texts -------------------------------------------------------------------------- */
 
 #define EVIL     "x<script>alert(1)<'&b>"
 #define HARMLESS "x&lt;script&gt;alert(1)&lt;&#39;&amp;b&gt;"
@@ -184,7 +184,7 @@ what_comes_from_outside_is_no_markup(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- history --------------------------------------------------------------------------------- */
+/* ---- history -------------------------------------------------------------------------------- */
 
 /* The greatest value of a row's series: 0 the rate, 1 p50, 2 p99, 3 the queue, 4 refusals. */
 static double
@@ -251,7 +251,7 @@ only_what_has_changed_is_told(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- what goes wrong ------------------------------------------------------------------------- */
+/* ---- what goes wrong ------------------------------------------------------------------------ */
 
 static void
 refusals_are_counted_by_their_reason(void **state)
