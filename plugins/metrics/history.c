@@ -338,7 +338,9 @@ history_look(struct history *history, const struct snapshot *snapshot, bool to_s
         error = keep_texts(&history->tracks[i], &snapshot->listeners[i]);
     if (error < 0)
         return error;
+    double rate = to_show ? 0 : history->all.figures[COLUMN_PER_SECOND];
     memset(history->all.figures, 0, sizeof(history->all.figures));
+    history->all.figures[COLUMN_PER_SECOND] = rate;
     for (size_t i = 0; i < history->count; i++)
         look_at(history, &history->tracks[i], &snapshot->listeners[i], columns);
     look_at_daemon(history, snapshot);

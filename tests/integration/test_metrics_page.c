@@ -211,6 +211,8 @@ charts_are_there_before_anybody_looks(void **state)
     }
     assert_true(most_of(daemon, "2", 0) > 0);
     assert_true(most_of(daemon, "0", 0) > 0);
+    for (int i = 0; i < 50; i++, clock_pause()) /* whatever the thread has learnt meanwhile */
+        assert_lacks(live(daemon, ""), "\"rate\":\"0\"");
     WAIT_UNTIL(most_of(daemon, "2", 2) > 0);
     assert_true(most_of(daemon, "2", 1) <= most_of(daemon, "2", 2));
     daemon_expect_stop(daemon);
@@ -248,6 +250,27 @@ only_what_has_changed_is_told(void **state)
     WAIT_UNTIL(strstr(live(daemon, query), "[\"\",2,\"serving\",\"0.1\"") != NULL);
     assert_lacks(live(daemon, query), "[\"\",1,\"serving\",");
     assert_contains(live(daemon, query), "\"1/2\"]");
+    daemon_expect_stop(daemon);
+}
+
+/* Whoever knows the last points gets those behind them; whoever missed too many gets all. */
+static void
+a_tail_follows_what_is_known(void **state)
+{
+    struct daemon *daemon = watch(*state, "history = \"12s\";", "");
+    const char *looked = strstr(live(daemon, ""), "\"looked\":"), *answer;
+    double end = clock_now() + DEADLINE;
+
+    do { /* before so many points have passed that it is late, unless the machine hangs */
+        answer = live(daemon, text_of("?tail=0-1&since=%ld", strtol(looked + 9, NULL, 10)));
+    } while (strstr(answer, "\"tail\":{\"0\":[[") == NULL && clock_now() < end);
+    assert_contains(answer, "\"full\":{},");
+    assert_contains(answer, "\"tail\":{\"0\":[[");
+    assert_contains(answer, "]],\n\"1\":[[");
+    answer = live(daemon, "?tail=0&full=1&since=7");
+    assert_contains(answer, "\"full\":{\"1\":[[");
+    assert_contains(answer, "]],\n\"0\":[[");
+    assert_contains(answer, "\"tail\":{}}");
     daemon_expect_stop(daemon);
 }
 
@@ -329,6 +352,7 @@ RUN_TESTS(TEST_EACH_MIXIN(the_page_lets_in_nothing_from_elsewhere, "tcp"),
           TEST_CASE(without_a_history_it_begins_with_the_page, "tcp", "forking"),
           TEST_CASE(without_a_history_it_begins_with_the_page, "tcp", "coroutine"),
           TEST_CASE(only_what_has_changed_is_told, "tcp", "coroutine"),
+          TEST_CASE(a_tail_follows_what_is_known, "tcp", "coroutine"),
           TEST_CASE(refusals_are_counted_by_their_reason, "tcp", "coroutine"),
           TEST_CASE(a_crash_is_told, "tcp", "coroutine"),
           TEST_CASE(a_daemon_that_hangs_is_told_and_comes_back, "tcp", "threading"),
