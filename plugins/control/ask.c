@@ -2,7 +2,7 @@
 /*
  * ask.c - a plugin asks the daemon, through its control socket
  *
- * Runs in:  a handler thread, child or coroutine.
+ * Runs in:  a handler thread, child or coroutine, or a thread of the plugin's own.
  * Owns:     the connection, until talk_end(), and a reply until it is whole.
  * Failures: returned. A reply that does not come in time is one.
  */
@@ -46,14 +46,38 @@ time_left(const struct talk *talk)
     return left > 0 ? (double)left / SECOND : 0;
 }
 
+/* A thread of the plugin's own waits for so many seconds. fd -1: for nothing but the time. The
+ * events that came, 0 when the time is up, -ECANCELED. */
+static int
+wait_alone(const struct talk *talk, int fd, short events, double seconds)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = talk->stop, .events = POLLIN}};
+    int ready = poll(fds, 2, (int)(seconds * 1000) + 1);
+
+    if (ready < 0)
+        return errno == EINTR ? 0 : -errno;
+    return fds[1].revents != 0 ? -ECANCELED : fds[0].revents;
+}
+
 /* Waits until the connection is ready. 0 or a negative errno. */
 static int
 await(const struct talk *talk, short events)
 {
     double left = time_left(talk);
-    int ready = left > 0 ? ss_wait(talk->request, talk->control, events, left) : 0;
+    int ready = 0;
 
+    if (left > 0)
+        ready = talk->request == NULL ? wait_alone(talk, talk->control, events, left)
+                                      : ss_wait(talk->request, talk->control, events, left);
     return ready > 0 ? 0 : ready == 0 ? -ETIMEDOUT : ready;
+}
+
+/* Waits for a moment before the daemon is asked again. */
+static int
+pause_for(const struct talk *talk, double seconds)
+{
+    return talk->request == NULL ? wait_alone(talk, -1, 0, seconds)
+                                 : ss_sleep(talk->request, seconds);
 }
 
 /* ---- a connection ------------------------------------------------------------------------- */
@@ -61,8 +85,20 @@ await(const struct talk *talk, short events)
 void
 talk_begin(struct talk *talk, struct ss_request *request, double seconds)
 {
-    *talk = (struct talk){
-        .request = request, .until = now() + (int64_t)(seconds * SECOND), .control = -1};
+    *talk = (struct talk){.request = request,
+                          .server = ss_server(request),
+                          .stop = -1,
+                          .until = now() + (int64_t)(seconds * SECOND),
+                          .control = -1};
+}
+
+void
+talk_begin_alone(struct talk *talk, struct ss_server *server, int stop, double seconds)
+{
+    *talk = (struct talk){.server = server,
+                          .stop = stop,
+                          .until = now() + (int64_t)(seconds * SECOND),
+                          .control = -1};
 }
 
 void
@@ -155,7 +191,7 @@ ask_once(struct talk *talk, const char *call, size_t size, json_t **ret)
     int error = 0;
 
     if (talk->control < 0)
-        talk->control = ss_control(ss_server(talk->request));
+        talk->control = ss_control(talk->server);
     if (talk->control < 0)
         return talk->control;
     error = send_all(talk, call, size);
@@ -189,7 +225,7 @@ talk_ask(struct talk *talk, const char *method, json_t *parameters, json_t **ret
             talk_end(talk);
         if (!is_passing(error) || time_left(talk) < PAUSE)
             break;
-        int slept = ss_sleep(talk->request, PAUSE);
+        int slept = pause_for(talk, PAUSE);
         if (slept < 0) {
             error = slept;
             break;

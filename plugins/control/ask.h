@@ -14,13 +14,18 @@
 
 /* A connection to the daemon's control socket, for one call after the other. */
 struct talk {
-    struct ss_request *request; /* the handler's, which waits */
-    int64_t until;              /* CLOCK_MONOTONIC, nanoseconds: all replies are there by then */
-    int control;                /* -1: not connected */
+    struct ss_request *request; /* the handler's, which waits; NULL: a thread of the plugin's own */
+    struct ss_server *server;
+    int stop;      /* without a request: can be read from when the talk must end */
+    int64_t until; /* CLOCK_MONOTONIC, nanoseconds: all replies are there by then */
+    int control;   /* -1: not connected */
 };
 
 /* Begins to talk; the daemon must answer all that is asked within so many seconds. */
 void talk_begin(struct talk *talk, struct ss_request *request, double seconds);
+/* The same without a request, in a thread of the plugin's own; stop is a descriptor that can be
+ * read from as soon as the thread must end: the talk fails with -ECANCELED then. */
+void talk_begin_alone(struct talk *talk, struct ss_server *server, int stop, double seconds);
 void talk_end(struct talk *talk);
 
 /*

@@ -9,17 +9,20 @@
 #include <stdbool.h>
 
 #include "../web/web.h"
+#include "history.h"
 #include "snapshot.h"
 
 /* The listener's options. They last as long as the worker. */
 struct watcher {
     struct web web;
     double timeout; /* seconds, for the daemon's answer */
+    struct history *history;
+    struct sampler *sampler; /* NULL: the history is of the moments in which somebody asked */
 };
 
 const struct watcher *watcher_of(const struct exchange *exchange);
 
-/* ---- answer.c ----------------------------------------------------------------------------- */
+/* ---- answer.c ------------------------------------------------------------------------------- */
 
 /* Answers with this body, which must not be kept by whoever is in between. 0 or a negative errno.
  */
@@ -29,14 +32,14 @@ int answer_line(struct exchange *exchange, int status, const char *line);
 /* 503, because the daemon cannot be asked. */
 int answer_deaf(struct exchange *exchange, int error);
 
-/* ---- health.c ----------------------------------------------------------------------------- */
+/* ---- health.c ------------------------------------------------------------------------------- */
 
 /* /healthz: whether the supervisor answers. */
 int answer_health(struct exchange *exchange);
 /* /readyz; /readyz/NAME, or NULL: all of them. */
 int answer_ready(struct exchange *exchange, const char *name);
 
-/* ---- status.c ----------------------------------------------------------------------------- */
+/* ---- status.c ------------------------------------------------------------------------------- */
 
 /* /status.json */
 int answer_status(struct exchange *exchange);
@@ -44,7 +47,7 @@ int answer_status(struct exchange *exchange);
 void status_write(struct text *text, const struct snapshot *snapshot, const json_t *requests,
                   const json_t *sources);
 
-/* ---- exposition.c ------------------------------------------------------------------------- */
+/* ---- exposition.c --------------------------------------------------------------------------- */
 
 /* /metrics */
 int answer_metrics(struct exchange *exchange);
@@ -52,5 +55,12 @@ int answer_metrics(struct exchange *exchange);
 bool exposition_is_open(const char *accept);
 /* All metrics as text, of Prometheus' format 0.0.4 or OpenMetrics 1.0. */
 void exposition_write(struct text *text, const struct snapshot *snapshot, bool open);
+
+/* ---- page.c, live.c ------------------------------------------------------------------------- */
+
+/* / */
+int answer_page(struct exchange *exchange);
+/* /live.json */
+int answer_live(struct exchange *exchange);
 
 #endif
