@@ -126,8 +126,8 @@ static const struct refusal refusals[] = {
 static void
 leave_out_figures(json_t *value)
 {
-    static const char *const moving[] = {"uptime_us",           "cpu_us", "state_us", "busy_us",
-                                         "accepted_per_second", "recent", "idle"};
+    static const char *const moving[] = {"uptime_us",           "state_us", "busy_us", "cpu_us",
+                                         "accepted_per_second", "recent",   "idle"};
     json_t *member;
     const char *key;
     size_t index;
