@@ -46,7 +46,7 @@ class Browser:
         os.close(their_input)
         os.close(their_output)
         self.input, self.output = to_browser, own_end
-        self.waiting, self.number, self.session = b"", 0, None
+        self.waiting, self.number, self.session, self.target = b"", 0, None, None
         self.events = []
 
     # ---- the protocol -----------------------------------------------------------------------
@@ -77,15 +77,19 @@ class Browser:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")
                 return message["result"]
-            if "method" in message:
+            if "method" in message and message.get("sessionId") == self.session:
                 self.events.append(message)
 
     # ---- a page -----------------------------------------------------------------------------
 
     def open(self, address, width=1440, height=900, dark=False, phone=False, script=True):
         """Shows this address in a new page, and forgets what was heard of the last one."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        before = self.target
+        self.target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        if before:
+            self.call("Target.closeTarget", targetId=before)
+        self.session = self.call("Target.attachToTarget", targetId=self.target,
+                                 flatten=True)["sessionId"]
         self.events = []
         for domain in "Page", "Runtime", "Network", "Log", "Audits":
             self.call(f"{domain}.enable")

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The page of the plugin `metrics` in Chromium: what is seen, asked for, complained of, and counted.
 
-    chromium.py BUILD [--listeners N] [CASE...]
+    chromium.py BUILD [--listeners N] [--pictures FOLDER] [CASE...]
 
-Screenshots go to BUILD/page/. Without Chromium, or where it does not start, the test is skipped.
+Screenshots are kept in the folder, to be looked at. Without Chromium, or where it does not start, the test is skipped.
 """
 import argparse
 import json
@@ -118,10 +118,8 @@ class Clients:
 class Test:
     """What all cases share."""
 
-    def __init__(self, build, browser, count):
-        self.build, self.browser, self.count = build, browser, count
-        self.pictures = Path(build, "page")
-        self.pictures.mkdir(exist_ok=True)
+    def __init__(self, build, browser, count, pictures):
+        self.build, self.browser, self.count, self.pictures = build, browser, count, pictures
         self.daemon = None
 
     def serve(self, listeners, **more):
@@ -318,6 +316,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("--listeners", type=int, default=200)
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES])
     arguments = parser.parse_args()
     if not find():
@@ -328,7 +327,8 @@ def main():
         if not browser:
             print("skipped: chromium does not start here")
             return
-        test = Test(arguments.build, browser, arguments.listeners)
+        pictures = arguments.pictures or Path(folder)
+        test = Test(arguments.build, browser, arguments.listeners, pictures)
         try:
             for case in arguments.cases or CASES:
                 getattr(test, case)()
