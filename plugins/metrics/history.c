@@ -312,7 +312,7 @@ look_at_daemon(struct history *history, const struct snapshot *snapshot)
     history->instance = instance;
     history->pid = member(daemon, "pid");
     history->uptime = member(daemon, "uptime_us") / 1e6;
-    history->memory = member(daemon, "memory");
+    history->memory = member(snapshot->reply, "memory");
     history->ready = snapshot->ready;
     history->stopping = snapshot->stopping;
     size_t size = version == NULL ? 0 : strnlen(version, CELL_SIZE - 1);

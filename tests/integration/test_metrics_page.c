@@ -112,6 +112,7 @@ the_page_is_a_table_before_its_script_runs(void **state)
     assert_int_equal(times_of(answer, "<td>serving<td>"), 3);
     assert_contains(answer, "<noscript><meta http-equiv=\"refresh\"");
     assert_contains(answer, "id=\"ready\">ready</span>");
+    assert_contains(answer, "iB</dd>"); /* the supervisor's memory */
     assert_true(length_of(answer) < 30000);
     daemon_expect_stop(daemon);
 }

@@ -317,8 +317,8 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--listeners", type=int, default=200)
     parser.add_argument("--pictures", type=Path)
-    parser.add_argument("cases", nargs="*", choices=[[], *CASES])
-    arguments = parser.parse_args()
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    arguments = parser.parse_intermixed_args()
     if not find():
         print("skipped: chromium is not installed")
         return
