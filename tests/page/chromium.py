@@ -4,7 +4,8 @@
 
     chromium.py BUILD [--listeners N] [--pictures FOLDER] [CASE...]
 
-Screenshots are kept in the folder, to be looked at. Without Chromium, or where it does not start, the test is skipped.
+Screenshots are kept in the folder, to be looked at. Without Chromium, or where it does not start, the
+test is skipped.
 """
 import argparse
 import json
@@ -25,6 +26,7 @@ BUDGET = 60 * 1024  # bytes of the page and all that it asks for until its chart
 SLOW = 20000  # milliseconds to the first paint that no machine needs
 PHONE = {"width": 390, "height": 844, "phone": True}
 WALL = {"width": 2560, "height": 1440}
+TABLET = {"width": 820, "height": 1180}
 EVIL = "<img src=x onerror=alert(1)>"
 CHARTS = "document.querySelectorAll('#listeners svg').length"
 LIVE = "document.querySelector('#listeners svg[aria-label]') != null"
@@ -162,7 +164,8 @@ class Test:
         with Clients(self.daemon.port("one")):
             self.show()
             self.browser.wait("+document.querySelectorAll('#listeners tr')[1].cells[2].textContent > 1")
-            for name, how in (("light", {}), ("dark", {"dark": True}), ("phone", PHONE), ("wall", WALL)):
+            for name, how in (("light", {}), ("dark", {"dark": True}), ("phone", PHONE),
+                              ("tablet", TABLET), ("wall", WALL), ("last", {})):
                 self.show(f"three-{name}", **how)
                 self.calm()
         # Four charts in each row that is in view, and each says in words what it shows.
