@@ -29,6 +29,7 @@ class Browser:
     """One browser with one page at a time."""
 
     def __init__(self, folder):
+        self.folder = folder
         own_end, their_output = os.pipe()
         their_input, to_browser = os.pipe()
         # Only root needs to do without its sandbox, and only this test's own page is shown.

@@ -126,7 +126,7 @@ class Test:
 
     def serve(self, listeners, **more):
         """A daemon for this case."""
-        folder = tempfile.mkdtemp()
+        folder = tempfile.mkdtemp(dir=self.browser.folder)
         os.chmod(folder, 0o755)
         self.daemon = Daemon(self.build, folder, listeners.replace("FOLDER", folder), **more)
 
@@ -326,6 +326,7 @@ def main():
         print("skipped: chromium is not installed")
         return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
         browser = start(folder)
         if not browser:
             print("skipped: chromium does not start here")
