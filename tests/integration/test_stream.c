@@ -322,6 +322,20 @@ sendfile_sends_the_file_behind_what_was_written(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* What a handler has set on its own descriptor stays so. */
+static void
+sendfile_leaves_the_descriptor_as_it_was(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    const char *path = test_file("content", "seven\n");
+
+    assert_string_equal(
+        client_ask(daemon_address(daemon, "test"),
+                   text_of("sendfile %s\nblocks no\nsendfile %s\nblocks\nquit\n", path, path)),
+        "seven\nseven\nblocks 0\n");
+    daemon_expect_stop(daemon);
+}
+
 static void
 a_handler_may_end_its_output_and_read_on(void **state)
 {
@@ -356,8 +370,31 @@ what_was_waited_for_is_read(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The kernel does not know of the bytes that are in a buffer already. */
+static void
+one_of_several_is_waited_for(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = connect_to(daemon);
+
+    client_send(client, "wait-any 20\necho behind it\n");
+    client_expect(client, "waiting\nany 1: 0 0 1\nbehind it\n");
+    client_send(client, "wait-any 20\n");
+    client_expect(client, "waiting\n");
+    client_send(client, "echo later\n");
+    client_expect(client, "any 1: 0 0 1\nlater\n");
+    client_send(client, "wait-any 0.01\n");
+    client_expect(client, "waiting\nany 0: 0 0 0\n");
+    client_send(client, "wait-nothing 20\n");
+    client_expect(client, "error -9\n");
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(a_handler_may_end_its_output_and_read_on, "tcp"),
           TEST_EACH_STREAM(what_was_waited_for_is_read),
+          TEST_EACH_STREAM(one_of_several_is_waited_for),
+          TEST_EACH_MIXIN(sendfile_leaves_the_descriptor_as_it_was, "tcp"),
           TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "threading"),
           TEST_CASE(c26_reading_and_writing_share_one_descriptor, "tcp", "forking"),
           TEST_EACH_STREAM(c27_flushed_text_is_sent_at_once),

@@ -35,6 +35,8 @@
  *                read-full N        read-full GOT DATA (the N bytes behind the command's line)
  *                line-limit         line SIZE, or error -90 for a too long line; ends the request
  *                sendfile PATH      the whole file, without a newline
+ *                blocks no          nothing; sets O_NONBLOCK on its own descriptor
+ *                blocks             blocks 1, or blocks 0
  *                packet             packet SIZE, or "packet none" on a stream
  *                truncated          truncated true, or truncated false
  *                end                end SIZE BOOLEAN: reads to the end; whether that is truncated
@@ -62,6 +64,9 @@
  *                wait-readable S    wait 1 (a pipe with a byte), or wait 0 after S seconds (one
  *                                   without); S = 0: with a byte
  *                wait-input S       waiting, then wait 1, or wait 0 after S seconds (ss_wait_input)
+ *                wait-any S         waiting, then "any COUNT: 0 0 EVENTS" (ss_wait_any: an entry to
+ *                                   skip, a pipe without a byte, the client)
+ *                wait-nothing S     error -9 (ss_wait_any with a descriptor that is none)
  *                deadline S         deadline 0, or error -22 (ss_set_deadline)
  *                stop               stopping (ss_server_stop)
  * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)

@@ -111,6 +111,17 @@ send_file(struct ss_request *request, const char *argument)
     return result;
 }
 
+/* Has its own descriptor not block, or tells whether it does. */
+static int
+blocks(struct ss_request *request, const char *argument)
+{
+    int fd = ss_fd(request), flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (*argument != '\0' && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return ss_printf(request, "error %d\n", -errno);
+    return *argument != '\0' ? 0 : ss_printf(request, "blocks %d\n", (flags & O_NONBLOCK) == 0);
+}
+
 static int
 tell_packet(struct ss_request *request, const char *argument)
 {
@@ -211,6 +222,7 @@ const struct command stream_commands[] = {
     {"read-full", read_full},
     {"line-limit", line_limit},
     {"sendfile", send_file},
+    {"blocks", blocks},
     {"packet", tell_packet},
     {"truncated", tell_truncated},
     {"flush", flush},

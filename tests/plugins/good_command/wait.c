@@ -119,7 +119,40 @@ wait_for_input(struct ss_request *request, const char *argument)
     return ss_printf(request, result < 0 ? "error %d\n" : "wait %d\n", result);
 }
 
+/* The client, a pipe in which nothing comes, and an entry that is to be skipped. */
+static int
+wait_for_any(struct ss_request *request, const char *argument)
+{
+    struct pollfd fds[] = {{.fd = -1, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+    int pipes[2];
+
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return ss_printf(request, "error %d\n", -errno);
+    fds[1].fd = pipes[0];
+    fds[2].fd = ss_fd(request);
+    (void)ss_printf(request, "waiting\n");
+    int result = ss_wait_any(request, fds, 3, argument_seconds(argument));
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+    if (result < 0)
+        return ss_printf(request, "error %d\n", result);
+    return ss_printf(request, "any %d: %d %d %d\n", result, fds[0].revents, fds[1].revents,
+                     fds[2].revents);
+}
+
+static int
+wait_for_nothing(struct ss_request *request, const char *argument)
+{
+    struct pollfd fds[] = {{.fd = ss_fd(request), .events = POLLIN},
+                           {.fd = 1 << 20, .events = POLLIN}};
+    int result = ss_wait_any(request, fds, 2, argument_seconds(argument));
+
+    return ss_printf(request, "error %d\n", result);
+}
+
 const struct command wait_commands[] = {
+    {"wait-any", wait_for_any},
+    {"wait-nothing", wait_for_nothing},
     {"wait-input", wait_for_input},
     {"sleep", sleep_well},
     {"nap", nap},
