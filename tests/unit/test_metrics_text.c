@@ -195,8 +195,8 @@ what_is_no_reply_is_refused(void **state)
         "{\"listeners\":[1]}",
         "{\"columns\":[1]}",
         "{\"bounds_ns\":[5,5]}",
-        "{\"listeners\":[{\"name\":\"a\",\"state\":\"s\",\"address\":1,\"plugin\":\"\",\"mixin\":"
-        "\"\"}]}",
+        ("{\"listeners\":[{\"name\":\"a\",\"state\":\"s\",\"address\":1,\"plugin\":\"\",\"mixin\":"
+         "\"\"}]}"),
     };
     struct snapshot snapshot;
 
