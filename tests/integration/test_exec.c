@@ -91,6 +91,19 @@ a_program_leads_its_group_and_finds_signals_as_usual(void **state)
     }
 }
 
+/* A shell unblocks them by itself. */
+static void
+a_program_has_no_signal_blocked(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "exec",
+                                         "options = { command = \"/bin/grep\"; arguments = [ "
+                                         "\"SigBlk\", \"/proc/self/status\" ]; };");
+
+    assert_string_equal(ask(daemon, ""), "SigBlk:\t0000000000000000\n");
+    daemon_expect_stop(daemon);
+}
+
 static void
 a_program_gets_its_arguments(void **state)
 {
@@ -272,6 +285,7 @@ RUN_TESTS(TEST_EACH_STREAM(a_program_has_the_clients_socket),
           TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "threading"),
           TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "coroutine"),
           TEST_CASE(a_program_leads_its_group_and_finds_signals_as_usual, "tcp", "forking"),
+          TEST_EACH_MIXIN(a_program_has_no_signal_blocked, "tcp"),
           TEST_CASE(a_program_gets_its_arguments, "tcp", "threading"),
           TEST_CASE(an_inetd_program_learns_who_the_client_is, "tcp", "threading"),
           TEST_CASE(an_inetd_program_learns_who_the_client_is, "tcp", "forking"),
