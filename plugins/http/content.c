@@ -131,8 +131,7 @@ add_content_range(struct text *text, const struct range *range, off_t size)
     text_add(text, "\r\n", 2);
 }
 
-/* ---- several parts ------------------------------------------------------------------------------
- */
+/* ---- several parts --------------------------------------------------------------------------- */
 
 /* What stands between the parts of the file: before each, and behind the last. */
 struct frame {
@@ -229,8 +228,7 @@ send_parts(struct exchange *exchange, struct text *head, const struct resource *
     return error;
 }
 
-/* ---- which of them ------------------------------------------------------------------------------
- */
+/* ---- which of them --------------------------------------------------------------------------- */
 
 /* 200, 206 with *ret filled in, 304, 412 or 416. */
 static int

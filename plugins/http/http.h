@@ -26,15 +26,13 @@ struct site {
     struct web web;
 };
 
-/* ---- site.c -----------------------------------------------------------------------------------
- */
+/* ---- site.c ---------------------------------------------------------------------------------- */
 
 /* Reads and judges the options. 0, or a negative errno after it has said what is wrong. */
 int site_new(struct ss_server *server, struct site **ret);
 void site_free(struct site *site);
 
-/* ---- root.c -----------------------------------------------------------------------------------
- */
+/* ---- root.c ---------------------------------------------------------------------------------- */
 
 /* Finds out how files can be opened. */
 void root_probe(struct site *site);
@@ -43,8 +41,7 @@ void root_probe(struct site *site);
  * and what it is, or a negative errno. It never waits for a FIFO. */
 int root_open(const struct site *site, const char *path, struct stat *ret);
 
-/* ---- resource.c -------------------------------------------------------------------------------
- */
+/* ---- resource.c ------------------------------------------------------------------------------ */
 
 /* What a target stands for. */
 struct resource {
@@ -62,20 +59,17 @@ struct resource {
 int resource_find(const struct site *site, const struct target *target, bool gzip,
                   struct resource *ret);
 
-/* ---- listing.c --------------------------------------------------------------------------------
- */
+/* ---- listing.c ------------------------------------------------------------------------------- */
 
 /* Makes a page of what the folder has, without hidden files. 0 or a negative errno. */
 int listing_make(const struct site *site, const char *path, int folder, struct text *ret);
 
-/* ---- content.c --------------------------------------------------------------------------------
- */
+/* ---- content.c ------------------------------------------------------------------------------- */
 
 /* Answers with the file, or with the parts of it that are asked for. 0 or a negative errno. */
 int content_send(struct exchange *exchange, const struct resource *resource);
 
-/* ---- serve.c -----------------------------------------------------------------------------------
- */
+/* ---- serve.c --------------------------------------------------------------------------------- */
 
 /* Answers with what the target stands for. 0, or a negative errno: the connection must end. */
 int serve(struct exchange *exchange, const struct target *target);

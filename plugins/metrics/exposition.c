@@ -352,8 +352,7 @@ add_build(struct exposition *to)
     add_flag(to, true);
 }
 
-/* ---- the table
- * ----------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct part ends[] = {
     {"done", "done"},         {"refused", "refused"}, {"failed", "failed"},

@@ -70,8 +70,7 @@ serve(struct exchange *exchange, const struct target *target)
     return response_plain(exchange, HTTP_STATUS_NOT_FOUND);
 }
 
-/* ---- hooks
- * --------------------------------------------------------------------------------------- */
+/* ---- hooks ----------------------------------------------------------------------------------- */
 
 #define INTERVAL      5.0  /* seconds between two points, where nobody has said */
 #define LEAST_HISTORY 12.0 /* seconds: ten points in one */

@@ -76,8 +76,7 @@ int forks_follow(void);
 /* Before Python runs: a child has its connection, and needs the listener's socket no more. */
 void forks_enter(void);
 
-/* ---- plain.c: a connection, the short way -----------------------------------------------------
- */
+/* ---- plain.c: a connection, the short way ---------------------------------------------------- */
 
 /* Whether the server object is one for that. */
 bool plain_prepare(void);

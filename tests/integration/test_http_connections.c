@@ -16,8 +16,7 @@
 
 #define CLOSE_ME "GET /a.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
-/* ---- one request after the other --------------------------------------------------------------
- */
+/* ---- one request after the other ------------------------------------------------------------- */
 
 static void
 expect_digits(int client)
@@ -123,8 +122,7 @@ nobody_forges_a_line_of_the_log(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- too much, and too slow -------------------------------------------------------------------
- */
+/* ---- too much, and too slow ------------------------------------------------------------------ */
 
 static char *
 filled(size_t size)
@@ -211,8 +209,7 @@ a_client_that_says_nothing_and_goes_is_no_error(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void
 a_drain_ends_idle_connections_at_once(void **state)
@@ -354,8 +351,7 @@ a_file_that_cannot_be_read_is_named(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- folders and links ------------------------------------------------------------------------
- */
+/* ---- folders and links ----------------------------------------------------------------------- */
 
 static void
 a_listing_shows_what_can_be_fetched(void **state)
@@ -421,8 +417,7 @@ no_race_leads_out_of_the_root(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- where openat2(2) is forbidden -------------------------------------------------------------
- */
+/* ---- where openat2(2) is forbidden ----------------------------------------------------------- */
 
 static void
 forbid_openat2(void *userdata)
@@ -466,8 +461,7 @@ without_openat2_no_link_is_followed(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- options ------------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static void
 bad_options_say_what_is_wrong(void **state)

@@ -197,8 +197,7 @@ what_is_now_is_told(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- who is ready
- * ---------------------------------------------------------------------------------- */
+/* ---- who is ready ---------------------------------------------------------------------------- */
 
 static void
 readyz_follows_the_listener(void **state)
@@ -319,8 +318,7 @@ the_example_is_a_good_file(void **state)
     assert_int_equal(outcome.status, 0);
 }
 
-/* ---- /status.json
- * ---------------------------------------------------------------------------------- */
+/* ---- /status.json ---------------------------------------------------------------------------- */
 
 static void
 status_is_json_with_all_that_is_known(void **state)
@@ -373,8 +371,7 @@ the_manual_has_each_member(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- HTTP
- * ---------------------------------------------------------------------------------------- */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
 static void
 other_methods_and_paths_are_refused(void **state)

@@ -183,8 +183,7 @@ requests_may_be_given_to_a_pool(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- how scripts wait -------------------------------------------------------------------------
- */
+/* ---- how scripts wait ------------------------------------------------------------------------ */
 
 #define UPPER                                                                                      \
     "class Handler(socketserver.StreamRequestHandler):\n"                                          \
@@ -235,8 +234,7 @@ static const struct waiting waits[] = {
     {"forking", HANDLER(UPPER FOR_EVER)},
 };
 
-/* ---- scripts that do not serve ------------------------------------------------------------------
- */
+/* ---- scripts that do not serve --------------------------------------------------------------- */
 
 static const struct waiting mistakes[] = {
     {"has ended and serves nothing", "print('hello')\n"},
@@ -361,8 +359,7 @@ a_second_server_is_named(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- ends --------------------------------------------------------------------------------------
- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static void
 handlers_that_wait_do_not_hold_up_the_end(void **state)
@@ -376,8 +373,7 @@ handlers_that_wait_do_not_hold_up_the_end(void **state)
     client_expect_gone(client);
 }
 
-/* ---- reload ------------------------------------------------------------------------------------
- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 #define ANSWER(text)                                                                               \
     HANDLER("import helper\n"                                                                      \

@@ -133,8 +133,7 @@ behind_a_balancer_a_handler_may_end_its_output(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- the standard library's servers -----------------------------------------------------------
- */
+/* ---- the standard library's servers ---------------------------------------------------------- */
 
 static void
 http_server_serves_files(void **state)

@@ -175,8 +175,7 @@ a_slow_line_does_not_hide_request_timeout(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- ss_set_deadline() ------------------------------------------------------------------------
- */
+/* ---- ss_set_deadline() ----------------------------------------------------------------------- */
 
 static void
 a_read_ends_at_the_handlers_deadline(void **state)
@@ -226,8 +225,7 @@ a_write_ends_at_the_handlers_deadline(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- many ---------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 /* They take places, but each no longer than its time: then others are served. */
 static void

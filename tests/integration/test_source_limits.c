@@ -330,8 +330,7 @@ who_a_process_crashed_for_is_turned_away(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-/* ---- what is kept, and what is not ------------------------------------------------------------
- */
+/* ---- what is kept, and what is not ----------------------------------------------------------- */
 
 /* Neither children nor workers that are killed leave a count behind. */
 static void

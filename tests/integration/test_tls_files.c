@@ -359,8 +359,7 @@ a_certificate_that_ends_soon_is_told(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* ---- the command line
- * ---------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static void
 enter_folder(void *userdata)
@@ -403,8 +402,7 @@ what_a_command_line_cannot_say_is_refused(void **state)
     assert_string_equal(stdio.output, "");
 }
 
-/* ---- the example
- * --------------------------------------------------------------------------------- */
+/* ---- the example ----------------------------------------------------------------------------- */
 
 static const char *
 replaced(const char *text, const char *what, const char *by)

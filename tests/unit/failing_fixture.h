@@ -183,8 +183,7 @@ FAILING(int, setsockopt, (int fd, int level, int option, const void *value, sock
 FAILING(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
 FAILING(int, unlink, (const char *path), (path))
 
-/* ---- calls with a varying last argument --------------------------------------------------------
- */
+/* ---- calls with a varying last argument ------------------------------------------------------ */
 
 #define FAILING_VARYING(call, name, type, first, second, argument_type)                            \
     PUBLIC int name(first one, second two, ...)                                                    \
@@ -207,8 +206,7 @@ FAILING_VARYING(ioctl, ioctl, int, int, unsigned long, void *)
 FAILING_VARYING(open, open, int, const char *, int, mode_t)
 FAILING_VARYING(open, open64, int, const char *, int, mode_t)
 
-/* ---- the work ----------------------------------------------------------------------------------
- */
+/* ---- the work -------------------------------------------------------------------------------- */
 
 /* Does something, sets failing.undoing, and undoes it. Returns 0, or the negative errno that it
  * failed with. */

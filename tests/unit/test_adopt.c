@@ -13,8 +13,7 @@
 #include "supervisor/socket/adopt.h"
 #include "supervisor/socket/store.h"
 
-/* ---- what is passed ---------------------------------------------------------------------------
- */
+/* ---- what is passed -------------------------------------------------------------------------- */
 
 static void
 pass_all(void)
@@ -86,8 +85,7 @@ own(int fd)
     return fd;
 }
 
-/* ---- what cannot serve ------------------------------------------------------------------------
- */
+/* ---- what cannot serve ----------------------------------------------------------------------- */
 
 static struct config
 no_listeners(void)
@@ -183,8 +181,7 @@ multipath_tcp_serves(void **state)
     adopt_end();
 }
 
-/* ---- whose it is ------------------------------------------------------------------------------
- */
+/* ---- whose it is ----------------------------------------------------------------------------- */
 
 /* A socket, what a listener's address says ("%u" is the socket's port), and whether they belong
  * together. The listener is called "test". */
@@ -388,8 +385,7 @@ a_zone_is_part_of_the_address(void **state)
     adopt_end();
 }
 
-/* ---- what nobody takes ------------------------------------------------------------------------
- */
+/* ---- what nobody takes ----------------------------------------------------------------------- */
 
 static struct config
 one_listener(const char *address, bool enabled)

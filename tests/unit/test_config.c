@@ -338,8 +338,7 @@ unreadable_files_are_named(void **state)
     }
 }
 
-/* ---- what is too much
- * ---------------------------------------------------------------------------- */
+/* ---- what is too much ------------------------------------------------------------------------ */
 
 /* The mistakes in text, which stands in main.conf in a folder of its own together with part.inc. */
 static char *

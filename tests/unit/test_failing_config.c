@@ -25,8 +25,7 @@
 #include "config/config_pack.h"
 #include "config/identity.h"
 
-/* ---- whole files
- * --------------------------------------------------------------------------------- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 /* A file, and what it has come to when nothing failed. */
 struct file {
@@ -407,8 +406,7 @@ a_listener_of_words_is_made_whole_or_not_at_all(void **state)
     commandline_done(&commandline);
 }
 
-/* ---- to a worker
- * ------------------------------------------------------------------------------------ */
+/* ---- to a worker ----------------------------------------------------------------------------- */
 
 static int
 brief_worker(void *userdata)

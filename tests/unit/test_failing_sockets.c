@@ -20,8 +20,7 @@
 #include "supervisor/socket/store.h"
 #include "supervisor/socket/unix_bound.h"
 
-/* ---- each call fails once ---------------------------------------------------------------------
- */
+/* ---- each call fails once -------------------------------------------------------------------- */
 
 /* An address that cannot be judged for want of memory counts as a name to look up. */
 static int
@@ -305,8 +304,7 @@ a_failure_changes_nothing_about_an_open_socket(void **state)
     }
 }
 
-/* ---- what goes wrong anyway
- * ------------------------------------------------------------------------ */
+/* ---- what goes wrong anyway ------------------------------------------------------------------ */
 
 /* The reason is the same, whether there is memory to say it in words or not. */
 static int
@@ -349,8 +347,7 @@ a_failure_is_told_without_memory(void **state)
     settings_done(&service);
 }
 
-/* ---- looking names up ---------------------------------------------------------------------------
- */
+/* ---- looking names up ------------------------------------------------------------------------ */
 
 static void
 ignore_answer(const struct resolved *found, const char *problem, void *userdata)
@@ -389,8 +386,7 @@ a_lookup_begins_whole_or_not_at_all(void **state)
     settings_done(&settings);
 }
 
-/* ---- a machine without IPv6
- * ----------------------------------------------------------------------- */
+/* ---- a machine without IPv6 ------------------------------------------------------------------ */
 
 static void
 star_is_every_ipv4_address_where_there_is_no_ipv6(void **state)

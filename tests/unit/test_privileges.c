@@ -63,8 +63,7 @@ expect_identity(uid_t uid, gid_t gid)
     }
 }
 
-/* ---- a kernel that refuses, or lies ------------------------------------------------------------
- */
+/* ---- a kernel that refuses, or lies ---------------------------------------------------------- */
 
 /* These take the places of the C library's functions in this program. */
 
@@ -121,8 +120,7 @@ prctl(int option, ...)
     return -1;
 }
 
-/* ---- user and groups
- * ----------------------------------------------------------------------------- */
+/* ---- user and groups ------------------------------------------------------------------------- */
 
 /* Each runs in a child, as what is given up does not come back. */
 

@@ -6,8 +6,7 @@
 
 #include <sys/eventfd.h>
 
-/* ---- a stream that takes little and gives little ----------------------------------------------
- */
+/* ---- a stream that takes little and gives little --------------------------------------------- */
 
 #define MUCH 5000
 

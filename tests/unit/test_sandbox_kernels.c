@@ -30,8 +30,7 @@
 #define REFER_BIT    (UINT64_C(1) << 13)
 #define TRUNCATE_BIT (UINT64_C(1) << 14)
 
-/* ---- the kernel ---------------------------------------------------------------------------------
- */
+/* ---- the kernel ------------------------------------------------------------------------------ */
 
 enum refusal { NOTHING, THE_RULESET, A_RULE, THE_RESTRICTION, THE_ROOT_FOLDER, A_LOOK };
 
@@ -114,8 +113,7 @@ fstat(int fd, struct stat *ret)
     return real(fd, ret);
 }
 
-/* ---- the tests
- * ------------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 /* In a process of its own, as the filter of system calls stays. */
 static void

@@ -277,8 +277,7 @@ reuse_port_lets_two_share_a_port(void **state)
     settings_done(&again);
 }
 
-/* ---- what a worker relies on --------------------------------------------------------------------
- */
+/* ---- what a worker relies on ----------------------------------------------------------------- */
 
 /* A reply must leave from the address that was asked, wherever there may be several. */
 static void
@@ -388,8 +387,7 @@ wanted_address_is_told_as_far_as_it_is_known(void **state)
     }
 }
 
-/* ---- while it is open
- * ----------------------------------------------------------------------------- */
+/* ---- while it is open ------------------------------------------------------------------------ */
 
 static void
 what_bind_has_settled_cannot_change(void **state)

@@ -300,8 +300,7 @@ path_is_not_removed_while_another_server_takes_it(void **state)
     settings_done(&settings);
 }
 
-/* ---- owner and mode of a path that is there -----------------------------------------------------
- */
+/* ---- owner and mode of a path that is there -------------------------------------------------- */
 
 static const struct unix_path_owner unchanged = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
 

@@ -30,8 +30,7 @@
 
 #define INODE 4711u
 
-/* ---- the kernel's part -------------------------------------------------------------------------
- */
+/* ---- the kernel's part ----------------------------------------------------------------------- */
 
 /* What recv() gives, one after another: bytes, or an error. */
 struct answer {
@@ -68,8 +67,7 @@ lstat(const char *path, struct stat *ret)
     return 0;
 }
 
-/* ---- messages ----------------------------------------------------------------------------------
- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 struct message {
     char bytes[1024] __attribute__((aligned(4)));
@@ -125,8 +123,7 @@ bound_after(const char *path, const struct answer *given, size_t count)
     return r;
 }
 
-/* ---- whose file it is ---------------------------------------------------------------------------
- */
+/* ---- whose file it is ------------------------------------------------------------------------ */
 
 /* Some file systems (overlayfs, btrfs) show another device than the kernel means; its major number
  * is 0, and the name decides then. */
@@ -213,8 +210,7 @@ no_answer_is_an_error(void **state)
     assert_int_equal(bound_after("/run/x", short_of_memory, ARRAY_SIZE(short_of_memory)), -ENOBUFS);
 }
 
-/* ---- what waits ---------------------------------------------------------------------------------
- */
+/* ---- what waits ------------------------------------------------------------------------------ */
 
 static int
 look(const struct message *message, size_t size, struct accept_queue *ret)
