@@ -394,6 +394,18 @@ finished(uint64_t t)
     return t >= t_end || (options.total && counts.done + counts.errors >= (uint64_t)options.total);
 }
 
+/* All of them begin, and go on until the time is up. */
+static void
+ask_for_the_time(struct connection *connections)
+{
+    begin();
+    for (long i = 0; i < options.clients; i++)
+        start(&connections[i]);
+    while (!finished(now()))
+        step(t_end);
+    report();
+}
+
 void
 run_connections(void)
 {
@@ -401,12 +413,7 @@ run_connections(void)
 
     if (options.resume)
         tls_first_session();
-    begin();
-    for (long i = 0; i < options.clients; i++)
-        start(&connections[i]);
-    while (!finished(now()))
-        step(t_end);
-    report();
+    ask_for_the_time(connections);
 }
 
 /* Each client asks, receives all of it, and asks again. */
@@ -420,12 +427,7 @@ ask_again_and_again(enum kind kind)
         die("out of memory");
     for (long i = 0; i < options.clients && kind == GET; i++)
         connections[i].answer = &answers[i];
-    begin();
-    for (long i = 0; i < options.clients; i++)
-        start(&connections[i]);
-    while (!finished(now()))
-        step(t_end);
-    report();
+    ask_for_the_time(connections);
 }
 
 void
