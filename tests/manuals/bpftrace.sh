@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# bpftrace.sh - bpftrace itself runs the three scripts against a daemon that serves
+# bpftrace.sh - bpftrace itself runs the three scripts against a daemon that serves, and reads the
+# arguments of each probe of a worker
 #
 # Needs root, bpftrace, and a kernel that lets it trace; is skipped otherwise.
 #
@@ -34,11 +35,21 @@ readelf -nW "$build_dir/bin/sockserverd" | grep 'Provider: sockserverd' >/dev/nu
 timeout 60 bpftrace -e 'BEGIN { exit(); }' >"$folder/try.out" 2>&1 ||
     skip "this kernel lets nobody trace: $(tail -n 1 "$folder/try.out")"
 
+# Nothing where it was built without OpenSSL, or openssl is missing.
+tls_listener() {
+    [ -e "$build_dir/lib/sockserverd/tls.so" ] &&
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test \
+            -keyout "$folder/key" -out "$folder/certificate" 2>/dev/null || return 0
+    echo "sealed = { address = \"unix://$folder/sealed\"; plugin = \"upper\"; mixin = \"threading\";"
+    echo "    tls = { certificate = \"$folder/certificate\"; key = \"$folder/key\"; }; };"
+}
+
 cat >"$folder/conf" <<END
 listeners = {
     served  = { address = "unix://$folder/served";  plugin = "upper"; mixin = "threading"; };
     refused = { address = "unix://$folder/refused"; plugin = "upper"; mixin = "coroutine";
                 deny = [ "local", "user:root" ]; };
+$(tls_listener)
 };
 END
 chmod 755 "$folder"
@@ -52,6 +63,26 @@ for script in latency slow changes; do
     bpftrace -B line "$folder/$script.bt" 0 >"$folder/$script.out" 2>&1 &
     pids+=($!)
 done
+
+# What each probe of a worker says of a request of six bytes, of a refusal, and of a new generation.
+worker=usdt:$build_dir/lib/sockserverd/worker:sockserverd
+cat >"$folder/arguments.bt" <<END
+$worker:request__accept { printf("%s accept %d %d\n", str(arg0), arg1 > 0, (int32)arg2 > 2); }
+$worker:request__start { printf("%s start %d\n", str(arg0), arg1 > 0); }
+$worker:request__refuse { printf("%s refuse %d %s\n", str(arg0), arg1 > 0, str(arg2)); }
+$worker:request__read { printf("%s read %d %d\n", str(arg0), arg1 > 0, arg2); }
+$worker:request__write { printf("%s write %d %d\n", str(arg0), arg1 > 0, arg2); }
+$worker:request__done { printf("%s done %s %d %d %d\n", str(arg0), str(arg2), arg3, arg4, arg5 > 0); }
+$worker:tls__handshake { printf("%s handshake %d\n", str(arg0), (int32)arg2); }
+$worker:worker__ready { printf("%s ready %d\n", str(arg0), (int32)arg1); }
+$worker:worker__serve { printf("%s serve\n", str(arg0)); }
+$worker:worker__drain { printf("%s drain %d\n", str(arg0), arg1 > 0); }
+END
+bpftrace -B line "$folder/arguments.bt" >"$folder/arguments.out" 2>&1 &
+pids+=($!)
+expected=("served accept 1 1" "served start 1" "refused refuse 1 deny" "served read 1 6" "served write 1 6"
+    "served done done 6 6 1" "served ready 0" "served serve" "served drain 1")
+[ ! -e "$folder/key" ] || expected+=("sealed handshake 0" "sealed done done 6 6 1")
 
 ask() {
     python3 - "$1" <<'END'
@@ -67,9 +98,21 @@ with socket.socket(socket.AF_UNIX) as client:
 END
 }
 
+ask_sealed() {
+    [ ! -e "$folder/key" ] || echo hello |
+        timeout 20 openssl s_client -quiet -no_ign_eof -unix "$folder/sealed" >/dev/null 2>&1
+}
+
+arguments_told() {
+    local line
+    for line in "${expected[@]}"; do
+        grep -qxF "$line" "$folder/arguments.out" || return 1
+    done
+}
+
 # Nobody says when a script looks on: clients come, and reloads, until each has told of them.
 told() {
-    grep -q '^@microseconds\[served\]' "$folder/latency.out" &&
+    arguments_told && grep -q '^@microseconds\[served\]' "$folder/latency.out" &&
         grep -q '^@ended\[served, done\]: [1-9]' "$folder/latency.out" &&
         grep -q '^@ended\[refused, refused\]: [1-9]' "$folder/latency.out" &&
         grep -Eq '^served +[0-9]+ +[0-9]+ +[0-9]+  done$' "$folder/slow.out" &&
@@ -88,11 +131,12 @@ until told; do
     round=$((round + 1))
     ask "$folder/served"
     ask "$folder/refused"
-    sed -i "s/mixin = \"threading\".*;/mixin = \"threading\"; max_connections = $((100 + round % 50)); };/" "$folder/conf"
+    ask_sealed
+    sed -i "/^ *served /s/mixin = \"threading\".*;/mixin = \"threading\"; max_connections = $((100 + round % 50)); };/" "$folder/conf"
     kill -HUP $daemon
     sleep 0.2
 done
 kill -TERM $daemon
 wait $daemon || fail "the daemon ended with status $?"
 unset 'pids[0]'
-echo "all three scripts told of it"
+echo "all scripts told of it"
