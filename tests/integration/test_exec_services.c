@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_exec_services.c - real services for inetd under the plugin `exec`, its manual and its
- * example
+ * test_exec_services.c - real services for inetd under the plugin `exec`, and its example
  *
  * A service that is not installed is skipped by its name.
  */
@@ -10,8 +9,6 @@
 #include <sys/stat.h>
 
 #include "support/command.h"
-
-#define MANUAL SOURCE_DIR "/plugins/exec/sockserverd-exec.7"
 
 /* Root's files are git's to serve only if it runs as root. */
 static struct daemon *
@@ -143,27 +140,6 @@ the_example_has_a_program_that_waits(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* Each option that --describe lists, and no other. */
-static void
-the_manual_has_every_option(void **state)
-{
-    (void)state;
-    const char *manual = file_text(MANUAL);
-    struct outcome described = COMMAND("", "--plugin-path", SHIPPED_PLUGINS, "--describe", "exec");
-    static const char *const names[] = {"command",          "arguments", "argv0",    "environment",
-                                        "pass_environment", "directory", "protocol", "stderr",
-                                        "kill_timeout",     "banner",    "wait"};
-    size_t entries = 0;
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_contains(manual, text_of("\n.It Ic %s No = Ar ", names[i]));
-        assert_contains(described.output, names[i]);
-    }
-    for (const char *at = manual; (at = strstr(at, "\n.It Ic ")) != NULL; at++)
-        entries++;
-    assert_int_equal(entries, sizeof(names) / sizeof(names[0]));
-}
-
 static void
 a_banner_comes_first(void **state)
 {
@@ -183,4 +159,4 @@ RUN_TESTS(TEST_CASE(git_clones_from_its_daemon, "tcp", "threading"),
           TEST_CASE(busybox_serves_files, "tcp", "threading"),
           TEST_CASE(busybox_serves_files, "tcp", "forking"), TEST(the_example_is_a_good_file),
           TEST(the_example_shows_its_environment), TEST(the_example_has_a_program_that_waits),
-          TEST(the_manual_has_every_option), TEST_EACH_MIXIN(a_banner_comes_first, "tcp"))
+          TEST_EACH_MIXIN(a_banner_comes_first, "tcp"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_http_clients.c - the plugin `http` and real clients: curl, Python's http.client, wrk; its
- * manual and its example; nginx beside it
+ * example; nginx beside it
  *
  * A client that is not installed is skipped by its name.
  */
@@ -12,7 +12,6 @@
 #define CURL   "/usr/bin/curl"
 #define PYTHON "/usr/bin/python3"
 #define WRK    "/usr/bin/wrk"
-#define MANUAL SOURCE_DIR "/plugins/http/sockserverd-http.7"
 
 static const char *
 url(struct daemon *daemon, const char *path)
@@ -222,28 +221,6 @@ the_example_is_a_good_file_and_serves(void **state)
     daemon_expect_stop(daemon);
 }
 
-/* Each option that --describe lists, and no other. */
-static void
-the_manual_has_every_option(void **state)
-{
-    static const char *const names[] = {
-        "root",     "index",        "listing",     "gzip_static",  "types",
-        "charset",  "head_timeout", "max_head",    "idle_timeout", "max_requests",
-        "max_body", "min_rate",     "log_requests"};
-    const char *manual = file_text(MANUAL);
-    struct outcome described = COMMAND("", "--plugin-path", SHIPPED_PLUGINS, "--describe", "http");
-    size_t entries = 0;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_contains(manual, text_of("\n.It Ic %s No = Ar ", names[i]));
-        assert_contains(described.output, names[i]);
-    }
-    for (const char *at = manual; (at = strstr(at, "\n.It Ic ")) != NULL; at++)
-        entries++;
-    assert_int_equal(entries, sizeof(names) / sizeof(names[0]));
-}
-
 RUN_TESTS(TEST_EACH_MIXIN(curl_fetches_and_continues, "tcp"),
           TEST_CASE(curl_unpacks_what_it_gets, "tcp", "coroutine"),
           TEST_CASE(a_compressed_file_is_answered_as_by_nginx, "tcp", "coroutine"),
@@ -252,4 +229,4 @@ RUN_TESTS(TEST_EACH_MIXIN(curl_fetches_and_continues, "tcp"),
           TEST_CASE(pythons_client_is_content, "tcp", "threading"),
           TEST_CASE(pythons_client_is_content, "tcp", "coroutine"),
           TEST_CASE(wrk_finds_no_error, "tcp", "coroutine"),
-          TEST(the_example_is_a_good_file_and_serves), TEST(the_manual_has_every_option))
+          TEST(the_example_is_a_good_file_and_serves))
