@@ -30,8 +30,7 @@
 
 #define DESCRIPTORS 4096
 
-/* ---- descriptors
- * --------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------ */
 
 static void
 mark_descriptors(unsigned char *open)
@@ -83,8 +82,7 @@ descriptors_left(const unsigned char *before)
     return before != NULL ? find_left(before) : NULL;
 }
 
-/* ---- beginning
- * ----------------------------------------------------------------------------------- */
+/* ---- beginning -------------------------------------------------------------------- */
 
 static char *
 listener_name(const char *plugin, const struct ss_test_hooks *linked)
@@ -291,8 +289,7 @@ rig_start(struct rig *rig)
     return 0;
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------------------- */
+/* ---- the end ---------------------------------------------------------------------- */
 
 /* The address sanitizer's, if the program has it: more than 0 if memory was left. */
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));

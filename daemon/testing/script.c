@@ -184,8 +184,7 @@ const struct transport script_stream = {
     .close_request = stream_close_request,
 };
 
-/* ---- how requests run ---------------------------------------------------------------------------
- */
+/* ---- how requests run ------------------------------------------------------------- */
 
 static int
 script_wait(struct ss_request *request, int fd, short events, int64_t until)

@@ -23,7 +23,8 @@
 #include "common/clock.h"
 #include "worker/request/request.h"
 
-#define MOST_FDS 64 /* of one wait, and the kick */
+#define MOST_FDS 64     /* of one wait, and the kick */
+#define FUTILE   100000 /* waits that a request may try after it was cut */
 
 _Thread_local struct stage *stage_own;
 
@@ -32,8 +33,7 @@ static struct stage *stages;
 /* The one thread that all coroutines of a listener share. */
 static pthread_mutex_t shared_thread = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- the test's side --------------------------------------------------------------------------
- */
+/* ---- the test's side -------------------------------------------------------------- */
 
 static bool
 make_stages(void)
@@ -108,8 +108,7 @@ stage_is_quiet(const struct stage *stage)
     return state == PLAY_WAITS && atomic_load(&stage->seen) == atomic_load(&stage->kicks);
 }
 
-/* ---- the context's side -----------------------------------------------------------------------
- */
+/* ---- the context's side ----------------------------------------------------------- */
 
 static void
 ring(struct stage *stage)
@@ -251,8 +250,13 @@ stage_wait(struct ss_request *request, struct pollfd *fds, size_t count, int64_t
         int result = judge(request, fds, count, until, &over);
         if (over) {
             atomic_fetch_add(&stage->runs, 1);
+            if (stage->director != NULL && result == -ECANCELED && ++stage->futile > FUTILE)
+                stage_fail(request);
             return result;
         }
-        sleep_on(request, fds, count, until, kicks);
+        if (stage->director != NULL)
+            stage->director(request, fds, count, until);
+        else
+            sleep_on(request, fds, count, until, kicks);
     }
 }
