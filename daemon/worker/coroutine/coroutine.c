@@ -55,6 +55,15 @@ coroutine_enqueue(struct coroutine *coroutine)
     loop->ready_end = &coroutine->next;
 }
 
+void
+coroutine_end_wait(struct coroutine *coroutine, int result)
+{
+    if (coroutine->state < COROUTINE_WAITING)
+        return;
+    coroutine->result = result;
+    coroutine_enqueue(coroutine);
+}
+
 static void
 set_free(struct coroutine *coroutine)
 {
@@ -279,11 +288,14 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
             return error;
     }
     wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
-    uint32_t found = coroutine->pending & wanted;
-    if (found == 0)
-        return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
-    coroutine->pending &= ENDS; /* these stay true */
-    return (int)found;
+    if ((coroutine->pending & wanted) != 0) {
+        /* It came some time ago, and may have been read since. */
+        int result = look(fd, events);
+        coroutine->pending &= ENDS; /* these stay true */
+        if (result != 0)
+            return result;
+    }
+    return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
 }
 
 static int
