@@ -25,11 +25,25 @@ _Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place)
 
 /* ---- coroutines --------------------------------------------------------------------- */
 
+/* The loop itself catches nothing. */
+static __attribute__((noinline)) void
+suspend_with_exceptions(struct coroutine *coroutine)
+{
+    struct exception_state *current = coroutine->loop->exceptions, own = *current;
+
+    *current = (struct exception_state){0};
+    context_switch(&coroutine->context, &coroutine->loop->context);
+    *current = own;
+}
+
 /* Back to the loop, for good or until it goes on. */
 static void
 suspend(struct coroutine *coroutine)
 {
-    context_switch(&coroutine->context, &coroutine->loop->context);
+    if (coroutine->loop->exceptions != NULL)
+        suspend_with_exceptions(coroutine);
+    else
+        context_switch(&coroutine->context, &coroutine->loop->context);
 }
 
 void
@@ -83,6 +97,8 @@ leave(void *argument)
 
     coroutine->loop->abandon(coroutine);
     coroutine->begun = false;
+    if (coroutine->loop->exceptions != NULL)
+        *coroutine->loop->exceptions = (struct exception_state){0};
     set_free(coroutine);
     context_leave(&coroutine->context, &coroutine->loop->context);
 }

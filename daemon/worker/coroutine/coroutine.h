@@ -55,6 +55,19 @@ struct coroutine {
     uint32_t pending; /* came while it did not wait for them */
 };
 
+/*
+ * What the C++ runtime keeps of a thread: which exceptions its catch blocks hold, and how many are
+ * being thrown. It is a coroutine's own: each that waits in a catch block would else find there
+ * what others have caught since. The layout is that of the C++ ABI.
+ */
+struct exception_state {
+    void *caught;
+    unsigned thrown;
+#ifdef __ARM_EABI_UNWINDER__
+    void *propagating;
+#endif
+};
+
 struct loop {
     int epoll;
     int wakeup; /* eventfd */
@@ -69,7 +82,8 @@ struct loop {
     struct coroutine *free;
     struct coroutine *ready, **ready_end;
     struct timers timers;
-    struct inbox *inbox; /* loop_inbox(); NULL: nobody has asked for it */
+    struct exception_state *exceptions; /* of its thread; NULL: nobody throws any */
+    struct inbox *inbox;                /* loop_inbox(); NULL: nobody has asked for it */
 
     /* for signal handlers */
     _Atomic int64_t since;               /* what runs now went on at this (rough) time; 0: asleep */

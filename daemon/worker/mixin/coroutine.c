@@ -232,6 +232,7 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
     if (error < 0)
         return error;
     uint32_t started = all.count;
+    all.exception_state = plugin_exception_state(&server->plugin);
     watchdog_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
