@@ -263,9 +263,9 @@ plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *er
     }
     find_origin(file, fd, &origin);
     if (check_file(file, &origin, &found) == 0) {
-        void *handle = open_object(file, &origin, &found);
-        if (handle != NULL && read_record(handle, ret, &found) == 0)
-            find_hooks(handle, ret, &found);
+        ret->object = open_object(file, &origin, &found);
+        if (ret->object != NULL && read_record(ret->object, ret, &found) == 0)
+            find_hooks(ret->object, ret, &found);
     }
     int result = errors_any(&found) ? -EINVAL : 0;
     errors_move(errors, &found);

@@ -31,6 +31,7 @@ struct plugin {
     struct ss_option *options; /* copies of the rows, without the empty last one */
     size_t option_count;
     struct plugin_hooks hooks;
+    void *object; /* as dlopen() has returned it; loaded for good. NULL: not loaded */
 };
 
 /*
