@@ -107,13 +107,13 @@ typedef void set_function(struct ss_test *test, const char *name, const char *va
 static void
 set_option(struct ss_test *on, const char *name, const char *value)
 {
-    ss_test_option(on, name, value);
+    (ss_test_option)(on, name, value); /* not at a place in this file */
 }
 
 static void
 set_key(struct ss_test *on, const char *key, const char *value)
 {
-    ss_test_set(on, key, value);
+    (ss_test_set)(on, key, value);
 }
 
 static void
@@ -135,16 +135,16 @@ take_arguments(char **arguments, int count)
     const char *plugin = arguments[count - 1];
 
     look_at(plugin);
-    test = ss_test_load(plugin);
+    test = (ss_test_load)(plugin);
     for (int i = 0; i < count - 1; i++) {
         if (strcmp(arguments[i], "--datagram") == 0)
-            ss_test_set(test, "address", "unixgram:@fuzz");
+            (ss_test_set)(test, "address", "unixgram:@fuzz");
         else
             take_pair(strcmp(arguments[i], "-o") == 0 ? set_option : set_key, arguments[i + 1]),
                 i++;
     }
     ss_test_on_failure(fail_start);
-    ss_test_start(test);
+    (ss_test_start)(test);
     ss_test_on_failure(NULL);
 }
 
@@ -215,6 +215,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-    ss_test_fuzz(test, data, size);
+    (ss_test_fuzz)(test, data, size);
     return 0;
 }

@@ -28,6 +28,7 @@
 #undef ss_test_drain
 #undef ss_test_cut
 #undef ss_test_interrupt
+#undef ss_test_wake
 #undef ss_test_expect
 #undef ss_test_expect_bytes
 #undef ss_test_expect_line

@@ -183,7 +183,9 @@ fail(struct rig *rig, const char *format, ...)
     log_collect(rig);
     if (out == NULL)
         end_test(rig, "sockserver-test: out of memory\n");
-    (void)fprintf(out, "%s:%d: %s(): ", rig->file, rig->line, rig->call);
+    if (rig->file != NULL)
+        (void)fprintf(out, "%s:%d: ", rig->file, rig->line);
+    (void)fprintf(out, "%s(): ", rig->call);
     va_start(arguments, format);
     (void)vfprintf(out, format, arguments);
     va_end(arguments);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -31,6 +32,21 @@
 #define DESCRIPTORS 4096
 
 /* ---- descriptors ------------------------------------------------------------------ */
+
+static unsigned char ours[DESCRIPTORS];
+
+void
+descriptor_is_ours(int fd)
+{
+    if (fd < DESCRIPTORS)
+        ours[fd] = 1;
+}
+
+bool
+descriptor_was_ours(int fd)
+{
+    return fd >= 0 && fd < DESCRIPTORS && ours[fd];
+}
 
 static void
 mark_descriptors(unsigned char *open)
@@ -57,7 +73,7 @@ find_left(const unsigned char *before)
 
     mark_descriptors(open);
     for (int fd = 0; fd < DESCRIPTORS && text == NULL; fd++) {
-        if (!open[fd] || before[fd])
+        if (!open[fd] || before[fd] || ours[fd])
             continue;
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         ssize_t size = readlink(path, target, sizeof(target) - 1);
@@ -307,6 +323,9 @@ release(struct rig *rig)
     server->counters = NULL;
     free(server->address);
     server->address = NULL;
+    if (server->shared != NULL)
+        (void)munmap(server->shared, server->shared_size);
+    server->shared = NULL;
     if (server->socket >= 0)
         (void)close(server->socket);
     server->socket = -1;

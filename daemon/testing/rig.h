@@ -82,6 +82,9 @@ void rig_free(struct rig *rig);
  * NULL: nothing, or no memory. */
 void descriptors_note(unsigned char **before);
 char *descriptors_left(const unsigned char *before);
+/* This one is the library's, and stays open. */
+void descriptor_is_ours(int fd);
+bool descriptor_was_ours(int fd);
 
 /* ---- play.c ----------------------------------------------------------------------- */
 

@@ -47,6 +47,8 @@ struct stage {
     unsigned futile;          /* how often a wait was cut; with a director */
     bool shares;              /* its thread is that of all others: "coroutine" */
 
+    _Atomic bool wake; /* the test has asked for an ss_wake() */
+
     /* what the client's connection is like */
     _Atomic bool reset;
     _Atomic bool held;            /* the client takes nothing */

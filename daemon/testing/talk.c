@@ -411,6 +411,18 @@ ss_test_cut(struct ss_test *test)
 }
 
 void
+ss_test_wake(struct ss_test *test)
+{
+    need_client(test, "ss_test_wake");
+    settle(test->rig);
+    struct play *play = test->play;
+    if (play == NULL || play->stage == NULL)
+        fail(test->rig, "there is no request to wake");
+    atomic_store(&play->stage->wake, true);
+    settle(test->rig);
+}
+
+void
 ss_test_interrupt(struct ss_test *test)
 {
     need_client(test, "ss_test_interrupt");

@@ -124,6 +124,9 @@ void ss_test_cut(struct ss_test *test);
 /* A signal interrupts whatever system call the request is in: EINTR. */
 void ss_test_interrupt(struct ss_test *test);
 
+/* Somebody calls ss_wake() for the request. */
+void ss_test_wake(struct ss_test *test);
+
 /* ---- what is expected ------------------------------------------------------------- */
 
 /* Exactly this comes next; more may follow. Of datagrams, this is the whole of the next one. */
@@ -254,6 +257,7 @@ ss_test_new_here(const char *file, int line)
 #define ss_test_pause(test, seconds)           (ss_test_pause)(SS_TEST_AT(test), seconds)
 #define ss_test_drain(test)                    (ss_test_drain)(SS_TEST_AT(test))
 #define ss_test_cut(test)                      (ss_test_cut)(SS_TEST_AT(test))
+#define ss_test_wake(test)                     (ss_test_wake)(SS_TEST_AT(test))
 #define ss_test_interrupt(test)                (ss_test_interrupt)(SS_TEST_AT(test))
 #define ss_test_expect(test, text)             (ss_test_expect)(SS_TEST_AT(test), text)
 #define ss_test_expect_bytes(test, data, size) (ss_test_expect_bytes)(SS_TEST_AT(test), data, size)
