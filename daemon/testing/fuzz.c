@@ -187,6 +187,7 @@ static void
 begin(struct ss_test *test, const void *data, size_t size)
 {
     memset(&script, 0, sizeof(script));
+    test->room = SIZE_MAX;
     script.test = test;
     if (!test->rig->stream) {
         send_datagram(test, data, size);

@@ -316,6 +316,26 @@ play_has_ended(const struct play *play)
     return play->stage != NULL && atomic_load(&play->stage->state) == PLAY_ENDED;
 }
 
+bool
+play_is_program(const struct play *play)
+{
+    const struct counters *counters = play->rig->server.counters;
+
+    return play->child > 0 && play->stage != NULL && !play_has_ended(play) &&
+           counter_get(counters->slots[stage_number(play->stage)].program) != 0;
+}
+
+void
+play_interrupt(const struct play *play)
+{
+    if (play->stage == NULL || play_has_ended(play) || play_is_program(play))
+        return;
+    if (play->threaded)
+        (void)pthread_kill(play->thread, SIGURG);
+    else if (play->child > 0)
+        (void)kill(play->child, SIGURG);
+}
+
 unsigned
 plays_active(const struct rig *rig)
 {
@@ -346,15 +366,6 @@ plays_start(struct rig *rig)
 }
 
 /* ---- their end -------------------------------------------------------------------- */
-
-bool
-play_is_program(const struct play *play)
-{
-    const struct counters *counters = play->rig->server.counters;
-
-    return play->child > 0 && play->stage != NULL && !play_has_ended(play) &&
-           counter_get(counters->slots[stage_number(play->stage)].program) != 0;
-}
 
 /* Its process has ended, and the stage may not know. */
 static void
