@@ -39,15 +39,15 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_wait_any(); ss_set_deadline();
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_poll(); ss_set_deadline();
  *      ss_peer_address(); ss_local_address(); ss_tls(); ss_penalise(); ss_buffered();
- *      ss_set_outcome(); ss_end_output(); ss_exec(); ss_connect(); ss_relay();
+ *      ss_set_outcome(); ss_shutdown(); ss_exec(); ss_connect(); ss_relay();
  *      ss_relay_stream(); ss_send(); ss_server_concurrency(); ss_server_transport();
  *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
- *      ss_draining(); ss_control() and .needs; check_options() and ss_complain();
- *      ss_server_shared(), ss_shared_lock() and ss_shared_unlock(); ss_server_keep() and
- *      ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE, SS_PATH, SS_ADDRESS and .choices; a range that
- *      is open at one end; more is added until it is released
+ *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); SS_CLIENT;
+ *      ss_set_timeouts(); ss_waker() and ss_wake(); ss_server_shared(), ss_shared_lock() and
+ *      ss_shared_unlock(); ss_server_keep() and ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE, SS_PATH,
+ *      SS_ADDRESS and .choices; a range that is open at one end; more is added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -70,6 +70,7 @@ extern "C" {
 struct pollfd;     /* <poll.h> */
 struct ss_server;  /* a listener, as its worker process sees it */
 struct ss_request; /* one accepted connection, or one datagram */
+struct ss_waker;   /* ends the waits of one request: see ss_waker() */
 
 /* ---- the record: what this plugin is ---------------------------------- */
 
@@ -268,7 +269,7 @@ SS_EXPORT int ss_flush(struct ss_request *request);
  * request goes on: it may read, and not write. 0 or a negative errno; -ENOTSUP for a datagram.
  * ABI 2.
  */
-SS_EXPORT int ss_end_output(struct ss_request *request);
+SS_EXPORT int ss_shutdown(struct ss_request *request);
 
 /*
  * Sends size bytes of the regular file fd from offset on, behind what was
@@ -299,6 +300,14 @@ SS_EXPORT int ss_fd(struct ss_request *request);
 SS_EXPORT bool ss_cancelled(struct ss_request *request);
 
 /*
+ * How long, in seconds, a read of this request waits for the client to send, and a write for it to
+ * take something; the request begins with `read_timeout` and `write_timeout`. 0: for ever;
+ * negative: as it is. A protocol may so wait long for a login and short for its next line. Returns
+ * 0, or -EINVAL for what is no number, and nothing has changed. ABI 2.
+ */
+SS_EXPORT int ss_set_timeouts(struct ss_request *request, double read, double write);
+
+/*
  * What follows must be done in so many seconds from now: when they are over,
  * reads, writes and waits return -ETIMEDOUT, until the next call sets another
  * deadline. 0 seconds: no deadline. It holds beside read_timeout, write_timeout
@@ -309,35 +318,62 @@ SS_EXPORT int ss_set_deadline(struct ss_request *request, double seconds);
 
 /*
  * Waits under every mixin without holding up other requests. Negative seconds:
- * for ever. Returns 0, -ETIMEDOUT at the deadline, or -ECANCELED when the
- * request must end now.
+ * for ever. Returns 0, -ETIMEDOUT at the deadline, -EINTR: ss_wake(), or -ECANCELED
+ * when the request must end now.
  */
 SS_EXPORT int ss_sleep(struct ss_request *request, double seconds);
 
 /*
  * Waits until fd is ready for events (poll(2)'s POLLIN, POLLOUT). Returns the
- * events that came, 0 when the time is up, -ETIMEDOUT at the deadline,
- * -ECANCELED, or another error.
+ * events that came (of those, and POLLERR and POLLHUP), 0 when the time is up,
+ * -ETIMEDOUT at the deadline, -EINTR: ss_wake(), -ECANCELED, or another error.
+ * For the client, as SS_CLIENT or ss_fd(), what its buffer holds counts.
  */
 SS_EXPORT int ss_wait(struct ss_request *request, int fd, short events, double seconds);
 
+/* As a descriptor of ss_poll() and ss_wait(): the client, with all that was received from it and
+ * not read, under TLS, too. ABI 2. */
+#define SS_CLIENT (-2)
+
 /*
- * The same for several descriptors, each of them once: as poll(2), it fills in their revents, and
- * returns how many of them have some. An entry whose fd is another negative number than ss_fd()'s
- * -ENOTSUP is skipped. ABI 2.
+ * Waits for several descriptors: as poll(2), it fills in their revents, and returns how many of
+ * them have some; 0 when the time is up (negative seconds: never). -ECANCELED as soon as a drain
+ * begins or the connection is older than `max_connection_age`, unless something has come already:
+ * told once, a later call waits on; and when the request must end now: told each time. -EINTR:
+ * ss_wake(). -ETIMEDOUT at the deadline, -EBADF for a descriptor that is not open, or another
+ * negative errno. Output is sent first. Entries with another negative descriptor than SS_CLIENT are
+ * skipped. The descriptors remain the plugin's. ABI 2.
  */
-SS_EXPORT int ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count,
-                          double seconds);
+SS_EXPORT int ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double seconds);
 
 /*
  * Waits for input: the way to wait for the client's next request. Returns 1 if
  * there is input, or the end of the stream; 0 when the time is up; -ECANCELED
- * as soon as a drain begins or the connection is older than `max_connection_age`,
- * or when the request must end now. After the former's -ECANCELED, output still goes out: say
- * goodbye and return. Negative seconds: as long as a read may wait, then -ETIMEDOUT; other errors
- * are those of a read. It counts as a read: ss_readline()'s line before it is gone. ABI 2.
+ * as soon as a drain begins or the connection is older than `max_connection_age` (told once, here
+ * or by ss_poll()), or when the request must end now. After the former's -ECANCELED, output still
+ * goes out: say goodbye and return. -EINTR: ss_wake(). Negative seconds: as long as a read may
+ * wait, then -ETIMEDOUT; other errors are those of a read. It counts as a read: ss_readline()'s
+ * line before it is gone. ABI 2.
  */
 SS_EXPORT int ss_wait_input(struct ss_request *request, double seconds);
+
+/*
+ * A handle by which others end a wait of this request: it is always the same one. It needs no
+ * release, and may be kept and used when the request has ended: it does nothing then. It is no
+ * address; only its being equal to another means something. NULL: no memory or descriptor is left.
+ * From the request's own hooks. ABI 2.
+ */
+SS_EXPORT struct ss_waker *ss_waker(struct ss_request *request);
+
+/*
+ * The wait in which that request is now, or its next one, returns -EINTR, once: several calls
+ * before that are one. What a thread has done before it calls this is seen by the request then. A
+ * wait is ss_sleep(), ss_wait(), ss_poll() and ss_wait_input(); reads, writes and connections are
+ * not disturbed. From any thread and request of the same process, which under "forking" is the
+ * request's own child; never blocks, and keeps errno. Not from a signal handler. NULL: does
+ * nothing. ABI 2.
+ */
+SS_EXPORT void ss_wake(struct ss_waker *waker);
 
 /* What the access line says of a request that ended well, instead of "done". The text is copied;
  * NULL: "done", after all. No character of it may end a line. ABI 2. */
