@@ -290,15 +290,13 @@ SERVERS |= {
     "NSD": Server("peers/nsd {address} " + ZONE, needs="nsd", serves="dns"),
     "Go, dns": Server(PEER + "go-dns {address} " + ZONE, needs="{build}/peer-go-dns", serves="dns"),
 }
-for _mixin in ("threading", "coroutine"):
-    SERVERS[f"sockserverd {_mixin}, redis"] = Server(mixin=_mixin, plugin="redis", serves="redis",
-                                                     needs="redis-benchmark")
+SERVERS["sockserverd coroutine, redis"] = Server(mixin="coroutine", plugin="redis", serves="redis",
+                                                 needs="redis-benchmark")
 for _mixin in ("none", "coroutine"):
     SERVERS[f"sockserverd {_mixin}, dns"] = Server(
         mixin=_mixin, plugin="dns", serves="dns", settings=f'options = {{ zone = "{ZONE}"; }};')
-FIGURES += [Figure(work, "tcp", f"sockserverd {mixin}, redis", ("redis-server",), wanted, {"Go, redis": None})
-            for work in ("redis_get", "redis_set")
-            for mixin, wanted in (("coroutine", 0.9), ("threading", 0))]
+FIGURES += [Figure(work, "tcp", "sockserverd coroutine, redis", ("redis-server",), 0.9, {"Go, redis": None})
+            for work in ("redis_get", "redis_set")]
 FIGURES += [Figure(work, "udp", f"sockserverd {mixin}, dns", ("NSD",), 1, {"Go, dns": None})
             for work in ("dns1", "dns32") for mixin in ("none", "coroutine")]
 
