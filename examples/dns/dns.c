@@ -39,8 +39,7 @@ enum {
 enum section { QUESTION, ANSWER, AUTHORITY, ADDITIONAL };
 
 static const struct ss_option options[] = {
-    {"zone", SS_STRING, .required = true, .min = 1, .max = 4096,
-     .help = "the zone's file, by its absolute path"},
+    {"zone", SS_PATH, .required = true, .help = "the file of the zone"},
     {0},
 };
 
@@ -552,11 +551,6 @@ load(struct ss_server *server)
     struct zone_error error;
     const char *path = ss_option_string(server, "zone");
 
-    if (path[0] != '/') {
-        ss_complain(server, "zone", "\"%s\" is no absolute path; write one that begins with /",
-                    path);
-        return NULL;
-    }
     struct zone *zone = zone_load(path, &error);
     if (zone == NULL && error.line > 0)
         ss_complain(server, "zone", "%s:%u: %s", path, error.line, error.text);

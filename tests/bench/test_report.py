@@ -158,7 +158,7 @@ class Report(unittest.TestCase):
         rows = [line for line in text.splitlines() if line.startswith("| ")]
         ratios = sum(len(row.split("|")[3].split("/")) for row in rows[1:])
         self.assertEqual(ratios, len(figures.FIGURES))
-        self.assertLessEqual(len(rows), 40)
+        self.assertLessEqual(len(rows), 42)
         self.assertNotIn("_", text)
 
     def test_summary_names_the_machine_and_how_long_it_took(self):
