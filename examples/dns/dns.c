@@ -110,7 +110,8 @@ skip_name(struct query *query)
     return false;
 }
 
-/* The records behind the question: one of them may be EDNS's, others say nothing to us. */
+/* The records behind the question, such as the SOA of IXFR: EDNS's is the only one that says
+ * something to us. */
 static enum code
 read_additional(struct query *query, unsigned count)
 {
@@ -146,14 +147,14 @@ read_query(struct query *query)
     query->room = PLAIN_MOST;
     if ((query->flags & OPCODE) != 0)
         return NOTIMP;
-    if (get16(packet + 4) != 1 || get16(packet + 6) != 0 || get16(packet + 8) != 0 ||
-        !read_name(query) || query->size - query->at < 4)
+    if (get16(packet + 4) != 1 || get16(packet + 6) != 0 || !read_name(query) ||
+        query->size - query->at < 4)
         return FORMERR;
     query->type = get16(packet + query->at);
     query->class = get16(packet + query->at + 2);
     query->at += 4;
     size_t end = query->at;
-    enum code code = read_additional(query, get16(packet + 10));
+    enum code code = read_additional(query, get16(packet + 8) + (unsigned)get16(packet + 10));
     if (code != FORMERR)
         query->question = end - HEADER;
     return code == NOERROR && query->at != query->size ? FORMERR : code;

@@ -86,8 +86,8 @@ do_publish(struct client *client)
         if (find(&listener->channels, channel) == NULL)
             continue;
         text_add(&listener->mail, client->reply.data, client->reply.size);
+        told += !listener->mail.failed;
         ss_wake(listener->waker);
-        told++;
     }
     client->reply.size = 0;
     answer_integer(client, told);
