@@ -62,12 +62,13 @@ void parse_address(const char *text);
 int dial(void);
 void watch(int fd, int operation, uint32_t events, void *data);
 
-/* stream.c, datagram.c, cold.c: the modes */
+/* stream.c, datagram.c, chat.c, cold.c: the modes */
 void run_connections(void);
 void run_echo(void);
 void run_idle(void);
 void run_downloads(void);
 void run_gets(void);
+void run_chat(void);
 void run_datagrams(void);
 void run_cold(char **command);
 

@@ -24,6 +24,8 @@ static const char usage[] =
     "                  a MiB\n"
     "           get    HTTP/1.1: ask for the file -q on connections that stay; a message is an\n"
     "                  answer, with status 200 and a Content-Length\n"
+    "           chat   members of a chat of examples/chat, who take turns in saying something,\n"
+    "                  -d lines in flight; a message is a line that one of them has received\n"
     "           dgram  datagram sockets, -d messages in flight on each\n"
     "           idle   open -N connections, print the line, hold them -t seconds or until\n"
     "                  standard input ends\n"
@@ -168,9 +170,9 @@ prepare(void)
 int
 main(int argc, char **argv)
 {
-    static void (*const modes[])(void) = {run_connections, run_echo,      run_datagrams,
-                                          run_idle,        run_downloads, run_gets};
-    const size_t datagrams = 2, cold = 6;
+    static void (*const modes[])(void) = {run_connections, run_echo, run_datagrams, run_idle,
+                                          run_downloads,   run_gets, run_chat};
+    const size_t datagrams = 2, cold = 7;
 
     if (argc < 3)
         die("%s", usage);
@@ -179,7 +181,7 @@ main(int argc, char **argv)
     parse_address(options.address);
     parse_options(argc - 2, argv + 2);
     prepare();
-    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get cold");
+    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get chat cold");
     if (mode == cold) {
         run_cold(argv + 2 + optind);
         return 0;
