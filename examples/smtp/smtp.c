@@ -284,16 +284,21 @@ on_quit(struct session *session, const char *text)
 /* ---- a message ----------------------------------------------------------------------------- */
 
 /* The rest of a line that was too long for ss_readline(), its last part included, which could
- * otherwise look like a line of its own. */
+ * otherwise look like a line of its own. *ret_whole: it ended with CR LF. */
 static ssize_t
-skip_line(struct ss_request *request)
+skip_line(struct ss_request *request, bool *ret_whole)
 {
     char bytes[256], *line; /* there is no newline within max_line, which is more */
     ssize_t size;
 
-    do
+    do {
         size = ss_read(request, bytes, sizeof(bytes));
-    while (size > 0 && (size = ss_readline(request, &line)) == -EMSGSIZE);
+        if (size <= 0)
+            return size;
+        char last = bytes[size - 1];
+        size = ss_readline(request, &line);
+        *ret_whole = size > 0 && (size > 1 ? line[size - 2] : last) == '\r';
+    } while (size == -EMSGSIZE);
     return size;
 }
 
@@ -320,17 +325,19 @@ receive_message(struct session *session, const char **ret_wrong, size_t *ret_tot
 {
     const char *wrong = NULL;
     size_t total = 0;
+    bool whole = true; /* the line before ended with CR LF: LF . CR LF is not the end */
     char *line;
 
     for (;;) {
         ssize_t size = ss_readline(session->request, &line);
         if (size == -EMSGSIZE) {
             wrong = "550 5.6.0 a line is too long";
-            size = skip_line(session->request);
-        } else if (size == 3 && memcmp(line, ".\r\n", 3) == 0) {
+            size = skip_line(session->request, &whole);
+        } else if (whole && size == 3 && memcmp(line, ".\r\n", 3) == 0) {
             break;
-        } else if (size > 0 && wrong == NULL) {
-            wrong = take_line(session, line, (size_t)size, &total);
+        } else if (size > 0) {
+            whole = size > 1 && line[size - 2] == '\r';
+            wrong = wrong != NULL ? wrong : take_line(session, line, (size_t)size, &total);
         }
         if (size <= 0)
             return size == 0 ? -ECONNRESET : (int)size;
@@ -411,6 +418,7 @@ static int
 next_command(struct session *session)
 {
     char *line;
+    bool whole;
     ssize_t size = ss_wait_input(session->request, -1);
 
     if (size == -ECANCELED) /* between commands a stop need not wait */
@@ -419,7 +427,7 @@ next_command(struct session *session)
         return (int)size;
     size = ss_readline(session->request, &line);
     if (size == -EMSGSIZE) {
-        size = skip_line(session->request);
+        size = skip_line(session->request, &whole);
         return size <= 0 ? (int)size : reply(session, "500 5.5.2 the line is too long");
     }
     if (size <= 0)

@@ -234,19 +234,22 @@ func (s *session) rcpt(text string) {
 
 // ---- a message
 
-// One line; one that is too long is skipped.
-func (s *session) readLine() ([]byte, error) {
+// One line, and whether it ended with CR LF; one that is too long is skipped.
+func (s *session) readLine() ([]byte, bool, error) {
 	line, err := s.in.ReadSlice('\n')
 	if err != bufio.ErrBufferFull {
-		return line, err
+		return line, bytes.HasSuffix(line, []byte("\r\n")), err
 	}
+	last := byte(0)
 	for err == bufio.ErrBufferFull {
-		_, err = s.in.ReadSlice('\n')
+		last = line[len(line)-1]
+		line, err = s.in.ReadSlice('\n')
 	}
+	whole := string(line) == "\n" && last == '\r' || bytes.HasSuffix(line, []byte("\r\n"))
 	if err == nil {
 		err = errLong
 	}
-	return nil, err
+	return nil, whole, err
 }
 
 func (s *session) takeLine(line []byte, total *int) string {
@@ -277,19 +280,20 @@ func (s *session) data(text string) error {
 		s.conn.RemoteAddr(), hostname, time.Now().UTC().Format(time.RFC1123Z))
 	s.reply("354 end with a dot")
 	s.out.Flush()
-	wrong, total := "", 0
+	wrong, total, before := "", 0, true // before: the line before ended with CR LF
 	for {
 		s.conn.SetReadDeadline(time.Now().Add(patience))
-		line, err := s.readLine()
+		line, whole, err := s.readLine()
 		if err == errLong {
 			wrong = "550 5.6.0 a line is too long"
 		} else if err != nil {
 			return err
-		} else if string(line) == ".\r\n" {
+		} else if before && string(line) == ".\r\n" {
 			break
 		} else if wrong == "" {
 			wrong = s.takeLine(line, &total)
 		}
+		before = whole
 	}
 	if wrong != "" {
 		s.forget()
@@ -367,7 +371,8 @@ func (s *session) next() ([]byte, error) {
 		return nil, err
 	}
 	s.conn.SetReadDeadline(time.Now().Add(patience))
-	return s.readLine()
+	line, _, err := s.readLine()
+	return line, err
 }
 
 func serve(conn net.Conn) {
