@@ -65,7 +65,7 @@ class Figures(unittest.TestCase):
             self.assertEqual(others, {figures.SERVERS[name].tls}, name)
 
     def test_who_is_asked_for_something_serves_it(self):
-        modes = {"down": "downloads", "get": "files"}
+        modes = {"down": "downloads", "get": "files", "dns": "dns", "redis-benchmark": "redis"}
         for figure in figures.FIGURES:
             wanted = modes.get(figures.WORKS[figure.work][1].split()[0], "echo")
             for name in (*figure.limits, figure.server, *figure.peers):
