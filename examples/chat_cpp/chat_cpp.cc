@@ -184,10 +184,11 @@ Hall::tell(const std::string &room, std::string text)
         return;
     const auto line = std::make_shared<const std::string>(std::move(text));
     for (Member *member : found->second) {
-        if (member->queue.size() < behind)
-            member->queue.push_back(line);
-        else
+        if (member->queue.size() == behind) {
+            member->queue.clear();
             member->lost = true;
+        }
+        member->queue.push_back(line);
         ss_wake(member->waker);
     }
 }
