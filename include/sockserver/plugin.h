@@ -39,9 +39,9 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_wait_any(); ss_set_deadline();
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_poll(); ss_set_deadline();
  *      ss_peer_address(); ss_local_address(); ss_tls(); ss_penalise(); ss_buffered();
- *      ss_set_outcome(); ss_end_output(); ss_exec(); ss_connect(); ss_relay();
+ *      ss_set_outcome(); ss_shutdown(); ss_exec(); ss_connect(); ss_relay();
  *      ss_relay_stream(); ss_send(); ss_server_concurrency(); ss_server_transport();
  *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
  *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); more is
@@ -247,7 +247,7 @@ SS_EXPORT int ss_flush(struct ss_request *request);
  * request goes on: it may read, and not write. 0 or a negative errno; -ENOTSUP for a datagram.
  * ABI 2.
  */
-SS_EXPORT int ss_end_output(struct ss_request *request);
+SS_EXPORT int ss_shutdown(struct ss_request *request);
 
 /*
  * Sends size bytes of the regular file fd from offset on, behind what was
@@ -305,8 +305,7 @@ SS_EXPORT int ss_wait(struct ss_request *request, int fd, short events, double s
  * returns how many of them have some. An entry whose fd is another negative number than ss_fd()'s
  * -ENOTSUP is skipped. ABI 2.
  */
-SS_EXPORT int ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count,
-                          double seconds);
+SS_EXPORT int ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double seconds);
 
 /*
  * Waits for input: the way to wait for the client's next request. Returns 1 if

@@ -257,7 +257,7 @@ turn(struct attendance *attendance)
     struct pollfd fds[WAITS];
 
     choose_waits(attendance, fds);
-    int ready = ss_wait_any(attendance->request, fds, WAITS, longest_wait(attendance));
+    int ready = ss_poll(attendance->request, fds, WAITS, longest_wait(attendance));
     if (ready < 0 && ready != -EINTR)
         return ready;
     if (ready > 0 && fds[WAIT_ERRORS].revents != 0)

@@ -169,7 +169,7 @@ wait_for_answers(struct attempts *attempts)
         result = request->server->mixin->wait(request, attempts->fds[0].fd, POLLOUT, until);
         attempts->fds[0].revents = (short)(result > 0 ? result : 0);
     } else {
-        result = ss_wait_any(request, attempts->fds, attempts->pending, seconds_until(until));
+        result = ss_poll(request, attempts->fds, attempts->pending, seconds_until(until));
     }
     if (result == 0 && until == attempts->until)
         return -ETIMEDOUT;

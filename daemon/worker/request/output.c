@@ -179,7 +179,7 @@ ss_flush(struct ss_request *request)
 }
 
 int
-ss_end_output(struct ss_request *request)
+ss_shutdown(struct ss_request *request)
 {
     const struct ss_server *server = request->server;
     short wanted = POLLOUT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wait_any.c - ss_wait_any(): one wait for several descriptors
+ * poll.c - ss_poll(): one wait for several descriptors
  *
  * Where contexts may block, poll(2) does it. Elsewhere the descriptors stand in an epoll instance
  * of their own, whose descriptor is what the mixin waits for; so it does under TLS, where what is
@@ -140,7 +140,8 @@ collect(struct ss_request *request, int epoll, struct pollfd *fds)
 }
 
 static int
-wait_any(struct ss_request *request, int epoll, struct pollfd *fds, size_t count, int64_t until)
+poll_by_epoll(struct ss_request *request, int epoll, struct pollfd *fds, size_t count,
+              int64_t until)
 {
     int error = watch_all(request, epoll, fds, count);
 
@@ -192,11 +193,11 @@ wait_by_epoll(struct ss_request *request, struct pollfd *fds, size_t count, int6
 {
     _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    return epoll < 0 ? -errno : wait_any(request, epoll, fds, count, until);
+    return epoll < 0 ? -errno : poll_by_epoll(request, epoll, fds, count, until);
 }
 
 int
-ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count, double seconds)
+ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double seconds)
 {
     int64_t until = wait_until(request, seconds);
 
