@@ -192,7 +192,7 @@ ss_shutdown(struct ss_request *request)
         if (error != -EAGAIN)
             break;
         counter_set(request->slot->stage, STAGE_WRITING);
-        error = wait_io(request, request->fd, wanted, server->settings.write_timeout);
+        error = wait_io(request, request->fd, wanted, request->write_timeout);
         counter_set(request->slot->stage, STAGE_HANDLING);
     }
     return error;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poll.c - ss_poll(): one wait for several descriptors
+ * poll.c - ss_poll(): one wait for several descriptors, the client among them
  *
- * Where contexts may block, poll(2) does it. Elsewhere the descriptors stand in an epoll instance
- * of their own, whose descriptor is what the mixin waits for; so it does under TLS, where what is
- * waited for changes meanwhile. Bytes of the client that are in a buffer, ours or the transport's,
- * are found without asking the kernel.
+ * Each round first looks at all of them, by poll(2) without waiting, and at the bytes of the client
+ * that are in a buffer, ours or the transport's. Then it waits. Where contexts may block, and the
+ * kernel knows of all that there is, both are one call. Elsewhere the descriptors stand in an epoll
+ * instance of their own, whose descriptor is what the mixin waits for; so it does under TLS, where
+ * what is waited for changes meanwhile.
  *
  * Runs in:  a serving context, called by the plugin.
  * Owns:     the epoll instance, until the wait is over.
@@ -13,6 +14,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -21,179 +23,267 @@
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 
-#define EVENTS 16 /* are taken at once; the others stay for the next wait */
+#define FEW 8 /* entries that are looked at without memory of their own */
 
-/* The descriptor that an entry stands for; negative: none. */
-static int
-descriptor_of(const struct ss_request *request, const struct pollfd *entry)
-{
-    bool client = entry->fd == -ENOTSUP && request->server->transport->sealed;
+/* What is asked of the kernel: for each entry one, or two for a client whose output is another
+ * descriptor. The second ones stand behind all first ones. */
+struct look {
+    struct ss_request *request;
+    struct pollfd *fds; /* the plugin's */
+    size_t count;
+    struct pollfd *asked; /* count * 2 of them */
+    size_t asked_count;
+};
 
-    return client ? request->fd : entry->fd;
-}
+/* ---- the client ----------------------------------------------------------------------------- */
 
-/* Whether the entry asks for the client's bytes, which are not all the kernel's to tell of. */
-static bool
-reads_client(const struct ss_request *request, const struct pollfd *entry)
-{
-    return (entry->events & POLLIN) != 0 && request->fd >= 0 &&
-           descriptor_of(request, entry) == request->fd;
-}
-
-/* Whether a read would return at once, as far as the buffers can tell. */
-static bool
-has_input(struct ss_request *request)
+bool
+wait_is_for_client(const struct ss_request *request, int fd)
 {
     const struct transport *transport = request->server->transport;
 
-    if (request->input.start < request->input.end)
+    if (fd == SS_CLIENT)
         return true;
-    return transport->ready != NULL && transport->ready(request) != 0;
+    if (transport->sealed)
+        return fd == -ENOTSUP;
+    return transport->stream && fd >= 0 && fd == request->fd;
 }
 
-/* What the kernel is to tell of the entry: for the client, what its transport needs. */
-static uint32_t
-events_of(const struct ss_request *request, const struct pollfd *entry)
+static bool
+is_client(const struct ss_request *request, const struct pollfd *entry)
 {
-    short events = entry->events;
-
-    if (reads_client(request, entry) && request->server->transport->ready != NULL)
-        events = (short)((events & ~POLLIN) | request->wanted);
-    return (uint32_t)events;
+    return wait_is_for_client(request, entry->fd);
 }
 
-/* Watches an entry, or (how: EPOLL_CTL_MOD) watches it for something else. Regular files, which
- * epoll does not take, are always ready. */
-static int
-watch(struct ss_request *request, int epoll, int how, struct pollfd *entry, uint32_t place)
+/* Whether its input is not all the kernel's to tell of. */
+static bool
+holds_input(const struct ss_request *request, const struct pollfd *entry)
 {
-    struct epoll_event event = {.events = events_of(request, entry), .data.u32 = place};
-    int fd = descriptor_of(request, entry);
+    return is_client(request, entry) && (entry->events & POLLIN) != 0 &&
+           request->server->transport->ready != NULL;
+}
 
-    if (fd < 0 || epoll_ctl(epoll, how, fd, &event) == 0)
+/* What is true of the entry whatever the kernel says. A datagram is all there, as is the room for
+ * its answer. */
+static short
+held_events(struct ss_request *request, const struct pollfd *entry)
+{
+    const struct transport *transport = request->server->transport;
+
+    if (!is_client(request, entry))
         return 0;
-    if (errno != EPERM)
-        return -errno;
-    entry->revents = entry->events & (POLLIN | POLLOUT);
-    return 0;
+    if (!transport->stream)
+        return (short)(entry->events & (POLLIN | POLLOUT));
+    if ((entry->events & POLLIN) == 0)
+        return 0;
+    if (request->input.start < request->input.end || request->ended)
+        return POLLIN;
+    return transport->ready != NULL && transport->ready(request) != 0 ? POLLIN : 0;
 }
 
-static int
-watch_all(struct ss_request *request, int epoll, struct pollfd *fds, size_t count)
+/* ---- looking -------------------------------------------------------------------------------- */
+
+static struct pollfd
+ask_for(const struct ss_request *request, const struct pollfd *entry)
 {
-    int error = 0;
+    struct pollfd asked = {.fd = entry->fd, .events = entry->events};
 
-    for (size_t i = 0; error == 0 && i < count; i++) {
-        fds[i].revents = 0;
-        error = watch(request, epoll, EPOLL_CTL_ADD, &fds[i], (uint32_t)i);
-    }
-    return error;
+    if (is_client(request, entry))
+        asked.fd = request->server->transport->stream ? request->fd : -1;
+    else if (entry->fd < 0)
+        asked.fd = -1;
+    if (holds_input(request, entry))
+        asked.events &= (short)~POLLIN;
+    return asked;
 }
 
-/* Notes what the buffers hold. Says to the kernel what the transport waits for if they hold
- * nothing. */
-static int
-look_at_client(struct ss_request *request, int epoll, struct pollfd *fds, size_t count)
+/* Where the client's output is another descriptor, it is asked whether there is room. */
+static void
+ask_output(struct look *look, size_t i)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!reads_client(request, &fds[i]))
-            continue;
-        if (has_input(request)) {
-            fds[i].revents |= POLLIN;
-            continue;
-        }
-        int error = request->server->transport->ready == NULL
-                        ? 0
-                        : watch(request, epoll, EPOLL_CTL_MOD, &fds[i], (uint32_t)i);
-        if (error < 0)
-            return error;
-    }
-    return 0;
+    const struct ss_request *request = look->request;
+    struct pollfd *asked = &look->asked[i];
+
+    look->asked[look->count + i].fd = -1;
+    if (request->output_fd == request->fd || !is_client(request, &look->fds[i]) ||
+        (asked->events & POLLOUT) == 0)
+        return;
+    look->asked[look->count + i] = (struct pollfd){.fd = request->output_fd, .events = POLLOUT};
+    look->asked_count = look->count * 2;
+    asked->events &= (short)~POLLOUT;
 }
 
+static void
+ask_all(struct look *look)
+{
+    look->asked_count = look->count;
+    for (size_t i = 0; i < look->count; i++) {
+        look->asked[i] = ask_for(look->request, &look->fds[i]);
+        ask_output(look, i);
+    }
+}
+
+/* Notes what the buffers hold. Whether they hold anything that is asked for. */
+static bool
+note_held(const struct look *look)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < look->count; i++) {
+        look->fds[i].revents = held_events(look->request, &look->fds[i]);
+        any |= look->fds[i].revents != 0;
+    }
+    return any;
+}
+
+/* Adds what the kernel has said. How many entries have something. */
 static int
-count_ready(const struct pollfd *fds, size_t count)
+note_answers(const struct look *look)
 {
     int ready = 0;
 
-    for (size_t i = 0; i < count; i++)
-        ready += fds[i].revents != 0;
+    for (size_t i = 0; i < look->count; i++) {
+        short seen = look->asked[i].revents;
+        if (look->asked_count > look->count)
+            seen |= look->asked[look->count + i].revents;
+        if ((seen & POLLNVAL) != 0)
+            return -EBADF;
+        look->fds[i].revents |= seen;
+        ready += look->fds[i].revents != 0;
+    }
     return ready;
 }
 
-/* Takes what the kernel tells. Encrypted bytes may be none of the client's: look_at_client() finds
- * out. */
-static void
-collect(struct ss_request *request, int epoll, struct pollfd *fds)
+static int
+look_now(const struct look *look)
 {
-    struct epoll_event events[EVENTS];
-    int got = epoll_wait(epoll, events, EVENTS, 0);
-
-    for (int i = 0; i < got; i++) {
-        struct pollfd *entry = &fds[events[i].data.u32];
-        short seen = (short)events[i].events;
-        if (reads_client(request, entry) && request->server->transport->ready != NULL)
-            seen = (short)(seen & entry->events & ~POLLIN);
-        entry->revents |= seen;
-    }
+    (void)note_held(look);
+    while (poll(look->asked, look->asked_count, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return note_answers(look);
 }
 
-static int
-poll_by_epoll(struct ss_request *request, int epoll, struct pollfd *fds, size_t count,
-              int64_t until)
-{
-    int error = watch_all(request, epoll, fds, count);
+/* ---- waiting -------------------------------------------------------------------------------- */
 
-    while (error == 0) {
-        error = look_at_client(request, epoll, fds, count);
+static int
+wait_by_poll(const struct look *look, int64_t until)
+{
+    bool held = note_held(look);
+    int result = wait_blocking_all(look->request, look->asked, look->asked_count, held ? 0 : until);
+
+    return result < 0 ? result : note_answers(look);
+}
+
+/* All that is asked of one descriptor, by whichever entries. */
+static uint32_t
+events_of(const struct look *look, int fd)
+{
+    uint32_t events = 0;
+
+    for (size_t i = 0; i < look->asked_count; i++)
+        if (look->asked[i].fd == fd)
+            events |= (uint32_t)(unsigned short)look->asked[i].events;
+    for (size_t i = 0; i < look->count; i++)
+        if (look->asked[i].fd == fd && holds_input(look->request, &look->fds[i]))
+            events |= (uint32_t)(unsigned short)look->request->wanted;
+    return events;
+}
+
+/* Has the epoll instance watch all of them; how: EPOLL_CTL_ADD at first. */
+static int
+watch_all(const struct look *look, int epoll, int how)
+{
+    for (size_t i = 0; i < look->asked_count; i++) {
+        int fd = look->asked[i].fd;
+        struct epoll_event event = {.events = events_of(look, fd)};
+        if (fd < 0 || epoll_ctl(epoll, how, fd, &event) == 0)
+            continue;
+        if (errno != EEXIST && errno != EPERM) /* a regular file was ready when it was looked at */
+            return -errno;
+    }
+    return 0;
+}
+
+/* Encrypted bytes may be none of the client's: then it waits again, perhaps for something else. */
+static int
+wait_by_epoll(const struct look *look, int epoll, int64_t until)
+{
+    struct ss_request *request = look->request;
+    int how = EPOLL_CTL_ADD;
+
+    for (;;) {
+        int error = watch_all(look, epoll, how);
         if (error < 0)
-            break;
-        bool found = count_ready(fds, count) > 0;
-        int result = request->server->mixin->wait(request, epoll, POLLIN, found ? 0 : until);
+            return error;
+        int result = request->server->mixin->wait(request, epoll, POLLIN, until);
         if (result < 0)
             return result;
-        collect(request, epoll, fds);
-        if (result == 0 || count_ready(fds, count) > 0)
-            return count_ready(fds, count);
+        int ready = look_now(look);
+        if (ready != 0 || result == 0)
+            return ready;
+        how = EPOLL_CTL_MOD;
     }
-    return error;
-}
-
-/* Where a context may block, and the kernel knows of all that there is, poll(2) waits by itself. */
-static bool
-can_poll(const struct ss_request *request)
-{
-    const struct transport *transport = request->server->transport;
-
-    return request->server->mixin->blocking && !transport->sealed && transport->ready == NULL;
 }
 
 static int
-poll_any(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+look_and_wait(const struct look *look, int64_t until)
 {
-    bool held = false;
+    const struct ss_server *server = look->request->server;
 
-    for (size_t i = 0; i < count; i++)
-        held |= reads_client(request, &fds[i]) && has_input(request);
-    int result = wait_blocking_all(request, fds, count, held ? 0 : until);
-    if (result < 0)
-        return result;
-    for (size_t i = 0; i < count; i++) {
-        if (fds[i].revents & POLLNVAL)
-            return -EBADF;
-        if (held && reads_client(request, &fds[i]))
-            fds[i].revents |= POLLIN;
-    }
-    return count_ready(fds, count);
-}
-
-static int
-wait_by_epoll(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
-{
+    if (server->mixin->blocking && server->transport->ready == NULL)
+        return wait_by_poll(look, until);
+    int ready = look_now(look);
+    if (ready != 0)
+        return ready;
     _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
+    return epoll < 0 ? -errno : wait_by_epoll(look, epoll, until);
+}
 
-    return epoll < 0 ? -errno : poll_by_epoll(request, epoll, fds, count, until);
+int
+wait_any(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    struct pollfd few[FEW * 2];
+    _cleanup_free_ struct pollfd *many = count > FEW ? calloc(count * 2, sizeof(*fds)) : NULL;
+    struct look look = {
+        .request = request, .fds = fds, .count = count, .asked = count > FEW ? many : few};
+
+    if (look.asked == NULL)
+        return -ENOMEM;
+    ask_all(&look);
+    int result = look_and_wait(&look, until);
+    if (result > 0)
+        request->drained = false; /* as in input_wait(): what has been told is not told again */
+    return result;
+}
+
+/* ---- ss_poll() ------------------------------------------------------------------------------ */
+
+static bool
+asks_for_input(const struct ss_request *request, const struct pollfd *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_client(request, &fds[i]) && (fds[i].events & POLLIN) != 0)
+            return true;
+    return false;
+}
+
+static int
+poll_until(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    int64_t end = until;
+
+    leave_begins(request, &end);
+    int result = wake_begins(request);
+    if (result == 0)
+        result = wake_ends(request, wait_any(request, fds, count, end));
+    result = leave_ends(request, result);
+    if (result == -ECANCELED && asks_for_input(request, fds, count) &&
+        input_await_first(request, until))
+        result = wait_any(request, fds, count, 0);
+    return leave_told(request, result);
 }
 
 int
@@ -205,9 +295,7 @@ ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double sec
         return -ECANCELED;
     (void)output_flush(request);
     counter_set(request->slot->stage, STAGE_WAITING);
-    int result = (can_poll(request) ? poll_any : wait_by_epoll)(request, fds, count, until);
+    int result = poll_until(request, fds, count, until);
     counter_set(request->slot->stage, STAGE_HANDLING);
-    if (result > 0)
-        request->drained = false; /* as in input_wait(): what has been told is not told again */
     return result == 0 ? wait_over(request, until) : result;
 }
