@@ -106,7 +106,7 @@ rig_new(const char *plugin, const struct ss_test_hooks *linked)
         settings_init(&rig->server.settings, name) < 0)
         abort();
     free(name);
-    rig->server.socket = rig->server.channel = rig->server.control = rig->server.wakeup = -1;
+    rig->server.socket = rig->server.channel = rig->server.wishes = rig->server.wakeup = -1;
     if (linked != NULL)
         rig->linked = *linked;
     rig->server.settings.plugin = strdup(plugin);
