@@ -5,6 +5,7 @@ A literal block of a manual is a snippet. Comments right before it say what the 
 
     .\\" compiled by the tests                a whole plugin in C, which is loaded and asked
     .\\" compiled by the tests as NAME.EXT    in another language; files of one folder belong together
+    .\\" compiled by the tests as a test of FILE  a program that tests this plugin, and is run
     .\\" compiled by the tests at file level  a part of a plugin, to which the rest is added
     .\\" asked: TEXT                          what the plugin is sent, with the escapes of C
     .\\" answer: TEXT, or /REGEX/             what it must answer

@@ -90,8 +90,7 @@ class Plugin:
                      if any(name.endswith(suffix) for name in self.files)), "c")
 
     def commands(self, compiler):
-        source, = (name for name in self.files if self.language() == "go" or True) \
-            if len(self.files) == 1 else ("",)
+        source = next(iter(self.files))
         if self.language() == "go":
             return [["go", "mod", "init", "upper"],
                     ["go", "build", "-buildmode=c-shared", "-o", str(self.object), "."]]
@@ -117,6 +116,35 @@ class Plugin:
         return ""
 
 
+def sanitizers(archive):
+    """What a program must be linked with for the library's own code."""
+    needs = {b"__asan_init": "-fsanitize=address,undefined", b"__tsan_init": "-fsanitize=thread",
+             b"__gcov_init": "--coverage"}
+    code = archive.read_bytes()
+    return [flag for symbol, flag in needs.items() if symbol in code]
+
+
+def check_tests(build, folder, found, mistakes):
+    """Programs that test a plugin by <sockserver/test.h>."""
+    looked = 0
+    archive = build / "lib/libsockserver-test.a"
+    for snippet in found:
+        where = snippet.begins("compiled by the tests as a test of")
+        if where is None:
+            continue
+        looked += 1
+        (folder / "test.c").write_text(snippet.text, encoding="utf-8")
+        command = [*os.environ.get("CC", "cc").split(), *WARNINGS, INCLUDE, "-o", folder / "test",
+                   folder / "test.c", "-w", pages.PROJECT / where, archive, *sanitizers(archive),
+                   f"-Wl,--dynamic-list={pages.PROJECT}/daemon/testing/exports.list", "-pthread", "-lm"]
+        status, output = run(command)
+        if status == 0:
+            status, output = run([folder / "test"], timeout=120)
+        if status != 0:
+            mistakes.add(snippet, f"status {status}: {output}")
+    return f"{looked} tests"
+
+
 def plugins_of(found, folder):
     """The plugins among the snippets, those of one folder put together."""
     by_name = {}
@@ -124,7 +152,7 @@ def plugins_of(found, folder):
         where = snippet.begins("compiled by the tests")
         if snippet.marks.keys() & {"language c"}:
             where = ""
-        if where is None:
+        if where is None or where.startswith("as a test of"):
             continue
         name, text = f"p{number}/plugin.c", snippet.text
         if where.startswith("as "):
@@ -394,6 +422,7 @@ def main():
         folder = Path(name)
         said = [check_plugins(build, folder, found, options.language or "c", mistakes)]
         if options.language is None:
+            said.append(check_tests(build, folder, found, mistakes))
             said.append(check_configurations(build, folder, found, mistakes))
             said.append(check_commands(build, found, mistakes))
             check_others(found, mistakes)
