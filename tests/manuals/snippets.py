@@ -116,12 +116,12 @@ class Plugin:
         return ""
 
 
-def sanitizers(archive):
+def instrumentation(build):
     """What a program must be linked with for the library's own code."""
-    needs = {b"__asan_init": "-fsanitize=address,undefined", b"__tsan_init": "-fsanitize=thread",
-             b"__gcov_init": "--coverage"}
-    code = archive.read_bytes()
-    return [flag for symbol, flag in needs.items() if symbol in code]
+    cache = (build / "CMakeCache.txt").read_text(encoding="utf-8")
+    needs = {"SANITIZE:STRING=address": "-fsanitize=address,undefined",
+             "SANITIZE:STRING=thread": "-fsanitize=thread", "COVERAGE:BOOL=ON": "--coverage"}
+    return [flag for setting, flag in needs.items() if f"\n{setting}\n" in cache]
 
 
 def check_tests(build, folder, found, mistakes):
@@ -135,7 +135,7 @@ def check_tests(build, folder, found, mistakes):
         looked += 1
         (folder / "test.c").write_text(snippet.text, encoding="utf-8")
         command = [*os.environ.get("CC", "cc").split(), *WARNINGS, INCLUDE, "-o", folder / "test",
-                   folder / "test.c", "-w", pages.PROJECT / where, archive, *sanitizers(archive),
+                   folder / "test.c", "-w", pages.PROJECT / where, archive, *instrumentation(build),
                    f"-Wl,--dynamic-list={pages.PROJECT}/daemon/testing/exports.list", "-pthread", "-lm"]
         status, output = run(command)
         if status == 0:
