@@ -118,3 +118,16 @@ def snippets():
         yield from manual_snippets(path)
     for path in documents():
         yield from document_snippets(path)
+
+
+def inline_commands():
+    """(where, text) of the commands of the daemon's programs that stand within a sentence."""
+    for path in manuals():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = re.match(r"\.Ql ((?:sockserverd|sockserverctl) .*)", line)
+            if match:
+                yield f"{path.relative_to(PROJECT)}:{number}", unescaped(match.group(1))
+    for path in documents():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for text in re.findall(r"`((?:sockserverd|sockserverctl) [^`]*)`", line):
+                yield f"{path.relative_to(PROJECT)}:{number}", text

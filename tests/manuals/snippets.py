@@ -379,7 +379,11 @@ def check_commands(build, found, mistakes):
             mistakes.add(snippet, f"bash cannot parse it: {done.stdout}")
         for unknown in programs.unknown(text):
             mistakes.add(snippet, f"there is no {unknown}")
-    return f"{looked} snippets of commands"
+    inline = list(pages.inline_commands())
+    for where, text in inline:
+        for unknown in programs.unknown(text):
+            mistakes.add(where, f"there is no {unknown}")
+    return f"{looked} snippets of commands, {len(inline)} commands in sentences"
 
 
 # ---- what else there is -------------------------------------------------------------------------
