@@ -121,15 +121,15 @@ enum ss_type {
 struct ss_option {
     const char *name; /* a letter, then letters, digits, '_' and '-' */
     enum ss_type type;
-    const char *fallback; /* the default, as in the file; NULL: "", false, 0, no items, or the
-                             first choice. A list's has one item in each line: "a\nb". A path or
-                             an address that is "" is none; where that is not the default, the
-                             file may not say "" */
+    const char *fallback; /* the default, as in the file; NULL: "", false, 0 or no items; a
+                             choice must have one. A list's has one item in each line: "a\nb".
+                             A path or an address that is "" is none; where that is not the
+                             default, the file may not say "" */
     double min, max;
     const char *help; /* one line, for --describe */
     bool required;    /* the file must give a value; fallback is not used */
 #ifdef __cplusplus
-    const char *choices = nullptr;
+    const char *choices = nullptr; /* as below */
 #else
     const char *choices; /* of SS_CHOICE: its words, with a space between: "none v1 v2". ABI 2 */
 #endif

@@ -290,6 +290,21 @@ many_questions_are_all_answered(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* The supervisor closes last what nobody reads, and somebody has set to wait for its bytes. */
+static void
+nothing_kept_holds_the_supervisor_up(void **state)
+{
+    struct daemon *daemon = serve_counter(*state, "");
+
+    expect_answer(daemon, "slow connection", "0");
+    crash(daemon);
+    double before = clock_now();
+    expect_answer(daemon, "forget connection", "0"); /* or it had not been answered in time */
+    assert_true(clock_now() - before < 30);
+    expect_answer(daemon, "forget listening", "0");
+    daemon_expect_stop_after_fault(daemon);
+}
+
 /* ---- when it is over ------------------------------------------------------------------------ */
 
 static void
@@ -345,4 +360,6 @@ RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(kept_descriptors_outlive_processes, "unix"),
           TEST_EACH_MIXIN(names_and_numbers_of_descriptors_are_limited, "tcp"),
           TEST_EACH_MIXIN(many_questions_are_all_answered, "tcp"),
+          TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "threading"),
+          TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "forking"),
           TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing))
