@@ -51,6 +51,7 @@ install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INST
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN CMakeLists.txt EXCLUDE)
 install(PROGRAMS packaging/bpftrace/changes.bt packaging/bpftrace/latency.bt packaging/bpftrace/slow.bt
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/bpftrace)
 install(DIRECTORY packaging/haproxy packaging/kubernetes packaging/prometheus
