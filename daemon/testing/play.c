@@ -164,7 +164,7 @@ child_main(struct play *play)
         before[fd] = 0; /* the daemon closes it */
     run(request, stage);
     char *left = descriptors_left(before);
-    if (left != NULL)
+    if (left != NULL && !play->rig->keeps)
         (void)snprintf(stage->left, sizeof(stage->left), "%s", left);
     end_context(request);
     if (__gcov_dump != NULL)

@@ -30,7 +30,7 @@
 #include "worker/transport/transports.h"
 
 #define DESCRIPTORS 4096
-#define LOOKS       200
+#define LOOKS       50
 #define LOOK_TIME   10000 /* us */
 
 /* ---- descriptors ------------------------------------------------------------------ */
@@ -367,7 +367,7 @@ rig_stop(struct rig *rig)
         rig->hooks.server_close(&rig->server);
     rig->started = false;
     release(rig);
-    char *left = started ? left_for_good(rig->before) : NULL;
+    char *left = started && !rig->keeps ? left_for_good(rig->before) : NULL;
     if (left == NULL && __lsan_do_recoverable_leak_check != NULL &&
         __lsan_do_recoverable_leak_check() != 0)
         left = strdup("memory was left, as is told above");

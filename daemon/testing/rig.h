@@ -64,6 +64,7 @@ struct rig {
     size_t log_size, log_taken;
     int64_t next_service, last_activity;
     unsigned requests;
+    bool keeps;            /* descriptors: they are not looked for */
     unsigned char *before; /* descriptors that were open: see descriptors_note() */
     const char *file;      /* where the test is */
     int line;

@@ -221,6 +221,23 @@ do_what_is_left(struct rig *rig)
     return obey_stop(rig) || done || started > 0;
 }
 
+static struct slot *
+slot_of(const struct play *play)
+{
+    return &play->rig->server.counters->slots[stage_number(play->stage)];
+}
+
+/* When a request began is noted as it does; here, when one has ended. */
+static void
+note_activity(struct rig *rig)
+{
+    for (const struct play *play = rig->plays; play != NULL; play = play->next) {
+        int64_t ended = play->stage != NULL ? counter_get(slot_of(play)->ended) : 0;
+        if (ended > rig->last_activity)
+            rig->last_activity = ended;
+    }
+}
+
 void
 settle(struct rig *rig)
 {
@@ -240,6 +257,7 @@ settle(struct rig *rig)
         if (plays_active(rig) <= 1 || runs == count_runs(rig))
             break; /* nobody has run who could have woken another */
     }
+    note_activity(rig);
     log_collect(rig);
 }
 
@@ -266,12 +284,6 @@ settle_outside(struct rig *rig, int64_t deadline)
 }
 
 /* ---- time ------------------------------------------------------------------------- */
-
-static struct slot *
-slot_of(const struct play *play)
-{
-    return &play->rig->server.counters->slots[stage_number(play->stage)];
-}
 
 static int64_t
 overtime_of(const struct play *play)
@@ -321,6 +333,7 @@ run_due(struct rig *rig)
 {
     struct ss_server *server = &rig->server;
     int64_t now = monotonic_now();
+    bool unused = now >= timeout_of(rig); /* before a request ends by what follows */
 
     for (struct play *play = rig->plays; play != NULL; play = play->next) {
         if (now < overtime_of(play))
@@ -335,7 +348,7 @@ run_due(struct rig *rig)
         rig->next_service = monotonic_after(server->settings.service_interval);
         rig->hooks.service_actions(server);
     }
-    if (now >= timeout_of(rig)) {
+    if (unused) {
         rig->last_activity = now;
         rig->hooks.handle_timeout(server);
     }

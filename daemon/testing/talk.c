@@ -131,6 +131,12 @@ need_start(struct ss_test *test, const char *call)
         fail_start(rig);
 }
 
+void
+ss_test_keeps_descriptors(struct ss_test *test)
+{
+    test->rig->keeps = true;
+}
+
 const struct ss_plugin *
 ss_test_plugin(struct ss_test *test)
 {

@@ -71,6 +71,9 @@ void ss_test_done(struct ss_test *test);
  */
 void ss_test_set(struct ss_test *test, const char *key, const char *value);
 
+/* The plugin keeps some descriptors for as long as its process lives: none is looked for. */
+void ss_test_keeps_descriptors(struct ss_test *test);
+
 /* An option of the plugin. A list gets one item at each call. */
 void ss_test_option(struct ss_test *test, const char *name, const char *value);
 

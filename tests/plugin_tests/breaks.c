@@ -3,7 +3,7 @@
  * breaks.c - breaks a plugin's conversations at each place, in each way
  *
  *     plugin_breaks [-o NAME=VALUE]... [--set KEY=VALUE]... [--check CHECK] [--most N]
- *                   [--only stream] PLUGIN.so FOLDER
+ *                   [--only stream | server] [--keeps descriptors] PLUGIN.so FOLDER
  *
  * Each file in FOLDER is what a client sends. Up to each of its bytes the client is reset, closes,
  * says that it is done, or is silent for hours; a drain begins there, and ends there; a signal
@@ -11,7 +11,8 @@
  * happens, the request ends, finish is called, and no descriptor is left open: the library sees to
  * that. If nothing is broken, but comes byte by byte, between signals, or leaves by short
  * writes, the answer is the same as without (--check exact), as long (size), or not looked at
- * (none), or it has no end (endless). --most is how many places are tried.
+ * (none), or it has no end (endless). --only server is for a plugin that can be started only once
+ * in a process: there are no drains then. --most is how many places are tried.
  */
 #include <dirent.h>
 #include <sockserver/test.h>
@@ -30,6 +31,7 @@ static struct {
     const char *plugin, *check, *mixin;
     size_t most;
     unsigned transports;
+    bool keeps, single;
 } job = {.check = "exact", .most = 150, .transports = SS_STREAM | SS_DATAGRAM};
 
 static struct {
@@ -58,6 +60,8 @@ begin(const char *address)
         else
             ss_test_option(test, name, value + 1);
     }
+    if (job.keeps)
+        ss_test_keeps_descriptors(test);
     ss_test_set(test, "mixin", job.mixin);
     if (address != NULL)
         ss_test_set(test, "address", address);
@@ -254,7 +258,8 @@ try_stream(const char *mixin)
     if (strcmp(job.check, "endless") != 0)
         break_output(test);
     ss_test_done(test);
-    break_by_drains();
+    if (!job.single)
+        break_by_drains();
 }
 
 /* Each beginning of it is a datagram. */
@@ -313,7 +318,7 @@ try_sample(const char *folder, const char *name)
         size_t most = job.most;
         try_stream((mixins_of() & SS_COROUTINE) ? "coroutine" : "none");
         job.most = most / 5 + 1;
-        if ((mixins_of() & SS_ONE_PROCESS) == 0)
+        if (!job.single && (mixins_of() & SS_ONE_PROCESS) == 0)
             try_stream("forking");
         job.most = most;
     }
@@ -331,8 +336,11 @@ read_arguments(int argc, char **argv)
             job.check = argv[i + 1];
         } else if (strcmp(argv[i], "--most") == 0) {
             job.most = (size_t)atoi(argv[i + 1]);
+        } else if (strcmp(argv[i], "--keeps") == 0) {
+            job.keeps = true;
         } else if (strcmp(argv[i], "--only") == 0) {
             job.transports = SS_STREAM;
+            job.single = strcmp(argv[i + 1], "server") == 0;
         } else if (job.pair_count < OPTIONS) {
             job.keys[job.pair_count] = strcmp(argv[i], "--set") == 0;
             job.pairs[job.pair_count++] = argv[i + 1];
