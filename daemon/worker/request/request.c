@@ -260,7 +260,7 @@ begin(struct ss_request *request)
     request->due = FOREVER;
     request->read_timeout = server->settings.read_timeout;
     request->write_timeout = server->settings.write_timeout;
-    request->told = request->over = false;
+    request->told = request->over = request->shut = false;
     request->slow = false;
     if (stream) {
         request->input.start = request->input.end = 0;
@@ -332,7 +332,7 @@ judge(const struct ss_request *request, int error)
 {
     if (server_phase(request->server) == PHASE_CUT)
         return CLOSE_CUT;
-    if (slot_is_cancelled(request->slot))
+    if (slot_is_cancelled(request->slot) || request->over)
         return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
     if (error >= 0)
         return judge_output(request);
@@ -398,6 +398,8 @@ finish_request(struct ss_request *request, const char **ret_failed)
     request->reason = judge(request, error);
     if (request->reason == CLOSE_DONE)
         request->error = 0;
+    else if (request->reason == CLOSE_FAILED && request->error == 0)
+        request->error = request->output.error; /* which the handler has passed over */
 }
 
 /* What no plugin is told of stands in the request's own line: see request_account(). */
