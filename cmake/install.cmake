@@ -17,9 +17,20 @@ file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
 configure_file(cmake/sockserver.pc.in sockserver.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/sockserver.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 
+configure_file(cmake/sockserver-test.pc.in sockserver-test.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/sockserver-test.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+install(FILES ${testing_library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${testing_exports} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sockserverd
+        RENAME test-exports.list)
+
+if(TARGET fuzz_program)
+  install(PROGRAMS ${fuzz_program} DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
 configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
-  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_INCLUDEDIR plugin_dir)
+  INSTALL_DESTINATION ${package_dir}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR plugin_dir)
 write_basic_package_version_file(sockserver-config-version.cmake
   COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES cmake/sockserver.cmake ${PROJECT_BINARY_DIR}/sockserver-config.cmake
@@ -40,6 +51,7 @@ install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INST
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN CMakeLists.txt EXCLUDE)
 install(PROGRAMS packaging/bpftrace/changes.bt packaging/bpftrace/latency.bt packaging/bpftrace/slow.bt
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/bpftrace)
 install(DIRECTORY packaging/haproxy packaging/kubernetes packaging/prometheus

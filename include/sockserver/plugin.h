@@ -6,7 +6,8 @@
  * SS_PLUGIN(), and any of the other hooks below. The daemon loads it into a
  * worker process of its own for each listener and calls the hooks for every
  * request: one accepted connection, or one datagram. The manual is
- * sockserver-plugin(3); plugins/template in the source is a place to start.
+ * sockserver-plugin(3), with a page for each call, such as ss_read(3);
+ * plugins/template in the source is a place to start.
  *
  *     #include <ctype.h>
  *     #include <sockserver/plugin.h>
@@ -45,7 +46,9 @@
  *      ss_relay_stream(); ss_send(); ss_server_concurrency(); ss_server_transport();
  *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
  *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); SS_CLIENT;
- *      ss_set_timeouts(); ss_waker() and ss_wake(); more is added until it is released
+ *      ss_set_timeouts(); ss_waker() and ss_wake(); ss_server_shared(), ss_shared_lock() and
+ *      ss_shared_unlock(); ss_server_keep() and ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE, SS_PATH,
+ *      SS_ADDRESS and .choices; a range that is open at one end; more is added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -78,10 +81,18 @@ struct ss_waker;   /* ends the waits of one request: see ss_waker() */
 
 /*
  * Mixins under which the plugin is safe, for .mixins. The mixins "none" and
- * "forking" run one request at a time in a process and are always allowed.
+ * "forking" run one request at a time in a process, so every plugin is safe
+ * under them; but what such a process writes to its memory, no other sees. A
+ * plugin whose requests share something in plain memory states SS_ONE_PROCESS,
+ * and a listener that would have several processes is then refused, with
+ * "forking" and with `cpus` above 1; or it takes ss_server_shared(), which works
+ * everywhere.
  */
 #define SS_THREADING 1u /* hooks run in several threads at once */
 #define SS_COROUTINE 2u /* all waiting is done through ss_*() calls */
+/* State is in plain memory: one process, and under "coroutine" one thread, serves all requests.
+ * ABI 2. */
+#define SS_ONE_PROCESS 4u
 
 /* For .needs: the plugin calls ss_control(), and the listener must let it: a configuration without
  * `control_access` is refused with file and line. */
@@ -94,23 +105,34 @@ enum ss_type {
     SS_NUMBER,     /* number with a fraction */
     SS_SIZE,       /* bytes: 4096, "64K", "1M", "2G" */
     SS_DURATION,   /* seconds: 1.5, "250ms", "30s", "5m", "2h" */
-    SS_LIST        /* strings: [ "a", "b" ]; "a" is a list of one. Since ABI 2 */
+    SS_LIST,       /* strings: [ "a", "b" ]; "a" is a list of one. Since ABI 2 */
+    SS_CHOICE,     /* one of the words in .choices. Since ABI 2 */
+    SS_PATH,       /* an absolute path, whether or not there is such a file. Since ABI 2 */
+    SS_ADDRESS     /* what ss_connect() takes: "tcp://HOST:PORT", "unix:///PATH". Since ABI 2 */
 };
 
 /*
  * One option of the plugin, set in the listener's `options` group. A value
  * of the wrong type or outside min...max is refused with file and line before
- * the plugin sees it; min and max both 0 mean any. For SS_STRING they bound
- * the length, for SS_LIST the number of items.
+ * the plugin sees it; min and max both 0 mean any, and INFINITY (of math.h) or
+ * -INFINITY leaves one end open. For SS_STRING and SS_PATH they bound the length,
+ * for SS_LIST the number of items; SS_BOOLEAN, SS_CHOICE and SS_ADDRESS have none.
  */
 struct ss_option {
-    const char *name;
+    const char *name; /* a letter, then letters, digits, '_' and '-' */
     enum ss_type type;
-    const char *fallback; /* the default, as in the file; NULL: "", false, 0 or no items.
-                             A list's has one item in each line: "a\nb" */
+    const char *fallback; /* the default, as in the file; NULL: "", false, 0 or no items; a
+                             choice must have one. A list's has one item in each line: "a\nb".
+                             A path or an address that is "" is none; where that is not the
+                             default, the file may not say "" */
     double min, max;
     const char *help; /* one line, for --describe */
     bool required;    /* the file must give a value; fallback is not used */
+#ifdef __cplusplus
+    const char *choices = nullptr; /* as below */
+#else
+    const char *choices; /* of SS_CHOICE: its words, with a space between: "none v1 v2". ABI 2 */
+#endif
 };
 
 struct ss_plugin {
@@ -121,12 +143,12 @@ struct ss_plugin {
     const char *name;                /* short, like the file without .so */
     const char *summary;             /* one line, for --describe */
     uint32_t transports;             /* SS_STREAM | SS_DATAGRAM */
-    uint32_t mixins;                 /* SS_THREADING | SS_COROUTINE, or 0 */
+    uint32_t mixins;                 /* SS_THREADING | SS_COROUTINE | SS_ONE_PROCESS, or 0 */
     const struct ss_option *options; /* ends with an empty row; or NULL */
 #ifdef __cplusplus
     uint32_t needs = 0; /* not missed by compilers where it is not given */
 #else
-    uint32_t needs; /* SS_CONTROL, or 0. ABI 2 */
+    uint32_t needs;      /* SS_CONTROL, or 0. ABI 2 */
 #endif
 };
 
@@ -156,7 +178,8 @@ extern SS_EXPORT const struct ss_plugin ss_plugin_record;
  * finish          cleans up what setup made. Runs if and only if setup
  *                 succeeded, however handle ended.
  * handle_error    is told of a failed setup or handle, once. A client that
- *                 went away is no error, nor is a request cut by the daemon.
+ *                 went away is no error if a call here has told of it, nor is
+ *                 a request cut by the daemon.
  */
 SS_EXPORT bool verify_request(struct ss_request *request);
 SS_EXPORT int setup(struct ss_request *request);
@@ -266,9 +289,11 @@ SS_EXPORT int ss_send(struct ss_request *request, const void *data, size_t size)
 
 /*
  * The connection's descriptor (of a datagram: the listening socket), or
- * -ENOTSUP where raw bytes would go around the encryption. It is the
- * request's: read and write it behind the buffers' back only after
- * ss_flush(). A handler may close it itself; the daemon notices.
+ * -ENOTSUP where raw bytes would go around the encryption; ss_wait() and
+ * ss_poll() take that, as SS_CLIENT, for the client. It is the request's: read
+ * and write it behind the buffers' back only after ss_flush(). A handler may
+ * close a connection itself; the daemon notices. Under --stdio it is standard
+ * input.
  */
 SS_EXPORT int ss_fd(struct ss_request *request);
 
@@ -498,7 +523,8 @@ SS_EXPORT bool ss_tls(struct ss_request *request, struct ss_tls *tls);
  */
 SS_EXPORT void ss_penalise(struct ss_request *request, double seconds, const char *reason);
 
-/* What runs it: "upper-thread-3", "upper-child-812", "upper-coroutine-7" or "upper-main". */
+/* What runs it: "upper-thread-3", "upper-child-812", "upper-coroutine-7", "upper-main", or
+ * "upper-stdio". */
 SS_EXPORT const char *ss_worker_name(struct ss_request *request);
 
 /*
@@ -519,6 +545,77 @@ SS_EXPORT void ss_set_data(struct ss_request *request, void *data);
  */
 SS_EXPORT void *ss_server_data(struct ss_server *server);
 SS_EXPORT void ss_server_set_data(struct ss_server *server, void *data);
+
+/* ---- state that outlives a process: from any hook, except for check_options ------------ */
+
+/*
+ * Memory that all processes of the listener share: forked children, the workers
+ * of `cpus`, and those that come later, after a reload, a crash or an upgrade of
+ * the daemon. It is all zeros when nobody has used it yet, begins at a page, is
+ * readable and writable, stays where it is as long as the worker lives, and is
+ * never released. Size is in bytes, from 1 to 2^46; only what is touched costs
+ * memory, which counts for the service.
+ *
+ * A listener has one such area, which server_activate asks for; later calls with
+ * the same size return it again, from any hook. Who asks for another size than
+ * the generation before gets a new one of zeros, while that one goes on with its
+ * own; so does another plugin in its place. It is gone when the listener is
+ * stopped, taken out of the configuration or renamed, and when the daemon ends.
+ * Whoever changes what is in it between two versions of a plugin takes another
+ * size, or begins with a version. Under --stdio nobody shares it.
+ *
+ * NULL, and errno: EINVAL for such a size, or if this worker has one of another
+ * size; EPERM from check_options, or for the first time after server_activate;
+ * ENOMEM (see `limits.as`), EMFILE, or an error of ss_server_keep(). ABI 2.
+ */
+SS_EXPORT void *ss_server_shared(struct ss_server *server, size_t size);
+
+/* A lock in that memory, 64 bytes at a multiple of 8. Zeros are an unlocked one; it needs no other
+ * beginning, and no end. */
+struct ss_shared_lock {
+    uint64_t opaque[8];
+};
+
+/*
+ * Locks it, for one thread of one process at a time; waits as long as another
+ * has it. Returns 0. -EOWNERDEAD: it is locked, too, but whoever had it has died
+ * with it, so what it guards may be half done: put that right and go on. This is
+ * said once. -EDEADLK: this thread has it already.
+ *
+ * Hold it for a few memory accesses only, and never across a call that may wait,
+ * ss_write() and ss_read() included: under "coroutine" other requests run in the
+ * same thread meanwhile, and get -EDEADLK. Unlocking returns 0, or -EPERM if this
+ * thread does not have the lock. ABI 2.
+ */
+SS_EXPORT int ss_shared_lock(struct ss_shared_lock *lock);
+SS_EXPORT int ss_shared_unlock(struct ss_shared_lock *lock);
+
+/*
+ * Has the supervisor keep a duplicate of fd for the listener, under this name,
+ * instead of what was kept under it before; fd -1: nothing any more. It is kept
+ * as long as ss_server_shared()'s memory, and for all processes of the listener.
+ * A name has 1 to 63 letters, digits, '.', '_' and '-'. fd remains the caller's;
+ * it is a socket, a pipe, a file or the like, not a device. What is kept stays
+ * open: the other side of a connection does not find its end before it is
+ * forgotten, too.
+ *
+ * Returns 0 or a negative errno: -EINVAL for the name or a device, -EBADF,
+ * -ENOSPC for more than 32 names, -EMFILE or -EAGAIN if the daemon has no
+ * descriptors or memory left, -ENOTSUP in check_options and under --stdio,
+ * -EPIPE if the worker or its supervisor is gone, -ETIMEDOUT if the supervisor
+ * does not answer for five seconds. The call waits for that answer, which comes
+ * at once, but holds its thread up, under "coroutine" other requests, too; who
+ * asks more than some hundred times a second has to wait longer. ABI 2.
+ */
+SS_EXPORT int ss_server_keep(struct ss_server *server, const char *name, int fd);
+
+/*
+ * A duplicate of what is kept under this name: a new descriptor, which is
+ * close-on-exec and the caller's to close. All duplicates are one open file: they
+ * have one position and one O_NONBLOCK. -ENOENT: nothing is kept under it; other
+ * errors as above. ABI 2.
+ */
+SS_EXPORT int ss_server_kept(struct ss_server *server, const char *name);
 
 /* ---- the listener: from any hook -------------------------------------------- */
 

@@ -196,16 +196,8 @@ copy_options(struct plugin *plugin)
 }
 
 static int
-read_record(void *handle, struct plugin *plugin, struct errors *errors)
+take_record(const struct ss_plugin *record, struct plugin *plugin, struct errors *errors)
 {
-    const struct ss_plugin *record = own_symbol(handle, "ss_plugin_record");
-
-    if (record == NULL) {
-        errors_add(errors, NULL, 0,
-                   "cannot load plugin %s: it has no record; add SS_PLUGIN(.name = ..., ...) to it",
-                   plugin->file);
-        return -EINVAL;
-    }
     if (check_record(record, plugin->file, errors) < 0)
         return -EINVAL;
     memcpy(&plugin->record, record,
@@ -221,6 +213,20 @@ read_record(void *handle, struct plugin *plugin, struct errors *errors)
         errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", plugin->file);
     options_check_table(plugin, errors);
     return errors_any(errors) ? -EINVAL : 0;
+}
+
+static int
+read_record(void *handle, struct plugin *plugin, struct errors *errors)
+{
+    const struct ss_plugin *record = own_symbol(handle, "ss_plugin_record");
+
+    if (record == NULL) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: it has no record; add SS_PLUGIN(.name = ..., ...) to it",
+                   plugin->file);
+        return -EINVAL;
+    }
+    return take_record(record, plugin, errors);
 }
 
 static void
@@ -266,12 +272,59 @@ plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *er
     return result;
 }
 
+int
+plugin_adopt(const char *file, const struct ss_plugin *record, const struct plugin_hooks *own_hooks,
+             struct plugin *ret, struct errors *errors)
+{
+    struct errors found = {0};
+
+    memset(ret, 0, sizeof(*ret));
+    ret->file = strdup(file);
+    if (ret->file == NULL)
+        errors_add(&found, NULL, 0, "cannot load plugin %s: out of memory", file);
+    else
+        (void)take_record(record, ret, &found);
+    ret->hooks = *own_hooks;
+    int result = errors_any(&found) ? -EINVAL : 0;
+    errors_move(errors, &found);
+    return result;
+}
+
 void
 plugin_done(struct plugin *plugin)
 {
     free(plugin->file);
     free(plugin->options);
     memset(plugin, 0, sizeof(*plugin));
+}
+
+/* State in plain memory: what one process has done, another would not know. */
+static void
+check_processes(const struct plugin *plugin, const struct settings *settings, struct errors *errors)
+{
+    bool stated = (plugin->record.mixins & (SS_THREADING | SS_COROUTINE)) != 0;
+    bool threading = (plugin->record.mixins & SS_THREADING) != 0;
+
+    if ((plugin->record.mixins & SS_ONE_PROCESS) == 0)
+        return;
+    if (mixin_traits[settings->mixin].forks)
+        errors_add(
+            errors, settings->file, settings->line,
+            "listeners.%s.mixin: plugin %s keeps its state in the memory of one process, and "
+            "\"%s\" has one for each request; use \"%s\"",
+            settings->name, plugin->record.name, mixin_names[settings->mixin],
+            mixin_names[threading ? MIXIN_THREADING
+                        : stated  ? MIXIN_COROUTINE
+                                  : MIXIN_NONE]);
+    else if (settings->cpus > 1)
+        errors_add(
+            errors, settings->file, settings->line,
+            "listeners.%s.cpus: plugin %s keeps its state in the memory of one process, which "
+            "%s; found %u, expected 1",
+            settings->name, plugin->record.name,
+            mixin_traits[settings->mixin].cpus_are_workers ? "several workers do not share"
+                                                           : "several threads would change at once",
+            settings->cpus);
 }
 
 void
@@ -283,9 +336,11 @@ plugin_check_use(const struct plugin *plugin, const struct settings *settings, b
     if ((plugin->record.mixins & mixin->flag) != mixin->flag)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.mixin: plugin %s does not state that it is safe under \"%s\"; use "
-                   "\"forking\" or \"none\", or add %s to its .mixins if it is",
+                   "%s\"none\", or add %s to its .mixins if it is",
                    settings->name, plugin->record.name, mixin_names[settings->mixin],
+                   plugin->record.mixins & SS_ONE_PROCESS ? "" : "\"forking\" or ",
                    mixin->flag_name);
+    check_processes(plugin, settings, errors);
     if ((plugin->record.needs & SS_CONTROL) != 0 && settings->control_access != CONTROL_READ)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s: plugin %s asks the daemon how its listeners are; let it, with "
