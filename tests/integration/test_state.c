@@ -349,6 +349,37 @@ another_plugin_begins_with_nothing(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* One request in one process has nobody to share with, and no supervisor. */
+static void
+without_a_daemon_memory_is_its_own(void **state)
+{
+    struct outcome outcome =
+        COMMAND("visit\nvisit\narea 4096\narea 1\nkeep a text\nforget a\nkept a\n", "--stdio",
+                FIXTURES "/good_counter.so");
+
+    (void)state;
+    assert_string_equal(outcome.output, "1\n2\nsame\nEINVAL\n-95\n-95\nEOPNOTSUPP\n");
+    assert_int_equal(outcome.status, 0);
+}
+
+static void
+too_little_memory_is_told(void **state)
+{
+    struct daemon *daemon;
+
+    (void)state;
+    if (SANITIZED) {
+        print_message("skipped: a sanitizer takes more address space than this\n");
+        skip();
+    }
+    daemon =
+        daemon_start("listeners = {\n%s};",
+                     listener_text("test", "tcp", "threading", "good_counter",
+                                   "limits = { as = \"500M\"; }; options = { size = \"1G\"; };"));
+    (void)daemon_wait_log(daemon, "server_activate failed: Cannot allocate memory");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(visits_are_exact_through_crash_reload_and_upgrade, "tcp"),
           TEST_EACH_MIXIN(a_lock_survives_its_holder, "unix"),
@@ -362,4 +393,5 @@ RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(many_questions_are_all_answered, "tcp"),
           TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "threading"),
           TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "forking"),
-          TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing))
+          TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing),
+          TEST(without_a_daemon_memory_is_its_own), TEST(too_little_memory_is_told))
