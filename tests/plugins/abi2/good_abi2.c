@@ -301,7 +301,7 @@ stream_read(void *userdata, void *buffer, size_t size, short *wanted)
     (void)userdata;
     (void)buffer;
     (void)size;
-    (void)wanted;
+    *wanted = 0;
     return 0;
 }
 
@@ -310,7 +310,7 @@ stream_write(void *userdata, const void *bytes, size_t size, short *wanted)
 {
     (void)userdata;
     (void)bytes;
-    (void)wanted;
+    *wanted = 0;
     return (ssize_t)size;
 }
 
@@ -318,7 +318,7 @@ static int
 stream_end(void *userdata, short *wanted)
 {
     (void)userdata;
-    (void)wanted;
+    *wanted = 0;
     return 0;
 }
 
