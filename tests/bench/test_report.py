@@ -52,7 +52,8 @@ class Figures(unittest.TestCase):
             for server in (name, *idle.peers, *filter(None, [idle.limit])):
                 self.assertIn(server, figures.SERVERS)
         for name in (*figures.LATENCIES, *figures.LATENCIES.values(), *figures.PIPELINED,
-                     *figures.START_SERVERS, *figures.PAIR_PEERS, figures.COROUTINE_FORWARD):
+                     *figures.START_SERVERS, *figures.PAIR_PEERS, figures.COROUTINE_FORWARD,
+                     *(name for row in figures.WAKES for name in row[:2])):
             self.assertIn(name, figures.SERVERS)
 
     def test_whoever_speaks_tls_meets_its_equals(self):

@@ -313,8 +313,9 @@ wish_for_something(void)
     int ends[2], pipes[2], fd;
 
     message.value = choice & 1 ? 4096 : next_number();
-    message.text[0] = choice & 2 ? (char)next_byte() : (char)('0' + next_byte() % NAMES);
-    message.text[1] = choice & 4 && choice & 8 ? 'x' : '\0';
+    message.text[0] =
+        choice & 2 ? "/:;<=>?@ \n\xff%\\\"~,"[next_byte() % 16] : (char)('0' + next_byte() % NAMES);
+    message.text[1] = choice & 4 && choice & 8 ? ' ' : '\0';
     expect(channel_create(ends) == 0 && pipe(pipes) == 0);
     fd = choice & 16 ? -1 : pipes[0];
     size_t size = offsetof(struct message, text) + strlen(message.text) + 1;

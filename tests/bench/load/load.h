@@ -71,12 +71,13 @@ void dns_query(uint32_t number, char id[2], struct iovec parts[2]);
 uint32_t dns_number(const char *answer);
 bool dns_is_answer(uint32_t number, const char *answer, size_t size);
 
-/* stream.c, datagram.c, cold.c: the modes */
+/* stream.c, datagram.c, chat.c, cold.c: the modes */
 void run_connections(void);
 void run_echo(void);
 void run_idle(void);
 void run_downloads(void);
 void run_gets(void);
+void run_chat(void);
 void run_datagrams(void);
 void run_cold(char **command);
 

@@ -24,6 +24,8 @@ static const char usage[] =
     "                  a MiB\n"
     "           get    HTTP/1.1: ask for the file -q on connections that stay; a message is an\n"
     "                  answer, with status 200 and a Content-Length\n"
+    "           chat   members of a chat of examples/chat, who take turns in saying something,\n"
+    "                  -d lines in flight; a message is a line that one of them has received\n"
     "           dgram  datagram sockets, -d messages in flight on each\n"
     "           dns    the same with queries: -q NAME/TYPE,... in turn\n"
     "           idle   open -N connections, print the line, hold them -t seconds or until\n"
@@ -172,8 +174,8 @@ int
 main(int argc, char **argv)
 {
     static void (*const modes[])(void) = {run_connections, run_echo, run_datagrams, run_idle,
-                                          run_downloads,   run_gets, run_datagrams};
-    const size_t datagrams = 2, dns = 6, cold = 7;
+                                          run_downloads,   run_gets, run_datagrams, run_chat};
+    const size_t datagrams = 2, dns = 6, cold = 8;
 
     if (argc < 3)
         die("%s", usage);
@@ -181,7 +183,7 @@ main(int argc, char **argv)
     options.address = argv[2];
     parse_address(options.address);
     parse_options(argc - 2, argv + 2);
-    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get dns cold");
+    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get dns chat cold");
     options.dns = mode == dns;
     prepare();
     if (mode == cold) {
