@@ -23,6 +23,10 @@ install(FILES ${testing_library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${testing_exports} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sockserverd
         RENAME test-exports.list)
 
+if(TARGET fuzz_program)
+  install(PROGRAMS ${fuzz_program} DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
 configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
   INSTALL_DESTINATION ${package_dir}

@@ -39,8 +39,7 @@ enum {
 enum section { QUESTION, ANSWER, AUTHORITY, ADDITIONAL };
 
 static const struct ss_option options[] = {
-    {"zone", SS_STRING, .required = true, .min = 1, .max = 4096,
-     .help = "the zone's file, by its absolute path"},
+    {"zone", SS_PATH, .required = true, .help = "the file of the zone"},
     {0},
 };
 
@@ -111,7 +110,8 @@ skip_name(struct query *query)
     return false;
 }
 
-/* The records behind the question: one of them may be EDNS's, others say nothing to us. */
+/* The records behind the question, such as the SOA of IXFR: EDNS's is the only one that says
+ * something to us. */
 static enum code
 read_additional(struct query *query, unsigned count)
 {
@@ -147,14 +147,14 @@ read_query(struct query *query)
     query->room = PLAIN_MOST;
     if ((query->flags & OPCODE) != 0)
         return NOTIMP;
-    if (get16(packet + 4) != 1 || get16(packet + 6) != 0 || get16(packet + 8) != 0 ||
-        !read_name(query) || query->size - query->at < 4)
+    if (get16(packet + 4) != 1 || get16(packet + 6) != 0 || !read_name(query) ||
+        query->size - query->at < 4)
         return FORMERR;
     query->type = get16(packet + query->at);
     query->class = get16(packet + query->at + 2);
     query->at += 4;
     size_t end = query->at;
-    enum code code = read_additional(query, get16(packet + 10));
+    enum code code = read_additional(query, get16(packet + 8) + (unsigned)get16(packet + 10));
     if (code != FORMERR)
         query->question = end - HEADER;
     return code == NOERROR && query->at != query->size ? FORMERR : code;
@@ -552,11 +552,6 @@ load(struct ss_server *server)
     struct zone_error error;
     const char *path = ss_option_string(server, "zone");
 
-    if (path[0] != '/') {
-        ss_complain(server, "zone", "\"%s\" is no absolute path; write one that begins with /",
-                    path);
-        return NULL;
-    }
     struct zone *zone = zone_load(path, &error);
     if (zone == NULL && error.line > 0)
         ss_complain(server, "zone", "%s:%u: %s", path, error.line, error.text);

@@ -432,8 +432,13 @@ read_directive(struct parser *parser)
 {
     if (parser->count != 2)
         return fail(parser, "a directive has one word behind it");
-    if (is_word(&parser->words[0], "$ORIGIN"))
-        return parser->has_origin = read_name(parser, &parser->words[1], parser->origin);
+    if (is_word(&parser->words[0], "$ORIGIN")) {
+        uint8_t origin[NAME_MOST]; /* it may be relative to the one before it */
+        if (!read_name(parser, &parser->words[1], origin))
+            return false;
+        memcpy(parser->origin, origin, name_size(origin));
+        return parser->has_origin = true;
+    }
     if (is_word(&parser->words[0], "$TTL"))
         return (parser->has_ttl = read_period(&parser->words[1], &parser->ttl)) ||
                fail(parser, "$TTL: expected seconds, such as 3600 or 1h");

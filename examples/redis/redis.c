@@ -32,7 +32,7 @@ static const struct ss_option options[] = {
 };
 
 SS_PLUGIN(.name = "redis", .summary = "a subset of Redis", .transports = SS_STREAM,
-          .mixins = SS_THREADING | SS_COROUTINE, .options = options)
+          .mixins = SS_THREADING | SS_COROUTINE | SS_ONE_PROCESS, .options = options)
 
 /* ---- text and answers ------------------------------------------------------------------------ */
 
@@ -100,7 +100,7 @@ answer_bytes(struct client *client, const char *data, size_t size)
     text_add(&client->reply, "\r\n", 2);
 }
 
-static void
+void
 answer_text(struct client *client, const char *text)
 {
     answer_bytes(client, text, strlen(text));
@@ -117,8 +117,16 @@ answer_integer(struct client *client, int64_t number)
 static void
 do_ping(struct client *client)
 {
+    bool listens = client->channels.count > 0;
+
+    if (listens) {
+        answer(client, "*2");
+        answer_text(client, "pong");
+    }
     if (client->count > 1)
         answer_bytes(client, client->words[1].data, client->words[1].size);
+    else if (listens)
+        answer_text(client, "");
     else
         answer(client, "+PONG");
 }
@@ -239,14 +247,17 @@ static const struct command commands[] = {
     {"mset", 3, 0, true, 0, do_mset},
     {"persist", 2, 2, false, 0, do_persist},
     {"ping", 1, 2, false, 0, do_ping},
+    {"publish", 3, 3, false, 0, do_publish},
     {"quit", 1, 0, false, 0, do_quit},
     {"rpop", 2, 2, false, RIGHT, do_pop},
     {"rpush", 3, 0, true, RIGHT, do_push},
     {"select", 2, 2, false, 0, do_select},
     {"set", 3, 0, true, 0, do_set},
     {"strlen", 2, 2, false, 0, do_strlen},
+    {"subscribe", 2, 0, true, 0, do_subscribe},
     {"ttl", 2, 2, false, 0, do_ttl},
     {"type", 2, 2, false, 0, do_type},
+    {"unsubscribe", 1, 0, false, 0, do_unsubscribe},
 };
 
 static int
@@ -380,6 +391,36 @@ read_command(struct client *client)
     return got > 0 ? 1 : got;
 }
 
+/* One command, if there is one. */
+static ssize_t
+serve_command(struct client *client)
+{
+    ssize_t result = read_command(client);
+
+    if (result <= 0 || client->count == 0)
+        return result;
+    (void)pthread_mutex_lock(&store.lock);
+    run(client);
+    (void)pthread_mutex_unlock(&store.lock);
+    (void)ss_write(client->request, client->reply.data,
+                   client->reply.size); /* the next read tells */
+    text_clear(&client->reply);
+    return client->leaves ? 0 : result;
+}
+
+/* What others have published meanwhile; 0: it was more than may be kept. */
+static ssize_t
+deliver(struct client *client)
+{
+    (void)pthread_mutex_lock(&store.lock);
+    struct text mail = client->mail;
+    client->mail = (struct text){0};
+    (void)pthread_mutex_unlock(&store.lock);
+    (void)ss_write(client->request, mail.data, mail.size);
+    free(mail.data);
+    return !mail.failed;
+}
+
 int
 handle(struct ss_request *request)
 {
@@ -388,17 +429,19 @@ handle(struct ss_request *request)
 
     if (client == NULL)
         return -ENOMEM;
-    *client = (struct client){.request = request};
-    while (!client->leaves && (result = ss_wait_input(request, -1)) > 0 &&
-           (result = read_command(client)) > 0) {
-        if (client->count == 0)
-            continue;
-        (void)pthread_mutex_lock(&store.lock);
-        run(client);
-        (void)pthread_mutex_unlock(&store.lock);
-        (void)ss_write(request, client->reply.data, client->reply.size); /* the next read tells */
-        text_clear(&client->reply);
-    }
+    memset(client, 0, offsetof(struct client, words)); /* no more: the rest may never be used */
+    client->request = request;
+    do {
+        result = ss_wait_input(request, -1);
+        if (result == -EINTR)
+            result = deliver(client);
+        else if (result > 0)
+            result = serve_command(client);
+    } while (result > 0);
+    (void)pthread_mutex_lock(&store.lock);
+    stop_listening(client);
+    (void)pthread_mutex_unlock(&store.lock);
+    free(client->mail.data);
     free(client->input.data);
     free(client->reply.data);
     free(client);

@@ -54,6 +54,10 @@ struct client {
     struct text input, reply;
     int how; /* of what two commands do */
     bool leaves;
+    struct ss_waker *waker; /* of one who has listened to channels */
+    struct table channels;
+    struct text mail; /* what was published there */
+    TAILQ_ENTRY(client) link;
     size_t count;
     struct bytes words[MOST_WORDS]; /* the command; each has a NUL behind it */
 };
@@ -62,6 +66,7 @@ extern struct store {
     pthread_mutex_t lock;
     struct table keys;
     TAILQ_HEAD(, node) expiring;
+    TAILQ_HEAD(, client) listeners;
     size_t used, memory, max_size; /* bytes */
 } store;
 
@@ -90,11 +95,16 @@ void answer(struct client *client, const char *format, ...) __attribute__((forma
 void answer_integer(struct client *client, int64_t number);
 void answer_bytes(struct client *client, const char *data, size_t size);
 
-/* commands.c */
+void answer_text(struct client *client, const char *text);
+
+/* publish.c: before the client ends. */
+void stop_listening(struct client *client);
+
+/* commands.c, publish.c */
 typedef void command_fn(struct client *client);
 command_fn do_append, do_dbsize, do_del, do_exists, do_expire, do_flushall, do_get, do_hdel,
     do_hget, do_hset, do_incr, do_incrby, do_keys, do_llen, do_lrange, do_mget, do_mset, do_persist,
-    do_pop, do_push, do_set, do_strlen, do_ttl, do_type;
+    do_pop, do_publish, do_push, do_set, do_strlen, do_subscribe, do_ttl, do_type, do_unsubscribe;
 bool is_word(const struct bytes *word, const char *text);
 extern const char no_memory[];
 

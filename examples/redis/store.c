@@ -18,7 +18,8 @@
 #define SWEPT   200 /* nodes that are looked at for their age, each time */
 
 struct store store = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                      .expiring = TAILQ_HEAD_INITIALIZER(store.expiring)};
+                      .expiring = TAILQ_HEAD_INITIALIZER(store.expiring),
+                      .listeners = TAILQ_HEAD_INITIALIZER(store.listeners)};
 
 int64_t
 now(void)

@@ -404,6 +404,19 @@ LATENCY_CONNECTIONS, LATENCY_RATIO = 64, 1.2
 LATENCIES = {THREADING: THREADS[0], "sockserverd forking": "limit: spare children",
              COROUTINE: COROUTINES[0]}
 
+# Waking another request, or a request by a thread, there and back: at most so many times what it takes
+# with an eventfd, in time and in CPU time. In a slice of a second, about so many times.
+SERVERS |= {
+    "limit: eventfd, epoll": Server(LIMIT + "wake {address}"),
+    "limit: eventfd, threads": Server(LIMIT + "wake -t {address}"),
+    "sockserverd coroutine, wake": Server(mixin="coroutine", plugin="wake"),
+    "sockserverd threading, wake": Server(mixin="threading", plugin="wake"),
+}
+WAKES = [(f"sockserverd {mixin}, wake", f"limit: eventfd, {limit}", how)
+         for mixin, limit in (("coroutine", "epoll"), ("threading", "threads"))
+         for how in ("requests", "a thread")]
+WAKE_RATIO, WAKE_SLICES, WAKES_A_SECOND = 1.3, 6, 10000
+
 # Lines answered per CPU second, pipelined over one at a time.
 PIPELINED_RATIO = 5
 PIPELINED = ("sockserverd threading, upper", "sockserverd coroutine, upper")

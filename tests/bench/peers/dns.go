@@ -451,14 +451,14 @@ func (q *query) read() int {
 	if binary.BigEndian.Uint16(p[2:])&opcode != 0 {
 		return notImp
 	}
-	if binary.BigEndian.Uint16(p[4:]) != 1 || binary.BigEndian.Uint32(p[6:]) != 0 || !q.readName() ||
+	if binary.BigEndian.Uint16(p[4:]) != 1 || binary.BigEndian.Uint16(p[6:]) != 0 || !q.readName() ||
 		len(p)-q.at < 4 {
 		return formErr
 	}
 	q.kind, q.class = binary.BigEndian.Uint16(p[q.at:]), binary.BigEndian.Uint16(p[q.at+2:])
 	q.at += 4
 	end := q.at
-	for count := binary.BigEndian.Uint16(p[10:]); count > 0; count-- {
+	for count := int(binary.BigEndian.Uint16(p[8:])) + int(binary.BigEndian.Uint16(p[10:])); count > 0; count-- {
 		start := q.at
 		if !q.skipName() || len(p)-q.at < 10 {
 			return formErr
