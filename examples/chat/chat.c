@@ -396,8 +396,12 @@ handle(struct ss_request *request)
         return ss_printf(request, "* there is no seat left; come back later\n");
     ss_set_data(request, seat);
     (void)ss_set_timeouts(request, 0, -1); /* who only listens may stay */
-    if (bells == NULL && (wakers[seat - hall->seats] = ss_waker(request)) == NULL)
-        return -ENOMEM;
+    if (bells == NULL) {
+        struct ss_waker *waker = ss_waker(request);
+        if (waker == NULL)
+            return -ENOMEM;
+        wakers[seat - hall->seats] = waker;
+    }
     (void)ss_printf(request, "* welcome, %s; / tells what there is\n", seat->nick);
     say(seat->room, "* %s has joined %s\n", seat->nick, hall->rooms[0].name);
     int error = attend(request, seat);
@@ -470,7 +474,7 @@ server_activate(struct ss_server *server)
         int error = hang_bells(server);
         if (error < 0)
             return error;
-    } else if ((wakers = calloc((size_t)seats, sizeof(*wakers))) == NULL) {
+    } else if ((wakers = calloc((size_t)seats, sizeof(wakers[0]))) == NULL) {
         return -ENOMEM;
     }
     service_actions(server);
