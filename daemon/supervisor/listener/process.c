@@ -30,6 +30,7 @@
 #include "common/usage.h"
 #include "supervisor/listener/crash.h"
 #include "supervisor/listener/helpers.h"
+#include "supervisor/listener/process_orders.h"
 
 /* ---- the end ----------------------------------------------------------------------- */
 
@@ -293,8 +294,10 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
         do
             r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
         while (patience_allows(r));
-    if (r == 0)
+    if (r == 0) {
         take_over_claims(process, setup->sources);
+        process_ask_no_more(process); /* whoever asked has lost its connection */
+    }
     if (r == 0)
         do
             r = watch(process, setup->event);
@@ -426,6 +429,12 @@ process_expect_end(struct process *process, uint64_t allowed_usec)
 }
 
 /* ---- what others ask ---------------------------------------------------------------------- */
+
+const struct settings *
+process_settings(const struct process *process)
+{
+    return process->settings;
+}
 
 pid_t
 process_pid(const struct process *process)

@@ -29,7 +29,25 @@ _Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place)
 static void
 suspend(struct coroutine *coroutine)
 {
+    const struct loop *loop = coroutine->loop;
+
     context_switch(&coroutine->context, &coroutine->loop->context);
+    while (__builtin_expect(loop->inspect != NULL, 0)) {
+        loop->inspect(coroutine);
+        context_switch(&coroutine->context, &coroutine->loop->context);
+    }
+}
+
+void
+coroutine_inspect(struct coroutine *coroutine, void (*inspect)(struct coroutine *coroutine))
+{
+    struct loop *loop = coroutine->loop;
+
+    loop->inspect = inspect;
+    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
+    context_switch(&loop->context, &coroutine->context);
+    atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);
+    loop->inspect = NULL;
 }
 
 void

@@ -51,11 +51,11 @@ ss_sleep(struct ss_request *request, double seconds)
     int64_t until = wait_until(request, seconds);
 
     (void)output_flush(request); /* the client need not wait with us */
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int error = request->server->mixin->wait(request, -1, 0, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (seconds != 0)
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     return error == 0 ? wait_over(request, until) : error;
 }
 
@@ -75,11 +75,11 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
     if (fd == request->fd && (events & POLLIN) && request->input.start < request->input.end)
         return POLLIN;
     (void)output_flush(request);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int result = fd == request->fd && events == POLLIN
                      ? input_wait(request, until)
                      : request->server->mixin->wait(request, fd, events, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     return result == 0 ? wait_over(request, until) : result;
 }
 
@@ -93,14 +93,14 @@ ss_wait_input(struct ss_request *request, double seconds)
     if (request->input.start < request->input.end || request->ended)
         return 1;
     (void)output_flush(request);
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     counter_set(request->slot->leaves, 1);
     if (request_leaves(request))
         until = 0; /* what has come before the drain is served still */
     int result = input_wait(request, until);
     bool leaves = request_leaves(request) || request_is_aged(request);
     counter_set(request->slot->leaves, 0);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (result == 0)
         return leaves ? -ECANCELED : wait_over(request, until);
     return result > 0 ? 1 : result;
@@ -151,7 +151,7 @@ ss_send(struct ss_request *request, const void *data, size_t size)
         return -ENOTSUP;
     int error = transport->send_datagram(request, data, size);
     if (error == 0)
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     return error;
 }
 

@@ -203,9 +203,9 @@ ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count, double
     if (request_is_cut(request))
         return -ECANCELED;
     (void)output_flush(request);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int result = (can_poll(request) ? poll_any : wait_by_epoll)(request, fds, count, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (result > 0)
         request->drained = false; /* as in input_wait(): what has been told is not told again */
     return result == 0 ? wait_over(request, until) : result;
