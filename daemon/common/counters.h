@@ -43,9 +43,9 @@ struct slot {
     _Atomic uint64_t received, sent; /* bytes of the request, as of its last move or stage */
     _Atomic int64_t ended;           /* when the last one ended */
     _Atomic int64_t asked_at;        /* when an operator cancelled a request here; 0: never */
-    _Atomic uint32_t program;   /* the request has become a program: see exec.c; 0: it has not */
-    unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
-    _Atomic uint32_t leaves;    /* the request waits for input, and leaves when a drain begins */
+    _Atomic uint32_t program; /* the request has become a program: see exec.c; 0: it has not */
+    unsigned char client[32]; /* its address: the beginning of a sockaddr, or zeroes */
+    _Atomic uint32_t leaves;  /* the request waits for input, and leaves when a drain begins */
     /* sums since the worker started; each has its row in counter_table, which says what it counts
      */
     _Atomic uint64_t accepted;
@@ -95,7 +95,7 @@ struct sighting {
  */
 #define INQUIRY_TEXT 4096
 struct inquiry {
-    _Atomic uint64_t request; /* 0: nobody asks */
+    _Atomic uint64_t request;                /* 0: nobody asks */
     _Atomic uint32_t asked, taken, answered; /* serial numbers: the last ones of each kind */
     char text[INQUIRY_TEXT];                 /* a line for each frame, the innermost first */
 };
@@ -114,7 +114,7 @@ struct counters {
     _Atomic int64_t impatient_until; /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
-    _Atomic uint32_t orders;   /* grows when the supervisor cancels a request, or asks where one is */
+    _Atomic uint32_t orders; /* grows when the supervisor cancels a request, or asks where one is */
     _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source or a
                                             connection's PROXY header */
     /* sums of the worker as a whole; with log_lost, they have rows in counter_table, too */

@@ -73,8 +73,7 @@ ctl_help(FILE *out)
     }
     (void)fputs("\nOptions:\n"
                 "  --socket PATH             the control socket, if not " CTL_SOCKET "\n"
-                "  --json                    status, health, requests, backtrace, explain, sources:\n"
-                "                            as JSON\n"
+                "  --json                    what is shown, as JSON\n"
                 "  --wait[=SECONDS]          drain: wait until nothing runs any more\n"
                 "  --all                     drain, resume: all listeners, instead of NAME\n"
                 "  --xinetd FILE             import: this one, and what it includes\n"

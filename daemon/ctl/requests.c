@@ -213,9 +213,8 @@ ctl_backtrace(const struct ctl_arguments *arguments)
 
     if (!read_number(arguments, &number))
         return CTL_USAGE;
-    enum ctl_result result =
-        call_once(arguments, CONTROL_INTERFACE ".GetBacktrace", parameters_for(arguments, number),
-                  CONNECTION_QUICK, &reply);
+    enum ctl_result result = call_once(arguments, CONTROL_INTERFACE ".GetBacktrace",
+                                       parameters_for(arguments, number), CONNECTION_QUICK, &reply);
     if (reply != NULL && arguments->json)
         print_json(reply);
     else if (reply != NULL)
@@ -232,9 +231,8 @@ ctl_cancel(const struct ctl_arguments *arguments)
 
     if (!read_number(arguments, &number))
         return CTL_USAGE;
-    enum ctl_result result =
-        call_once(arguments, CONTROL_INTERFACE ".CancelRequest", parameters_for(arguments, number),
-                  CONNECTION_QUICK, &reply);
+    enum ctl_result result = call_once(arguments, CONTROL_INTERFACE ".CancelRequest",
+                                       parameters_for(arguments, number), CONNECTION_QUICK, &reply);
     json_decref(reply);
     return result;
 }

@@ -499,9 +499,8 @@ static int64_t
 next_time(const struct housekeeping *housekeeping)
 {
     const int64_t drained[] = {housekeeping->drain_until, housekeeping->give_up_at,
-                               housekeeping->next_scan, housekeeping->next_retry,
-                               housekeeping->next_order,
-                               spin_guard_next(&housekeeping->spin)};
+                               housekeeping->next_scan,   housekeeping->next_retry,
+                               housekeeping->next_order,  spin_guard_next(&housekeeping->spin)};
     const int64_t serving[] = {housekeeping->next_service, housekeeping->next_timeout,
                                housekeeping->next_trim,
                                housekeeping->spin.replace ? housekeeping->next_replace : FOREVER};

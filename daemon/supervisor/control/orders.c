@@ -79,9 +79,9 @@ find_worker(const struct control *control, const struct question *question)
 static void
 reply_unknown(struct control_client *client, const char *listener, uint64_t request)
 {
-    control_reply_error(client, CONTROL_UNKNOWN_REQUEST,
-                        json_pack("{s:s, s:o}", "listener", listener, "number",
-                                  control_integer(request)));
+    control_reply_error(
+        client, CONTROL_UNKNOWN_REQUEST,
+        json_pack("{s:s, s:o}", "listener", listener, "number", control_integer(request)));
 }
 
 static void
@@ -165,8 +165,7 @@ static void
 conclude(struct control_client *client, char *text)
 {
     const struct question *question = client->question;
-    const struct listener *listener =
-        roster_find(client->control->host.roster, question->listener);
+    const struct listener *listener = roster_find(client->control->host.roster, question->listener);
     json_t *request = listener == NULL ? NULL : control_request(listener, question->request);
 
     if (request == NULL)

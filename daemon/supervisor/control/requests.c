@@ -170,10 +170,10 @@ stage_age(const struct request *request, int64_t now)
 static json_t *
 describe(const struct request *request, int64_t now)
 {
-    json_t *object = json_pack(
-        "{s:s, s:i, s:i, s:o, s:i, s:b}", "listener", request->listener, "worker",
-        (int)request->worker, "context", (int)request->context, "name", worker_name(request),
-        "generation", (int)request->generation, "draining", (int)request->draining);
+    json_t *object = json_pack("{s:s, s:i, s:i, s:o, s:i, s:b}", "listener", request->listener,
+                               "worker", (int)request->worker, "context", (int)request->context,
+                               "name", worker_name(request), "generation", (int)request->generation,
+                               "draining", (int)request->draining);
 
     varlink_set(&object, "number", control_integer(request->number));
     varlink_set(&object, "client", client_text(request->client));

@@ -27,7 +27,7 @@
 
 #define ACCEPTS_A_TURN 64
 #define TRIM_INTERVAL  5000000000ll
-#define TRIM_FLOOR     16u /* so many coroutines are kept anyway */
+#define TRIM_FLOOR     16u         /* so many coroutines are kept anyway */
 #define TRACE_ROOM     (16 * 1024) /* bytes of a stack that unwinding it may need */
 
 /* What else a loop hears of. */

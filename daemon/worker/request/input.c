@@ -96,9 +96,9 @@ receive(struct ss_request *request, void *buffer, size_t size)
 {
     const struct transport *transport = request->server->transport;
 
-    request_enter(request, STAGE_READING);
+    request_enter_call(request, STAGE_READING);
     ssize_t got = transport->receive(request, buffer, size);
-    request_enter(request, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     if (got > 0) {
         request->bytes_in += (uint64_t)got;
         request_moved(request);

@@ -88,9 +88,9 @@ output_send(struct ss_request *request, const void *data, size_t size)
 
     if (first == last)
         return 0;
-    request_enter(request, STAGE_WRITING);
+    request_enter_call(request, STAGE_WRITING);
     int error = request->server->transport->transmit(request, parts + first, last - first);
-    request_enter(request, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     output->used = 0;
     if (error < 0)
         return output_fail(request, error);

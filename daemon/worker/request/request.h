@@ -127,13 +127,30 @@ request_show_bytes(const struct ss_request *request)
     counter_set(request->slot->sent, request->bytes_out);
 }
 
-/* Another stage begins. The time is rough, because a receive may be over in a microsecond. */
+/* The present stage begins now, roughly: with a wait in it, or after one. */
+static inline void
+request_enter_wait(const struct ss_request *request)
+{
+    counter_set(request->slot->since, monotonic_roughly());
+    request_show_bytes(request);
+}
+
+/* Another stage begins. */
 static inline void
 request_enter(const struct ss_request *request, enum slot_stage stage)
 {
     counter_set(request->slot->stage, stage);
-    counter_set(request->slot->since, monotonic_roughly());
-    request_show_bytes(request);
+    request_enter_wait(request);
+}
+
+/* The same around a call of the transport, which takes no time unless this context may block. */
+static inline void
+request_enter_call(const struct ss_request *request, enum slot_stage stage)
+{
+    if (request->server->calls_block)
+        request_enter(request, stage);
+    else
+        counter_set(request->slot->stage, stage);
 }
 
 /* Bytes have come or gone, or the handler has slept: it does not spin. */

@@ -78,7 +78,9 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
 
     if (limit < 0)
         return -ETIMEDOUT;
+    request_enter_wait(request);
     int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
+    request_enter_wait(request);
     if (result == 0) {
         request->idle = true;
         return -ETIMEDOUT;
