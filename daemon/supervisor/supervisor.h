@@ -14,6 +14,7 @@ struct supervisor_options {
     bool strict;          /* a listener that cannot start ends the daemon */
     bool once;            /* one request per listener */
     bool end_when_idle;   /* ends with the last listener: nothing could start a stopped one again */
+    char *const *command; /* runs while the listeners serve, NULL at its end; NULL: none */
     config_loader load;   /* for a reload; NULL: the configuration cannot be read again */
     const void *userdata; /* of load */
 };
@@ -23,7 +24,10 @@ struct supervisor_options {
  * order, -EINVAL when a worker found mistakes in the configuration, or another
  * negative errno. Every error is already logged then. After the first reload,
  * config has no listeners any more: others have taken their place.
+ * *ret_status: the command's exit status, 128 and the number of the signal that ended it, or -1 if
+ * it was not run.
  */
-int supervisor_run(struct config *config, const struct supervisor_options *options);
+int supervisor_run(struct config *config, const struct supervisor_options *options,
+                   int *ret_status);
 
 #endif
