@@ -25,6 +25,7 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "worker/plugin/near_hooks.h"
 #include "worker/plugin/options.h"
 
 /* What every record has had since ABI 1. */
@@ -223,6 +224,22 @@ read_record(void *handle, struct plugin *plugin, struct errors *errors)
     return errors_any(errors) ? -EINVAL : 0;
 }
 
+_Static_assert(ARRAY_SIZE(hooks) < PLUGIN_HOOKS, "all names have room");
+
+void
+plugin_hook_names(const struct plugin *plugin, bool lacks, const char *ret[PLUGIN_HOOKS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+        void *address;
+        memcpy(&address, (const char *)&plugin->hooks + hooks[i].offset, sizeof(address));
+        if ((address == NULL) == lacks)
+            ret[count++] = hooks[i].name;
+    }
+    ret[count] = NULL;
+}
+
 static void
 find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
 {
@@ -234,6 +251,9 @@ find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
                        "cannot load plugin %s: it has no %s(); define int %s(struct ss_request *) "
                        "and include <sockserver/plugin.h>",
                        plugin->file, hooks[i].name, hooks[i].name);
+        if (address == NULL && hooks[i].required)
+            near_hooks_find(plugin->file, (const char *const[]){NULL},
+                            (const char *const[]){hooks[i].name, NULL}, errors);
     }
 }
 
