@@ -17,17 +17,28 @@ file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
 configure_file(cmake/sockserver.pc.in sockserver.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/sockserver.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 
+configure_file(cmake/sockserver-test.pc.in sockserver-test.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/sockserver-test.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+install(FILES ${testing_library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${testing_exports} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sockserverd
+        RENAME test-exports.list)
+
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
 configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
-  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_INCLUDEDIR plugin_dir)
+  INSTALL_DESTINATION ${package_dir}
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR plugin_dir)
 write_basic_package_version_file(sockserver-config-version.cmake
   COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES cmake/sockserver.cmake ${PROJECT_BINARY_DIR}/sockserver-config.cmake
               ${PROJECT_BINARY_DIR}/sockserver-config-version.cmake
         DESTINATION ${package_dir})
-if(EXISTS ${PROJECT_SOURCE_DIR}/plugins/template)
-  install(DIRECTORY plugins/template DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
-endif()
+install(DIRECTORY plugins/template DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
+
+# What pkg-config finds in the build folder (PKG_CONFIG_PATH=build), and what the daemon does there.
+configure_file(cmake/sockserver-uninstalled.pc.in sockserver-uninstalled.pc @ONLY)
+configure_file(cmake/sockserver-test-uninstalled.pc.in sockserver-test-uninstalled.pc @ONLY)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib/sockserverd ${PROJECT_BINARY_DIR}/plugins)
+file(CREATE_LINK ${PROJECT_BINARY_DIR}/plugins ${PROJECT_BINARY_DIR}/lib/sockserverd/plugins SYMBOLIC)
 
 # For operators: manuals (each beside what it documents), documents, examples, units.
 file(GLOB_RECURSE manuals CONFIGURE_DEPENDS daemon/*.[1-8] include/*.[1-8] plugins/*.[1-8])
@@ -56,10 +67,14 @@ install(FILES systemd/sockserverd.sysusers DESTINATION lib/sysusers.d RENAME soc
 install(FILES systemd/sockserverd.tmpfiles DESTINATION lib/tmpfiles.d RENAME sockserverd.conf)
 install(DIRECTORY systemd/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/systemd)
 
-# The configuration: an operator's own file is never overwritten.
+# The configuration: an operator's own file is never overwritten. With another --prefix than the
+# build was configured for, nothing is written outside of it.
 set(config_dir ${CMAKE_INSTALL_SYSCONFDIR}/sockserverd)
 install(CODE "
   set(directory \"${config_dir}\")
+  if(\"\$ENV{DESTDIR}\" STREQUAL \"\" AND NOT CMAKE_INSTALL_PREFIX STREQUAL \"${CMAKE_INSTALL_PREFIX}\")
+    set(directory \"\${CMAKE_INSTALL_PREFIX}/etc/sockserverd\")
+  endif()
   if(NOT IS_ABSOLUTE \"\${directory}\")
     set(directory \"\${CMAKE_INSTALL_PREFIX}/\${directory}\")
   endif()

@@ -186,7 +186,9 @@ run_supervisor(const struct commandline *commandline, struct config *config)
 {
     bool alone = commandline->role == ROLE_LISTEN;
     size_t needed = count_descriptors(config);
+    int status = -1;
     const struct supervisor_options options = {
+        .command_status = &status,
         .command = commandline->command,
         .strict = commandline->strict || alone ||
                   commandline->command != NULL, /* whoever typed it wants to know at once */
@@ -201,7 +203,7 @@ run_supervisor(const struct commandline *commandline, struct config *config)
         log_warning("%zu listeners need up to %zu descriptors, but only %zu are allowed; raise "
                     "LimitNOFILE= of the unit, or ulimit -Hn",
                     config->listener_count, needed, descriptors_allowed());
-    int status, r = supervisor_run(config, &options, &status);
+    int r = supervisor_run(config, &options);
     if (commandline->command == NULL)
         return status_of(r);
     return status < 0 ? STATUS_FAILED : status;

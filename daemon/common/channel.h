@@ -18,18 +18,26 @@
 
 enum message_type {
     /* worker -> supervisor */
-    MESSAGE_READY = 1,    /* plugin loaded and activated; text: plugin's file name */
-    MESSAGE_FAILED,       /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
-    MESSAGE_STOPPED,      /* accepts no more (answer to MESSAGE_DRAIN) */
-    MESSAGE_PONG,         /* value: the ping's */
-    MESSAGE_STOP,         /* ss_server_stop(): please drain me for good; or --once is done */
-    MESSAGE_MISTAKE,      /* text: one of the reasons why it cannot start */
-    MESSAGE_REPLACE,      /* a handler spins: start another worker, then drain me */
-    MESSAGE_CERTIFICATE,  /* before MESSAGE_READY: when the first certificate ends; value: seconds
-                             since 1970, text: its path */
-    MESSAGE_TLS,          /* before MESSAGE_READY: value: TLS_HAS_KTLS, or 0 */
-    MESSAGE_FILE,         /* text: a file that the plugin was made of */
-    MESSAGE_CONTROL = 32, /* through INHERITED_CONTROL: serve the attached socket; read-only */
+    MESSAGE_READY = 1,   /* plugin loaded and activated; text: plugin's file name */
+    MESSAGE_FAILED,      /* cannot start; value: enum failure; why was said by MESSAGE_MISTAKE */
+    MESSAGE_STOPPED,     /* accepts no more (answer to MESSAGE_DRAIN) */
+    MESSAGE_PONG,        /* value: the ping's */
+    MESSAGE_STOP,        /* ss_server_stop(): please drain me for good; or --once is done */
+    MESSAGE_MISTAKE,     /* text: one of the reasons why it cannot start */
+    MESSAGE_REPLACE,     /* a handler spins: start another worker, then drain me */
+    MESSAGE_CERTIFICATE, /* before MESSAGE_READY: when the first certificate ends; value: seconds
+                            since 1970, text: its path */
+    MESSAGE_TLS,         /* before MESSAGE_READY: value: TLS_HAS_KTLS, or 0 */
+    MESSAGE_FILE,        /* text: a file that the plugin was made of */
+    /* worker -> supervisor, through INHERITED_WISHES */
+    MESSAGE_CONTROL = 32, /* serve the attached socket; read-only */
+    MESSAGE_WISH,         /* the attached end of a channel has one of the next in it, and gets the
+                             answer */
+    MESSAGE_KEEP,         /* text: a name; attached: the descriptor to keep under it */
+    MESSAGE_FORGET,       /* text: a name */
+    MESSAGE_KEPT,         /* text: a name, whose descriptor the answer has */
+    MESSAGE_AREA,         /* value: a size; the answer has a memory file of it */
+    MESSAGE_ANSWER,       /* supervisor -> worker; value: 0 or an errno */
     /* supervisor -> worker */
     MESSAGE_SERVE = 64, /* begin to accept */
     MESSAGE_PING,
@@ -103,7 +111,8 @@ enum inherited_fd {
     INHERITED_TICKETS,    /* ticket_keys.h; of one with `tls.tickets` */
     INHERITED_TLS_MODULE, /* the module's file: tls_module.h */
     INHERITED_SOURCES,    /* sources.h; of a listener that limits its sources */
-    INHERITED_CONTROL,    /* a channel to ask for the control socket; with `control_access` */
+    INHERITED_WISHES,     /* a channel to ask for the control socket, and to have things kept;
+                             absent for a check */
     INHERITED_END
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * descriptors.c - how many descriptors the supervisor may open
+ * descriptors.c - how many descriptors the supervisor may open, and closing those of others
  *
  * The usual soft limit of 1,024 is there for the sake of select(2), which nothing here calls. The
  * supervisor takes what the hard limit allows. Its workers get back what it was given, because a
@@ -15,10 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define OWN        64 /* what the daemon needs without any listener, clients of its control included */
 #define PER_SOCKET 4 /* the socket and its path, and a copy of each in an upgrade */
-#define PER_WORKER 4 /* its channel, its counters, its log, and a descriptor of the process */
+#define PER_WORKER 5 /* its channel, wishes, counters and log, and a descriptor of the process */
 
 static struct {
     bool raised;
@@ -54,6 +56,14 @@ size_t
 descriptors_needed(size_t listeners, size_t workers)
 {
     return OWN + PER_SOCKET * listeners + 2 * PER_WORKER * workers;
+}
+
+/* SO_LINGER holds up whoever closes last, and O_NONBLOCK does not help. */
+void
+descriptor_close_foreign(int fd)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
+    (void)close(fd);
 }
 
 size_t

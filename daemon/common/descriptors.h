@@ -19,6 +19,10 @@ void descriptors_restore_limit(void);
  * listeners with so many workers in all. */
 size_t descriptors_needed(size_t listeners, size_t workers);
 
+/* Closes a descriptor that somebody else has sent, and set up as he likes: the process does not
+ * wait for bytes that a socket could not send yet. */
+void descriptor_close_foreign(int fd);
+
 /* Returns how many the supervisor may have at most: the hard limit. */
 size_t descriptors_allowed(void);
 

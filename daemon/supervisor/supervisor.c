@@ -623,14 +623,13 @@ serve(struct supervisor *supervisor, const struct upgrade_state *inherited)
 }
 
 int
-supervisor_run(struct config *config, const struct supervisor_options *options, int *ret_status)
+supervisor_run(struct config *config, const struct supervisor_options *options)
 {
     struct supervisor supervisor = {.config = config, .options = *options};
     struct upgrade_state inherited = {0};
     char reason[SPAWN_REASON_SIZE];
     int r;
 
-    *ret_status = -1;
     do
         r = supervisor_log_open(&supervisor.log, config);
     while (patience_allows(r));
@@ -648,7 +647,8 @@ supervisor_run(struct config *config, const struct supervisor_options *options, 
         log_error("cannot go on: %s", spawn_reason(r, reason));
     else if (r == 0 && supervisor.result == 0)
         log_notice("stopped");
-    *ret_status = supervisor.command.started ? supervisor.command.status : -1;
+    if (options->command_status != NULL && supervisor.command.started)
+        *options->command_status = supervisor.command.status;
     release(&supervisor);
     adopt_end();
     return r < 0 ? r : supervisor.result;

@@ -43,7 +43,7 @@ serve_one(struct ss_server *server)
 
     if (request_new(server, &server->counters->slots[0], "stdio", 0, &request) < 0)
         return 1;
-    server->control = -1;
+    server->wishes = -1;
     request->deadline = request->overtime = request->aged = request->due = FOREVER;
     int error = hooks->server_activate != NULL ? hooks->server_activate(server) : 0;
     if (error < 0) {

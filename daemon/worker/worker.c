@@ -332,7 +332,7 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
     static struct ss_server server = {
         .socket = INHERITED_SOCKET,
         .channel = INHERITED_CHANNEL,
-        .control = -1,
+        .wishes = -1,
         .wakeup = -1,
     };
     static struct brief brief; /* the server keeps its address */
@@ -352,8 +352,8 @@ worker_main(int argc, char **argv, const struct gate *const *gates)
         log_error("cannot read the brief: %s", strerror(-error));
         return 1;
     }
-    if (server.settings.control_access == CONTROL_READ && !brief.check)
-        server.control = INHERITED_CONTROL;
+    if (!brief.check)
+        server.wishes = INHERITED_WISHES;
     log_use_records(brief.fields);
     (void)log_open(brief.sink, NULL);
     log_set_level(brief.level);

@@ -39,13 +39,15 @@
  * that exist, and none is changed or taken away, so that a plugin built against
  * any earlier header keeps loading. A daemon refuses a later number than its own.
  *   1  the first
- *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_wait_any(); ss_set_deadline();
+ *   2  SS_LIST and ss_option_list(); ss_wait_input(); ss_poll(); ss_set_deadline();
  *      ss_peer_address(); ss_local_address(); ss_tls(); ss_penalise(); ss_buffered();
- *      ss_set_outcome(); ss_end_output(); ss_exec(); ss_connect(); ss_relay();
+ *      ss_set_outcome(); ss_shutdown(); ss_exec(); ss_connect(); ss_relay();
  *      ss_relay_stream(); ss_send(); ss_server_concurrency(); ss_server_transport();
  *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
- *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); more is
- *      added until it is released
+ *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); SS_CLIENT;
+ *      ss_set_timeouts(); ss_waker() and ss_wake(); ss_server_shared(), ss_shared_lock() and
+ *      ss_shared_unlock(); ss_server_keep() and ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE, SS_PATH,
+ *      SS_ADDRESS and .choices; a range that is open at one end; more is added until it is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
@@ -68,6 +70,7 @@ extern "C" {
 struct pollfd;     /* <poll.h> */
 struct ss_server;  /* a listener, as its worker process sees it */
 struct ss_request; /* one accepted connection, or one datagram */
+struct ss_waker;   /* ends the waits of one request: see ss_waker() */
 
 /* ---- the record: what this plugin is ---------------------------------- */
 
@@ -77,10 +80,18 @@ struct ss_request; /* one accepted connection, or one datagram */
 
 /*
  * Mixins under which the plugin is safe, for .mixins. The mixins "none" and
- * "forking" run one request at a time in a process and are always allowed.
+ * "forking" run one request at a time in a process, so every plugin is safe
+ * under them; but what such a process writes to its memory, no other sees. A
+ * plugin whose requests share something in plain memory states SS_ONE_PROCESS,
+ * and a listener that would have several processes is then refused, with
+ * "forking" and with `cpus` above 1; or it takes ss_server_shared(), which works
+ * everywhere.
  */
 #define SS_THREADING 1u /* hooks run in several threads at once */
 #define SS_COROUTINE 2u /* all waiting is done through ss_*() calls */
+/* State is in plain memory: one process, and under "coroutine" one thread, serves all requests.
+ * ABI 2. */
+#define SS_ONE_PROCESS 4u
 
 /* For .needs: the plugin calls ss_control(), and the listener must let it: a configuration without
  * `control_access` is refused with file and line. */
@@ -93,23 +104,34 @@ enum ss_type {
     SS_NUMBER,     /* number with a fraction */
     SS_SIZE,       /* bytes: 4096, "64K", "1M", "2G" */
     SS_DURATION,   /* seconds: 1.5, "250ms", "30s", "5m", "2h" */
-    SS_LIST        /* strings: [ "a", "b" ]; "a" is a list of one. Since ABI 2 */
+    SS_LIST,       /* strings: [ "a", "b" ]; "a" is a list of one. Since ABI 2 */
+    SS_CHOICE,     /* one of the words in .choices. Since ABI 2 */
+    SS_PATH,       /* an absolute path, whether or not there is such a file. Since ABI 2 */
+    SS_ADDRESS     /* what ss_connect() takes: "tcp://HOST:PORT", "unix:///PATH". Since ABI 2 */
 };
 
 /*
  * One option of the plugin, set in the listener's `options` group. A value
  * of the wrong type or outside min...max is refused with file and line before
- * the plugin sees it; min and max both 0 mean any. For SS_STRING they bound
- * the length, for SS_LIST the number of items.
+ * the plugin sees it; min and max both 0 mean any, and INFINITY (of math.h) or
+ * -INFINITY leaves one end open. For SS_STRING and SS_PATH they bound the length,
+ * for SS_LIST the number of items; SS_BOOLEAN, SS_CHOICE and SS_ADDRESS have none.
  */
 struct ss_option {
-    const char *name;
+    const char *name; /* a letter, then letters, digits, '_' and '-' */
     enum ss_type type;
-    const char *fallback; /* the default, as in the file; NULL: "", false, 0 or no items.
-                             A list's has one item in each line: "a\nb" */
+    const char *fallback; /* the default, as in the file; NULL: "", false, 0, no items, or the
+                             first choice. A list's has one item in each line: "a\nb". A path or
+                             an address that is "" is none; where that is not the default, the
+                             file may not say "" */
     double min, max;
     const char *help; /* one line, for --describe */
     bool required;    /* the file must give a value; fallback is not used */
+#ifdef __cplusplus
+    const char *choices = nullptr;
+#else
+    const char *choices; /* of SS_CHOICE: its words, with a space between: "none v1 v2". ABI 2 */
+#endif
 };
 
 struct ss_plugin {
@@ -120,12 +142,12 @@ struct ss_plugin {
     const char *name;                /* short, like the file without .so */
     const char *summary;             /* one line, for --describe */
     uint32_t transports;             /* SS_STREAM | SS_DATAGRAM */
-    uint32_t mixins;                 /* SS_THREADING | SS_COROUTINE, or 0 */
+    uint32_t mixins;                 /* SS_THREADING | SS_COROUTINE | SS_ONE_PROCESS, or 0 */
     const struct ss_option *options; /* ends with an empty row; or NULL */
 #ifdef __cplusplus
     uint32_t needs = 0; /* not missed by compilers where it is not given */
 #else
-    uint32_t needs; /* SS_CONTROL, or 0. ABI 2 */
+    uint32_t needs;      /* SS_CONTROL, or 0. ABI 2 */
 #endif
 };
 
@@ -247,7 +269,7 @@ SS_EXPORT int ss_flush(struct ss_request *request);
  * request goes on: it may read, and not write. 0 or a negative errno; -ENOTSUP for a datagram.
  * ABI 2.
  */
-SS_EXPORT int ss_end_output(struct ss_request *request);
+SS_EXPORT int ss_shutdown(struct ss_request *request);
 
 /*
  * Sends size bytes of the regular file fd from offset on, behind what was
@@ -278,6 +300,14 @@ SS_EXPORT int ss_fd(struct ss_request *request);
 SS_EXPORT bool ss_cancelled(struct ss_request *request);
 
 /*
+ * How long, in seconds, a read of this request waits for the client to send, and a write for it to
+ * take something; the request begins with `read_timeout` and `write_timeout`. 0: for ever;
+ * negative: as it is. A protocol may so wait long for a login and short for its next line. Returns
+ * 0, or -EINVAL for what is no number, and nothing has changed. ABI 2.
+ */
+SS_EXPORT int ss_set_timeouts(struct ss_request *request, double read, double write);
+
+/*
  * What follows must be done in so many seconds from now: when they are over,
  * reads, writes and waits return -ETIMEDOUT, until the next call sets another
  * deadline. 0 seconds: no deadline. It holds beside read_timeout, write_timeout
@@ -288,35 +318,62 @@ SS_EXPORT int ss_set_deadline(struct ss_request *request, double seconds);
 
 /*
  * Waits under every mixin without holding up other requests. Negative seconds:
- * for ever. Returns 0, -ETIMEDOUT at the deadline, or -ECANCELED when the
- * request must end now.
+ * for ever. Returns 0, -ETIMEDOUT at the deadline, -EINTR: ss_wake(), or -ECANCELED
+ * when the request must end now.
  */
 SS_EXPORT int ss_sleep(struct ss_request *request, double seconds);
 
 /*
  * Waits until fd is ready for events (poll(2)'s POLLIN, POLLOUT). Returns the
- * events that came, 0 when the time is up, -ETIMEDOUT at the deadline,
- * -ECANCELED, or another error.
+ * events that came (of those, and POLLERR and POLLHUP), 0 when the time is up,
+ * -ETIMEDOUT at the deadline, -EINTR: ss_wake(), -ECANCELED, or another error.
+ * For the client, as SS_CLIENT or ss_fd(), what its buffer holds counts.
  */
 SS_EXPORT int ss_wait(struct ss_request *request, int fd, short events, double seconds);
 
+/* As a descriptor of ss_poll() and ss_wait(): the client, with all that was received from it and
+ * not read, under TLS, too. ABI 2. */
+#define SS_CLIENT (-2)
+
 /*
- * The same for several descriptors, each of them once: as poll(2), it fills in their revents, and
- * returns how many of them have some. An entry whose fd is another negative number than ss_fd()'s
- * -ENOTSUP is skipped. ABI 2.
+ * Waits for several descriptors: as poll(2), it fills in their revents, and returns how many of
+ * them have some; 0 when the time is up (negative seconds: never). -ECANCELED as soon as a drain
+ * begins or the connection is older than `max_connection_age`, unless something has come already:
+ * told once, a later call waits on; and when the request must end now: told each time. -EINTR:
+ * ss_wake(). -ETIMEDOUT at the deadline, -EBADF for a descriptor that is not open, or another
+ * negative errno. Output is sent first. Entries with another negative descriptor than SS_CLIENT are
+ * skipped. The descriptors remain the plugin's. ABI 2.
  */
-SS_EXPORT int ss_wait_any(struct ss_request *request, struct pollfd *fds, size_t count,
-                          double seconds);
+SS_EXPORT int ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double seconds);
 
 /*
  * Waits for input: the way to wait for the client's next request. Returns 1 if
  * there is input, or the end of the stream; 0 when the time is up; -ECANCELED
- * as soon as a drain begins or the connection is older than `max_connection_age`,
- * or when the request must end now. After the former's -ECANCELED, output still goes out: say
- * goodbye and return. Negative seconds: as long as a read may wait, then -ETIMEDOUT; other errors
- * are those of a read. It counts as a read: ss_readline()'s line before it is gone. ABI 2.
+ * as soon as a drain begins or the connection is older than `max_connection_age` (told once, here
+ * or by ss_poll()), or when the request must end now. After the former's -ECANCELED, output still
+ * goes out: say goodbye and return. -EINTR: ss_wake(). Negative seconds: as long as a read may
+ * wait, then -ETIMEDOUT; other errors are those of a read. It counts as a read: ss_readline()'s
+ * line before it is gone. ABI 2.
  */
 SS_EXPORT int ss_wait_input(struct ss_request *request, double seconds);
+
+/*
+ * A handle by which others end a wait of this request: it is always the same one. It needs no
+ * release, and may be kept and used when the request has ended: it does nothing then. It is no
+ * address; only its being equal to another means something. NULL: no memory or descriptor is left.
+ * From the request's own hooks. ABI 2.
+ */
+SS_EXPORT struct ss_waker *ss_waker(struct ss_request *request);
+
+/*
+ * The wait in which that request is now, or its next one, returns -EINTR, once: several calls
+ * before that are one. What a thread has done before it calls this is seen by the request then. A
+ * wait is ss_sleep(), ss_wait(), ss_poll() and ss_wait_input(); reads, writes and connections are
+ * not disturbed. From any thread and request of the same process, which under "forking" is the
+ * request's own child; never blocks, and keeps errno. Not from a signal handler. NULL: does
+ * nothing. ABI 2.
+ */
+SS_EXPORT void ss_wake(struct ss_waker *waker);
 
 /* What the access line says of a request that ended well, instead of "done". The text is copied;
  * NULL: "done", after all. No character of it may end a line. ABI 2. */
@@ -483,6 +540,77 @@ SS_EXPORT void ss_set_data(struct ss_request *request, void *data);
  */
 SS_EXPORT void *ss_server_data(struct ss_server *server);
 SS_EXPORT void ss_server_set_data(struct ss_server *server, void *data);
+
+/* ---- state that outlives a process: from any hook, except for check_options ------------ */
+
+/*
+ * Memory that all processes of the listener share: forked children, the workers
+ * of `cpus`, and those that come later, after a reload, a crash or an upgrade of
+ * the daemon. It is all zeros when nobody has used it yet, begins at a page, is
+ * readable and writable, stays where it is as long as the worker lives, and is
+ * never released. Size is in bytes, from 1 to 2^46; only what is touched costs
+ * memory, which counts for the service.
+ *
+ * A listener has one such area, which server_activate asks for; later calls with
+ * the same size return it again, from any hook. Who asks for another size than
+ * the generation before gets a new one of zeros, while that one goes on with its
+ * own; so does another plugin in its place. It is gone when the listener is
+ * stopped, taken out of the configuration or renamed, and when the daemon ends.
+ * Whoever changes what is in it between two versions of a plugin takes another
+ * size, or begins with a version. Under --stdio nobody shares it.
+ *
+ * NULL, and errno: EINVAL for such a size, or if this worker has one of another
+ * size; EPERM from check_options, or for the first time after server_activate;
+ * ENOMEM (see `limits.as`), EMFILE, or an error of ss_server_keep(). ABI 2.
+ */
+SS_EXPORT void *ss_server_shared(struct ss_server *server, size_t size);
+
+/* A lock in that memory, 64 bytes at a multiple of 8. Zeros are an unlocked one; it needs no other
+ * beginning, and no end. */
+struct ss_shared_lock {
+    uint64_t opaque[8];
+};
+
+/*
+ * Locks it, for one thread of one process at a time; waits as long as another
+ * has it. Returns 0. -EOWNERDEAD: it is locked, too, but whoever had it has died
+ * with it, so what it guards may be half done: put that right and go on. This is
+ * said once. -EDEADLK: this thread has it already.
+ *
+ * Hold it for a few memory accesses only, and never across a call that may wait,
+ * ss_write() and ss_read() included: under "coroutine" other requests run in the
+ * same thread meanwhile, and get -EDEADLK. Unlocking returns 0, or -EPERM if this
+ * thread does not have the lock. ABI 2.
+ */
+SS_EXPORT int ss_shared_lock(struct ss_shared_lock *lock);
+SS_EXPORT int ss_shared_unlock(struct ss_shared_lock *lock);
+
+/*
+ * Has the supervisor keep a duplicate of fd for the listener, under this name,
+ * instead of what was kept under it before; fd -1: nothing any more. It is kept
+ * as long as ss_server_shared()'s memory, and for all processes of the listener.
+ * A name has 1 to 63 letters, digits, '.', '_' and '-'. fd remains the caller's;
+ * it is a socket, a pipe, a file or the like, not a device. What is kept stays
+ * open: the other side of a connection does not find its end before it is
+ * forgotten, too.
+ *
+ * Returns 0 or a negative errno: -EINVAL for the name or a device, -EBADF,
+ * -ENOSPC for more than 32 names, -EMFILE or -EAGAIN if the daemon has no
+ * descriptors or memory left, -ENOTSUP in check_options and under --stdio,
+ * -EPIPE if the worker or its supervisor is gone, -ETIMEDOUT if the supervisor
+ * does not answer for five seconds. The call waits for that answer, which comes
+ * at once, but holds its thread up, under "coroutine" other requests, too; who
+ * asks more than some hundred times a second has to wait longer. ABI 2.
+ */
+SS_EXPORT int ss_server_keep(struct ss_server *server, const char *name, int fd);
+
+/*
+ * A duplicate of what is kept under this name: a new descriptor, which is
+ * close-on-exec and the caller's to close. All duplicates are one open file: they
+ * have one position and one O_NONBLOCK. -ENOENT: nothing is kept under it; other
+ * errors as above. ABI 2.
+ */
+SS_EXPORT int ss_server_kept(struct ss_server *server, const char *name);
 
 /* ---- the listener: from any hook -------------------------------------------- */
 

@@ -24,7 +24,7 @@
 #define BLOCK      16384
 #define LINE       1024 /* a longer one is logged in parts */
 #define LOOK_TIME  0.02 /* seconds between two looks where there is no pidfd */
-#define DRAIN_TIME 0.25 /* between two looks whether a drain has begun */
+#define DRAIN_TIME 0.25 /* between two looks, in a drain, whether the program's time is over */
 
 /* Bytes on their way between client and program. */
 struct relay {
@@ -41,6 +41,7 @@ struct attendance {
     const struct service *service;
     struct program *program;
     int errors; /* the pipe; -1: none, or it has ended */
+    bool told;  /* that a drain has begun, or that the connection is old */
     size_t line_size;
     char line[LINE];
     struct relay relay;
@@ -195,7 +196,7 @@ choose_waits(const struct attendance *attendance, struct pollfd *fds)
 {
     const struct relay *relay = &attendance->relay;
     bool holds = relay->start < relay->end;
-    int client = relay->fd < 0 ? -1 : ss_fd(attendance->request);
+    int client = relay->fd < 0 ? -1 : SS_CLIENT;
     short events = (short)((relay->program_ended ? 0 : POLLIN) | (holds ? POLLOUT : 0));
 
     fds[WAIT_END] = (struct pollfd){.fd = attendance->program->pidfd, .events = POLLIN};
@@ -247,7 +248,7 @@ longest_wait(const struct attendance *attendance)
 {
     if (attendance->program->pidfd < 0)
         return LOOK_TIME;
-    return attendance->service->waits ? DRAIN_TIME : -1;
+    return attendance->service->waits && attendance->told ? DRAIN_TIME : -1;
 }
 
 /* One wait, and what follows from it. 1: the program has ended. */
@@ -257,8 +258,12 @@ turn(struct attendance *attendance)
     struct pollfd fds[WAITS];
 
     choose_waits(attendance, fds);
-    int ready = ss_wait_any(attendance->request, fds, WAITS, longest_wait(attendance));
-    if (ready < 0 && ready != -EINTR)
+    int ready = ss_poll(attendance->request, fds, WAITS, longest_wait(attendance));
+    if (ready == -ECANCELED && !attendance->told) {
+        attendance->told = true; /* the program may go on; if it may not, the next wait says so */
+        ready = 0;
+    }
+    if (ready < 0)
         return ready;
     if (ready > 0 && fds[WAIT_ERRORS].revents != 0)
         (void)read_errors(attendance);

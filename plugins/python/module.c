@@ -105,7 +105,7 @@ module_end_output(PyObject *self, PyObject *token)
 
     (void)self;
     Py_BEGIN_ALLOW_THREADS;
-    error = ss_end_output(request);
+    error = ss_shutdown(request);
     Py_END_ALLOW_THREADS;
     return error < 0 ? failed(error) : Py_NewRef(Py_None);
 }

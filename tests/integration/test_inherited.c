@@ -232,7 +232,7 @@ check_tells_how_many_are_needed(void **state)
     (void)state;
     skip_if_too_slow();
     assert_contains(COMMAND("", "--check", "-c", file).output,
-                    "listeners needs up to 3664 descriptors");
+                    "listeners needs up to 4264 descriptors");
 }
 
 /* ---- after the supervisor ------------------------------------------------------------------- */

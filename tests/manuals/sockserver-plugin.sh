@@ -45,12 +45,12 @@ manual_functions() {
 
 # All SS_ names of the header but its include guard.
 header_names() {
-    sed -nE 's/^#define (SS_[A-Z]+).*/\1/p; s/^ +(SS_[A-Z]+)( = 1)?(,.*| .*)$/\1/p' "$header" |
+    sed -nE 's/^#define (SS_[A-Z_]+).*/\1/p; s/^ +(SS_[A-Z_]+)( = 1)?(,.*| .*)$/\1/p' "$header" |
         sort -u
 }
 
 manual_names() {
-    grep -oE '^\.(It Dv|Dv|Fn) SS_[A-Z]+' "$manual" | sed 's/.* //' | sort -u
+    grep -oE '^\.(It Dv|Dv|Fn) SS_[A-Z_]+' "$manual" | sed 's/.* //' | sort -u
 }
 
 header_example() {

@@ -37,7 +37,7 @@ static const struct refusal {
      {CANNOT "it was built for plugin ABI 99, this daemon (" SOCKSERVERD_VERSION
              ") knows 1 to 2; update the daemon, or rebuild the plugin against its header"}},
     {"bad_small_record",
-     {CANNOT "its record is damaged (size 8 and 56, expected at least 48 and 49); define it with "
+     {CANNOT "its record is damaged (size 8 and 64, expected at least 48 and 49); define it with "
              "SS_PLUGIN() only"}},
     {"bad_unresolved",
      {CANNOT "@: undefined symbol: ss_does_not_exist; it was built for a newer sockserverd: "

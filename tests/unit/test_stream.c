@@ -64,7 +64,7 @@ static void
 read_timeout_bounds_one_wait(void **state)
 {
     (void)state;
-    fixture.server.settings.read_timeout = 0.05;
+    request->read_timeout = 0.05;
     for (int i = 0; i < 2; i++)
         assert_in_range(wait_in_vain(), 49, LONG_MS);
 }
@@ -75,7 +75,7 @@ request_timeout_bounds_all_waits_together(void **state)
     int64_t before = monotonic_now();
 
     (void)state;
-    fixture.server.settings.read_timeout = 60;
+    request->read_timeout = 60;
     request->deadline = before + 80 * MS;
     assert_in_range(wait_in_vain(), 0, LONG_MS);
     assert_true(monotonic_now() >= request->deadline - MS);
@@ -86,7 +86,7 @@ static void
 shorter_of_the_two_limits_counts(void **state)
 {
     (void)state;
-    fixture.server.settings.read_timeout = 0.03;
+    request->read_timeout = 0.03;
     request->deadline = monotonic_now() + 60000 * MS;
     assert_in_range(wait_in_vain(), 29, LONG_MS);
 }
@@ -99,7 +99,7 @@ trickle_ends_at_the_deadline(void **state)
     ssize_t got;
 
     (void)state;
-    fixture.server.settings.read_timeout = 60;
+    request->read_timeout = 60;
     request->deadline = monotonic_now() + 60 * MS;
     do
         assert_int_equal(send(client, "x", 1, 0), 1);
@@ -127,7 +127,7 @@ silence_costs_the_empty_buffers_only(void **state)
     char *line;
 
     (void)state;
-    fixture.server.settings.read_timeout = 60;
+    request->read_timeout = 60;
     assert_int_equal(pthread_create(&thread, NULL, read_line, &line), 0);
     while (!atomic_load(&fixture.server.freed))
         (void)nanosleep(&pause, NULL);
@@ -148,10 +148,10 @@ read_timeout_goes_on_beyond_the_buffers(void **state)
     char *line;
 
     (void)state;
-    fixture.server.settings.read_timeout = RECEIVE_PATIENCE + 0.2;
+    request->read_timeout = RECEIVE_PATIENCE + 0.2;
     assert_int_equal(ss_readline(request, &line), -ETIMEDOUT);
     assert_in_range((monotonic_now() - before) / MS, 1190, 9000);
-    fixture.server.settings.read_timeout = RECEIVE_PATIENCE;
+    request->read_timeout = RECEIVE_PATIENCE;
     before = monotonic_now();
     assert_int_equal(ss_readline(request, &line), -ETIMEDOUT);
     assert_in_range((monotonic_now() - before) / MS, 990, 9000);
@@ -270,7 +270,7 @@ slow_reader_gets_every_byte_of_all_parts(void **state)
                             {.iov_base = bytes + 1 + (1 << 20), .iov_len = (2 << 20) - 1}};
 
     (void)state;
-    fixture.server.settings.write_timeout = 10;
+    request->write_timeout = 10;
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (char)(unsigned char)(i % 251);
     assert_int_equal(pthread_create(&thread, NULL, read_slowly, &received), 0);
@@ -288,7 +288,7 @@ client_that_does_not_read_times_out(void **state)
     int64_t before = monotonic_now();
 
     (void)state;
-    fixture.server.settings.write_timeout = 0.05;
+    request->write_timeout = 0.05;
     assert_int_equal(transmit_more_than_fits(), -ETIMEDOUT);
     assert_in_range((monotonic_now() - before) / MS, 49, LONG_MS);
 }
@@ -369,7 +369,7 @@ sendfile_ends_at_the_deadline(void **state)
     (void)state;
     (void)unlink(name);
     assert_int_equal(ftruncate(file, 32 << 20), 0);
-    fixture.server.settings.write_timeout = 60;
+    request->write_timeout = 60;
     request->deadline = monotonic_now() + 60 * MS;
     assert_int_equal(pthread_create(&thread, NULL, read_now_and_then, NULL), 0);
     assert_int_equal(ss_sendfile(request, file, 0, 32 << 20), -ETIMEDOUT);

@@ -54,7 +54,7 @@ fixture_open(struct fixture *fixture, const struct transport *transport)
     counter_set(server->counters->phase, PHASE_SERVING);
     fixture->slot = &server->counters->slots[0];
     assert_int_equal(request_new(server, fixture->slot, "main", 0, &fixture->request), 0);
-    fixture->request->deadline = FOREVER;
+    fixture->request->deadline = fixture->request->overtime = fixture->request->aged = FOREVER;
 }
 
 static inline void

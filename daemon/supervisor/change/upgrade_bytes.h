@@ -107,4 +107,8 @@ void upgrade_visit_settings(const struct upgrade_state *state,
 void put_tls(struct writer *writer, const struct upgrade_state *state);
 void get_tls(struct reader *reader, struct upgrade_state *state);
 
+/* upgrade_kept.c: what each listener's plugin has asked to be kept. */
+void put_kept(struct writer *writer, const struct upgrade_state *state);
+void get_kept(struct reader *reader, struct upgrade_state *state);
+
 #endif

@@ -225,8 +225,8 @@ lift_worker(struct upgrade_worker *worker, void *userdata)
     worker->counters = lift(userdata, worker->counters);
     if (worker->log >= 0)
         worker->log = lift(userdata, worker->log);
-    if (worker->control > 0)
-        worker->control = lift(userdata, worker->control - 1) + 1;
+    if (worker->wishes > 0)
+        worker->wishes = lift(userdata, worker->wishes - 1) + 1;
 }
 
 static void
@@ -239,8 +239,8 @@ close_worker(struct upgrade_worker *worker, void *userdata)
         (void)close(worker->counters);
     if (worker->log >= 0)
         (void)close(worker->log);
-    if (worker->control > 0)
-        (void)close(worker->control - 1);
+    if (worker->wishes > 0)
+        (void)close(worker->wishes - 1);
 }
 
 static void
@@ -260,6 +260,33 @@ close_sources(const struct hand_over *hand_over)
     for (size_t i = 0; i < hand_over->state.listener_count; i++)
         if (hand_over->state.listeners[i].sources > 0)
             (void)close(hand_over->state.listeners[i].sources - 1);
+}
+
+static void
+for_each_kept(struct upgrade_state *state, void (*visit)(int *fd, void *userdata), void *userdata)
+{
+    for (size_t i = 0; i < state->listener_count; i++) {
+        struct upgrade_kept *kept = &state->listeners[i].kept;
+
+        for (size_t j = 0; j < kept->count; j++)
+            visit(&kept->fds[j].fd, userdata);
+        for (size_t j = 0; j < kept->area_count; j++)
+            visit(&kept->areas[j].fd, userdata);
+    }
+}
+
+static void
+lift_kept(int *fd, void *userdata)
+{
+    *fd = lift(userdata, *fd);
+}
+
+static void
+close_kept(int *fd, void *userdata)
+{
+    (void)userdata;
+    if (*fd >= 0)
+        (void)close(*fd); /* a copy: the original stays */
 }
 
 /* Clients who come meanwhile wait in the control socket's queue. */
@@ -290,6 +317,7 @@ prepare(const struct change *change, struct hand_over *hand_over)
     adopt_each(add_passed, hand_over);
     for_each_worker(&hand_over->state, lift_worker, hand_over);
     lift_sources(hand_over);
+    for_each_kept(&hand_over->state, lift_kept, hand_over);
     lift_control(change, hand_over);
     if (hand_over->error != 0)
         return hand_over->error;
@@ -346,6 +374,7 @@ put_back(struct hand_over *hand_over)
         (void)close(hand_over->state_fd);
     for_each_worker(&hand_over->state, close_worker, NULL);
     close_sources(hand_over);
+    for_each_kept(&hand_over->state, close_kept, NULL);
     if (hand_over->state.control > 0)
         (void)close(hand_over->state.control);
     if (hand_over->state.control_path > 0)

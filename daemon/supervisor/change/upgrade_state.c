@@ -112,31 +112,31 @@ put_log_pipes(struct writer *writer, const struct upgrade_state *state)
 }
 
 /* What stands behind all else, each behind its number, and only if it says something. */
-enum extra { EXTRA_COUNTERS = 1, EXTRA_TABLES, EXTRA_TLS, EXTRA_SOURCES, EXTRA_CONTROL };
+enum extra { EXTRA_COUNTERS = 1, EXTRA_TABLES, EXTRA_TLS, EXTRA_SOURCES, EXTRA_WISHES, EXTRA_KEPT };
 
 static bool
-any_controls(const struct upgrade_state *state)
+any_wishes(const struct upgrade_state *state)
 {
     for (size_t i = 0; i < state->listener_count; i++)
         for (size_t j = 0; j < state->listeners[i].generation_count; j++)
             for (size_t k = 0; k < state->listeners[i].generations[j].worker_count; k++)
-                if (state->listeners[i].generations[j].workers[k].control > 0)
+                if (state->listeners[i].generations[j].workers[k].wishes > 0)
                     return true;
     return false;
 }
 
 /* In the order of the workers. */
 static void
-put_controls(struct writer *writer, const struct upgrade_state *state)
+put_wishes(struct writer *writer, const struct upgrade_state *state)
 {
-    if (!any_controls(state))
+    if (!any_wishes(state))
         return;
-    put_number(writer, EXTRA_CONTROL);
+    put_number(writer, EXTRA_WISHES);
     for (size_t i = 0; i < state->listener_count; i++)
         for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
             const struct upgrade_generation *generation = &state->listeners[i].generations[j];
             for (size_t k = 0; k < generation->worker_count; k++)
-                put_number(writer, (uint64_t)generation->workers[k].control);
+                put_number(writer, (uint64_t)generation->workers[k].wishes);
         }
 }
 
@@ -261,6 +261,19 @@ put_sources(struct writer *writer, const struct upgrade_state *state)
         put_number(writer, (uint64_t)state->listeners[i].sources);
 }
 
+static void
+put_kept_record(struct writer *writer, const struct upgrade_state *state)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < state->listener_count; i++)
+        any |= state->listeners[i].kept.plugin_file != NULL;
+    if (!any)
+        return;
+    put_number(writer, EXTRA_KEPT);
+    put_kept(writer, state);
+}
+
 int
 upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *ret_size)
 {
@@ -282,7 +295,8 @@ upgrade_state_pack(const struct upgrade_state *state, char **ret_bytes, size_t *
     put_tables(&writer, state);
     put_tls_record(&writer, state);
     put_sources(&writer, state);
-    put_controls(&writer, state);
+    put_wishes(&writer, state);
+    put_kept_record(&writer, state);
     if (writer.error != 0) {
         secret_free(writer.bytes, writer.room);
         return writer.error;
@@ -391,13 +405,13 @@ get_log_pipes(struct reader *reader, struct upgrade_state *state)
 }
 
 static void
-get_controls(struct reader *reader, struct upgrade_state *state)
+get_wishes(struct reader *reader, struct upgrade_state *state)
 {
     for (size_t i = 0; i < state->listener_count; i++)
         for (size_t j = 0; j < state->listeners[i].generation_count; j++) {
             struct upgrade_generation *generation = &state->listeners[i].generations[j];
             for (size_t k = 0; k < generation->worker_count; k++)
-                generation->workers[k].control = (int)get_number(reader, INT32_MAX);
+                generation->workers[k].wishes = (int)get_number(reader, INT32_MAX);
         }
 }
 
@@ -478,7 +492,7 @@ get_tls_record(struct reader *reader, struct upgrade_state *state)
 static void
 get_extra(struct reader *reader, struct upgrade_state *state)
 {
-    switch (get_number(reader, EXTRA_CONTROL)) {
+    switch (get_number(reader, EXTRA_KEPT)) {
     case EXTRA_COUNTERS:
         get_counters(reader, state);
         break;
@@ -492,8 +506,11 @@ get_extra(struct reader *reader, struct upgrade_state *state)
         for (size_t i = 0; i < state->listener_count; i++)
             state->listeners[i].sources = (int)get_number(reader, INT32_MAX);
         break;
-    case EXTRA_CONTROL:
-        get_controls(reader, state);
+    case EXTRA_WISHES:
+        get_wishes(reader, state);
+        break;
+    case EXTRA_KEPT:
+        get_kept(reader, state);
         break;
     default:
         reader->error = -EBADMSG;

@@ -29,6 +29,7 @@ struct generation {
     uint64_t *numbers;
     const struct ticket_keys *tickets;
     struct source_table *sources;
+    struct kept *kept;
     generation_handler handler;
     void *userdata;
 
@@ -134,6 +135,7 @@ generation_start_missing(struct generation *generation, const struct listening_s
         .options = &generation->spawn,
         .socket = {.fd = socket->fd, .address = socket->address, .tickets = generation->tickets},
         .sources = settings_limit_sources(generation->settings) ? generation->sources : NULL,
+        .kept = generation->kept,
         .handler = on_process,
         .userdata = generation,
     };
@@ -210,6 +212,7 @@ generation_new(const struct generation_setup *setup, struct generation **ret)
         return -ENOMEM;
     }
     generation->settings = settings_ref(settings);
+    generation->kept = kept_ref(setup->kept);
     generation->plugin = file_stamp_look(settings->plugin_file);
     *ret = generation;
     return 0;
@@ -257,6 +260,7 @@ generation_import(const struct generation_setup *setup, const struct upgrade_gen
         .event = generation->event,
         .settings = generation->settings,
         .sources = generation->sources,
+        .kept = generation->kept,
         .options = setup->spawn,
         .handler = on_process,
         .userdata = generation,
@@ -297,6 +301,7 @@ generation_free(struct generation *generation)
     for (size_t i = 0; i < generation->size; i++)
         process_free(generation->processes[i]);
     free(generation->processes);
+    kept_unref(generation->kept);
     settings_unref(generation->settings);
     free(generation);
 }
@@ -310,6 +315,25 @@ generation_adopt_settings(struct generation *generation, const struct settings *
 }
 
 /* ---- what others ask ------------------------------------------------------------------ */
+
+struct kept *
+generation_kept(const struct generation *generation)
+{
+    return generation->kept;
+}
+
+bool
+generation_uses_area(const struct generation *generation, uint64_t size)
+{
+    for (size_t i = 0; i < generation->size; i++) {
+        uint64_t area =
+            generation->processes[i] == NULL ? 0 : process_area(generation->processes[i]);
+
+        if (area != 0 && (size == 0 || area == size))
+            return true;
+    }
+    return false;
+}
 
 unsigned
 generation_number(const struct generation *generation)

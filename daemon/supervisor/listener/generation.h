@@ -6,6 +6,7 @@
 #define SOCKSERVERD_SUPERVISOR_LISTENER_GENERATION_H
 
 #include "supervisor/listener/hand_over.h"
+#include "supervisor/listener/kept.h"
 #include "supervisor/listener/process.h"
 #include "supervisor/socket/socket.h"
 
@@ -27,6 +28,7 @@ struct generation_setup {
     uint64_t *numbers;                 /* the listener's: see generation_note_numbers() */
     const struct ticket_keys *tickets; /* the listener's; NULL: none */
     struct source_table *sources;      /* the listener's; NULL: it has none */
+    struct kept *kept;                 /* the generation becomes a holder, too */
     generation_handler handler;
     void *userdata;
 };
@@ -64,6 +66,11 @@ void generation_cut(struct generation *generation);
 void generation_tell(struct generation *generation, enum message_type type, uint64_t value, int fd);
 /* Replaces the generation's settings by others under which its workers would run the same. */
 void generation_adopt_settings(struct generation *generation, const struct settings *settings);
+
+/* What the generation's plugin has asked to be kept. */
+struct kept *generation_kept(const struct generation *generation);
+/* Whether a worker of it has asked for shared memory: of this size, or with 0, of any. */
+bool generation_uses_area(const struct generation *generation, uint64_t size);
 
 unsigned generation_number(const struct generation *generation);
 size_t generation_size(const struct generation *generation); /* workers it should have */

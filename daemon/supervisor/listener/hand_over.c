@@ -21,5 +21,6 @@ upgrade_listener_done(struct upgrade_listener *listener)
     settings_unref(listener->settings);
     free(listener->generations);
     free(listener->tls.path);
+    free(listener->kept.plugin_file);
     explicit_bzero(&listener->tls, sizeof(listener->tls));
 }

@@ -22,7 +22,7 @@ struct upgrade_worker {
     pid_t pid;
     int channel, counters; /* descriptors */
     int log;               /* another; -1: it has none */
-    int control;           /* one above another, its wishes for the control socket; 0: none */
+    int wishes;            /* one above another, see channel.h; 0: none */
     uint32_t slots;
     uint32_t state;    /* enum process_state: SERVING, DRAINING or ENDING */
     uint64_t deadline; /* of that state; CLOCK_MONOTONIC, microseconds; UINT64_MAX: none */
@@ -46,6 +46,29 @@ struct upgrade_tls {
     char *path;    /* owned; NULL: none */
 };
 
+#define KEPT_MOST       32 /* descriptors of a listener */
+#define KEPT_NAME_SIZE  64
+#define KEPT_AREAS_MOST 2
+
+struct upgrade_kept_fd {
+    char name[KEPT_NAME_SIZE];
+    int fd;
+};
+
+struct upgrade_kept_area {
+    uint64_t size;
+    int fd;
+};
+
+/* What its plugin has asked to be kept: kept.h. */
+struct upgrade_kept {
+    char *plugin_file; /* owned; NULL: nothing is kept */
+    struct upgrade_kept_fd fds[KEPT_MOST];
+    size_t count;
+    struct upgrade_kept_area areas[KEPT_AREAS_MOST];
+    size_t area_count;
+};
+
 struct upgrade_listener {
     const struct settings *settings;
     bool removed;  /* removed from the configuration; it drains */
@@ -57,7 +80,8 @@ struct upgrade_listener {
     int sources;      /* one above the descriptor of its table of sources; 0: it has none */
     struct upgrade_generation *generations;
     size_t generation_count;
-    struct upgrade_tls tls; /* optional */
+    struct upgrade_tls tls;   /* optional */
+    struct upgrade_kept kept; /* optional */
 };
 
 /* Releases what belongs to the description; the descriptors in it stay open. */

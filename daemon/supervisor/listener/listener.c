@@ -67,6 +67,8 @@ listener_enter(struct listener *listener, enum listener_state state)
     PROBE(listener__state, listener->settings->name, listener_state_name(listener->state),
           listener_state_name(state));
     listener->state = state;
+    if (state == LISTENER_STOPPED)
+        kept_unref(take_pointer(listener->kept));
     listener->tried |= state != LISTENER_STARTING;
     listener->since = now_usec(listener);
     listener->host->changed(listener, listener->host->userdata);
@@ -275,6 +277,7 @@ start_workers(struct listener *listener, const struct resolved *found)
         listener_fail(listener, strerror(-r));
         return;
     }
+    listener_take_kept(listener);
     listener_enter(listener, LISTENER_STARTING);
     listener_start_missing(listener);
 }
@@ -532,6 +535,7 @@ listener_free(struct listener *listener)
         generation_free(listener->leaving[i]);
     free(listener->leaving);
     source_table_free(listener->sources);
+    kept_unref(listener->kept);
     listener_look_up_no_more(listener);
     (void)sd_event_source_disable_unref(listener->retry);
     (void)sd_event_source_disable_unref(listener->impatience);

@@ -49,6 +49,29 @@ make_sources(struct listener *listener, const struct settings *settings)
     return source_table_new(listener->host->event, &listener->sources);
 }
 
+/* Another plugin begins with nothing; that of the present generation stays as it is meanwhile. */
+int
+listener_find_kept(struct listener *listener, const struct settings *settings, struct kept **ret)
+{
+    const char *file = settings->plugin_file != NULL ? settings->plugin_file : settings->plugin;
+
+    if (file == NULL)
+        file = "";
+    if (!kept_is_for(listener->kept, file))
+        return kept_new(file, ret);
+    *ret = kept_ref(listener->kept);
+    return 0;
+}
+
+void
+listener_take_kept(struct listener *listener)
+{
+    struct kept *kept = kept_ref(generation_kept(listener->present));
+
+    kept_unref(listener->kept);
+    listener->kept = kept;
+}
+
 int
 listener_new_generation(struct listener *listener, const struct settings *settings,
                         const struct spawn_options *spawn, struct generation **ret)
@@ -72,7 +95,10 @@ listener_new_generation(struct listener *listener, const struct settings *settin
     if (r == 0)
         r = listener_tls_prepare(&listener->tls, setup.event, settings, &setup.tickets);
     if (r == 0)
+        r = listener_find_kept(listener, settings, &setup.kept);
+    if (r == 0)
         r = generation_new(&setup, ret);
+    kept_unref(setup.kept); /* it is the generation's now */
     if (r == 0)
         listener->number++;
     return r;
@@ -97,6 +123,27 @@ listener_leaving_have_stopped(const struct listener *listener)
     return true;
 }
 
+static bool
+uses_area(uint64_t size, void *userdata)
+{
+    const struct listener *listener = userdata;
+    bool used = generation_uses_area(listener->present, size) ||
+                (listener->next != NULL && generation_uses_area(listener->next, size));
+
+    for (size_t i = 0; i < listener->leaving_count && !used; i++)
+        used = generation_uses_area(listener->leaving[i], size);
+    return used;
+}
+
+/* Shared memory of another size, which an earlier generation had, or one that failed. While no
+ * worker of the present one runs, nobody knows which it is. */
+static void
+trim_areas(struct listener *listener)
+{
+    if (listener->present != NULL && generation_uses_area(listener->present, 0))
+        kept_trim_areas(listener->kept, uses_area, listener);
+}
+
 void
 listener_forget_the_gone(struct listener *listener)
 {
@@ -108,6 +155,7 @@ listener_forget_the_gone(struct listener *listener)
         else
             listener->leaving[kept++] = listener->leaving[i];
     listener->leaving_count = kept;
+    trim_areas(listener);
 }
 
 struct generation *
@@ -202,6 +250,7 @@ listener_commit(struct listener *listener)
     if (old != NULL)
         generation_drain(old, answer_queue);
     listener->present = next;
+    listener_take_kept(listener);
     if (moves || listener->state != LISTENER_SERVING)
         listener_enter(listener, LISTENER_STARTING);
     listener_proceed(listener);

@@ -48,6 +48,7 @@ struct listener {
     struct listener_tls tls;
 
     struct source_table *sources; /* NULL: its sources were never limited */
+    struct kept *kept;            /* of the present plugin; NULL: nothing was started yet */
     struct backoff backoff;
     sd_event_source *retry; /* starts what is missing */
     sd_event_source
@@ -90,6 +91,12 @@ int listener_make_room(struct listener *listener);
  */
 int listener_new_generation(struct listener *listener, const struct settings *settings,
                             const struct spawn_options *spawn, struct generation **ret);
+/* The present generation's plugin is the listener's: what another one had kept is let go. */
+void listener_take_kept(struct listener *listener);
+/* Finds what these settings' plugin has asked to be kept. The caller becomes a holder. Returns 0
+ * and *ret, or -ENOMEM. */
+int listener_find_kept(struct listener *listener, const struct settings *settings,
+                       struct kept **ret);
 /* Notes that the generation leaves: it accepts no more, or will soon be told so. If more than
  * DRAINING_MAX leave, the oldest are cut. */
 void listener_let_leave(struct listener *listener, struct generation *generation);

@@ -43,6 +43,8 @@ listener_export(const struct listener *listener, struct upgrade_listener *ret)
     ret->numbers = listener->numbers;
     r = listener_tls_export(&listener->tls, &ret->tls);
     ret->sources = source_table_fd(listener->sources) + 1;
+    if (r == 0)
+        r = kept_export(listener->kept, &ret->kept);
     for (size_t i = 0; i < listener->leaving_count && r == 0; i++)
         r = generation_export(listener->leaving[i], &ret->generations[ret->generation_count++]);
     if (listener->present != NULL && r == 0) {
@@ -58,7 +60,7 @@ listener_export(const struct listener *listener, struct upgrade_listener *ret)
 static void
 import_generation(struct listener *listener, const struct upgrade_generation *inherited)
 {
-    const struct generation_setup setup = {
+    struct generation_setup setup = {
         .event = listener->host->event,
         .settings = inherited->settings,
         .spawn = &listener->host->spawn,
@@ -76,14 +78,21 @@ import_generation(struct listener *listener, const struct upgrade_generation *in
         r = listener_make_room(listener);
     while (patience_allows(r));
     if (r == 0)
+        do
+            r = listener_find_kept(listener, inherited->settings, &setup.kept);
+        while (patience_allows(r));
+    if (r == 0)
         r = generation_import(&setup, inherited, &listener->present);
+    kept_unref(setup.kept);
     if (r < 0) {
         log_here(listener, LOG_ERR, "cannot take over generation %u: %s", inherited->number,
                  strerror(-r));
         return;
     }
     bool serves = inherited->present && generation_count(listener->present, PROCESS_SERVING) > 0;
-    if (!serves)
+    if (serves)
+        listener_take_kept(listener);
+    else
         (void)listener_dismiss(listener); /* the generation goes on draining */
 }
 
@@ -140,6 +149,16 @@ import_sources(struct listener *listener, int fd)
         log_here(listener, LOG_ERR, "cannot take over the table of its sources: %s", strerror(-r));
 }
 
+/* Without it the plugin begins with nothing. */
+static void
+import_kept(struct listener *listener, const struct upgrade_kept *inherited)
+{
+    int r = inherited->plugin_file == NULL ? 0 : kept_import(inherited, &listener->kept);
+
+    if (r < 0)
+        log_here(listener, LOG_ERR, "cannot take over what its plugin has kept: %s", strerror(-r));
+}
+
 void
 listener_import(struct listener *listener, const struct upgrade_listener *inherited)
 {
@@ -151,6 +170,7 @@ listener_import(struct listener *listener, const struct upgrade_listener *inheri
     listener->tried = true;
     listener_tls_import(&listener->tls, listener->host->event, &inherited->tls);
     import_sources(listener, inherited->sources - 1);
+    import_kept(listener, &inherited->kept);
     for (size_t i = 0; i < inherited->generation_count; i++) {
         if (listener->present != NULL)
             (void)listener_dismiss(listener);

@@ -130,7 +130,7 @@ unwatch(struct process *process)
     process->child_source = sd_event_source_disable_unref(process->child_source);
     process->channel_source = sd_event_source_disable_unref(process->channel_source);
     process->log_source = sd_event_source_disable_unref(process->log_source);
-    process->control_source = sd_event_source_disable_unref(process->control_source);
+    process->wishes_source = sd_event_source_disable_unref(process->wishes_source);
     process->timer = sd_event_source_disable_unref(process->timer);
 }
 
@@ -154,7 +154,7 @@ watch(struct process *process, sd_event *event)
     if (r >= 0)
         r = process_watch_log(process, event);
     if (r >= 0)
-        r = process_watch_control(process, event);
+        r = process_watch_wishes(process, event);
     if (r < 0)
         unwatch(process);
     return r < 0 ? r : 0;
@@ -204,6 +204,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     }
     process->sources = setup->sources;
     process->claim = socket.claim;
+    process->kept = setup->kept;
     process->settings = settings_ref(setup->settings);
     process->handler = setup->handler;
     process->userdata = setup->userdata;
@@ -211,7 +212,7 @@ process_new(const struct process_setup *setup, struct process **ret)
     process->pid = spawned.pid;
     process->channel = spawned.channel;
     process->log = spawned.log;
-    process->control = spawned.control;
+    process->wishes = spawned.wishes;
     process->control_asked = setup->options->control_asked;
     process->control_userdata = setup->options->userdata;
     process->counters = spawned.counters;
@@ -267,11 +268,12 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     process->handler = setup->handler;
     process->userdata = setup->userdata;
     process->claim = NO_CLAIM;
+    process->kept = setup->kept;
     process->pid = worker->pid;
     child_note(process->pid);
     process->channel = worker->channel;
     process->log = worker->log;
-    process->control = worker->control - 1;
+    process->wishes = worker->wishes - 1;
     if (setup->options != NULL) {
         process->control_asked = setup->options->control_asked;
         process->control_userdata = setup->options->userdata;
@@ -287,7 +289,7 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
     int r = can_be_imported(worker) ? 0 : -EBADMSG;
     if (r == 0 && (fcntl(process->channel, F_SETFD, FD_CLOEXEC) < 0 ||
                    fcntl(process->counters_fd, F_SETFD, FD_CLOEXEC) < 0 ||
-                   (process->control >= 0 && fcntl(process->control, F_SETFD, FD_CLOEXEC) < 0) ||
+                   (process->wishes >= 0 && fcntl(process->wishes, F_SETFD, FD_CLOEXEC) < 0) ||
                    (process->log >= 0 && fcntl(process->log, F_SETFD, FD_CLOEXEC) < 0)))
         r = -errno;
     if (r == 0)
@@ -325,7 +327,7 @@ process_export(struct process *process, struct upgrade_worker *ret)
         .channel = process->channel,
         .counters = process->counters_fd,
         .log = process->log,
-        .control = process->control + 1,
+        .wishes = process->wishes + 1,
         .slots = process->slots,
         .state = process->state,
         .deadline = process->deadline,
@@ -352,8 +354,8 @@ process_free(struct process *process)
     (void)close(process->counters_fd);
     if (process->log >= 0)
         (void)close(process->log);
-    if (process->control >= 0)
-        (void)close(process->control);
+    if (process->wishes >= 0)
+        (void)close(process->wishes);
     free(process->log_text);
     free(process->tls.path);
     used_files_done(&process->files);
@@ -480,6 +482,12 @@ bool
 process_files_changed(const struct process *process)
 {
     return used_files_changed(&process->files);
+}
+
+uint64_t
+process_area(const struct process *process)
+{
+    return process->area;
 }
 
 const struct process_tls *

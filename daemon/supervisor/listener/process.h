@@ -45,6 +45,7 @@ struct process_setup {
     const struct spawn_options *options;
     struct spawn_socket socket;   /* its claim is found here */
     struct source_table *sources; /* of the listener; NULL: it has none */
+    struct kept *kept;            /* of the generation, which outlives the process; NULL: none */
     uint64_t start_usec;          /* to become ready; 0: the usual 30 s */
     uint64_t numbers;             /* its requests are numbered from the one behind this */
     process_handler handler;
@@ -57,8 +58,8 @@ int process_new(const struct process_setup *setup, struct process **ret);
 /*
  * Goes on with a worker that an earlier process of this daemon started. It
  * takes the worker's descriptors over, also on failure. It uses only event,
- * settings, sources, handler and userdata of setup. Returns 0 and *ret, or a negative
- * errno.
+ * settings, options, sources, kept, handler and userdata of setup. Returns 0 and *ret, or a
+ * negative errno.
  */
 int process_import(const struct process_setup *setup, const struct upgrade_worker *worker,
                    struct process **ret);
@@ -87,6 +88,9 @@ void process_tell(struct process *process, enum message_type type, uint64_t valu
 
 /* Whether one of the files that the worker was made of (ss_server_uses()) has changed since. */
 bool process_files_changed(const struct process *process);
+
+/* The size of the shared memory that the worker has asked for; 0: none, as far as we know. */
+uint64_t process_area(const struct process *process);
 
 /* What a worker with `tls` says about it before it is ready. */
 struct process_tls {

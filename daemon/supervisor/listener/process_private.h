@@ -5,6 +5,7 @@
 #ifndef SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
 #define SOCKSERVERD_SUPERVISOR_LISTENER_PROCESS_PRIVATE_H
 
+#include "supervisor/listener/kept.h"
 #include "supervisor/listener/process.h"
 #include "supervisor/listener/source_table.h"
 #include "supervisor/listener/tally.h"
@@ -33,11 +34,13 @@ struct process {
 
     pid_t pid;
     int channel;
-    int control; /* the worker asks through it for the control socket; -1: it may not */
+    int wishes; /* the worker asks through it for what process_wishes.c has; -1: it may not */
     void (*control_asked)(int fd, void *userdata);
     void *control_userdata;
-    sd_event_source *control_source;
-    int log; /* reads what the worker prints; -1: there is no more */
+    sd_event_source *wishes_source;
+    struct kept *kept; /* of its generation; NULL: none */
+    uint64_t area;     /* the size of the shared memory that it asked for; 0: none */
+    int log;           /* reads what the worker prints; -1: there is no more */
     struct counters *counters;
     int counters_fd; /* of that memory; for an upgrade */
     uint32_t slots;
@@ -87,8 +90,8 @@ void process_end(struct process *process, const siginfo_t *info);
 
 /* Watches the worker's log pipe. Returns 0 or a negative errno. */
 int process_watch_log(struct process *process, sd_event *event);
-/* Watches for the worker's wish to talk to the control socket. Returns 0 or a negative errno. */
-int process_watch_control(struct process *process, sd_event *event);
+/* Watches for the worker's wishes. Returns 0 or a negative errno. */
+int process_watch_wishes(struct process *process, sd_event *event);
 /* Logs what the worker has written so far; with last, also a line without an end. */
 void process_read_log(struct process *process, bool last);
 

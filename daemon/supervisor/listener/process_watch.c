@@ -23,6 +23,7 @@
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "supervisor/listener/process_private.h"
 
@@ -389,7 +390,7 @@ receive_one(struct process *process)
     int r = channel_receive(process->channel, &message, &fd);
 
     if (fd >= 0) {
-        (void)close(fd);
+        descriptor_close_foreign(fd);
         misbehave(process, "a descriptor");
         return false;
     }

@@ -390,7 +390,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     };
     _cleanup_close_ int brief_fd = brief_to_fd(&brief, settings), counters_fd = -1;
     _cleanup_close_ int channel = -1, channel_end = -1, log = -1, log_end = -1;
-    _cleanup_close_ int control = -1, control_end = -1, plugin = -1;
+    _cleanup_close_ int wishes = -1, wishes_end = -1, plugin = -1;
     int fds[INHERITED_END - INHERITED_BRIEF];
     struct counters *counters = NULL;
     uint32_t slots = mixin_slots(settings);
@@ -398,8 +398,8 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
 
     if (r == 0)
         r = create_log_pipe(&log, &log_end);
-    if (r == 0 && settings->control_access == CONTROL_READ && !options->check)
-        r = create_channel(&control, &control_end);
+    if (r == 0 && !options->check)
+        r = create_channel(&wishes, &wishes_end);
     if (r == 0)
         r = lend(settings, socket, fds);
     if (r == 0)
@@ -413,7 +413,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     fds[PLACE(CHANNEL)] = channel_end;
     fds[PLACE(COUNTERS)] = counters_fd;
     fds[PLACE(PLUGIN)] = plugin;
-    fds[PLACE(CONTROL)] = control_end;
+    fds[PLACE(WISHES)] = wishes_end;
     r = fork_worker(settings, fds, log_end);
     if (r < 0) {
         counters_detach(counters, slots);
@@ -422,7 +422,7 @@ spawn_worker(const struct settings *settings, const struct spawn_options *option
     *ret = (struct spawned){.pid = r,
                             .channel = take_fd(channel),
                             .counters_fd = take_fd(counters_fd),
-                            .control = take_fd(control),
+                            .wishes = take_fd(wishes),
                             .log = take_fd(log),
                             .counters = counters,
                             .slots = slots};

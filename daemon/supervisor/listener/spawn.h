@@ -29,8 +29,8 @@ struct spawned {
     pid_t pid;
     int channel; /* the supervisor's end */
     int counters_fd;
-    int control; /* our end of INHERITED_CONTROL; -1: none */
-    int log;     /* reads what the worker writes to standard output and standard error */
+    int wishes; /* our end of INHERITED_WISHES; -1: none */
+    int log;    /* reads what the worker writes to standard output and standard error */
     struct counters *counters;
     uint32_t slots; /* how many the supervisor made: never what the mapping says */
 };

@@ -25,16 +25,36 @@ _Static_assert(sizeof(void *) != 8 || (offsetof(struct coroutine, context.place)
 
 /* ---- coroutines --------------------------------------------------------------------- */
 
+/* The loop itself catches nothing. */
+static __attribute__((noinline)) void
+suspend_with_exceptions(struct coroutine *coroutine)
+{
+    struct exception_state *current = coroutine->loop->exceptions, own = *current;
+
+    *current = (struct exception_state){0};
+    context_switch(&coroutine->context, &coroutine->loop->context);
+    *current = own;
+}
+
+static inline void
+switch_to_loop(struct coroutine *coroutine)
+{
+    if (coroutine->loop->exceptions != NULL)
+        suspend_with_exceptions(coroutine);
+    else
+        context_switch(&coroutine->context, &coroutine->loop->context);
+}
+
 /* Back to the loop, for good or until it goes on. */
 static void
 suspend(struct coroutine *coroutine)
 {
     const struct loop *loop = coroutine->loop;
 
-    context_switch(&coroutine->context, &coroutine->loop->context);
+    switch_to_loop(coroutine);
     while (__builtin_expect(loop->inspect != NULL, 0)) {
         loop->inspect(coroutine);
-        context_switch(&coroutine->context, &coroutine->loop->context);
+        switch_to_loop(coroutine);
     }
 }
 
@@ -73,6 +93,15 @@ coroutine_enqueue(struct coroutine *coroutine)
     loop->ready_end = &coroutine->next;
 }
 
+void
+coroutine_end_wait(struct coroutine *coroutine, int result)
+{
+    if (coroutine->state < COROUTINE_WAITING)
+        return;
+    coroutine->result = result;
+    coroutine_enqueue(coroutine);
+}
+
 static void
 set_free(struct coroutine *coroutine)
 {
@@ -92,6 +121,8 @@ leave(void *argument)
 
     coroutine->loop->abandon(coroutine);
     coroutine->begun = false;
+    if (coroutine->loop->exceptions != NULL)
+        *coroutine->loop->exceptions = (struct exception_state){0};
     set_free(coroutine);
     context_leave(&coroutine->context, &coroutine->loop->context);
 }
@@ -297,11 +328,14 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
             return error;
     }
     wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
-    uint32_t found = coroutine->pending & wanted;
-    if (found == 0)
-        return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
-    coroutine->pending &= ENDS; /* these stay true */
-    return (int)found;
+    if ((coroutine->pending & wanted) != 0) {
+        /* It came some time ago, and may have been read since. */
+        int result = look(fd, events);
+        coroutine->pending &= ENDS; /* these stay true */
+        if (result != 0)
+            return result;
+    }
+    return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
 }
 
 static int

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 
 #include "worker/coroutine/context.h"
+#include "worker/coroutine/inbox.h"
 #include "worker/coroutine/stack.h"
 #include "worker/coroutine/timers.h"
 
@@ -54,6 +55,19 @@ struct coroutine {
     uint32_t pending; /* came while it did not wait for them */
 };
 
+/*
+ * What the C++ runtime keeps of a thread: which exceptions its catch blocks hold, and how many are
+ * being thrown. It is a coroutine's own: each that waits in a catch block would else find there
+ * what others have caught since. The layout is that of the C++ ABI.
+ */
+struct exception_state {
+    void *caught;
+    unsigned thrown;
+#ifdef __ARM_EABI_UNWINDER__
+    void *propagating;
+#endif
+};
+
 struct loop {
     int epoll;
     int wakeup; /* eventfd */
@@ -68,6 +82,8 @@ struct loop {
     struct coroutine *free;
     struct coroutine *ready, **ready_end;
     struct timers timers;
+    struct exception_state *exceptions; /* of its thread; NULL: nobody throws any */
+    struct inbox *inbox;                /* loop_inbox(); NULL: nobody has asked for it */
 
     /* for signal handlers */
     _Atomic int64_t since;               /* what runs now went on at this (rough) time; 0: asleep */
@@ -112,6 +128,10 @@ void loop_cancel(struct loop *loop, bool (*which)(struct coroutine *coroutine));
  * frames can be looked at. It stays as it was. inspect() must not wait.
  */
 void coroutine_inspect(struct coroutine *coroutine, void (*inspect)(struct coroutine *coroutine));
+
+/* One that waits goes on, with this result of its wait. Others, which will be told otherwise, are
+ * left alone. In the loop's thread. */
+void coroutine_end_wait(struct coroutine *coroutine, int result);
 
 /* ---- a loop's coroutines -------------------------------------------------------- */
 
@@ -166,6 +186,7 @@ coroutine_extra(struct coroutine *coroutine)
 #define ABOUT_WAKEUP     (1ull << 32) /* loop_wake() */
 #define ABOUT_OTHER      (2ull << 32) /* the number of loop_watch() */
 #define ABOUT_COMPANION  (4ull << 32) /* as ABOUT_CONNECTION, of its companion */
+#define ABOUT_INBOX      (8ull << 32) /* another thread has put something there */
 #define ABOUT_FOREIGN    (1ull << 63) /* descriptor of a coroutine; with the wait's sequence */
 #define SEQUENCE_MASK    0x7fffffffu
 

@@ -144,6 +144,8 @@ dispatch(struct loop *loop, const struct epoll_event *event)
         loop->on_event(loop, (unsigned)about);
     else if (about & ABOUT_WAKEUP)
         (void)!read(loop->wakeup, &count, sizeof(count));
+    else if (about & ABOUT_INBOX)
+        inbox_empty(loop->inbox);
     else if (about & ABOUT_COMPANION)
         on_connection(loop, (uint32_t)about, event->events << COMPANION_BITS);
     else
@@ -280,10 +282,8 @@ loop_cancel(struct loop *loop, bool (*which)(struct coroutine *coroutine))
 {
     for (uint32_t i = 0; i < loop->limit; i++) {
         struct coroutine *coroutine = loop->table[i];
-        if (coroutine == NULL || coroutine->state < COROUTINE_WAITING ||
-            (which != NULL && !which(coroutine)))
-            continue;
-        coroutine->result = -ECANCELED;
-        coroutine_enqueue(coroutine);
+        if (coroutine != NULL && coroutine->state >= COROUTINE_WAITING &&
+            (which == NULL || which(coroutine)))
+            coroutine_end_wait(coroutine, -ECANCELED);
     }
 }

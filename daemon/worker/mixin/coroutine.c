@@ -28,6 +28,7 @@
 #include "worker/request/listener_limit.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
+#include "worker/request/wake.h"
 
 #define PACE 32 /* receives and sends without a wait, until others get their turn */
 
@@ -91,6 +92,46 @@ coroutine_mixin_pace(struct ss_request *request)
     coroutine_yield(coroutine_of(request));
     set_current(request);
 }
+
+/* ---- ending another one's wait ---------------------------------------------------------- */
+
+static struct waker *
+waker_of(struct inbox_item *item)
+{
+    return (struct waker *)(void *)((char *)item - offsetof(struct waker, item));
+}
+
+/* In the context's own thread: a request that waits is there, and this one's. */
+static void
+receive_wake(struct inbox_item *item, bool handed_over)
+{
+    struct waker *waker = waker_of(item);
+    uint64_t state = handed_over ? atomic_fetch_and(&waker->state, ~(uint64_t)WAKER_QUEUED)
+                                 : atomic_load(&waker->state);
+
+    if ((state & WAKER_WAITING) != 0 && (state & WAKER_WOKEN) != 0)
+        coroutine_end_wait(waker->context, -EINTR);
+}
+
+/* One that is on its way already will be seen there. */
+static bool
+admit_wake(struct inbox_item *item)
+{
+    return (atomic_fetch_or(&waker_of(item)->state, WAKER_QUEUED) & WAKER_QUEUED) == 0;
+}
+
+static int
+coroutine_mixin_prepare_wake(struct ss_request *request, struct waker *waker)
+{
+    struct coroutine *coroutine = coroutine_of(request);
+
+    waker->context = coroutine;
+    if (waker->inbox == NULL) /* a context with this number is always the same loop's */
+        waker->inbox = loop_inbox(coroutine->loop, receive_wake, admit_wake);
+    return waker->inbox == NULL ? -ENOMEM : 0;
+}
+
+/* ---- the request in its coroutine, and its end ------------------------------------------ */
 
 static void
 end_request(struct ss_request *request)
@@ -206,6 +247,7 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
     if (error < 0)
         return error;
     uint32_t started = all.count;
+    all.exception_state = plugin_exception_state(&server->plugin);
     watchdog_install(server);
     for (uint32_t i = 1; i < all.count; i++) {
         atomic_fetch_add(&all.running, 1);
@@ -239,5 +281,6 @@ const struct mixin mixin_coroutine = {
     .wait_both = coroutine_mixin_wait_both,
     .leave_other = coroutine_mixin_leave_other,
     .interrupt_others = coroutine_mixin_interrupt_others,
+    .prepare_wake = coroutine_mixin_prepare_wake,
     .pace = coroutine_mixin_pace,
 };

@@ -33,6 +33,7 @@
 #include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 
 #define FIRST_OUTPUT    256 /* bytes on the stack: many replies are small */
 #define REFUSED_IN_TURN 64  /* connections, until the housekeeping has its turn */
@@ -326,5 +327,6 @@ const struct mixin mixin_forking = {
     .run = forking_run,
     .wait = wait_blocking,
     .wait_both = wait_blocking_all,
+    .prepare_wake = waker_prepare_blocking,
     .polls = forks_each,
 };

@@ -20,6 +20,7 @@
 #include "worker/mixin/mixins.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 
 static void *
 housekeeping_main(void *argument)
@@ -111,4 +112,5 @@ const struct mixin mixin_none = {
     .run = none_run,
     .wait = wait_blocking,
     .wait_both = wait_blocking_all,
+    .prepare_wake = waker_prepare_blocking,
 };

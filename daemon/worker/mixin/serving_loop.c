@@ -373,6 +373,8 @@ void
 serving_loop_enter(struct serving_loop *serving)
 {
     loop_enter(&serving->loop);
+    if (serving->all->exception_state != NULL)
+        serving->loop.exceptions = serving->all->exception_state();
     faults_watch_thread(&serving->loop);
     int error = watchdog_watch(&serving->watched, &serving->loop);
     if (error < 0)

@@ -14,6 +14,7 @@
 
 #include "worker/coroutine/coroutine.h"
 #include "worker/mixin/watchdog.h"
+#include "worker/plugin/cplusplus.h"
 #include "worker/request/request.h"
 
 struct housekeeping;
@@ -24,6 +25,7 @@ struct serving_loops {
     uint32_t count;
     _Atomic uint32_t running; /* of those with a thread of their own, how many have not ended */
     _Atomic int error;        /* of the first that could not serve on */
+    exception_state_getter exception_state; /* of each one's thread; NULL: nobody throws any */
 };
 
 struct serving_loop {

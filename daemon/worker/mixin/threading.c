@@ -31,6 +31,7 @@
 #include "worker/request/listener_limit.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 
 #define FIRST_OUTPUT 256                /* bytes on the stack: many replies are small */
 #define HEAP_PAUSE   (5 * 1000000000ll) /* ns between two looks for memory to give back */
@@ -320,5 +321,6 @@ const struct mixin mixin_threading = {
     .run = threading_run,
     .wait = wait_blocking,
     .wait_both = wait_blocking_all,
+    .prepare_wake = waker_prepare_blocking,
     .surplus = surplus,
 };

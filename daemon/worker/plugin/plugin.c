@@ -84,8 +84,15 @@ check_file(const char *file, const struct origin *origin, struct errors *errors)
 
     if (stat(origin->path, &status) < 0) {
         int error = errno;
-        errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
-                   error == ENOENT ? "; is it installed, and plugin_path right?" : "");
+        const char *slash = strrchr(file, '/'), *name = slash == NULL ? file : slash + 1;
+        if (error == ENOENT && strcmp(name, file) != 0 && access(name, R_OK) == 0)
+            errors_add(errors, NULL, 0,
+                       "cannot load plugin %s: %s; did you mean the one here, ./%s? A name without "
+                       "a slash is looked for in plugin_path",
+                       file, strerror(error), name);
+        else
+            errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
+                       error == ENOENT ? "; is it installed, and plugin_path right?" : "");
         return -EINVAL;
     }
     if (!S_ISREG(status.st_mode)) {
@@ -197,16 +204,8 @@ copy_options(struct plugin *plugin)
 }
 
 static int
-read_record(void *handle, struct plugin *plugin, struct errors *errors)
+take_record(const struct ss_plugin *record, struct plugin *plugin, struct errors *errors)
 {
-    const struct ss_plugin *record = own_symbol(handle, "ss_plugin_record");
-
-    if (record == NULL) {
-        errors_add(errors, NULL, 0,
-                   "cannot load plugin %s: it has no record; add SS_PLUGIN(.name = ..., ...) to it",
-                   plugin->file);
-        return -EINVAL;
-    }
     if (check_record(record, plugin->file, errors) < 0)
         return -EINVAL;
     memcpy(&plugin->record, record,
@@ -222,6 +221,20 @@ read_record(void *handle, struct plugin *plugin, struct errors *errors)
         errors_add(errors, NULL, 0, "cannot load plugin %s: out of memory", plugin->file);
     options_check_table(plugin, errors);
     return errors_any(errors) ? -EINVAL : 0;
+}
+
+static int
+read_record(void *handle, struct plugin *plugin, struct errors *errors)
+{
+    const struct ss_plugin *record = own_symbol(handle, "ss_plugin_record");
+
+    if (record == NULL) {
+        errors_add(errors, NULL, 0,
+                   "cannot load plugin %s: it has no record; add SS_PLUGIN(.name = ..., ...) to it",
+                   plugin->file);
+        return -EINVAL;
+    }
+    return take_record(record, plugin, errors);
 }
 
 _Static_assert(ARRAY_SIZE(hooks) < PLUGIN_HOOKS, "all names have room");
@@ -277,10 +290,28 @@ plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *er
     }
     find_origin(file, fd, &origin);
     if (check_file(file, &origin, &found) == 0) {
-        void *handle = open_object(file, &origin, &found);
-        if (handle != NULL && read_record(handle, ret, &found) == 0)
-            find_hooks(handle, ret, &found);
+        ret->object = open_object(file, &origin, &found);
+        if (ret->object != NULL && read_record(ret->object, ret, &found) == 0)
+            find_hooks(ret->object, ret, &found);
     }
+    int result = errors_any(&found) ? -EINVAL : 0;
+    errors_move(errors, &found);
+    return result;
+}
+
+int
+plugin_adopt(const char *file, const struct ss_plugin *record, const struct plugin_hooks *own_hooks,
+             struct plugin *ret, struct errors *errors)
+{
+    struct errors found = {0};
+
+    memset(ret, 0, sizeof(*ret));
+    ret->file = strdup(file);
+    if (ret->file == NULL)
+        errors_add(&found, NULL, 0, "cannot load plugin %s: out of memory", file);
+    else
+        (void)take_record(record, ret, &found);
+    ret->hooks = *own_hooks;
     int result = errors_any(&found) ? -EINVAL : 0;
     errors_move(errors, &found);
     return result;

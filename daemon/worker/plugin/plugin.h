@@ -31,6 +31,7 @@ struct plugin {
     struct ss_option *options; /* copies of the rows, without the empty last one */
     size_t option_count;
     struct plugin_hooks hooks;
+    void *object; /* as dlopen() has returned it; loaded for good. NULL: not loaded */
 };
 
 /*
@@ -43,6 +44,10 @@ int plugin_load(const char *file, struct plugin *ret, struct errors *errors);
 /* The same, but if the file itself is out of this user's reach, it is loaded from fd, which stays
  * the caller's. Everything that names it (logs, dladdr(3), a debugger) says file all the same. */
 int plugin_load_from(const char *file, int fd, struct plugin *ret, struct errors *errors);
+/* The same of a plugin that is a part of this program, which messages call by the name of a file.
+ */
+int plugin_adopt(const char *file, const struct ss_plugin *record, const struct plugin_hooks *hooks,
+                 struct plugin *ret, struct errors *errors);
 void plugin_done(struct plugin *plugin);
 
 /*

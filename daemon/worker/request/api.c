@@ -22,6 +22,7 @@
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 
 /* ---- waiting and ending ---------------------------------------------------- */
 
@@ -46,63 +47,152 @@ ss_set_deadline(struct ss_request *request, double seconds)
 }
 
 int
+ss_set_timeouts(struct ss_request *request, double read, double write)
+{
+    if (read != read || write != write) /* not a number */
+        return -EINVAL;
+    if (read >= 0)
+        request->read_timeout = read;
+    if (write >= 0)
+        request->write_timeout = write;
+    return 0;
+}
+
+/* There is nothing to wait for; what was written goes out all the same. */
+static int
+was_woken(struct ss_request *request)
+{
+    (void)output_flush(request);
+    return -EINTR;
+}
+
+/* Whether something can be read without the client: what has come, or that its stream has ended. */
+static bool
+has_input(const struct ss_request *request)
+{
+    return request->input.start < request->input.end || request->ended;
+}
+
+int
 ss_sleep(struct ss_request *request, double seconds)
 {
     int64_t until = wait_until(request, seconds);
 
     (void)output_flush(request); /* the client need not wait with us */
     request_enter(request, STAGE_WAITING);
-    int error = request->server->mixin->wait(request, -1, 0, until);
+    int error = wake_begins(request);
+    if (error == 0)
+        error = wake_ends(request, request->server->mixin->wait(request, -1, 0, until));
     request_enter(request, STAGE_HANDLING);
     if (seconds != 0)
         request_moved(request);
     return error == 0 ? wait_over(request, until) : error;
 }
 
+/* Of what the kernel has said: what was asked for, and what poll(2) tells unasked. The end of the
+ * stream, which some mixins are told of besides, can be read. */
+static int
+events_told(int events, short asked)
+{
+    if (events <= 0)
+        return events;
+    if ((events & POLLRDHUP) != 0)
+        events |= POLLIN;
+    return events & ((unsigned short)asked | POLLERR | POLLHUP);
+}
+
+/* The client's bytes, of which the kernel does not know all; or room for some. */
+static int
+wait_for_client(struct ss_request *request, short events, int64_t until)
+{
+    const struct transport *transport = request->server->transport;
+    struct pollfd client = {.fd = SS_CLIENT, .events = events};
+
+    if (events == POLLIN && transport->stream) {
+        int result = input_wait(request, until);
+        return result > 0 && transport->ready != NULL ? POLLIN : events_told(result, events);
+    }
+    if (transport->ready == NULL && request->output_fd == request->fd && transport->stream)
+        return events_told(request->server->mixin->wait(request, request->fd, events, until),
+                           events);
+    int ready = wait_any(request, &client, 1, until);
+    return ready > 0 ? client.revents : ready;
+}
+
 int
 ss_wait(struct ss_request *request, int fd, short events, double seconds)
 {
     int64_t until = wait_until(request, seconds);
+    bool client = wait_is_for_client(request, fd);
 
-    /* What ss_fd() says of a connection that only we may read. */
-    if (fd == -ENOTSUP && request->server->transport->sealed)
-        fd = request->fd;
-    if (fd < 0)
+    if (fd < 0 && !client)
         return -EBADF;
     if (request_is_cut(request))
         return -ECANCELED;
+    if (wake_take(request))
+        return was_woken(request);
     /* What is in our buffer is readable too, whatever the kernel says. */
-    if (fd == request->fd && (events & POLLIN) && request->input.start < request->input.end)
+    if (client && (events & POLLIN) && has_input(request))
         return POLLIN;
     (void)output_flush(request);
     request_enter(request, STAGE_WAITING);
-    int result = fd == request->fd && events == POLLIN
-                     ? input_wait(request, until)
-                     : request->server->mixin->wait(request, fd, events, until);
+    int result = wake_begins(request);
+    if (result == 0 && client)
+        result = wake_ends(request, wait_for_client(request, events, until));
+    else if (result == 0)
+        result = wake_ends(request, request->server->mixin->wait(request, fd, events, until));
     request_enter(request, STAGE_HANDLING);
     return result == 0 ? wait_over(request, until) : result;
+}
+
+/* As input_await(), but for a time of its own, or in a way that a wake can end: it only waits. */
+static int
+wait_for_input(struct ss_request *request, int64_t until)
+{
+    int64_t end = until;
+
+    input_restore(&request->input);
+    if (request->drained)
+        buffers_release(request);
+    leave_begins(request, &end);
+    int result = wake_begins(request);
+    if (result == 0)
+        result = wake_ends(request, input_wait(request, end));
+    result = leave_ends(request, result);
+    if (result == -ECANCELED && input_await_first(request, until))
+        return 1;
+    return leave_told(request, result);
+}
+
+/* The end of a wait that lasts as long as a read may. */
+static int
+read_timed_out(struct ss_request *request)
+{
+    request->idle = true;
+    return wait_timed_out(request);
 }
 
 int
 ss_wait_input(struct ss_request *request, double seconds)
 {
-    if (seconds < 0)
+    bool as_read = seconds < 0;
+    double limit = as_read && request->read_timeout > 0 ? request->read_timeout : seconds;
+    int64_t until = wait_until(request, limit);
+
+    if (request->waker == NULL && as_read)
         return input_await(request);
-    int64_t until = wait_until(request, seconds);
-    until = request->aged < until ? request->aged : until;
-    if (request->input.start < request->input.end || request->ended)
+    if (wake_take(request))
+        return was_woken(request);
+    if (has_input(request))
         return 1;
-    (void)output_flush(request);
+    int error = output_flush(request);
+    if (error < 0 && as_read)
+        return error;
     request_enter(request, STAGE_READING);
-    counter_set(request->slot->leaves, 1);
-    if (request_leaves(request))
-        until = 0; /* what has come before the drain is served still */
-    int result = input_wait(request, until);
-    bool leaves = request_leaves(request) || request_is_aged(request);
-    counter_set(request->slot->leaves, 0);
+    int result = wait_for_input(request, until);
     request_enter(request, STAGE_HANDLING);
     if (result == 0)
-        return leaves ? -ECANCELED : wait_over(request, until);
+        return as_read ? read_timed_out(request) : wait_over(request, until);
     return result > 0 ? 1 : result;
 }
 

@@ -53,6 +53,12 @@ ssize_t input_more(struct ss_request *request, size_t capacity);
  * negative errno.
  */
 int input_wait(struct ss_request *request, int64_t until);
+/*
+ * A client that has just connected, and whose first bytes are on their way when a drain begins,
+ * shall not lose them. Waits for them a little, at most until the monotonic time; whether they have
+ * come.
+ */
+bool input_await_first(struct ss_request *request, int64_t until);
 /* Undoes a line's NUL. Before anything looks at the data again. */
 void input_restore(struct input *input);
 

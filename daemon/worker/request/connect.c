@@ -145,16 +145,6 @@ take_answers(struct attempts *attempts)
     return -EINPROGRESS;
 }
 
-static double
-seconds_until(int64_t until)
-{
-    int64_t left = until - monotonic_now();
-
-    if (until == FOREVER)
-        return -1;
-    return left > 0 ? (double)left / 1e9 : 0;
-}
-
 /* 0 if something may have happened, or a negative errno. */
 static int
 wait_for_answers(struct attempts *attempts)
@@ -169,7 +159,7 @@ wait_for_answers(struct attempts *attempts)
         result = request->server->mixin->wait(request, attempts->fds[0].fd, POLLOUT, until);
         attempts->fds[0].revents = (short)(result > 0 ? result : 0);
     } else {
-        result = ss_wait_any(request, attempts->fds, attempts->pending, seconds_until(until));
+        result = wait_any(request, attempts->fds, attempts->pending, until);
     }
     if (result == 0 && until == attempts->until)
         return -ETIMEDOUT;

@@ -59,11 +59,13 @@ input_reserve(struct input *input, size_t capacity)
 
 /* What is left of read_timeout (0: no limit) when a receive has returned -EAGAIN. */
 static double
-time_left(const struct ss_server *server)
+time_left(const struct ss_request *request)
 {
-    double limit = server->settings.read_timeout;
+    double limit = request->read_timeout;
 
-    return limit > 0 && server->mixin->blocking ? limit - RECEIVE_PATIENCE : limit;
+    if (limit > RECEIVE_PATIENCE && request->server->mixin->blocking)
+        return limit - RECEIVE_PATIENCE;
+    return limit;
 }
 
 /*
@@ -84,7 +86,7 @@ await_input(struct ss_request *request)
         return 0;
     buffers_release(request);
     request_enter(request, STAGE_READING);
-    int error = wait_io(request, request->fd, request->wanted, time_left(request->server));
+    int error = wait_io(request, request->fd, request->wanted, time_left(request));
     request_enter(request, STAGE_HANDLING);
     request->drained = false;
     return error;
@@ -204,16 +206,14 @@ input_wait(struct ss_request *request, int64_t until)
     return result;
 }
 
-/*
- * A client that has just connected, and whose first bytes are on their way when
- * a drain begins, shall not lose them. Whether they have come.
- */
-static bool
-await_first(struct ss_request *request)
+bool
+input_await_first(struct ss_request *request, int64_t until)
 {
+    int64_t patience = monotonic_after(FIRST_BYTES);
+
     if (request->bytes_in > 0 || request_is_cut(request))
         return false;
-    return input_wait(request, monotonic_after(FIRST_BYTES)) > 0;
+    return input_wait(request, patience < until ? patience : until) > 0;
 }
 
 /* A process for this connection alone would pay for new pages only to wait there. Where bytes of
@@ -232,8 +232,7 @@ wait_without_buffer(struct ss_request *request)
 
     if (error == 0) {
         request_enter(request, STAGE_READING);
-        error =
-            wait_io(request, request->fd, request->wanted, request->server->settings.read_timeout);
+        error = wait_io(request, request->fd, request->wanted, request->read_timeout);
         request_enter(request, STAGE_HANDLING);
     }
     return error;
@@ -245,10 +244,11 @@ await_until_aged(struct ss_request *request)
 {
     int64_t deadline = request->deadline;
 
-    request->deadline = request->aged < deadline ? request->aged : deadline;
+    if (!request->told && request->aged < deadline)
+        request->deadline = request->aged;
     ssize_t got = serves_it_alone(request->server) ? wait_without_buffer(request) : fill(request);
     request->deadline = deadline;
-    if (got != -ETIMEDOUT || !request_is_aged(request))
+    if (got != -ETIMEDOUT || request->told || !request_is_aged(request))
         return got;
     request->idle = false;
     return -ECANCELED;
@@ -262,17 +262,18 @@ input_await(struct ss_request *request)
     input_restore(&request->input);
     if (request->input.start < request->input.end || request->ended)
         return 1;
-    counter_set(slot->leaves, 1);
     ssize_t got = 0;
+    if (!request->told)
+        counter_set(slot->leaves, 1);
     /* What has come before the drain is served still. */
-    if (request_leaves(request) || request_is_aged(request))
+    if (!request->told && (request_leaves(request) || request_is_aged(request)))
         got = input_wait(request, 0) > 0 ? 0 : -ECANCELED;
     if (got == 0)
         got = await_until_aged(request);
     counter_set(slot->leaves, 0);
-    if (got == -ECANCELED && await_first(request))
+    if (got == -ECANCELED && input_await_first(request, FOREVER))
         got = fill(request);
-    return got < 0 ? (int)got : 1;
+    return got < 0 ? leave_told(request, (int)got) : 1;
 }
 
 ssize_t

@@ -15,6 +15,7 @@ struct housekeeping;
 struct pollfd;
 struct ss_request;
 struct ss_server;
+struct waker;
 
 struct mixin {
     bool blocking;        /* a wait holds only its own context: plain blocking calls will do */
@@ -43,6 +44,12 @@ struct mixin {
     int (*wait_both)(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until);
     /* Forgets what it knows of the other one; or NULL. */
     void (*leave_other)(struct ss_request *request, int fd);
+
+    /*
+     * Prepares the waker of the request's context, again for each request that wants one: its event
+     * (waker_prepare_blocking()), or the inbox and the context. 0 or a negative errno.
+     */
+    int (*prepare_wake)(struct ss_request *request, struct waker *waker);
 
     /*
      * How many contexts more than `spare` were idle all the time since the last

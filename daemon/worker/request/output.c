@@ -179,7 +179,7 @@ ss_flush(struct ss_request *request)
 }
 
 int
-ss_end_output(struct ss_request *request)
+ss_shutdown(struct ss_request *request)
 {
     const struct ss_server *server = request->server;
     short wanted = POLLOUT;
@@ -192,7 +192,7 @@ ss_end_output(struct ss_request *request)
         if (error != -EAGAIN)
             break;
         request_enter(request, STAGE_WRITING);
-        error = wait_io(request, request->fd, wanted, server->settings.write_timeout);
+        error = wait_io(request, request->fd, wanted, request->write_timeout);
         request_enter(request, STAGE_HANDLING);
     }
     return error;

@@ -29,13 +29,15 @@
 #include "worker/request/mixin.h"
 #include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
+#include "worker/request/wake.h"
 
 _Thread_local struct ss_request *request_current;
 
 bool
 request_is_cut(const struct ss_request *request)
 {
-    return server_phase(request->server) == PHASE_CUT || slot_is_cancelled(request->slot);
+    return server_phase(request->server) == PHASE_CUT || slot_is_cancelled(request->slot) ||
+           request->over;
 }
 
 bool
@@ -256,6 +258,9 @@ begin(struct ss_request *request)
     request->deadline = request->overtime;
     request->aged = age_limit(request);
     request->due = FOREVER;
+    request->read_timeout = server->settings.read_timeout;
+    request->write_timeout = server->settings.write_timeout;
+    request->told = request->over = false;
     request->slow = false;
     if (stream) {
         request->input.start = request->input.end = 0;
@@ -458,6 +463,7 @@ static void
 end(struct ss_request *request)
 {
     request_account(request);
+    waker_retire(request);
     if (request->outcome != NULL) {
         free(request->outcome);
         request->outcome = NULL;

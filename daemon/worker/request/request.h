@@ -88,9 +88,14 @@ struct ss_request {
     uint64_t bytes_in, bytes_out;
     struct input input;
     struct output output;
-    ino_t inode;            /* of fd, once the plugin has asked for fd; else 0 */
-    dev_t device;           /* the same */
-    double receive_timeout; /* SO_RCVTIMEO as set on fd */
+    ino_t inode;                        /* of fd, once the plugin has asked for fd; else 0 */
+    dev_t device;                       /* the same */
+    double receive_timeout;             /* SO_RCVTIMEO as set on fd */
+    double read_timeout, write_timeout; /* seconds; 0: none. ss_set_timeouts() */
+    struct waker *waker;                /* once ss_waker() was called; else NULL */
+    bool wakeable;                      /* its present wait ends at an ss_wake() */
+    bool told; /* by a wait's -ECANCELED that a drain has begun, or that it is old */
+    bool over; /* a wait has ended because request_timeout is */
 
     /* how it goes */
     uint64_t number;

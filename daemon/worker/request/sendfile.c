@@ -61,7 +61,7 @@ send_steps(struct ss_request *request, int fd, off_t offset, size_t size)
             continue;
         }
         if (error == -EAGAIN)
-            error = wait_io(request, request->fd, POLLOUT, request->server->settings.write_timeout);
+            error = wait_io(request, request->fd, POLLOUT, request->write_timeout);
         else if (error == -EINVAL || error == -ENOSYS)
             return copy_file(request, fd, offset, size);
         if (error < 0 && error != -EINTR)
@@ -78,8 +78,10 @@ send_steps(struct ss_request *request, int fd, off_t offset, size_t size)
 static int
 send_file(struct ss_request *request, int fd, off_t offset, size_t size)
 {
+    if (request_is_cut(request))
+        return -ECANCELED;
     if (wait_limit(request, 0) < 0)
-        return -ETIMEDOUT;
+        return wait_timed_out(request);
     if (!request->server->mixin->blocking)
         return send_steps(request, fd, offset, size);
     /* Unless the plugin has had the descriptor, it is as it was accepted. */

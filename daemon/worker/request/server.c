@@ -10,10 +10,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/channel.h"
 #include "common/checked.h"
 #include "common/clock.h"
 
@@ -74,22 +72,4 @@ server_end_process(int status)
     if (INSTRUMENTED)
         exit(status);
     _exit(status);
-}
-
-int
-ss_control(struct ss_server *server)
-{
-    int ends[2];
-
-    if (server->settings.control_access != CONTROL_READ)
-        return -EACCES;
-    if (server->control < 0)
-        return -ENOTSUP;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
-        return -errno;
-    int r = channel_send(server->control, MESSAGE_CONTROL, 0, NULL, ends[1]);
-    (void)close(ends[1]);
-    if (r < 0)
-        (void)close(ends[0]);
-    return r < 0 ? r : ends[0];
 }

@@ -42,7 +42,7 @@ struct ss_server {
     uint32_t slot_count;
     int socket;                /* listening, or -1 (--stdio) */
     int channel;               /* to the supervisor, or -1 (--stdio, a forked child) */
-    int control;               /* a channel to ask for the control socket, or -1 */
+    int wishes;                /* a channel to ask the supervisor: wish.h; or -1 */
     int wakeup;                /* eventfd: something for the housekeeping to look at */
     bool once;                 /* --once: one request, then stop */
     bool access;               /* write access lines */
@@ -53,6 +53,8 @@ struct ss_server {
     struct errors *complaints; /* in check_options: what it has said; else NULL */
     char *address;             /* real, as text */
     void *data;                /* the plugin's */
+    void *shared;              /* memory that the plugin has asked for; NULL: none */
+    size_t shared_size;
 
     /* changes while serving */
     unsigned pending; /* datagrams that were received and wait for the one context of "none" */

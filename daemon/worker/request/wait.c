@@ -17,11 +17,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "worker/request/exec.h"
 #include "worker/request/mixin.h"
@@ -29,9 +32,11 @@
 #include "worker/request/request.h"
 #include "worker/request/spin.h"
 #include "worker/request/transport.h"
+#include "worker/request/wake.h"
 
 #define INTERRUPT_SIGNAL SIGURG
 #define LONG_WAIT        10.0 /* seconds */
+#define FEW              8    /* descriptors that are waited for without memory of their own */
 
 double
 wait_limit(const struct ss_request *request, double setting)
@@ -64,12 +69,56 @@ wait_until(const struct ss_request *request, double seconds)
 }
 
 int
-wait_over(const struct ss_request *request, int64_t until)
+wait_over(struct ss_request *request, int64_t until)
 {
     if (until != request->deadline || until == FOREVER)
         return 0;
-    return until == request->overtime ? -ECANCELED : -ETIMEDOUT;
+    return wait_timed_out(request);
 }
+
+int
+wait_timed_out(struct ss_request *request)
+{
+    if (request->overtime == FOREVER || monotonic_now() < request->overtime)
+        return -ETIMEDOUT;
+    request->over = true;
+    return -ECANCELED;
+}
+
+/* ---- waits that end when a drain begins ----------------------------------------------------- */
+
+void
+leave_begins(struct ss_request *request, int64_t *until)
+{
+    if (request->told)
+        return;
+    counter_set(request->slot->leaves, 1);
+    if (request->aged < *until)
+        *until = request->aged;
+    if (request_leaves(request))
+        *until = 0; /* what has come before the drain is served still */
+}
+
+int
+leave_ends(struct ss_request *request, int result)
+{
+    bool leaves = !request->told && (request_leaves(request) || request_is_aged(request));
+
+    counter_set(request->slot->leaves, 0);
+    if (leaves && result == 0)
+        result = -ECANCELED;
+    return result;
+}
+
+int
+leave_told(struct ss_request *request, int result)
+{
+    if (result == -ECANCELED && !request_is_cut(request))
+        request->told = true;
+    return result;
+}
+
+/* ---- one wait ------------------------------------------------------------------------------- */
 
 int
 wait_io(struct ss_request *request, int fd, short events, double setting)
@@ -77,19 +126,19 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
     double limit = wait_limit(request, setting);
 
     if (limit < 0)
-        return -ETIMEDOUT;
+        return wait_timed_out(request);
     request_enter_wait(request);
     int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
     request_enter_wait(request);
     if (result == 0) {
         request->idle = true;
-        return -ETIMEDOUT;
+        return wait_timed_out(request);
     }
     return result < 0 ? result : 0;
 }
 
-int
-wait_blocking_all(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+static int
+poll_until(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
 {
     for (;;) {
         struct timespec left, *timeout = NULL;
@@ -110,6 +159,56 @@ wait_blocking_all(struct ss_request *request, struct pollfd *fds, size_t count, 
         if (request_leaves(request))
             return -ECANCELED;
     }
+}
+
+static bool
+none_ready(const struct pollfd *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i].revents != 0)
+            return false;
+    return true;
+}
+
+/* Whether the event of its waker, which is written only to have the context look here, means it. */
+static bool
+was_woken(struct ss_request *request, const struct pollfd *event)
+{
+    uint64_t count;
+
+    if (event->revents == 0)
+        return false;
+    (void)!read(event->fd, &count, sizeof(count));
+    return (atomic_load(&request->waker->state) & WAKER_WOKEN) != 0;
+}
+
+/* The same for a request that may be woken: its waker's event stands behind the others. */
+static int
+poll_wakeable(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    struct pollfd few[FEW + 1];
+    _cleanup_free_ struct pollfd *many = count > FEW ? calloc(count + 1, sizeof(*fds)) : NULL;
+    struct pollfd *all = count > FEW ? many : few;
+
+    if (all == NULL)
+        return -ENOMEM;
+    memcpy(all, fds, count * sizeof(*fds));
+    all[count] = (struct pollfd){.fd = request->waker->event, .events = POLLIN};
+    for (;;) {
+        int result = poll_until(request, all, count + 1, until);
+        if (result > 0 && was_woken(request, &all[count]))
+            return -EINTR;
+        if (result > 0 && all[count].revents != 0 && none_ready(all, count))
+            continue; /* it was for an earlier wait */
+        memcpy(fds, all, count * sizeof(*fds));
+        return result;
+    }
+}
+
+int
+wait_blocking_all(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until)
+{
+    return (request->wakeable ? poll_wakeable : poll_until)(request, fds, count, until);
 }
 
 int

@@ -5,6 +5,7 @@
 #ifndef SOCKSERVERD_WORKER_REQUEST_WAIT_H
 #define SOCKSERVERD_WORKER_REQUEST_WAIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +29,25 @@ double wait_limit(const struct ss_request *request, double setting);
 int64_t wait_until(const struct ss_request *request, double seconds);
 /* What such a wait returns that has ended at this time with nothing: an error, if it was the
  * request's deadline rather than a limit of its own; else 0. */
-int wait_over(const struct ss_request *request, int64_t until);
+int wait_over(struct ss_request *request, int64_t until);
+/* What a wait that has lasted too long returns: -ECANCELED once request_timeout is over, which cuts
+ * the request; else -ETIMEDOUT. */
+int wait_timed_out(struct ss_request *request);
+
+/*
+ * Stand around a wait that ends as soon as a drain begins or the connection is too old, and which
+ * is told that once: the earlier end of the wait, and -ECANCELED for a wait that has found nothing.
+ * leave_told() notes that the plugin is told.
+ */
+void leave_begins(struct ss_request *request, int64_t *until);
+int leave_ends(struct ss_request *request, int result);
+int leave_told(struct ss_request *request, int result);
+
+/* Whether a descriptor of the plugin's stands for the client: SS_CLIENT, or what ss_fd() says. */
+bool wait_is_for_client(const struct ss_request *request, int fd);
+/* As poll(2), for ss_poll()'s entries: how many have something, 0 when the time has come, or a
+ * negative errno. */
+int wait_any(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until);
 
 /* One wait for the client, at most the setting. 0, -ETIMEDOUT, -ECANCELED or another error. */
 int wait_io(struct ss_request *request, int fd, short events, double setting);

@@ -49,7 +49,7 @@ static ssize_t
 stdio_receive(struct ss_request *request, void *buffer, size_t size)
 {
     for (;;) {
-        int error = wait_io(request, STDIN_FILENO, POLLIN, request->server->settings.read_timeout);
+        int error = wait_io(request, STDIN_FILENO, POLLIN, request->read_timeout);
         if (error < 0)
             return error;
         ssize_t got = read(STDIN_FILENO, buffer, size);
@@ -64,8 +64,7 @@ static int
 write_part(struct ss_request *request, const char *data, size_t size)
 {
     while (size > 0) {
-        int error =
-            wait_io(request, STDOUT_FILENO, POLLOUT, request->server->settings.write_timeout);
+        int error = wait_io(request, STDOUT_FILENO, POLLOUT, request->write_timeout);
         if (error < 0)
             return error;
         ssize_t sent = write(STDOUT_FILENO, data, size);

@@ -76,7 +76,7 @@ limit_receive(struct ss_request *request, double setting, int *ret_over)
     double limit = wait_limit(request, setting);
 
     if (limit < 0)
-        return -ETIMEDOUT;
+        return wait_timed_out(request);
     if (limit == 0 || limit > RECEIVE_PATIENCE) {
         limit = RECEIVE_PATIENCE;
         *ret_over = -EAGAIN;
@@ -122,9 +122,10 @@ stream_take(struct ss_request *request, void *buffer, size_t size, bool blocking
         else if (request_leaves(request))
             error = -ECANCELED;
     }
-    if (error == -ETIMEDOUT)
-        request->idle = true;
-    return error;
+    if (error != -ETIMEDOUT)
+        return error;
+    request->idle = true;
+    return wait_timed_out(request);
 }
 
 ssize_t
@@ -132,7 +133,7 @@ stream_receive(struct ss_request *request, void *buffer, size_t size)
 {
     const struct ss_server *server = request->server;
     ssize_t got =
-        stream_take(request, buffer, size, server->mixin->blocking, server->settings.read_timeout);
+        stream_take(request, buffer, size, server->mixin->blocking, request->read_timeout);
 
     if (got > 0)
         stream_let_others_run(request);
@@ -145,6 +146,8 @@ stream_put(struct ss_request *request, struct iovec *parts, int count)
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
     const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
 
+    if (request_is_cut(request))
+        return -ECANCELED; /* where a context is interrupted, the connection is shut down */
     for (;;) {
         ssize_t sent = count == 1 ? send(request->fd, parts->iov_base, parts->iov_len, flags)
                                   : sendmsg(request->fd, &message, flags);
@@ -166,8 +169,7 @@ stream_transmit(struct ss_request *request, struct iovec *parts, int count)
         if (sent < 0) {
             if (sent != -EAGAIN)
                 return (int)sent;
-            int error =
-                wait_io(request, request->fd, POLLOUT, request->server->settings.write_timeout);
+            int error = wait_io(request, request->fd, POLLOUT, request->write_timeout);
             if (error < 0)
                 return error;
             continue;

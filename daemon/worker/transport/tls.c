@@ -284,7 +284,7 @@ tls_receive(struct ss_request *request, void *buffer, size_t size)
 
     if (tls == NULL) /* a gate reads what comes before TLS */
         return stream_receive(request, buffer, size);
-    let_block(request, true, request->server->settings.read_timeout);
+    let_block(request, true, request->read_timeout);
     ssize_t got = tls_service.module->read(tls->session, buffer, size, &request->wanted);
     if (got > 0) {
         tls->begun = 0;
@@ -333,7 +333,7 @@ write_all(struct ss_request *request, const char *bytes, size_t size)
         ssize_t put = tls_service.module->write(request->tls->session, bytes, size, &wanted);
         int error = put < 0 ? failure(request, (int)put) : 0;
         if (error == -EAGAIN)
-            error = wait_io(request, request->fd, wanted, request->server->settings.write_timeout);
+            error = wait_io(request, request->fd, wanted, request->write_timeout);
         if (error < 0)
             return error;
         if (put < 0)
@@ -446,7 +446,7 @@ say_goodbye(struct ss_request *request)
     let_block(request, false, 0);
     while (tls_service.module->goodbye(request->tls->session, &wanted) == -EAGAIN &&
            request->tls->error == -EAGAIN)
-        if (wait_io(request, request->fd, wanted, request->server->settings.write_timeout) < 0)
+        if (wait_io(request, request->fd, wanted, request->write_timeout) < 0)
             return;
 }
 

@@ -64,9 +64,9 @@
  *                wait-readable S    wait 1 (a pipe with a byte), or wait 0 after S seconds (one
  *                                   without); S = 0: with a byte
  *                wait-input S       waiting, then wait 1, or wait 0 after S seconds (ss_wait_input)
- *                wait-any S         waiting, then "any COUNT: 0 0 EVENTS" (ss_wait_any: an entry to
+ *                wait-any S         waiting, then "any COUNT: 0 0 EVENTS" (ss_poll: an entry to
  *                                   skip, a pipe without a byte, the client)
- *                wait-nothing S     error -9 (ss_wait_any with a descriptor that is none)
+ *                wait-nothing S     error -9 (ss_poll with a descriptor that is none)
  *                deadline S         deadline 0, or error -22 (ss_set_deadline)
  *                stop               stopping (ss_server_stop)
  * fault.c        exit N, _exit N    nothing: exit(N), _exit(N)

@@ -159,7 +159,7 @@ end_output(struct ss_request *request, const char *argument)
 
     (void)argument;
     if (error == 0)
-        error = ss_end_output(request);
+        error = ss_shutdown(request);
     ssize_t size = error < 0 ? error : ss_readline(request, &line);
     if (size > 0)
         ss_log(LOG_INFO, "behind the end: %.*s", (int)size, line);

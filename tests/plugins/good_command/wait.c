@@ -131,7 +131,7 @@ wait_for_any(struct ss_request *request, const char *argument)
     fds[1].fd = pipes[0];
     fds[2].fd = ss_fd(request);
     (void)ss_printf(request, "waiting\n");
-    int result = ss_wait_any(request, fds, 3, argument_seconds(argument));
+    int result = ss_poll(request, fds, 3, argument_seconds(argument));
     (void)close(pipes[0]);
     (void)close(pipes[1]);
     if (result < 0)
@@ -145,7 +145,7 @@ wait_for_nothing(struct ss_request *request, const char *argument)
 {
     struct pollfd fds[] = {{.fd = ss_fd(request), .events = POLLIN},
                            {.fd = 1 << 20, .events = POLLIN}};
-    int result = ss_wait_any(request, fds, 2, argument_seconds(argument));
+    int result = ss_poll(request, fds, 2, argument_seconds(argument));
 
     return ss_printf(request, "error %d\n", result);
 }

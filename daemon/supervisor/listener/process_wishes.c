@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_wishes.c - what a worker's plugin asks of the supervisor
+ *
+ * A plugin that may look into the daemon sends one end of a pair of sockets;
+ * the control socket's code serves that end like any client that may only look.
+ * So it makes no difference to the plugin which user its worker runs as, what
+ * the sandbox lets it open, and where the control socket is.
+ *
+ * Who wants something kept sends one end of a channel, too, with the message
+ * in it already: it is answered at once, and closed. Nothing is remembered of
+ * who has asked, so any thread or child of the worker may ask, and die.
+ *
+ * The wishes are taken a few at a time, and behind everything else: a plugin
+ * that floods waits for itself.
+ *
+ * Runs in:  the supervisor.
+ * Owns:     nothing; what is sent is handed on, or closed.
+ * Failures: told in the answer. A wish that makes no sense is an end of file
+ *           for the plugin.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/array.h"
+#include "common/channel.h"
+#include "common/cleanup.h"
+#include "common/descriptors.h"
+#include "supervisor/listener/process_private.h"
+
+#define PRIORITY  (SD_EVENT_PRIORITY_NORMAL + 50)
+#define TURN_USEC UINT64_C(10000)
+#define TURNS     2 /* in this time */
+#define WISHES    4 /* at a time */
+
+/* ---- what is kept --------------------------------------------------------------- */
+
+/* Each returns 0 or a negative errno, and may set *ret_fd, which stays the struct's. *fd is the
+ * attached one; who uses it, sets it to -1. */
+
+static int
+keep(struct process *process, const struct message *message, int *fd, int *ret_fd)
+{
+    (void)ret_fd;
+    if (*fd < 0)
+        return -EMFILE; /* it was sent, and there was no room for it here */
+    return kept_put(process->kept, message->text, take_fd(*fd));
+}
+
+static int
+forget(struct process *process, const struct message *message, int *fd, int *ret_fd)
+{
+    (void)fd;
+    (void)ret_fd;
+    return kept_forget(process->kept, message->text);
+}
+
+static int
+find(struct process *process, const struct message *message, int *fd, int *ret_fd)
+{
+    int found = kept_find(process->kept, message->text);
+
+    (void)fd;
+    if (found < 0)
+        return found;
+    *ret_fd = found;
+    return 0;
+}
+
+/* Of one size: or a worker could have the supervisor make any number of files. */
+static int
+find_area(struct process *process, const struct message *message, int *fd, int *ret_fd)
+{
+    int found;
+
+    (void)fd;
+    if (process->area != 0 && process->area != message->value)
+        return -EINVAL;
+    found = kept_area(process->kept, message->value);
+    if (found < 0)
+        return found;
+    process->area = message->value;
+    *ret_fd = found;
+    return 0;
+}
+
+static const struct wish {
+    uint32_t type;
+    int (*grant)(struct process *process, const struct message *message, int *fd, int *ret_fd);
+} wishes[] = {
+    {MESSAGE_KEEP, keep},
+    {MESSAGE_FORGET, forget},
+    {MESSAGE_KEPT, find},
+    {MESSAGE_AREA, find_area},
+};
+
+static void
+grant(struct process *process, int peer)
+{
+    struct message message;
+    int fd = -1, answer = -1;
+    bool understood = channel_receive(peer, &message, &fd) == 1;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wishes) && understood && process->kept != NULL; i++) {
+        if (wishes[i].type != message.type)
+            continue;
+        int r = wishes[i].grant(process, &message, &fd, &answer);
+        (void)channel_send(peer, MESSAGE_ANSWER, (uint64_t)-r, NULL, answer);
+    }
+    if (fd >= 0)
+        descriptor_close_foreign(fd);
+    descriptor_close_foreign(peer);
+}
+
+/* ---- the channel ------------------------------------------------------------------ */
+
+static bool
+may_look(const struct process *process)
+{
+    return process->settings->control_access == CONTROL_READ && process->control_asked != NULL;
+}
+
+static int
+on_wish(sd_event_source *source, int channel, uint32_t events, void *userdata)
+{
+    struct process *process = userdata;
+    struct message message;
+    int fd, r = -EAGAIN;
+
+    (void)events;
+    for (int i = 0; i < WISHES && (r = channel_receive(channel, &message, &fd)) == 1; i++) {
+        if (fd >= 0 && message.type == MESSAGE_CONTROL && may_look(process))
+            process->control_asked(fd, process->control_userdata);
+        else if (fd >= 0 && message.type == MESSAGE_WISH)
+            grant(process, fd);
+        else if (fd >= 0)
+            descriptor_close_foreign(fd);
+    }
+    if (r == 0) /* the worker has ended, or has closed it */
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return 0;
+}
+
+int
+process_watch_wishes(struct process *process, sd_event *event)
+{
+    if (process->wishes < 0)
+        return 0;
+    int r =
+        sd_event_add_io(event, &process->wishes_source, process->wishes, EPOLLIN, on_wish, process);
+    if (r >= 0)
+        r = sd_event_source_set_priority(process->wishes_source, PRIORITY);
+    if (r >= 0)
+        r = sd_event_source_set_ratelimit(process->wishes_source, TURN_USEC, TURNS);
+    return r < 0 ? r : 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rig.h - a plugin under test, its clients and its requests
+ */
+#ifndef SOCKSERVERD_TESTING_RIG_H
+#define SOCKSERVERD_TESTING_RIG_H
+
+#include <pthread.h>
+#include <sockserver/test.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "testing/stage.h"
+#include "worker/plugin/plugin.h"
+#include "worker/request/request.h"
+#include "worker/request/server.h"
+
+/* One request, from its connection or datagram until nobody asks for it any more. */
+struct play {
+    struct play *next; /* in the rig's list, oldest first */
+    struct rig *rig;
+    struct ss_test *client;     /* whose it is; NULL: nobody's any more */
+    struct stage *stage;        /* NULL: it waits for its turn */
+    struct ss_request *request; /* until its context has it */
+    int fd;                     /* the connection, until its context has it; else -1 */
+    bool threaded;
+    pthread_t thread;
+    pid_t child; /* 0: none */
+    char *fate;  /* how the child ended, if not well; allocated; or NULL */
+    bool let_go; /* no client asks for it */
+};
+
+/* A client: struct ss_test is what the test calls it. */
+struct ss_test {
+    struct ss_test *next; /* in the rig's list */
+    struct rig *rig;
+    int fd;            /* its end of the connection, or its datagram socket; -1: none */
+    struct play *play; /* its latest request, or NULL */
+    size_t pieces, portion;
+    uint64_t break_after;
+    bool held;
+    bool ended;      /* it found the end of the stream */
+    char *came;      /* what it was sent */
+    size_t size;     /* so much of it */
+    size_t taken;    /* of which so much was expected */
+    size_t *packets; /* datagrams: the sizes of those that came */
+    size_t packet_count, packets_taken;
+    char *shown; /* what the last call handed out; allocated */
+};
+
+struct rig {
+    struct ss_server server;
+    struct plugin_hooks hooks; /* the plugin's own: those in server are wrapped */
+    struct ss_test_hooks linked;
+    bool stream, started, loaded;
+    struct ss_test *clients;
+    struct play *plays;
+    int bell;
+    char *log;
+    size_t log_size, log_taken;
+    int64_t next_service, last_activity;
+    unsigned requests;
+    unsigned char *before; /* descriptors that were open: see descriptors_note() */
+    const char *file;      /* where the test is */
+    int line;
+    const char *call; /* and what it does there */
+    struct errors errors;
+};
+
+/* ---- rig.c ------------------------------------------------------------------------------------
+ */
+
+struct rig *rig_new(const char *plugin, const struct ss_test_hooks *linked);
+/* Loads the plugin, checks the configuration and starts it. 0, or negative with rig->errors. */
+int rig_start(struct rig *rig);
+/* Ends the plugin and frees all, except for the clients. Returns what was left, or NULL; the caller
+ * frees it. */
+char *rig_stop(struct rig *rig);
+void rig_free(struct rig *rig);
+
+/* Which descriptors are open; what has come to them since, in words. Both are the caller's to free;
+ * NULL: nothing, or no memory. */
+void descriptors_note(unsigned char **before);
+char *descriptors_left(const unsigned char *before);
+
+/* ---- play.c -----------------------------------------------------------------------------------
+ */
+
+/* A request that is to come: by a connection, of which fd is the server's end, or a datagram (-1).
+ * NULL: no memory. */
+struct play *play_new(struct rig *rig, int fd);
+/* Starts those that may run now. Returns whether there were any; negative errno. */
+int plays_start(struct rig *rig);
+/* Frees those that have ended and that nobody asks for. */
+void plays_sweep(struct rig *rig);
+bool play_has_ended(const struct play *play);
+/* Its process has become a program by ss_exec(), which still runs. */
+bool play_is_program(const struct play *play);
+unsigned plays_active(const struct rig *rig);
+/* Notes children that have ended without saying so. */
+void plays_reap(struct rig *rig);
+/* From now on the hooks count their calls. */
+void hooks_wrap(struct rig *rig);
+
+/* ---- settle.c ---------------------------------------------------------------------------------
+ */
+
+/* Lets all requests run until they wait. What the clients are sent is taken. */
+void settle(struct rig *rig);
+/* Waits in real time for something outside of the test. False: there is nothing to wait for, or it
+ * took too long. */
+bool settle_outside(struct rig *rig, int64_t deadline);
+int64_t patience_end(void);
+void advance(struct rig *rig, double seconds);
+
+/* ---- report.c ---------------------------------------------------------------------------------
+ */
+
+/* Ends the test: does not return. */
+_Noreturn void fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes as a string of C, cut if they are many; the caller frees it. */
+char *show_bytes(const void *bytes, size_t size);
+void log_collect(struct rig *rig);
+/* What the request does, in words. */
+const char *play_state(const struct play *play, char *buffer, size_t size);
+
+/* Whatever the caller cannot do without. */
+void *must(struct rig *rig, void *memory);
+
+#endif
