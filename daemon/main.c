@@ -152,13 +152,13 @@ say_descriptors(const struct config *config)
 
     if (needed > allowed)
         (void)printf(
-            "warning: a reload or an upgrade of %zu listeners needs up to %zu descriptors, "
+            "warning: a reload or an upgrade of %zu listener%s needs up to %zu descriptors, "
             "but only %zu are allowed; raise LimitNOFILE= of the unit, or ulimit -Hn\n",
-            config->listener_count, needed, allowed);
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
     else if (needed > USUAL_DESCRIPTORS)
-        (void)printf("a reload or an upgrade of %zu listeners needs up to %zu descriptors; %zu are "
+        (void)printf("a reload or an upgrade of %zu listener%s needs up to %zu descriptors; %zu are "
                      "allowed\n",
-                     config->listener_count, needed, allowed);
+                     config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
 }
 
 static int
@@ -200,9 +200,10 @@ run_supervisor(const struct commandline *commandline, struct config *config)
 
     descriptors_raise_limit();
     if (needed > descriptors_allowed())
-        log_warning("%zu listeners need up to %zu descriptors, but only %zu are allowed; raise "
+        log_warning("%zu listener%s may need up to %zu descriptors, but only %zu are allowed; raise "
                     "LimitNOFILE= of the unit, or ulimit -Hn",
-                    config->listener_count, needed, descriptors_allowed());
+                    config->listener_count, config->listener_count == 1 ? "" : "s", needed,
+                    descriptors_allowed());
     int r = supervisor_run(config, &options);
     if (commandline->command == NULL)
         return status_of(r);

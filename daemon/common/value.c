@@ -343,7 +343,7 @@ value_format_duration(double seconds, char *buffer)
         double per = duration_units[unit].per_second;
         double exact = per > 0 ? seconds * per : seconds / duration_units[unit].seconds;
 
-        if (fabs(exact) >= 1e9)
+        if (fabs(exact) >= (per > 1 ? 1e9 : 1e15))
             continue;
         /* Not nearbyint(): it would be all that a worker needs the library libm for. */
         double count = (double)(int64_t)(exact < 0 ? exact - 0.5 : exact + 0.5);

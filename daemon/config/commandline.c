@@ -82,7 +82,7 @@ static const struct option options[] = {
     {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
      "from emerg to debug; usually info"},
     {0, "log-format", "FORMAT", RUNNING, -1, take_format, NO_FIELD, "text or json"},
-    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "no line for each request"},
+    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "log only requests with trouble"},
     {0, "json", NULL, WITH(ROLE_DESCRIBE), -1, NULL, FIELD(json), "let --describe write JSON"},
     {'h', "help", NULL, ANYTHING, ROLE_HELP, NULL, NO_FIELD, "show this"},
     {0, "version", NULL, ANYTHING, ROLE_VERSION, NULL, NO_FIELD, "show the version"},

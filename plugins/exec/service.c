@@ -14,26 +14,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../choose.h"
 #include "../regular_file.h"
 #include "exec.h"
 
 #define BANNER_MOST 65536
 
-static int
-read_words(struct ss_server *server, struct service *service)
+static enum errors_to
+errors_to_of(const char *place)
 {
-    static const char *const protocols[] = {"inetd", "ucspi", NULL};
-    static const char *const places[] = {
-        [ERRORS_LOG] = "log", [ERRORS_CLIENT] = "client", [ERRORS_NULL] = "null", NULL};
-    int protocol = choose(server, "protocol", protocols);
-    int place = choose(server, "stderr", places);
-
-    if (protocol < 0 || place < 0)
-        return -EINVAL;
-    service->ucspi = protocol == 1;
-    service->errors_to = (enum errors_to)place;
-    return 0;
+    return strcmp(place, "client") == 0 ? ERRORS_CLIENT
+           : strcmp(place, "null") == 0 ? ERRORS_NULL
+                                        : ERRORS_LOG;
 }
 
 static int
@@ -50,12 +41,6 @@ check_command(struct ss_server *server, const struct service *service)
 {
     struct stat status;
 
-    if (service->command[0] != '/') {
-        ss_complain(server, "command",
-                    "found \"%s\"; expected an absolute path, as there is no search for programs",
-                    service->command);
-        return -EINVAL;
-    }
     if (stat(service->command, &status) < 0)
         return complain(server, "command", service->command, errno,
                         "install the program, or correct the path");
@@ -162,7 +147,8 @@ fill_in(struct ss_server *server, struct service *service)
     service->directory = directory[0] != '\0' ? directory : NULL;
     service->kill_timeout = ss_option_duration(server, "kill_timeout");
     service->waits = ss_option_boolean(server, "wait");
-    note(&error, read_words(server, service));
+    service->ucspi = strcmp(ss_option_string(server, "protocol"), "ucspi") == 0;
+    service->errors_to = errors_to_of(ss_option_string(server, "stderr"));
     note(&error, check_wait(server, service));
     note(&error, check_command(server, service));
     note(&error, make_arguments(server, service));

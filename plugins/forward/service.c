@@ -13,23 +13,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../choose.h"
 #include "forward.h"
 
-static int
-read_words(struct ss_server *server, struct service *service)
+static enum proxy_protocol
+proxy_of(const char *version)
 {
-    static const char *const balances[] = {"round", "least", NULL};
-    static const char *const versions[] = {
-        [PROXY_NONE] = "none", [PROXY_V1] = "v1", [PROXY_V2] = "v2", NULL};
-    int balance = choose(server, "balance", balances);
-    int version = choose(server, "proxy_protocol", versions);
-
-    if (balance < 0 || version < 0)
-        return -EINVAL;
-    service->least = balance == 1;
-    service->proxy = (enum proxy_protocol)version;
-    return 0;
+    return strcmp(version, "v1") == 0   ? PROXY_V1
+           : strcmp(version, "v2") == 0 ? PROXY_V2
+                                        : PROXY_NONE;
 }
 
 /* ---- the targets ---------------------------------------------------------------------------- */
@@ -175,9 +166,9 @@ fill_in(struct ss_server *server, struct service *service)
     service->idle_timeout = limit_of(server, "idle_timeout");
     service->fail_timeout = ss_option_duration(server, "fail_timeout");
     service->session_timeout = ss_option_duration(server, "session_timeout");
-    int error = read_words(server, service);
-    if (error == 0)
-        error = read_targets(server, service);
+    service->least = strcmp(ss_option_string(server, "balance"), "least") == 0;
+    service->proxy = proxy_of(ss_option_string(server, "proxy_protocol"));
+    int error = read_targets(server, service);
     if (error == 0 && service->datagrams)
         error = prepare_sessions(server, service);
     if (error == 0)

@@ -14,7 +14,7 @@
 
 static const struct ss_option options[] = {
     {.name = "root",
-     .type = SS_STRING,
+     .type = SS_PATH,
      .required = true,
      .min = 1,
      .max = 4095,

@@ -21,10 +21,6 @@ open_root(struct ss_server *server, struct site *site)
 {
     const char *path = ss_option_string(server, "root");
 
-    if (*path != '/') {
-        ss_complain(server, "root", "\"%s\" is not an absolute path", path);
-        return -EINVAL;
-    }
     site->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (site->root >= 0 && faccessat(site->root, ".", X_OK, AT_EACCESS) == 0)
         return 0;

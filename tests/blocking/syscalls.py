@@ -148,6 +148,8 @@ listeners = {{
     tcp = {{ address = "tcp://127.0.0.1:0"; plugin = "echo"; mixin = "{mixin}"; }};
     local = {{ address = "unix://{folder}/local"; plugin = "echo"; mixin = "forking"; }};
     udp = {{ address = "udp://localhost:0"; plugin = "echo"; }};
+    keeps = {{ address = "unix://{folder}/keeps"; plugin = "{build}/tests/plugins/good_counter.so";
+              mixin = "{mixin}"; options = {{ first = "text"; }}; }};
     {more}
 }};
 """

@@ -8,7 +8,8 @@
  * model of what each message means in each state: which events it tells, when
  * it kills the worker, what state it is in. What it reads from the counters
  * must be plausible: no more requests than slots, texts that can be printed,
- * a list of requests that is in order.
+ * a list of requests that is in order. What it grants of the worker's wishes is
+ * compared with a list of names.
  *
  * The worker is no process: kill() and the watch over the child are replaced.
  */
@@ -59,7 +60,8 @@ static struct {
 
 static struct process *process;
 static struct story told;
-static int worker_channel;
+static int worker_channel, worker_wishes;
+static struct kept *kept;
 static const struct settings *settings, *without_tls, *with_tls;
 
 /* ---- what is replaced ----------------------------------------------------------------------- */
@@ -165,7 +167,7 @@ take_all_packets(void)
 }
 
 static void
-send_packet(const void *bytes, size_t size, int fd)
+send_to(int channel, const void *bytes, size_t size, int fd)
 {
     union {
         struct cmsghdr head;
@@ -182,10 +184,16 @@ send_packet(const void *bytes, size_t size, int fd)
         control.head.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
     }
-    while (sendmsg(worker_channel, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    while (sendmsg(channel, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         expect(errno == EAGAIN);
         take_all_packets();
     }
+}
+
+static void
+send_packet(const void *bytes, size_t size, int fd)
+{
+    send_to(worker_channel, bytes, size, fd);
 }
 
 /* A message as workers send them: its head is right, and its text ends. */
@@ -230,6 +238,108 @@ send_anything(void)
         model_takes(message.type, message.value);
     else
         model_misbehaves();
+}
+
+/* ---- wishes --------------------------------------------------------------------------------- */
+
+#define NAMES 40 /* more than may be kept; each is one letter */
+
+static struct {
+    bool names[NAMES];
+    size_t count;
+    uint64_t area;
+} granted;
+
+/* What the supervisor must answer, an errno, and whether it attaches something. */
+static int
+model_grants(const struct message *message, int fd, bool *ret_attaches)
+{
+    size_t place = (size_t)(message->text[0] - '0');
+    bool name = message->text[0] != '\0' && message->text[1] == '\0' && place < NAMES &&
+                strchr("/:;<=>?@", message->text[0]) == NULL;
+
+    *ret_attaches = false;
+    if (message->type == MESSAGE_AREA) {
+        bool other = granted.area != 0 && granted.area != message->value;
+        if (message->value == 0 || message->value > UINT64_C(1) << 46 || other)
+            return EINVAL;
+        granted.area = message->value;
+        *ret_attaches = true;
+        return 0;
+    }
+    if (message->type == MESSAGE_KEEP && fd < 0)
+        return EMFILE;
+    if (!name)
+        return EINVAL;
+    if (message->type == MESSAGE_KEPT) {
+        *ret_attaches = granted.names[place];
+        return granted.names[place] ? 0 : ENOENT;
+    }
+    bool more = message->type == MESSAGE_KEEP && !granted.names[place];
+    if (more && granted.count == KEPT_MOST)
+        return ENOSPC;
+    if (more || (message->type == MESSAGE_FORGET && granted.names[place]))
+        granted.count += more ? 1 : SIZE_MAX;
+    granted.names[place] = message->type == MESSAGE_KEEP;
+    return 0;
+}
+
+static void
+expect_answer(int channel, const struct message *asked, int fd)
+{
+    struct message message;
+    bool attaches;
+    int attached, r = channel_receive(channel, &message, &attached);
+
+    if (asked->type < MESSAGE_KEEP || asked->type > MESSAGE_AREA) {
+        expect(r == 0);
+        return;
+    }
+    int error = model_grants(asked, fd, &attaches);
+    expect(r == 1 && message.type == MESSAGE_ANSWER && message.value == (uint64_t)error);
+    expect((attached >= 0) == attaches);
+    if (attached >= 0)
+        (void)close(attached);
+    expect(channel_receive(channel, &message, &attached) == 0); /* one, and then the end */
+}
+
+/* Through a channel of its own, in which there is one message. */
+static void
+wish_for_something(void)
+{
+    const struct message envelope = {.type = MESSAGE_WISH};
+    struct message message = {.type = MESSAGE_KEEP + next_byte() % 6};
+    uint8_t choice = next_byte();
+    int ends[2], pipes[2], fd;
+
+    message.value = choice & 1 ? 4096 : next_number();
+    message.text[0] =
+        choice & 2 ? "/:;<=>?@ \n\xff%\\\"~,"[next_byte() % 16] : (char)('0' + next_byte() % NAMES);
+    message.text[1] = choice & 4 && choice & 8 ? ' ' : '\0';
+    expect(channel_create(ends) == 0 && pipe(pipes) == 0);
+    fd = choice & 16 ? -1 : pipes[0];
+    size_t size = offsetof(struct message, text) + strlen(message.text) + 1;
+    send_to(ends[0], &message, size, fd);
+    send_to(worker_wishes, &envelope, offsetof(struct message, text) + 1, ends[1]);
+    (void)close(ends[1]);
+    expect(process_take_wishes(process) != 0);
+    expect_answer(ends[0], &message, fd);
+    (void)close(ends[0]);
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+}
+
+/* A packet of any shape, with a descriptor that is no channel, or with none. */
+static void
+wish_anything(void)
+{
+    struct message message = {.type = MESSAGE_CONTROL + next_byte() % 8};
+    size_t size;
+    const void *bytes = next_bytes(next_byte() % 32, &size);
+
+    memcpy(&message, bytes, size);
+    send_to(worker_wishes, &message, 1 + size, next_byte() & 1 ? STDERR_FILENO : -1);
+    expect(process_take_wishes(process) != 0);
 }
 
 /* ---- orders --------------------------------------------------------------------------------- */
@@ -429,7 +539,7 @@ static void
 begin(bool starting, bool tls)
 {
     static sd_event *event;
-    int ends[2], memory;
+    int ends[2], wishes[2], memory;
     struct counters *counters;
 
     if (event == NULL) {
@@ -440,16 +550,21 @@ begin(bool starting, bool tls)
     }
     settings = tls ? with_tls : without_tls;
     model_has_tls = tls;
-    expect(channel_create(ends) == 0);
+    expect(channel_create(ends) == 0 && channel_create(wishes) == 0);
     if (counters_create(SLOTS, &counters, &memory) < 0)
         abort();
     counters_detach(counters, SLOTS);
     worker_channel = ends[1];
-    struct process_setup setup = {.event = event, .settings = settings, .handler = on_event};
+    expect(kept_new("fuzz.so", &kept) == 0);
+    memset(&granted, 0, sizeof(granted));
+    worker_wishes = wishes[1];
+    struct process_setup setup = {
+        .event = event, .settings = settings, .kept = kept, .handler = on_event};
     struct upgrade_worker worker = {.pid = PID,
                                     .channel = ends[0],
                                     .counters = memory,
                                     .log = -1,
+                                    .wishes = wishes[0] + 1,
                                     .slots = SLOTS,
                                     .state = PROCESS_SERVING,
                                     .deadline = UINT64_MAX};
@@ -463,7 +578,13 @@ begin(bool starting, bool tls)
 static void
 step(void)
 {
-    switch (next_byte() % 8) {
+    uint8_t choice = next_byte();
+
+    if (choice >= 224) { /* what it was once is in the seeds */
+        choice < 252 ? wish_for_something() : wish_anything();
+        return;
+    }
+    switch (choice % 8) {
     case 0:
     case 1:
     case 2:
@@ -514,9 +635,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     expect(process->state == model.state && process->misbehaved == model.misbehaved);
     expect(process->mistakes.count <= ERRORS_TOLD + 1);
     expect((process->mistakes.count > 0) == (model.mistakes > 0));
+    kept_unref(kept);
     expect(lowest_free_descriptor() == free_before);
     process_free(process);
     child_leave(PID);
     (void)close(worker_channel);
+    (void)close(worker_wishes);
     return 0;
 }

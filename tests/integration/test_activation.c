@@ -269,7 +269,7 @@ workers_inherit_no_more_of_it_than_the_socket(void **state)
     size_t sockets = 0;
     for (const char *place = fds; (place = strstr(place, "socket:")) != NULL; place++)
         sockets++;
-    assert_int_equal(sockets, 2); /* the channel and its own */
+    assert_int_equal(sockets, 3); /* the channel, the one of wishes, and its own */
     assert_null(strstr(proc_environment(daemon_worker(daemon)), "LISTEN_"));
     assert_null(strstr(proc_environment(daemon_worker(daemon)), "NOTIFY_SOCKET"));
     daemon_expect_stop(daemon);

@@ -23,6 +23,7 @@ struct refusal {
 
 static const struct refusal mismatches[] = {
     {"bad_mixin", "tcp", "threading", "bad_mixin|threading|none|forking"},
+    {"good_one_process", "tcp", "forking", "good_one_process|one process|use \"threading\""},
     {"bad_transport_datagram", "tcp", "none", "bad_transport_datagram|datagrams only"},
     {"bad_transport_datagram", "unix", "none", "bad_transport_datagram|datagrams only"},
     {"bad_transport_stream", "udp", "none", "bad_transport_stream|streams only"},

@@ -241,7 +241,7 @@ a_command_that_is_missing_fails_the_listener(void **state)
         {"command = \"/bin/sh\"; protocol = \"xinetd\";",
          "options.protocol: found \"xinetd\"; expected \"inetd\" or \"ucspi\""},
         {"command = \"/bin/sh\"; stderr = \"syslog\";",
-         "options.stderr: found \"syslog\"; expected \"log\" or \"client\" or \"null\""},
+         "options.stderr: found \"syslog\"; expected \"log\", \"client\" or \"null\""},
         {"command = \"/bin/sh\"; directory = \"/no/such\";",
          "options.directory: /no/such: No such file or directory; make it"},
     };

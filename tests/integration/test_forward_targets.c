@@ -456,7 +456,7 @@ mistakes_are_explained(void **state)
         {"tcp", "threading", "to = \"unix:///a\"; balance = \"best\";",
          "options.balance: found \"best\"; expected \"round\" or \"least\""},
         {"tcp", "threading", "to = \"unix:///a\"; proxy_protocol = \"v3\";",
-         "options.proxy_protocol: found \"v3\"; expected \"none\" or \"v1\" or \"v2\""},
+         "options.proxy_protocol: found \"v3\"; expected \"none\", \"v1\" or \"v2\"; did you mean"},
         {"tcp", "threading", "to = \"unix:///a\"; tls = true;", "set tls_name"},
         {"tcp", "threading", "to = \"tcp://a:1\"; tls_name = \"a\";",
          "options.tls_name: it has no meaning without `tls = true`"},

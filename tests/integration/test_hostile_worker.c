@@ -237,6 +237,66 @@ a_flood_of_messages_ends_its_worker_alone(void **state)
     assert_int_equal(daemon_count_log(daemon, "reading no more of them"), 1);
 }
 
+/* ---- its wishes ----------------------------------------------------------------------- */
+
+static size_t
+memory_files(struct daemon *daemon)
+{
+    size_t count = 0;
+
+    for (const char *list = proc_fd_list(daemon_pid(daemon));
+         (list = strstr(list, "memfd:shared")) != NULL; list++)
+        count++;
+    return count;
+}
+
+/* Nothing of it stays with the supervisor, which answers others meanwhile. */
+static void
+wishes_without_sense_are_passed_over(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = daemon_serve(server->scheme, server->mixin, "good_programs", "");
+    size_t before = proc_fd_count(daemon_pid(daemon));
+
+    assert_string_equal(ask(daemon, "wish\n"), "0\n");
+    assert_string_equal(ask(daemon, "print still here\n"), "ok\n");
+    /* One wish of each made sense: a name with a pipe, and a size. */
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) <= before + 2);
+    assert_true(memory_files(daemon) <= 1);
+    assert_string_equal(control_state(daemon, "test"), "serving");
+    daemon_expect_stop(daemon);
+}
+
+static void
+a_flood_of_wishes_waits_for_itself(void **state)
+{
+    struct daemon *daemon = daemon_start(
+        "listeners = {\n%s%s};", listener_text("test", "tcp", "threading", "good_programs", ""),
+        listener_text("other", "tcp", "threading", "echo", ""));
+    const char *address = daemon_address(daemon, "test"), *other = daemon_address(daemon, "other");
+    int client = client_connect(address);
+    size_t before = proc_fd_count(daemon_pid(daemon));
+
+    (void)state;
+    const char *worker = client_ask(address, "exec echo $PPID\n");
+    client_send(client, "wishes\n");
+    WAIT_UNTIL(memory_files(daemon) == 1);
+    double cpu = proc_cpu_seconds(daemon_pid(daemon)), since = clock_now();
+    while (clock_now() - since < 2) {
+        assert_string_equal(client_ask(other, "hello"), "hello");
+        assert_string_equal(control_state(daemon, "other"), "serving");
+        assert_true(proc_fd_count(daemon_pid(daemon)) < before + 40); /* those kept are devices */
+        assert_true(memory_files(daemon) == 1);
+    }
+    if (!SANITIZED)
+        assert_true(proc_cpu_seconds(daemon_pid(daemon)) - cpu < 1); /* of two seconds */
+    assert_return_code(kill((pid_t)atoi(worker), SIGKILL), errno);
+    (void)daemon_wait_log(daemon, "was killed by signal 9");
+    client_expect_gone(client);
+    assert_string_equal(client_ask(address, "print back\n"), "ok\n");
+    daemon_expect_stop_after_fault(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_EACH_MIXIN(nobody_rewrites_the_log, "unix"),
           TEST_EACH_MIXIN(last_words_are_logged, "tcp"),
@@ -248,4 +308,6 @@ RUN_TESTS(TEST_EACH_MIXIN(what_is_printed_carries_the_listener, "tcp"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "none"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "threading"),
           TEST_CASE(a_socket_that_was_shut_down_listens_again, "unix", "coroutine"),
-          TEST(scribbled_counters_never_count), TEST(a_flood_of_messages_ends_its_worker_alone))
+          TEST(scribbled_counters_never_count), TEST(a_flood_of_messages_ends_its_worker_alone),
+          TEST_EACH_MIXIN(wishes_without_sense_are_passed_over, "tcp"),
+          TEST(a_flood_of_wishes_waits_for_itself))

@@ -471,7 +471,7 @@ bad_options_say_what_is_wrong(void **state)
     const struct {
         const char *options, *message;
     } rows[] = {
-        {"root = \"www\";", "options.root: \"www\" is not an absolute path"},
+        {"root = \"www\";", "options.root: found \"www\"; expected an absolute path"},
         {"root = \"/nowhere\";", "options.root: /nowhere: No such file or directory; it must be"},
         {text_of("root = \"%s\";", www("a.txt")), "a.txt: Not a directory; it must be a folder"},
         {text_of("root = \"%s\"; index = \"../x\";", www("")),

@@ -191,6 +191,7 @@ a_reload_that_fails_costs_nothing(void **state)
     REWRITE("listeners = {\n%s};", counter(&tcp_threading, "options = { size = \"1000000G\"; };"));
     reload_in_vain(daemon, "server_activate failed: Invalid argument");
     visit(daemon, 2);
+    (void)daemon_worker(daemon); /* the one that has failed is gone */
     crash(daemon);
     visit(daemon, 3);
     daemon_expect_stop_after_fault(daemon);
@@ -265,12 +266,12 @@ names_and_numbers_of_descriptors_are_limited(void **state)
     expect_answer(daemon, text_of("keep %063d text", 0), "0");
     expect_answer(daemon, text_of("forget %063d", 0), "0");
     expect_answer(daemon, "device null", "EINVAL");
-    assert_int_equal(proc_fd_count(daemon_pid(daemon)), before);
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) == before); /* it closes after it has answered */
     expect_answer(daemon, "many 1000", "32 ENOSPC");
     expect_answer(daemon, "keep n31 it replaces another", "0");
     expect_answer(daemon, "kept n31", "it replaces another");
     expect_answer(daemon, "kept n30", "n30");
-    assert_int_equal(proc_fd_count(daemon_pid(daemon)), before + 32);
+    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) == before + 32);
     daemon_expect_stop(daemon);
 }
 
@@ -288,6 +289,21 @@ many_questions_are_all_answered(void **state)
     for (size_t i = 0; i < 5; i++)
         assert_string_equal(client_receive_all(clients[i]), "asked\n");
     daemon_expect_stop(daemon);
+}
+
+/* The supervisor closes last what nobody reads, and somebody has set to wait for its bytes. */
+static void
+nothing_kept_holds_the_supervisor_up(void **state)
+{
+    struct daemon *daemon = serve_counter(*state, "");
+
+    expect_answer(daemon, "slow connection", "0");
+    crash(daemon);
+    double before = clock_now();
+    expect_answer(daemon, "forget connection", "0"); /* or it had not been answered in time */
+    assert_true(clock_now() - before < 30);
+    expect_answer(daemon, "forget listening", "0");
+    daemon_expect_stop_after_fault(daemon);
 }
 
 /* ---- when it is over ------------------------------------------------------------------------ */
@@ -345,4 +361,6 @@ RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(kept_descriptors_outlive_processes, "unix"),
           TEST_EACH_MIXIN(names_and_numbers_of_descriptors_are_limited, "tcp"),
           TEST_EACH_MIXIN(many_questions_are_all_answered, "tcp"),
+          TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "threading"),
+          TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "forking"),
           TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing))

@@ -20,7 +20,7 @@ IDS = re.compile(r"([cs]\d\d)(?:_to_([cs]\d\d))?")
 CTEST = re.compile(r"`(\w+)\.([\w-]+)`")
 # Where the file of a ctest lies that the list names.
 PLACES = {"unit": "unit/test_{}.c", "integration": "integration/test_{}.c",
-          "install": "install/{}.sh", "manuals": "manuals/{}.sh"}
+          "install": "install/{}.sh", "manuals": "manuals/{}.py"}
 
 
 def span(first, last):

@@ -12,6 +12,9 @@
  *     shut              shuts every listening socket down that it has; "ok"
  *     kill PID          sends SIGKILL; "ok" or the error's name
  *     flood             sends the supervisor answers to its first ping, without end
+ *     wish              sends the supervisor every wish that makes no sense, and some that do; how
+ *                       many of them could not be sent
+ *     wishes            asks for memory of ever other sizes, and has descriptors kept, without end
  *     crash TEXT        TEXT goes to standard error; no answer, as it ends by SIGSEGV
  *     abort             no answer, as it ends by SIGABRT
  */
@@ -26,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +158,105 @@ flood(void)
             (void)poll(&room, 1, -1);
 }
 
+/* ---- wishes ------------------------------------------------------------------- */
+
+#define WISHES 14 /* the worker's own, to ask the supervisor */
+
+enum { CONTROL = 32, WISH, KEEP, FORGET, KEPT, AREA, ANSWER };
+
+struct wish {
+    uint32_t type, reserved;
+    uint64_t value;
+    char text[100];
+};
+
+/* Sends the first bytes of a message, with up to two descriptors; -1: none. Returns 0 or -1. */
+static int
+send_wish(int channel, const struct wish *wish, size_t size, int fd, int other)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)wish, .iov_len = size};
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control = {0};
+
+    if (fd >= 0) {
+        int fds[] = {fd, other};
+        size_t count = other >= 0 ? 2 : 1;
+        packet.msg_control = &control;
+        packet.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+    }
+    return sendmsg(channel, &packet, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* A channel that holds this message already. Nobody waits for the answer. */
+static int
+ask_for(uint32_t type, uint64_t value, const char *text, size_t size, int fd)
+{
+    static const struct wish wish = {.type = WISH};
+    struct wish message = {.type = type, .value = value};
+    struct pollfd room = {.fd = WISHES, .events = POLLOUT};
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -1;
+    (void)strncpy(message.text, text, sizeof(message.text) - 1);
+    int r = size == 0 ? 0 : send_wish(ends[0], &message, size, fd, -1);
+    (void)poll(&room, 1, -1);
+    if (r == 0)
+        r = send_wish(WISHES, &wish, 17, ends[1], -1);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return r;
+}
+
+static int
+wish(void)
+{
+    static const struct wish odd = {.type = WISH}, other = {.type = 77}, look = {.type = CONTROL};
+    struct pollfd room = {.fd = WISHES, .events = POLLOUT};
+    size_t whole = offsetof(struct wish, text) + 10;
+    int failed = 0, pipes[2];
+
+    (void)!pipe2(pipes, O_CLOEXEC);
+    for (uint32_t type = 0; type < 100;
+         type++) /* of any type, in pieces, with a descriptor or not */
+        for (size_t size = 0; size <= whole; size += 5)
+            failed += ask_for(type, type, "a", size, size % 2 ? pipes[0] : -1) < 0;
+    for (size_t size = 1; size <= whole; size++) {
+        (void)poll(&room, 1, -1);
+        failed += send_wish(WISHES, &odd, size, -1, -1) < 0;             /* nobody to answer */
+        failed += send_wish(WISHES, &odd, size, pipes[0], pipes[1]) < 0; /* no socket, and two */
+        failed += send_wish(WISHES, &other, size, pipes[0], -1) < 0;
+        failed += send_wish(WISHES, &look, size, pipes[0], -1) < 0; /* it has no control_access */
+    }
+    for (unsigned i = 0; i < 100; i++) { /* names without end, sizes that are none */
+        failed += ask_for(KEEP, 0, "a/b", whole, pipes[0]) < 0;
+        failed += ask_for(AREA, i < 64 ? UINT64_C(1) << i : 0, "", whole, -1) < 0;
+    }
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+    return failed;
+}
+
+static void
+wish_for_ever(void)
+{
+    size_t whole = offsetof(struct wish, text) + 10;
+    char name[10];
+
+    for (unsigned i = 0;; i++) {
+        (void)snprintf(name, sizeof(name), "n%u", i % 1000000);
+        (void)ask_for(KEEP, 0, name, whole, STDIN_FILENO);
+        (void)ask_for(AREA, 4096 * (1 + i % 1000), "", whole, -1);
+    }
+}
+
 int
 handle(struct ss_request *request)
 {
@@ -186,6 +289,10 @@ handle(struct ss_request *request)
         rewrite();
     if (strcmp(line, "flood") == 0)
         flood();
+    if (strcmp(line, "wish") == 0)
+        return ss_printf(request, "%d\n", wish());
+    if (strcmp(line, "wishes") == 0)
+        wish_for_ever();
     if (strcmp(line, "shut") == 0)
         shut_listening_sockets();
     return ss_printf(request, "ok\n");

@@ -72,6 +72,8 @@ text_is_for_people(void **state)
                                             "ABI         1\n"
                                             "transports  stream, datagram\n"
                                             "mixins      none, forking, threading, coroutine\n"
+                                            "processes   any number; what is in plain memory is "
+                                            "each one's own\n"
                                             "hooks       setup, handle, finish, server_activate\n"
                                             "options\n"
                                             "  greeting (string, 1 to 100, default \"hello\")\n"
@@ -147,6 +149,34 @@ list_is_shown_as_one(void **state)
 }
 
 static void
+types_and_open_ranges_are_shown(void **state)
+{
+    json_t *object;
+
+    (void)state;
+    assert_int_equal(describe(FIXTURE("good_one_process"), false), 0);
+    assert_non_null(strstr(output, "mixins      none, threading, coroutine\n"
+                                   "processes   one, in whose memory its state is\n"));
+    assert_non_null(strstr(output, "  word (choice of one two, default \"one\")\n"));
+    assert_non_null(strstr(output, "  file (path, default \"\")\n"));
+    assert_non_null(strstr(output, "  target (address, default \"unix:@x\")\n"));
+    assert_non_null(strstr(output, "  least (duration, at least 1s, default \"1s\")\n"));
+    assert_non_null(strstr(output, "  most (duration, 0 to 1000000000s, default \"1s\")\n"));
+    assert_int_equal(describe(FIXTURE("good_one_process"), true), 0);
+    object = json_loads(output, 0, NULL);
+    assert_non_null(object);
+    assert_true(json_is_true(json_object_get(object, "one_process")));
+    assert_int_equal(json_array_size(json_object_get(object, "mixins")), 3);
+    const json_t *options = json_object_get(object, "options");
+    const json_t *words = json_object_get(json_array_get(options, 0), "choices");
+    assert_int_equal(json_array_size(words), 2);
+    assert_string_equal(json_string_value(json_array_get(words, 1)), "two");
+    assert_true(json_real_value(json_object_get(json_array_get(options, 3), "min")) == 1);
+    assert_null(json_object_get(json_array_get(options, 3), "max"));
+    json_decref(object);
+}
+
+static void
 near_misses_of_hooks_are_told(void **state)
 {
     json_t *object;
@@ -193,6 +223,7 @@ main(void)
         cmocka_unit_test(json_is_for_programs),
         cmocka_unit_test(list_is_shown_as_one),
         cmocka_unit_test(near_misses_of_hooks_are_told),
+        cmocka_unit_test(types_and_open_ranges_are_shown),
         cmocka_unit_test(plugin_that_does_not_load_is_told),
     };
 

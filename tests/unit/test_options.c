@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "worker_fixture.h"
@@ -25,9 +26,31 @@ static struct ss_option table[] = {
     {.name = "any", .type = SS_INTEGER},
     {"names", SS_LIST, .fallback = "a\nb c", .max = 3},
     {.name = "empty", .type = SS_LIST},
+    {"word", SS_CHOICE, .fallback = "inetd", .choices = "inetd ucspi none"},
+    {"file", SS_PATH, .max = 20},
+    {"place", SS_PATH, .fallback = "/tmp"},
+    {"target", SS_ADDRESS, .fallback = NULL},
+    {"least", SS_INTEGER, .fallback = "1", .min = 1, .max = INFINITY},
+    {"most", SS_SIZE, .min = -INFINITY, .max = 1024},
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
-enum { TEXT, FLAG, COUNT, RATIO, LIMIT, PAUSE, ANY, NAMES, EMPTY };
+enum {
+    TEXT,
+    FLAG,
+    COUNT,
+    RATIO,
+    LIMIT,
+    PAUSE,
+    ANY,
+    NAMES,
+    EMPTY,
+    WORD,
+    FILE_,
+    PLACE,
+    TARGET,
+    LEAST,
+    MOST
+};
 
 static struct plugin plugin = {
     .file = (char *)"/x/fake.so",
@@ -289,6 +312,8 @@ last_of_two_values_counts(void **state)
     assert_string_equal(values[TEXT].string, "second");
 }
 
+#define AN_ADDRESS                                                                                 \
+    "expected an address to connect to, such as \"tcp://HOST:PORT\" or \"unix:///PATH\""
 #define NAMED "x.conf:10: listeners.test.options."
 
 static const struct mistake {
@@ -329,9 +354,65 @@ static const struct mistake {
     {"names", "3", VALUE_INTEGER,
      NAMED "names: found 3; expected a list of strings, such as [ \"a\", \"b\" ], with a number of "
            "items from 0 to 3"},
+    {"word", "ucpsi", VALUE_STRING,
+     NAMED "word: found \"ucpsi\"; expected \"inetd\", \"ucspi\" or \"none\"; did you mean "
+           "\"ucspi\"?"},
+    {"word", "", VALUE_STRING, NAMED "word: found \"\"; expected \"inetd\", \"ucspi\" or \"none\""},
+    {"word", "inetd ucspi", VALUE_STRING,
+     NAMED "word: found \"inetd ucspi\"; expected \"inetd\", \"ucspi\" or \"none\"; did you mean "
+           "\"inetd\"?"},
+    {"word", "1", VALUE_INTEGER, NAMED "word: found 1; expected \"inetd\", \"ucspi\" or \"none\""},
+    {"file", "etc/passwd", VALUE_STRING,
+     NAMED
+     "file: found \"etc/passwd\"; expected an absolute path with a length in bytes, from 0 to "
+     "20"},
+    {"file", "/a/path/that/is/long/", VALUE_STRING,
+     NAMED
+     "file: found \"/a/path/that/is/long/\"; expected an absolute path with a length in bytes, "
+     "from 0 to 20"},
+    {"place", "", VALUE_STRING, NAMED "place: found \"\"; expected an absolute path"},
+    {"target", "tcp://nobody", VALUE_STRING, NAMED "target: found \"tcp://nobody\"; " AN_ADDRESS},
+    {"target", "tcp://*:80", VALUE_STRING, NAMED "target: found \"tcp://*:80\"; " AN_ADDRESS},
+    {"target", "systemd:x", VALUE_STRING, NAMED "target: found \"systemd:x\"; " AN_ADDRESS},
+    {"target", "tpc://a:80", VALUE_STRING,
+     NAMED "target: found \"tpc://a:80\"; " AN_ADDRESS "; did you mean \"tcp\"?"},
+    {"target", "7", VALUE_INTEGER, NAMED "target: found 7; " AN_ADDRESS},
+    {"least", "0", VALUE_INTEGER, NAMED "least: found 0; expected an integer, at least 1"},
+    {"most", "2K", VALUE_STRING,
+     NAMED "most: found \"2K\"; expected a size in bytes, such as 512 or \"64K\", at most 1K"},
     {"empty", "", VALUE_GROUP,
      NAMED "empty: found a group; expected a list of strings, such as [ \"a\", \"b\" ]"},
 };
+
+static void
+words_paths_and_addresses_are_texts(void **state)
+{
+    static const char *const targets[] = {"tcp://example.org:80", "udp://[::1]:53",
+                                          "unix:///run/x",        "unix:@x",
+                                          "unixgram:///run/x",    "tcp://10.0.0.1:http"};
+    struct ss_server server = {.plugin = plugin};
+
+    (void)state;
+    resolve();
+    server.options = values;
+    assert_string_equal(ss_option_string(&server, "word"), "inetd");
+    assert_string_equal(ss_option_string(&server, "file"), "");
+    assert_string_equal(ss_option_string(&server, "place"), "/tmp");
+    assert_string_equal(ss_option_string(&server, "target"), "");
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+        give("target", targets[i], VALUE_STRING);
+    give("target", "", VALUE_STRING); /* the default is none, so it may be said */
+    give("file", "", VALUE_STRING);
+    give("word", "none", VALUE_STRING);
+    give("least", "9223372036854775807", VALUE_INTEGER);
+    options_free(values, ROWS);
+    resolve();
+    assert_int_equal(errors.count, 0);
+    server.options = values;
+    assert_string_equal(ss_option_string(&server, "word"), "none");
+    assert_string_equal(ss_option_string(&server, "target"), "");
+    assert_true(ss_option_integer(&server, "least") == INT64_MAX);
+}
 
 static void
 mistakes_say_what_was_found_and_expected(void **state)
@@ -424,6 +505,7 @@ types_have_names(void **state)
     assert_string_equal(option_type_name(SS_STRING), "string");
     assert_string_equal(option_type_name(SS_DURATION), "duration");
     assert_string_equal(option_type_name(SS_LIST), "list");
+    assert_string_equal(option_type_name(SS_ADDRESS), "address");
     assert_string_equal(option_type_name((enum ss_type)0), "unknown");
     assert_string_equal(option_type_name((enum ss_type)99), "unknown");
 }
@@ -482,6 +564,7 @@ main(void)
         TEST(given_values_are_taken_with_their_type),
         TEST(values_of_a_command_line_are_plain_text),
         TEST(last_of_two_values_counts),
+        TEST(words_paths_and_addresses_are_texts),
         TEST(mistakes_say_what_was_found_and_expected),
         TEST(mistake_on_the_command_line_is_named_as_it_was_typed),
         TEST(all_mistakes_are_found_at_once),

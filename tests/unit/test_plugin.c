@@ -20,11 +20,13 @@
 
 #define FIXTURES BUILD_DIR "/tests/plugins/"
 #define CANNOT   "cannot load plugin @: "
+#define NO_NAME  "plugin @: no file could set the option "
+#define A_NAME   "expected a name of a letter, and then letters, digits, '_' and '-'"
 
 /* @ stands for the file. Found, wanted, what to do. */
 static const struct refusal {
     const char *fixture;
-    const char *messages[4];
+    const char *messages[12];
 } refusals[] = {
     {"bad_no_handle",
      {CANNOT "it has no handle(); define int handle(struct ss_request *) and include "
@@ -58,6 +60,17 @@ static const struct refusal {
       "strings, "
       "such as [ \"a\", \"b\" ], with a number of items from 0 to 2"}},
     {"bad_options_range", {"plugin @: option \"size\" has min above max"}},
+    {"bad_options_new_types",
+     {NO_NAME "\"with space\"; " A_NAME, NO_NAME "\"1st\"; " A_NAME,
+      "plugin @: option \"none\" has no good .choices; expected its words, with one space between",
+      "plugin @: option \"two\" has no good .choices; expected its words, with one space between",
+      "plugin @: option \"open\" is a choice without a fallback; give it one, or make it required",
+      "plugin @: option \"other\" has the fallback \"c\"; expected \"a\" or \"b\"",
+      "plugin @: option \"path\" has the fallback \"tmp\"; expected an absolute path",
+      "plugin @: option \"address\" has the fallback \"nowhere\"; expected an address to connect "
+      "to, "
+      "such as \"tcp://HOST:PORT\" or \"unix:///PATH\"",
+      "plugin @: option \"nan\" has min above max", NO_NAME "\"-\"; " A_NAME}},
     {"bad_options_type", {"plugin @: option \"colour\" has the unknown type 99"}},
 };
 
@@ -249,6 +262,11 @@ static const struct use {
     {"bad_mixin", MIXIN_COROUTINE, true,
      "x.conf:7: listeners.test.mixin: plugin bad_mixin does not state that it is safe under "
      "\"coroutine\"; use \"forking\" or \"none\", or add SS_COROUTINE to its .mixins if it is"},
+    {"good_one_process", MIXIN_THREADING, true, ""},
+    {"good_one_process", MIXIN_COROUTINE, true, ""},
+    {"good_one_process", MIXIN_FORKING, true,
+     "x.conf:7: listeners.test.mixin: plugin good_one_process keeps its state in the memory of one "
+     "process, and \"forking\" has one for each request; use \"threading\""},
     {"bad_transport_stream", MIXIN_NONE, true, ""},
     {"bad_transport_stream", MIXIN_NONE, false,
      "x.conf:7: listeners.test.address: plugin bad_transport_stream serves streams only, not "
@@ -282,6 +300,39 @@ check_use_asks_for_mixin_and_transport(void **state)
     }
 }
 
+static void
+one_process_is_not_several(void **state)
+{
+    static const struct {
+        enum mixin_kind mixin;
+        const char *why;
+    } rows[] = {
+        {MIXIN_NONE, "several workers do not share"},
+        {MIXIN_COROUTINE, "several threads would change at once"},
+    };
+    struct plugin plugin;
+
+    (void)state;
+    load("good_one_process", &plugin);
+    for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+        struct settings settings = {
+            .name = (char *)"test", .mixin = rows[i / 2].mixin, .cpus = 1 + (uint32_t)i % 2};
+        struct errors errors = {0};
+        char text[200];
+
+        plugin_check_use(&plugin, &settings, true, &errors);
+        assert_int_equal(errors.count, i % 2);
+        (void)snprintf(text, sizeof(text),
+                       "listeners.test.cpus: plugin good_one_process keeps its state in the memory "
+                       "of one process, which %s; found 2, expected 1",
+                       rows[i / 2].why);
+        if (errors.count > 0)
+            assert_string_equal(errors.texts[0], text);
+        errors_done(&errors);
+    }
+    plugin_done(&plugin);
+}
+
 static const struct CMUnitTest other_tests[] = {
     cmocka_unit_test_setup_teardown(load_refuses_what_is_no_shared_object, make_folder,
                                     remove_folder),
@@ -289,6 +340,7 @@ static const struct CMUnitTest other_tests[] = {
     cmocka_unit_test(plugin_of_the_first_abi_loads),
     cmocka_unit_test(hooks_of_a_library_are_not_the_plugins),
     cmocka_unit_test(check_use_asks_for_mixin_and_transport),
+    cmocka_unit_test(one_process_is_not_several),
 };
 
 #define REFUSALS (sizeof(refusals) / sizeof(refusals[0]))

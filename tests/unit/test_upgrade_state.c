@@ -409,6 +409,85 @@ the_control_socket_comes_back(void **state)
 }
 
 static void
+fill_kept(struct upgrade_state *state)
+{
+    fill(state);
+    struct upgrade_kept *kept = &state->listeners[1].kept;
+    kept->plugin_file = strdup("/plugins/counter.so");
+    for (kept->count = 0; kept->count < KEPT_MOST; kept->count++) {
+        struct upgrade_kept_fd *one = &kept->fds[kept->count];
+        (void)memset(one->name, 'a' + (int)kept->count % 26, 1 + kept->count);
+        one->fd = 20 + (int)kept->count;
+    }
+    kept->area_count = 2;
+    kept->areas[0] = (struct upgrade_kept_area){.size = 4096, .fd = 70};
+    kept->areas[1] = (struct upgrade_kept_area){.size = UINT64_C(1) << 40, .fd = 71};
+}
+
+static void
+what_plugins_keep_comes_back(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state with, back;
+    size_t size;
+
+    (void)state;
+    fill_kept(&with);
+    const struct upgrade_kept *wanted = &with.listeners[1].kept;
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    const struct upgrade_kept *kept = &back.listeners[1].kept;
+    assert_null(back.listeners[0].kept.plugin_file);
+    assert_string_equal(kept->plugin_file, "/plugins/counter.so");
+    assert_int_equal(kept->count, KEPT_MOST);
+    assert_memory_equal(kept->fds, wanted->fds, sizeof(kept->fds));
+    assert_int_equal(kept->area_count, 2);
+    assert_int_equal(kept->areas[1].size, wanted->areas[1].size);
+    assert_int_equal(kept->areas[1].fd, 71);
+    upgrade_state_done(&back);
+    size_t rest = 4000;
+    for (size_t cut = size - rest; cut < size; cut++) {
+        _cleanup_free_ char *part = malloc(cut + 1); /* so that a sanitizer sees any excess */
+        memcpy(part, bytes, cut);
+        if (upgrade_state_unpack(part, cut, &back) == 0)
+            upgrade_state_done(&back); /* of programs that knew less */
+    }
+    for (size_t i = size - rest; i < size; i++) {
+        bytes[i] ^= (char)0xff;
+        if (upgrade_state_unpack(bytes, size, &back) == 0)
+            upgrade_state_done(&back);
+        bytes[i] ^= (char)0xff;
+    }
+    upgrade_state_done(&with);
+}
+
+/* A name without its end, one descriptor or area too many. */
+static void
+kept_things_are_not_believed_blindly(void **state)
+{
+    _cleanup_free_ char *bytes = NULL;
+    struct upgrade_state with, back;
+    size_t size;
+
+    (void)state;
+    fill_kept(&with);
+    assert_int_equal(upgrade_state_pack(&with, &bytes, &size), 0);
+    upgrade_state_done(&with);
+    char *file = memmem(bytes, size, "/plugins/counter.so", 20), *count = file + 20;
+    assert_non_null(file);
+    memset(count + 8, 'x', KEPT_NAME_SIZE);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EBADMSG);
+    count[8 + KEPT_NAME_SIZE - 1] = '\0';
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), 0);
+    upgrade_state_done(&back);
+    memcpy(count, &(uint64_t){KEPT_MOST + 1}, 8);
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EBADMSG);
+    memcpy(count, &(uint64_t){KEPT_MOST}, 8);
+    file[19] = 'x';
+    assert_int_equal(upgrade_state_unpack(bytes, size, &back), -EBADMSG);
+}
+
+static void
 another_version_is_refused(void **state)
 {
     _cleanup_free_ char *bytes = NULL;
@@ -495,6 +574,8 @@ main(void)
         cmocka_unit_test(counters_come_back_from_the_places_they_always_had),
         cmocka_unit_test(a_log_level_comes_back),
         cmocka_unit_test(the_control_socket_comes_back),
+        cmocka_unit_test(what_plugins_keep_comes_back),
+        cmocka_unit_test(kept_things_are_not_believed_blindly),
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(what_follows_is_refused),

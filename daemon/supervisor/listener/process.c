@@ -514,13 +514,23 @@ process_mistakes(const struct process *process)
     return &process->mistakes;
 }
 
+/* Whether the text has its place already: "FILE:LINE: ...". */
+static bool
+has_place(const char *text, const char *file)
+{
+    size_t size = file == NULL ? 0 : strlen(file);
+
+    return size > 0 && strncmp(text, file, size) == 0 && text[size] == ':';
+}
+
 void
 process_add_mistakes(const struct process *process, struct errors *errors)
 {
     const struct settings *settings = process->settings;
 
     for (size_t i = 0; i < process->mistakes.count; i++)
-        if (process->failure == FAILURE_CONFIGURATION)
+        if (process->failure == FAILURE_CONFIGURATION ||
+            has_place(process->mistakes.texts[i], settings->file))
             errors_add(errors, NULL, 0, "%s", process->mistakes.texts[i]);
         else
             errors_add(errors, settings->file, settings->line, "listeners.%s: %s", settings->name,

@@ -92,6 +92,8 @@ void process_end(struct process *process, const siginfo_t *info);
 int process_watch_log(struct process *process, sd_event *event);
 /* Watches for the worker's wishes. Returns 0 or a negative errno. */
 int process_watch_wishes(struct process *process, sd_event *event);
+/* Grants a few of them. Returns 0 at the end of the channel, as channel_receive() does. */
+int process_take_wishes(struct process *process);
 /* Logs what the worker has written so far; with last, also a line without an end. */
 void process_read_log(struct process *process, bool last);
 

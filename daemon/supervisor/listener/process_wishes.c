@@ -121,15 +121,13 @@ may_look(const struct process *process)
     return process->settings->control_access == CONTROL_READ && process->control_asked != NULL;
 }
 
-static int
-on_wish(sd_event_source *source, int channel, uint32_t events, void *userdata)
+int
+process_take_wishes(struct process *process)
 {
-    struct process *process = userdata;
     struct message message;
     int fd, r = -EAGAIN;
 
-    (void)events;
-    for (int i = 0; i < WISHES && (r = channel_receive(channel, &message, &fd)) == 1; i++) {
+    for (int i = 0; i < WISHES && (r = channel_receive(process->wishes, &message, &fd)) == 1; i++) {
         if (fd >= 0 && message.type == MESSAGE_CONTROL && may_look(process))
             process->control_asked(fd, process->control_userdata);
         else if (fd >= 0 && message.type == MESSAGE_WISH)
@@ -137,7 +135,15 @@ on_wish(sd_event_source *source, int channel, uint32_t events, void *userdata)
         else if (fd >= 0)
             descriptor_close_foreign(fd);
     }
-    if (r == 0) /* the worker has ended, or has closed it */
+    return r;
+}
+
+static int
+on_wish(sd_event_source *source, int channel, uint32_t events, void *userdata)
+{
+    (void)channel;
+    (void)events;
+    if (process_take_wishes(userdata) == 0) /* the worker has ended, or has closed it */
         (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
     return 0;
 }

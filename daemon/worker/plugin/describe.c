@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
@@ -48,14 +49,14 @@ name_transports(uint32_t transports)
     return names;
 }
 
-/* Those that are always allowed come first. */
+/* Those that need not be stated come first. */
 static struct names
 name_mixins(uint32_t mixins)
 {
     struct names names = {0};
 
     for (size_t i = 0; i < mixin_count; i++)
-        if (mixin_traits[i].flag == 0)
+        if (mixin_traits[i].flag == 0 && !(mixin_traits[i].forks && (mixins & SS_ONE_PROCESS)))
             add_name(&names, mixin_names[i]);
     for (size_t i = 0; i < mixin_count; i++)
         if (mixins & mixin_traits[i].flag)
@@ -95,17 +96,6 @@ print_names(const char *title, struct names names)
     (void)printf("\n");
 }
 
-static void
-format_bound(enum ss_type type, double bound, char *buffer)
-{
-    if (type == SS_SIZE)
-        (void)value_format_size((uint64_t)bound, buffer);
-    else if (type == SS_DURATION)
-        (void)value_format_duration(bound, buffer);
-    else
-        (void)snprintf(buffer, 32, "%.15g", bound);
-}
-
 /* As in the file: "hello", or [ "a", "b" ]. */
 static void
 print_default(const struct ss_option *option)
@@ -141,15 +131,18 @@ print_line(const char *title, const char *text)
 static void
 print_option(const struct ss_option *option)
 {
-    char min[32], max[32];
+    char range[80];
 
     (void)printf("  ");
     printable_put(stdout, option->name);
     (void)printf(" (%s", option_type_name(option->type));
-    if (option->min != 0 || option->max != 0) {
-        format_bound(option->type, option->min, min);
-        format_bound(option->type, option->max, max);
-        (void)printf(", %s to %s%s", min, max, option->type == SS_LIST ? " items" : "");
+    if (option_has_range(option)) {
+        option_show_range(option, range, sizeof(range));
+        (void)printf(", %s%s", range, option->type == SS_LIST ? " items" : "");
+    }
+    if (option->type == SS_CHOICE) {
+        (void)printf(" of ");
+        printable_put(stdout, option->choices);
     }
     if (option->required)
         (void)printf(", required)\n");
@@ -170,6 +163,9 @@ print_text(const struct plugin *plugin, const struct errors *notes)
     (void)printf("%-12s%u\n", "ABI", record->abi);
     print_names("transports", name_transports(record->transports));
     print_names("mixins", name_mixins(record->mixins));
+    print_line("processes  ", record->mixins & SS_ONE_PROCESS
+                                  ? "one, in whose memory its state is"
+                                  : "any number; what is in plain memory is each one's own");
     print_names("hooks", name_hooks(plugin));
     (void)printf("options%s\n", plugin->option_count == 0 ? "     none" : "");
     for (size_t i = 0; i < plugin->option_count; i++)
@@ -206,6 +202,18 @@ default_json(const struct ss_option *option)
 }
 
 static json_t *
+choices_json(const char *choices)
+{
+    json_t *array = json_array();
+
+    for (size_t size; *choices != '\0'; choices += size + (choices[size] == ' ')) {
+        size = strcspn(choices, " ");
+        (void)json_array_append_new(array, json_stringn(choices, size));
+    }
+    return array;
+}
+
+static json_t *
 option_json(const struct ss_option *option)
 {
     json_t *object = json_pack("{s:s, s:s, s:b, s:s}", "name", option->name, "type",
@@ -214,10 +222,12 @@ option_json(const struct ss_option *option)
 
     if (!option->required)
         (void)json_object_set_new(object, "default", default_json(option));
-    if (option->min != 0 || option->max != 0) {
+    if (option_has_range(option)) { /* JSON has no infinity: that end has no member */
         (void)json_object_set_new(object, "min", json_real(option->min));
         (void)json_object_set_new(object, "max", json_real(option->max));
     }
+    if (option->type == SS_CHOICE)
+        (void)json_object_set_new(object, "choices", choices_json(option->choices));
     return object;
 }
 
@@ -231,12 +241,13 @@ print_json(const struct plugin *plugin, const struct errors *notes)
         (void)json_array_append_new(remarks, json_string(notes->texts[i]));
     for (size_t i = 0; i < plugin->option_count; i++)
         (void)json_array_append_new(options, option_json(&plugin->options[i]));
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "name", record->name, "summary",
-                  record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
-                  (int)record->abi, "transports", names_json(name_transports(record->transports)),
-                  "mixins", names_json(name_mixins(record->mixins)), "hooks",
-                  names_json(name_hooks(plugin)), "options", options, "notes", remarks);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o}", "name", record->name, "summary",
+        record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
+        (int)record->abi, "transports", names_json(name_transports(record->transports)), "mixins",
+        names_json(name_mixins(record->mixins)), "one_process",
+        (record->mixins & SS_ONE_PROCESS) != 0, "hooks", names_json(name_hooks(plugin)), "options",
+        options, "notes", remarks);
     if (object == NULL) {
         (void)fprintf(stderr, "sockserverd: cannot describe %s: its texts are not UTF-8\n",
                       plugin->file);

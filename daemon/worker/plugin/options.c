@@ -17,236 +17,71 @@
 #include "common/suggest.h"
 #include "common/texts.h"
 #include "common/value.h"
+#include "worker/plugin/option_types.h"
 #include "worker/plugin/plugin.h"
 
 /* So many names are looked through for "did you mean". */
 #define OPTION_NAMES_MAX 100
 
-static int
-read_string(const struct given *given, struct option_value *ret)
+/* Whether the file could set an option of this name. */
+static bool
+is_name(const char *name)
 {
-    if (!given_is_text(given))
-        return -EINVAL;
-    ret->string = strdup(given->text);
-    return ret->string == NULL ? -ENOMEM : 0;
+    bool letter = (name[0] >= 'a' && name[0] <= 'z') || (name[0] >= 'A' && name[0] <= 'Z');
+
+    return letter &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] ==
+               '\0';
 }
 
-static int
-read_boolean(const struct given *given, struct option_value *ret)
+static void
+check_name(const struct plugin *plugin, size_t row, struct errors *errors)
 {
-    return value_boolean(given->text, given->form, &ret->boolean);
+    const struct ss_option *option = &plugin->options[row];
+    _cleanup_free_ char *shown =
+        is_name(option->name) ? NULL : value_show(option->name, VALUE_STRING);
+
+    if (shown != NULL)
+        errors_add(errors, NULL, 0,
+                   "plugin %s: no file could set the option %s; expected a name of a letter, and "
+                   "then letters, digits, '_' and '-'",
+                   plugin->file, shown);
+    for (size_t i = 0; i < row; i++)
+        if (strcmp(plugin->options[i].name, option->name) == 0)
+            errors_add(errors, NULL, 0, "plugin %s: option \"%s\" stands twice in its table",
+                       plugin->file, option->name);
 }
 
-static int
-read_integer(const struct given *given, struct option_value *ret)
+static bool
+are_choices(const char *choices)
 {
-    return value_integer(given->text, given->form, &ret->integer);
+    size_t size = choices == NULL ? 0 : strlen(choices);
+
+    return size > 0 && choices[0] != ' ' && choices[size - 1] != ' ' &&
+           strstr(choices, "  ") == NULL && strchr(choices, '\n') == NULL;
 }
 
-static int
-read_number(const struct given *given, struct option_value *ret)
+/* What the type takes beside a name. Returns false if something is wrong. */
+static bool
+check_type(const struct plugin *plugin, const struct ss_option *option, struct errors *errors)
 {
-    return value_number(given->text, given->form, &ret->number);
-}
+    const char *wrong = NULL;
 
-static int
-read_size(const struct given *given, struct option_value *ret)
-{
-    return value_size(given->text, given->form, &ret->size);
-}
-
-static int
-read_duration(const struct given *given, struct option_value *ret)
-{
-    return value_duration(given->text, given->form, &ret->number);
-}
-
-/* One string in the place of a list is a list of one. */
-static int
-read_list(const struct given *given, struct option_value *ret)
-{
-    const struct given *items = given->form == VALUE_LIST ? given->items : given;
-    size_t count = given->form == VALUE_LIST ? given->item_count : 1;
-
-    for (size_t i = 0; i < count; i++)
-        if (!given_is_text(&items[i]))
-            return -EINVAL;
-    ret->list = calloc(count + 1, sizeof(*ret->list));
-    if (ret->list == NULL)
-        return -ENOMEM;
-    for (; ret->count < count; ret->count++) {
-        ret->list[ret->count] = strdup(items[ret->count].text);
-        if (ret->list[ret->count] == NULL)
-            return -ENOMEM;
+    if (!option_type_known(option->type)) {
+        errors_add(errors, NULL, 0, "plugin %s: option \"%s\" has the unknown type %d",
+                   plugin->file, option->name, (int)option->type);
+        return false;
     }
-    return 0;
-}
-
-static double
-measure_string(const struct option_value *value)
-{
-    return (double)strlen(value->string);
-}
-
-static double
-measure_integer(const struct option_value *value)
-{
-    return (double)value->integer;
-}
-
-static double
-measure_number(const struct option_value *value)
-{
-    return value->number;
-}
-
-static double
-measure_size(const struct option_value *value)
-{
-    return (double)value->size;
-}
-
-static double
-measure_list(const struct option_value *value)
-{
-    return (double)value->count;
-}
-
-static void
-show_number(double number, char *buffer)
-{
-    (void)snprintf(buffer, 32, "%.15g", number);
-}
-
-static void
-show_size(double number, char *buffer)
-{
-    (void)value_format_size((uint64_t)number, buffer);
-}
-
-static void
-show_duration(double number, char *buffer)
-{
-    (void)value_format_duration(number, buffer);
-}
-
-/* What each type is called, how it is read, and what its range bounds. */
-static const struct type {
-    const char *name;
-    const char *expected;
-    const char *empty; /* the fallback of a row that has none */
-    int (*read)(const struct given *, struct option_value *);
-    double (*measure)(const struct option_value *);
-    void (*show)(double, char *);
-    const char *bounded; /* what stands between `expected` and the range */
-} types[] = {
-    [SS_STRING] = {"string", "a string", "", read_string, measure_string, show_number,
-                   " with a length in bytes,"},
-    [SS_BOOLEAN] = {"boolean", "true or false", "false", read_boolean, NULL, NULL, NULL},
-    [SS_INTEGER] = {"integer", "an integer", "0", read_integer, measure_integer, show_number, ","},
-    [SS_NUMBER] = {"number", "a number", "0", read_number, measure_number, show_number, ","},
-    [SS_SIZE] = {"size", "a size in bytes, such as 512 or \"64K\"", "0", read_size, measure_size,
-                 show_size, ","},
-    [SS_DURATION] = {"duration", "a duration, such as \"250ms\" or \"30s\"", "0", read_duration,
-                     measure_number, show_duration, ","},
-    [SS_LIST] = {"list", "a list of strings, such as [ \"a\", \"b\" ]", "", read_list, measure_list,
-                 show_number, ", with a number of items"},
-};
-
-static bool
-type_known(enum ss_type type)
-{
-    return (size_t)type < ARRAY_SIZE(types) && types[type].name != NULL;
-}
-
-const char *
-option_type_name(enum ss_type type)
-{
-    return type_known(type) ? types[type].name : "unknown";
-}
-
-static bool
-has_range(const struct ss_option *option)
-{
-    const struct type *type = &types[option->type];
-
-    return type->measure != NULL && (option->min != 0 || option->max != 0);
-}
-
-static bool
-in_range(const struct ss_option *option, const struct option_value *value)
-{
-    if (!has_range(option))
-        return true;
-    double measure = types[option->type].measure(value);
-    return measure >= option->min && measure <= option->max;
-}
-
-/* "a size ..., from 1 to 1G", as the end of a message. */
-static void
-describe_expected(const struct ss_option *option, char *buffer, size_t size)
-{
-    const struct type *type = &types[option->type];
-    char min[32], max[32];
-
-    if (!has_range(option)) {
-        (void)snprintf(buffer, size, "%s", type->expected);
-        return;
-    }
-    type->show(option->min, min);
-    type->show(option->max, max);
-    (void)snprintf(buffer, size, "%s%s from %s to %s", type->expected, type->bounded, min, max);
-}
-
-static void
-value_release(struct option_value *value)
-{
-    free(value->string);
-    value->string = NULL;
-    texts_free(value->list);
-    value->list = NULL;
-}
-
-static int
-finish_value(const struct ss_option *option, int error, struct option_value *value,
-             struct option_value *ret)
-{
-    if (error == 0 && !in_range(option, value))
-        error = -ERANGE;
-    if (error < 0)
-        value_release(value);
-    else
-        *ret = *value;
-    return error;
-}
-
-/* Reads it as the row's type. 0, -EINVAL, -ERANGE or -ENOMEM; *ret is empty on failure. */
-static int
-read_value(const struct ss_option *option, const struct given *given, struct option_value *ret)
-{
-    struct option_value value = {.option = option};
-    int error = types[option->type].read(given, &value);
-
-    return finish_value(option, error, &value, ret);
-}
-
-const char *
-option_fallback(const struct ss_option *option)
-{
-    return option->fallback != NULL ? option->fallback : types[option->type].empty;
-}
-
-/* A list's fallback has an item in each line. */
-static int
-read_fallback(const struct ss_option *option, struct option_value *ret)
-{
-    struct option_value value = {.option = option};
-
-    if (option->type != SS_LIST)
-        return read_value(option, &(struct given){.text = option_fallback(option)}, ret);
-    value.list = texts_split(option_fallback(option));
-    value.count = texts_count(value.list);
-    return finish_value(option, value.list == NULL ? -ENOMEM : 0, &value, ret);
+    if (!(option->min <= option->max)) /* one of them may be no number */
+        wrong = "has min above max";
+    else if (option->type == SS_CHOICE && !are_choices(option->choices))
+        wrong = "has no good .choices; expected its words, with one space between";
+    else if (option->type == SS_CHOICE && !option->required && option->fallback == NULL)
+        wrong = "is a choice without a fallback; give it one, or make it required";
+    if (wrong != NULL)
+        errors_add(errors, NULL, 0, "plugin %s: option \"%s\" %s", plugin->file, option->name,
+                   wrong);
+    return wrong == NULL;
 }
 
 static void
@@ -255,31 +90,20 @@ check_row(const struct plugin *plugin, size_t row, struct errors *errors)
     const struct ss_option *option = &plugin->options[row];
     struct option_value value;
 
-    for (size_t i = 0; i < row; i++)
-        if (strcmp(plugin->options[i].name, option->name) == 0)
-            errors_add(errors, NULL, 0, "plugin %s: option \"%s\" stands twice in its table",
-                       plugin->file, option->name);
-    if (!type_known(option->type)) {
-        errors_add(errors, NULL, 0, "plugin %s: option \"%s\" has the unknown type %d",
-                   plugin->file, option->name, (int)option->type);
+    check_name(plugin, row, errors);
+    if (!check_type(plugin, option, errors))
         return;
-    }
-    if (option->min > option->max) {
-        errors_add(errors, NULL, 0, "plugin %s: option \"%s\" has min above max", plugin->file,
-                   option->name);
-        return;
-    }
     if (option->required)
         return;
-    if (read_fallback(option, &value) < 0) {
+    if (option_read_fallback(option, &value) < 0) {
         _cleanup_free_ char *shown = value_show(option_fallback(option), VALUE_STRING);
-        char expected[160];
-        describe_expected(option, expected, sizeof(expected));
+        char expected[OPTION_EXPECTED_SIZE];
+        option_describe_expected(option, expected, sizeof(expected));
         errors_add(errors, NULL, 0, "plugin %s: option \"%s\" has the fallback %s; expected %s",
                    plugin->file, option->name, shown != NULL ? shown : "", expected);
         return;
     }
-    value_release(&value);
+    option_value_release(&value);
 }
 
 void
@@ -365,27 +189,29 @@ refuse_value(const struct ss_option *option, const struct given *given, const ch
 {
     bool list = option->type == SS_LIST && given->form == VALUE_LIST;
     _cleanup_free_ char *found = NULL;
-    char expected[160], count[40];
+    _cleanup_free_ char *hint = NULL;
+    char expected[OPTION_EXPECTED_SIZE], count[40];
 
     if (list && refuse_items(given, name, errors))
         return;
     found = value_show(given->text, given->form);
-    describe_expected(option, expected, sizeof(expected));
+    option_describe_expected(option, expected, sizeof(expected));
     (void)snprintf(count, sizeof(count), "%zu item%s", given->item_count,
                    given->item_count == 1 ? "" : "s");
-    errors_add(errors, given->file, given->line, "%s: found %s; expected %s", name,
+    hint = option_hint(option, given->text);
+    errors_add(errors, given->file, given->line, "%s: found %s; expected %s%s", name,
                list            ? count
                : found != NULL ? found
                                : given->text,
-               expected);
+               expected, hint != NULL ? hint : "");
 }
 
 static int
 take_value(const struct ss_option *option, const struct given *given, const char *name,
            struct option_value *ret, struct errors *errors)
 {
-    value_release(ret);
-    int error = read_value(option, given, ret);
+    option_value_release(ret);
+    int error = option_read(option, given, ret);
     if (error == -ENOMEM)
         return error;
     if (error < 0)
@@ -445,14 +271,14 @@ take_fallbacks(const struct plugin *plugin, const struct settings *settings,
         if (values[i].option != NULL)
             continue;
         if (option->required) {
-            char expected[160];
-            describe_expected(option, expected, sizeof(expected));
+            char expected[OPTION_EXPECTED_SIZE];
+            option_describe_expected(option, expected, sizeof(expected));
             errors_add(errors, settings->file, settings->line,
                        "listeners.%s.options.%s: missing; plugin %s needs it: %s", settings->name,
                        option->name, plugin->record.name, expected);
             continue;
         }
-        int error = read_fallback(option, &values[i]);
+        int error = option_read_fallback(option, &values[i]);
         if (error < 0)
             return error;
     }
@@ -487,6 +313,6 @@ void
 options_free(struct option_value *values, size_t count)
 {
     for (size_t i = 0; values != NULL && i < count; i++)
-        value_release(&values[i]);
+        option_value_release(&values[i]);
     free(values);
 }

@@ -50,4 +50,8 @@ const char *option_fallback(const struct ss_option *option);
 /* "string", "boolean", ...: the word for --describe and messages. */
 const char *option_type_name(enum ss_type type);
 
+/* Whether min and max mean something; and what, for messages: "1 to 1M", "at least 1". */
+bool option_has_range(const struct ss_option *option);
+void option_show_range(const struct ss_option *option, char *buffer, size_t size);
+
 #endif

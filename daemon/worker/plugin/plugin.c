@@ -325,6 +325,35 @@ plugin_done(struct plugin *plugin)
     memset(plugin, 0, sizeof(*plugin));
 }
 
+/* State in plain memory: what one process has done, another would not know. */
+static void
+check_processes(const struct plugin *plugin, const struct settings *settings, struct errors *errors)
+{
+    bool stated = (plugin->record.mixins & (SS_THREADING | SS_COROUTINE)) != 0;
+    bool threading = (plugin->record.mixins & SS_THREADING) != 0;
+
+    if ((plugin->record.mixins & SS_ONE_PROCESS) == 0)
+        return;
+    if (mixin_traits[settings->mixin].forks)
+        errors_add(
+            errors, settings->file, settings->line,
+            "listeners.%s.mixin: plugin %s keeps its state in the memory of one process, and "
+            "\"%s\" has one for each request; use \"%s\"",
+            settings->name, plugin->record.name, mixin_names[settings->mixin],
+            mixin_names[threading ? MIXIN_THREADING
+                        : stated  ? MIXIN_COROUTINE
+                                  : MIXIN_NONE]);
+    else if (settings->cpus > 1)
+        errors_add(
+            errors, settings->file, settings->line,
+            "listeners.%s.cpus: plugin %s keeps its state in the memory of one process, which "
+            "%s; found %u, expected 1",
+            settings->name, plugin->record.name,
+            mixin_traits[settings->mixin].cpus_are_workers ? "several workers do not share"
+                                                           : "several threads would change at once",
+            settings->cpus);
+}
+
 void
 plugin_check_use(const struct plugin *plugin, const struct settings *settings, bool stream,
                  struct errors *errors)
@@ -334,9 +363,11 @@ plugin_check_use(const struct plugin *plugin, const struct settings *settings, b
     if ((plugin->record.mixins & mixin->flag) != mixin->flag)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s.mixin: plugin %s does not state that it is safe under \"%s\"; use "
-                   "\"forking\" or \"none\", or add %s to its .mixins if it is",
+                   "%s\"none\", or add %s to its .mixins if it is",
                    settings->name, plugin->record.name, mixin_names[settings->mixin],
+                   plugin->record.mixins & SS_ONE_PROCESS ? "" : "\"forking\" or ",
                    mixin->flag_name);
+    check_processes(plugin, settings, errors);
     if ((plugin->record.needs & SS_CONTROL) != 0 && settings->control_access != CONTROL_READ)
         errors_add(errors, settings->file, settings->line,
                    "listeners.%s: plugin %s asks the daemon how its listeners are; let it, with "

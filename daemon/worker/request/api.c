@@ -444,6 +444,15 @@ ss_server_stop(struct ss_server *server)
     server_ask_stop(server);
 }
 
+/* Whether a row's value can be asked for as one of the type. */
+static bool
+is_read_as(enum ss_type row, enum ss_type type)
+{
+    bool text = row == SS_CHOICE || row == SS_PATH || row == SS_ADDRESS;
+
+    return row == type || (type == SS_STRING && text);
+}
+
 /* The value of a row of this type; a mistake in the plugin otherwise. */
 static const struct option_value *
 find_option(const struct ss_server *server, const char *name, enum ss_type type)
@@ -451,7 +460,7 @@ find_option(const struct ss_server *server, const char *name, enum ss_type type)
     const struct plugin *plugin = &server->plugin;
 
     for (size_t i = 0; i < plugin->option_count; i++)
-        if (strcmp(plugin->options[i].name, name) == 0 && plugin->options[i].type == type)
+        if (strcmp(plugin->options[i].name, name) == 0 && is_read_as(plugin->options[i].type, type))
             return &server->options[i];
     log_error("plugin %s asks for its %s option \"%s\", which its table does not have",
               plugin->record.name, option_type_name(type), name);

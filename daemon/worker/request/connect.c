@@ -90,12 +90,12 @@ connect_unix(struct ss_request *request, const struct resolved *address, bool st
         int error = begin(address, stream, &fd);
         if (error == 0)
             return fd;
-        int64_t next = monotonic_now() + QUEUE_PAUSE;
+        int64_t now = monotonic_now(), next = now + QUEUE_PAUSE;
         if (error != -EAGAIN)
             return error;
-        if (next >= until)
+        if (now >= until)
             return -ETIMEDOUT;
-        error = request->server->mixin->wait(request, -1, 0, next);
+        error = request->server->mixin->wait(request, -1, 0, next < until ? next : until);
         if (error < 0)
             return error;
     }
