@@ -156,9 +156,10 @@ say_descriptors(const struct config *config)
             "but only %zu are allowed; raise LimitNOFILE= of the unit, or ulimit -Hn\n",
             config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
     else if (needed > USUAL_DESCRIPTORS)
-        (void)printf("a reload or an upgrade of %zu listener%s needs up to %zu descriptors; %zu are "
-                     "allowed\n",
-                     config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
+        (void)printf(
+            "a reload or an upgrade of %zu listener%s needs up to %zu descriptors; %zu are "
+            "allowed\n",
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
 }
 
 static int
@@ -200,10 +201,11 @@ run_supervisor(const struct commandline *commandline, struct config *config)
 
     descriptors_raise_limit();
     if (needed > descriptors_allowed())
-        log_warning("%zu listener%s may need up to %zu descriptors, but only %zu are allowed; raise "
-                    "LimitNOFILE= of the unit, or ulimit -Hn",
-                    config->listener_count, config->listener_count == 1 ? "" : "s", needed,
-                    descriptors_allowed());
+        log_warning(
+            "%zu listener%s may need up to %zu descriptors, but only %zu are allowed; raise "
+            "LimitNOFILE= of the unit, or ulimit -Hn",
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed,
+            descriptors_allowed());
     int r = supervisor_run(config, &options);
     if (commandline->command == NULL)
         return status_of(r);

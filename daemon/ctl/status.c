@@ -69,7 +69,8 @@ print_legend(const json_t *listener)
         const struct counter *counter = &counter_table[i];
         bool usual = strcmp(counter->name, "accepted") == 0 || strcmp(counter->name, "done") == 0;
         char text[256], name[32];
-        if (counter->unit != COUNTER_REQUESTS || usual || count_member(listener, counter->name) == 0)
+        if (counter->unit != COUNTER_REQUESTS || usual ||
+            count_member(listener, counter->name) == 0)
             continue;
         (void)snprintf(name, sizeof(name), "%s", counter->name);
         for (char *place = name; (place = strchr(place, '_')) != NULL;)

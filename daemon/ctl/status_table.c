@@ -275,7 +275,7 @@ status_headline(const json_t *status, FILE *out)
 
     (void)fprintf(out, "sockserverd %s, pid %" PRIu64 ", up %s, %zu listener%s, ",
                   text_member(daemon, "version"), count_member(daemon, "pid"),
-                  text_age(count_member(daemon, "uptime_us"), uptime),
-                  count, count == 1 ? "" : "s");
+                  text_age(count_member(daemon, "uptime_us"), uptime), count,
+                  count == 1 ? "" : "s");
     print_clean(out, text_member(daemon, "configuration"));
 }

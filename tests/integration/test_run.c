@@ -7,7 +7,6 @@
 
 #include "support/client.h"
 #include "support/command.h"
-#include "support/proc.h"
 #include "support/test.h"
 
 #define UPPER SHIPPED_PLUGINS "/upper.so"
@@ -143,15 +142,15 @@ a_signal_is_passed_on(void **state)
 static void
 a_command_that_ignores_signals_is_killed(void **state)
 {
-    struct daemon *daemon =
-        run_script("trap '' TERM; echo it runs >&2; while :; do sleep 0.1; done");
+    struct daemon *daemon = run_script("trap 'echo not yet >&2' TERM; echo it runs >&2; "
+                                       "while :; do sleep 0.1; done");
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 1; i < 3; i++) {
         daemon_signal(daemon, SIGTERM);
-        if (i == 1)
-            WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 1); /* the worker has ended */
+        (void)daemon_wait_log_times(daemon, "not yet", i);
     }
+    daemon_signal(daemon, SIGTERM);
     daemon_expect_exit(daemon, 128 + SIGKILL);
 }
 
