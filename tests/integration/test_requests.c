@@ -54,6 +54,13 @@ wait_stage(struct daemon *daemon, const char *stage)
     WAIT_UNTIL(strstr(list(daemon), stage) != NULL);
 }
 
+/* One that looks at its client for ever has no other end. */
+static void
+cancel(struct daemon *daemon, unsigned number)
+{
+    assert_int_equal(CTL(daemon, "cancel", "test", text_of("%u", number)).status, 0);
+}
+
 /* ---- all that run ---------------------------------------------------------------------------- */
 
 /* As ss_worker_name() has it. */
@@ -91,9 +98,22 @@ each_request_is_listed_with_what_it_does(void **state)
     assert_true(json_integer_value(json_object_get(request, "stage_us")) <=
                 json_integer_value(json_object_get(request, "age_us")));
     json_decref(reply);
-    client_close(fd);
+    cancel(daemon, 1);
+    client_expect_gone(fd);
     WAIT_UNTIL(strstr(list(daemon), "waiting") == NULL);
     daemon_expect_stop(daemon);
+}
+
+static unsigned
+last_number(struct daemon *daemon)
+{
+    json_t *reply = json_loads(CTL(daemon, "requests", "--json", "test").output, 0, NULL);
+    const json_t *requests = json_object_get(reply, "requests");
+    const json_t *last = json_array_get(requests, json_array_size(requests) - 1);
+    unsigned number = (unsigned)json_integer_value(json_object_get(last, "number"));
+
+    json_decref(reply);
+    return number;
 }
 
 /* Also of a generation that only finishes what runs. */
@@ -114,6 +134,8 @@ those_of_a_generation_that_drains_are_listed(void **state)
     assert_int_equal(CTL(daemon, "cancel", "test", "1").status, 0);
     client_expect_gone(old);
     assert_false(client_readable(new, 0));
+    cancel(daemon, last_number(daemon));
+    client_expect_gone(new);
     client_close_all();
     daemon_expect_stop(daemon);
 }
@@ -172,7 +194,8 @@ a_handler_that_waits_says_where(void **state)
     }
     client_send(fd, "\n"); /* it is as it was: what is there is seen, and not read */
     assert_false(client_readable(fd, 0.1));
-    client_close(fd);
+    cancel(daemon, 1);
+    client_expect_gone(fd);
     daemon_expect_stop(daemon);
 }
 
