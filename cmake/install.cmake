@@ -23,6 +23,10 @@ install(FILES ${testing_library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${testing_exports} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sockserverd
         RENAME test-exports.list)
 
+if(TARGET fuzz_program)
+  install(PROGRAMS ${fuzz_program} DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
 configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
   INSTALL_DESTINATION ${package_dir}
@@ -47,6 +51,7 @@ install(FILES README.md CHANGES.md LICENSE ${documents} DESTINATION ${CMAKE_INST
 if(EXISTS ${PROJECT_SOURCE_DIR}/conf/examples)
   install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN CMakeLists.txt EXCLUDE)
 install(PROGRAMS packaging/bpftrace/changes.bt packaging/bpftrace/latency.bt packaging/bpftrace/slow.bt
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/bpftrace)
 install(DIRECTORY packaging/haproxy packaging/kubernetes packaging/prometheus

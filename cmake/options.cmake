@@ -9,8 +9,10 @@ check_pie_supported(LANGUAGES C)
 add_library(options INTERFACE)
 target_compile_definitions(options INTERFACE _GNU_SOURCE)
 target_compile_options(options INTERFACE
-  -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes
-  -fno-omit-frame-pointer)
+  -Wall -Wextra -Wconversion -Wvla -fno-omit-frame-pointer
+  # C++ lets a function hide a type's name, as plugin.h's do, and has no other prototypes.
+  $<$<COMPILE_LANGUAGE:C>:-Wshadow> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>)
 target_link_options(options INTERFACE -Wl,-z,relro,-z,now)
 
 # Adds a flag where the compiler and the processor know it.

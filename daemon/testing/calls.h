@@ -28,6 +28,7 @@
 #undef ss_test_drain
 #undef ss_test_cut
 #undef ss_test_interrupt
+#undef ss_test_wake
 #undef ss_test_expect
 #undef ss_test_expect_bytes
 #undef ss_test_expect_line
@@ -38,12 +39,23 @@
 #undef ss_test_expect_error
 #undef ss_test_expect_calls
 #undef ss_test_expect_log
+#undef ss_test_fuzz
 
 /* Starts the plugin, if it does not run yet; connects the client, if it never was. */
 void need_start(struct ss_test *test, const char *call);
 void need_client(struct ss_test *test, const char *call);
 
 struct rig;
+struct play;
+
+/* A connection for the client, and a request for it that is not started. */
+void connect_client(struct ss_test *client);
+/* The same of a datagram. */
+void send_datagram(struct ss_test *test, const void *data, size_t size);
+
+/* The end of a drain. */
 void cut_all(struct rig *rig);
+/* What must be true of every request that has ended, whatever the test was about. */
+void check_play(struct rig *rig, const struct play *play);
 
 #endif

@@ -17,8 +17,7 @@
 #include "testing/calls.h"
 #include "testing/rig.h"
 
-/* ---- what came
- * ------------------------------------------------------------------------------------------ */
+/* ---- what came -------------------------------------------------------------------- */
 
 static const char *
 unread(const struct ss_test *test, size_t *ret_size)
@@ -206,8 +205,7 @@ ss_test_take(struct ss_test *test, size_t *size)
     return shown;
 }
 
-/* ---- how it ended
- * ----------------------------------------------------------------------------------------- */
+/* ---- how it ended ----------------------------------------------------------------- */
 
 static const struct stage *
 await_end(struct ss_test *test, const char *call)
@@ -298,8 +296,7 @@ ss_test_fail(struct ss_test *test, const char *message)
     fail(test->rig, "%s", message);
 }
 
-/* ---- the beginning and the end
- * ------------------------------------------------------------------------------ */
+/* ---- the beginning and the end ---------------------------------------------------- */
 
 void
 ss_test_expect_refused(struct ss_test *test, const char *text)
@@ -328,8 +325,7 @@ free_clients(struct rig *rig)
     }
 }
 
-/* What must be true of every request, whatever the test was about. */
-static void
+void
 check_play(struct rig *rig, const struct play *play)
 {
     const struct stage *stage = play->stage;

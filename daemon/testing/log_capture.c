@@ -63,7 +63,7 @@ sink_stderr_write(const struct log_line *line)
     return write(ends[1], text, (size_t)size) == size ? 0 : -EAGAIN;
 }
 
-/* ---- what a test never asks for ------------------------------------------------------------ */
+/* ---- what a test never asks for --------------------------------------------------- */
 
 void
 sink_stderr_open(void)

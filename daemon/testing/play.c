@@ -32,8 +32,7 @@ extern void __asan_init(void) __attribute__((weak));
 extern void __tsan_init(void) __attribute__((weak));
 extern void __gcov_dump(void) __attribute__((weak));
 
-/* ---- the hooks, counted
- * -------------------------------------------------------------------------- */
+/* ---- the hooks, counted ----------------------------------------------------------- */
 
 static const struct plugin_hooks *
 hooks_of(const struct ss_request *request)
@@ -96,8 +95,7 @@ hooks_wrap(struct rig *rig)
     hooks->handle_error = hooks->handle_error != NULL ? counted_handle_error : NULL;
 }
 
-/* ---- in the request's context
- * -------------------------------------------------------------------- */
+/* ---- in the request's context ----------------------------------------------------- */
 
 static void
 end_context(struct ss_request *request)
@@ -174,8 +172,7 @@ child_main(struct play *play)
     _exit(0);
 }
 
-/* ---- starting them
- * --------------------------------------------------------------------------------- */
+/* ---- starting them ---------------------------------------------------------------- */
 
 struct play *
 play_new(struct rig *rig, int fd)
@@ -259,11 +256,11 @@ start_child(struct play *play)
     return 0;
 }
 
+/* Finds it a stage that is as its client wants it, and takes connection or datagram. */
 static int
-start(struct play *play)
+prepare(struct play *play)
 {
     struct rig *rig = play->rig;
-    bool forks = rig->server.mixin->processes;
 
     play->stage = stage_take(rig->bell, rig->server.settings.mixin == MIXIN_COROUTINE);
     if (play->stage == NULL)
@@ -274,12 +271,43 @@ start(struct play *play)
         atomic_store(&play->stage->portion, client->portion);
         atomic_store(&play->stage->break_after, client->break_after);
     }
-    int error = get_request(play);
+    return get_request(play);
+}
+
+static int
+start(struct play *play)
+{
+    int error = prepare(play);
+
     if (error == 0)
-        error = forks ? start_child(play) : start_thread(play);
+        error = play->rig->server.mixin->processes ? start_child(play) : start_thread(play);
     play->request = NULL;
     play->fd = -1;
     return error;
+}
+
+int
+play_perform(struct play *play, stage_director *director)
+{
+    int error = prepare(play);
+
+    if (error < 0)
+        return error;
+    play->stage->director = director;
+    run(play->request, play->stage);
+    end_context(play->request);
+    play->request = NULL;
+    play->fd = -1;
+    return 0;
+}
+
+void
+stage_fail(struct ss_request *request)
+{
+    char *server = (char *)request->server;
+
+    fail((struct rig *)(void *)(server - offsetof(struct rig, server)),
+         "the request goes on although it was cut: -ECANCELED is the end");
 }
 
 bool
@@ -317,8 +345,7 @@ plays_start(struct rig *rig)
     return started;
 }
 
-/* ---- their end
- * ---------------------------------------------------------------------------------------- */
+/* ---- their end -------------------------------------------------------------------- */
 
 bool
 play_is_program(const struct play *play)

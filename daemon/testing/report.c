@@ -31,8 +31,7 @@ ss_test_on_failure(void (*function)(const char *message))
     failure_function = function;
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------
- */
+/* ---- bytes ------------------------------------------------------------------------ */
 
 static void
 show_byte(FILE *out, unsigned char byte)
@@ -68,8 +67,7 @@ show_bytes(const void *bytes, size_t size)
     return fclose(out) == 0 ? text : NULL;
 }
 
-/* ---- the log ------------------------------------------------------------------------------------
- */
+/* ---- the log ---------------------------------------------------------------------- */
 
 void
 log_collect(struct rig *rig)
@@ -106,8 +104,7 @@ show_log(FILE *out, const struct rig *rig)
     }
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests --------------------------------------------------------------------- */
 
 /* The system call that a thread is in, as its number, or "". */
 static void
@@ -159,8 +156,7 @@ show_plays(FILE *out, const struct rig *rig)
                       play_state(play, buffer, sizeof(buffer)));
 }
 
-/* ---- the end
- * -------------------------------------------------------------------------------------- */
+/* ---- the end ---------------------------------------------------------------------- */
 
 static _Noreturn void
 end_test(const struct rig *rig, const char *message)
@@ -187,7 +183,9 @@ fail(struct rig *rig, const char *format, ...)
     log_collect(rig);
     if (out == NULL)
         end_test(rig, "sockserver-test: out of memory\n");
-    (void)fprintf(out, "%s:%d: %s(): ", rig->file, rig->line, rig->call);
+    if (rig->file != NULL)
+        (void)fprintf(out, "%s:%d: ", rig->file, rig->line);
+    (void)fprintf(out, "%s(): ", rig->call);
     va_start(arguments, format);
     (void)vfprintf(out, format, arguments);
     va_end(arguments);

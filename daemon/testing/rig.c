@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -30,8 +31,22 @@
 
 #define DESCRIPTORS 4096
 
-/* ---- descriptors
- * --------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------ */
+
+static unsigned char ours[DESCRIPTORS];
+
+void
+descriptor_is_ours(int fd)
+{
+    if (fd < DESCRIPTORS)
+        ours[fd] = 1;
+}
+
+bool
+descriptor_was_ours(int fd)
+{
+    return fd >= 0 && fd < DESCRIPTORS && ours[fd];
+}
 
 static void
 mark_descriptors(unsigned char *open)
@@ -58,7 +73,7 @@ find_left(const unsigned char *before)
 
     mark_descriptors(open);
     for (int fd = 0; fd < DESCRIPTORS && text == NULL; fd++) {
-        if (!open[fd] || before[fd])
+        if (!open[fd] || before[fd] || ours[fd])
             continue;
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         ssize_t size = readlink(path, target, sizeof(target) - 1);
@@ -83,8 +98,7 @@ descriptors_left(const unsigned char *before)
     return before != NULL ? find_left(before) : NULL;
 }
 
-/* ---- beginning
- * ----------------------------------------------------------------------------------- */
+/* ---- beginning -------------------------------------------------------------------- */
 
 static char *
 listener_name(const char *plugin, const struct ss_test_hooks *linked)
@@ -291,8 +305,7 @@ rig_start(struct rig *rig)
     return 0;
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------------------- */
+/* ---- the end ---------------------------------------------------------------------- */
 
 /* The address sanitizer's, if the program has it: more than 0 if memory was left. */
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -310,6 +323,9 @@ release(struct rig *rig)
     server->counters = NULL;
     free(server->address);
     server->address = NULL;
+    if (server->shared != NULL)
+        (void)munmap(server->shared, server->shared_size);
+    server->shared = NULL;
     if (server->socket >= 0)
         (void)close(server->socket);
     server->socket = -1;

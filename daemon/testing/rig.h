@@ -68,8 +68,7 @@ struct rig {
     struct errors errors;
 };
 
-/* ---- rig.c ------------------------------------------------------------------------------------
- */
+/* ---- rig.c ------------------------------------------------------------------------ */
 
 struct rig *rig_new(const char *plugin, const struct ss_test_hooks *linked);
 /* Loads the plugin, checks the configuration and starts it. 0, or negative with rig->errors. */
@@ -83,9 +82,11 @@ void rig_free(struct rig *rig);
  * NULL: nothing, or no memory. */
 void descriptors_note(unsigned char **before);
 char *descriptors_left(const unsigned char *before);
+/* This one is the library's, and stays open. */
+void descriptor_is_ours(int fd);
+bool descriptor_was_ours(int fd);
 
-/* ---- play.c -----------------------------------------------------------------------------------
- */
+/* ---- play.c ----------------------------------------------------------------------- */
 
 /* A request that is to come: by a connection, of which fd is the server's end, or a datagram (-1).
  * NULL: no memory. */
@@ -94,6 +95,8 @@ struct play *play_new(struct rig *rig, int fd);
 int plays_start(struct rig *rig);
 /* Frees those that have ended and that nobody asks for. */
 void plays_sweep(struct rig *rig);
+/* Runs one in the test's own thread, from its beginning to its end. 0 or a negative errno. */
+int play_perform(struct play *play, stage_director *director);
 bool play_has_ended(const struct play *play);
 /* Its process has become a program by ss_exec(), which still runs. */
 bool play_is_program(const struct play *play);
@@ -103,8 +106,7 @@ void plays_reap(struct rig *rig);
 /* From now on the hooks count their calls. */
 void hooks_wrap(struct rig *rig);
 
-/* ---- settle.c ---------------------------------------------------------------------------------
- */
+/* ---- settle.c --------------------------------------------------------------------- */
 
 /* Lets all requests run until they wait. What the clients are sent is taken. */
 void settle(struct rig *rig);
@@ -113,9 +115,12 @@ void settle(struct rig *rig);
 bool settle_outside(struct rig *rig, int64_t deadline);
 int64_t patience_end(void);
 void advance(struct rig *rig, double seconds);
+/* What is due now: hooks of the server, the end of request_timeout. */
+void run_due(struct rig *rig);
+/* Takes what a client was sent. Whether there was anything. */
+bool client_receive(struct ss_test *client);
 
-/* ---- report.c ---------------------------------------------------------------------------------
- */
+/* ---- report.c --------------------------------------------------------------------- */
 
 /* Ends the test: does not return. */
 _Noreturn void fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -17,10 +17,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "testing/rig.h"
 #include "testing/stage.h"
 #include "worker/request/mixin.h"
 #include "worker/request/request.h"
 #include "worker/request/wait.h"
+#include "worker/request/wake.h"
 #include "worker/transport/stream.h"
 #include "worker/transport/transports.h"
 
@@ -126,8 +128,7 @@ send_part(struct ss_request *request, const char *bytes, size_t size)
     while (size > 0) {
         ssize_t sent = script_send(request, bytes, size, &wanted);
         if (sent == -EAGAIN) {
-            int error =
-                wait_io(request, request->fd, wanted, request->server->settings.write_timeout);
+            int error = wait_io(request, request->fd, wanted, request->write_timeout);
             if (error < 0)
                 return error;
         } else if (sent < 0) {
@@ -184,8 +185,7 @@ const struct transport script_stream = {
     .close_request = stream_close_request,
 };
 
-/* ---- how requests run ---------------------------------------------------------------------------
- */
+/* ---- how requests run ------------------------------------------------------------- */
 
 static int
 script_wait(struct ss_request *request, int fd, short events, int64_t until)
@@ -206,12 +206,26 @@ script_wait_both(struct ss_request *request, struct pollfd *fds, size_t count, i
     return result > 0 ? 1 : result;
 }
 
+/* The event is for all later requests of the same slot, and never closed. */
+static int
+script_prepare_wake(struct ss_request *request, struct waker *waker)
+{
+    int error = waker_prepare_blocking(request, waker);
+
+    if (error == 0)
+        descriptor_is_ours(waker->event);
+    return error;
+}
+
+#define WAITS                                                                                      \
+    .wait = script_wait, .wait_both = script_wait_both, .prepare_wake = script_prepare_wake
+
 /* None of them runs anything itself: the test does. Their waits are the test's, too. */
 const struct mixin script_mixins[] = {
-    [MIXIN_NONE] = {.hooks_between = true, .wait = script_wait, .wait_both = script_wait_both},
-    [MIXIN_THREADING] = {.wait = script_wait, .wait_both = script_wait_both},
-    [MIXIN_FORKING] = {.processes = true, .wait = script_wait, .wait_both = script_wait_both},
-    [MIXIN_COROUTINE] = {.wait = script_wait, .wait_both = script_wait_both},
+    [MIXIN_NONE] = {.hooks_between = true, WAITS},
+    [MIXIN_THREADING] = {WAITS},
+    [MIXIN_FORKING] = {.processes = true, WAITS},
+    [MIXIN_COROUTINE] = {WAITS},
 };
 
 const char *const script_kinds[] = {

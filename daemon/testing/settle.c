@@ -2,9 +2,9 @@
 /*
  * settle.c - the world of a test comes to rest, and its time goes by
  *
- * After whatever the test does, all requests run until each of them waits for something that has
- * not come. What one of them does may be what another waits for, also by ways that the test does
- * not know of; so all are kicked once more, until nobody has run.
+ * After whatever the test does, all requests are kicked and run until each of them waits for
+ * something that has not come. What one of them does may be what another waits for, also by ways
+ * that the test does not know of; so all are kicked once more, until nobody has run.
  *
  * Runs in:  the test's thread.
  * Owns:     nothing.
@@ -35,8 +35,7 @@ patience_end(void)
     return clock_real() + (int64_t)((seconds > 0 ? seconds : PATIENCE) * 1e9);
 }
 
-/* ---- what the clients are sent ------------------------------------------------------------------
- */
+/* ---- what the clients are sent ---------------------------------------------------- */
 
 static void
 keep(struct ss_test *client, const char *bytes, size_t size)
@@ -55,9 +54,8 @@ keep_packet(struct ss_test *client, size_t size)
     client->packets[client->packet_count++] = size;
 }
 
-/* Takes what there is. Whether there was anything. */
-static bool
-receive(struct ss_test *client)
+bool
+client_receive(struct ss_test *client)
 {
     static char buffer[ONE_RECEIVE];
     bool some = false;
@@ -86,12 +84,11 @@ receive_all(struct rig *rig)
     bool some = false;
 
     for (struct ss_test *client = rig->clients; client != NULL; client = client->next)
-        some |= receive(client);
+        some |= client_receive(client);
     return some;
 }
 
-/* ---- rest
- * ------------------------------------------------------------------------------------------ */
+/* ---- rest ------------------------------------------------------------------------- */
 
 static bool
 is_quiet(const struct play *play)
@@ -179,13 +176,13 @@ settle(struct rig *rig)
     if (!rig->started)
         return;
     for (;;) {
-        wait_until_quiet(rig, end);
-        bool more = do_what_is_left(rig);
         uint32_t runs = count_runs(rig);
         kick_all(rig);
         wait_until_quiet(rig, end);
-        if (!more && runs == count_runs(rig) && !receive_all(rig))
-            break;
+        if (do_what_is_left(rig))
+            continue;
+        if (plays_active(rig) <= 1 || runs == count_runs(rig))
+            break; /* nobody has run who could have woken another */
     }
     log_collect(rig);
 }
@@ -212,8 +209,7 @@ settle_outside(struct rig *rig, int64_t deadline)
     return true;
 }
 
-/* ---- time
- * ------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------- */
 
 static struct slot *
 slot_of(const struct play *play)
@@ -264,7 +260,7 @@ next_event(const struct rig *rig, int64_t target)
     return next > now ? next : now;
 }
 
-static void
+void
 run_due(struct rig *rig)
 {
     struct ss_server *server = &rig->server;

@@ -22,8 +22,10 @@
 
 #include "common/clock.h"
 #include "worker/request/request.h"
+#include "worker/request/wake.h"
 
-#define MOST_FDS 64 /* of one wait, and the kick */
+#define MOST_FDS 64     /* of one wait, and the kick */
+#define FUTILE   100000 /* waits that a request may try after it was cut */
 
 _Thread_local struct stage *stage_own;
 
@@ -32,8 +34,7 @@ static struct stage *stages;
 /* The one thread that all coroutines of a listener share. */
 static pthread_mutex_t shared_thread = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- the test's side --------------------------------------------------------------------------
- */
+/* ---- the test's side -------------------------------------------------------------- */
 
 static bool
 make_stages(void)
@@ -108,8 +109,7 @@ stage_is_quiet(const struct stage *stage)
     return state == PLAY_WAITS && atomic_load(&stage->seen) == atomic_load(&stage->kicks);
 }
 
-/* ---- the context's side -----------------------------------------------------------------------
- */
+/* ---- the context's side ----------------------------------------------------------- */
 
 static void
 ring(struct stage *stage)
@@ -202,8 +202,9 @@ static void
 sleep_on(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until,
          uint32_t kicks)
 {
-    struct pollfd asked[MOST_FDS + 1];
+    struct pollfd asked[MOST_FDS + 2];
     struct stage *stage = stage_own;
+    int event = request->wakeable ? request->waker->event : -1;
     uint64_t waste;
 
     atomic_store(&stage->outside, prepare(request, fds, count, asked));
@@ -213,11 +214,23 @@ sleep_on(struct ss_request *request, struct pollfd *fds, size_t count, int64_t u
     ring(stage);
     if (stage->shares)
         (void)pthread_mutex_unlock(&shared_thread);
-    (void)poll(asked, count + 1, -1);
+    asked[count + 1] = (struct pollfd){.fd = event, .events = POLLIN};
+    (void)poll(asked, count + 2, -1);
     atomic_store(&stage->state, PLAY_RUNS);
     if (stage->shares)
         (void)pthread_mutex_lock(&shared_thread);
     (void)!read(stage->kick, &waste, sizeof(waste));
+    if (event >= 0)
+        (void)!read(event, &waste, sizeof(waste));
+}
+
+/* The test's ss_wake() is called here, as a child's wakers are its own. */
+static bool
+was_woken(struct ss_request *request)
+{
+    if (atomic_exchange(&stage_own->wake, false))
+        ss_wake(ss_waker(request));
+    return request->wakeable && (atomic_load(&request->waker->state) & WAKER_WOKEN) != 0;
 }
 
 /* One look at the world. 0: there is nothing, and the wait is not over. */
@@ -227,6 +240,8 @@ judge(struct ss_request *request, struct pollfd *fds, size_t count, int64_t unti
     *ret_over = true;
     if (request_is_cut(request))
         return -ECANCELED;
+    if (was_woken(request))
+        return -EINTR;
     int ready = look(request, fds, count);
     if (ready != 0)
         return ready;
@@ -251,8 +266,13 @@ stage_wait(struct ss_request *request, struct pollfd *fds, size_t count, int64_t
         int result = judge(request, fds, count, until, &over);
         if (over) {
             atomic_fetch_add(&stage->runs, 1);
+            if (stage->director != NULL && result == -ECANCELED && ++stage->futile > FUTILE)
+                stage_fail(request);
             return result;
         }
-        sleep_on(request, fds, count, until, kicks);
+        if (stage->director != NULL)
+            stage->director(request, fds, count, until);
+        else
+            sleep_on(request, fds, count, until, kicks);
     }
 }

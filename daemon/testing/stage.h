@@ -19,6 +19,13 @@
 struct pollfd;
 struct ss_request;
 
+/*
+ * Who decides what happens next where a request runs in the test's own thread: called whenever it
+ * would have to wait until then, for these entries. Afterwards the request looks again.
+ */
+typedef void stage_director(struct ss_request *request, struct pollfd *fds, size_t count,
+                            int64_t until);
+
 #define STAGES 256 /* requests of a test at a time */
 
 enum play_state { PLAY_NONE, PLAY_RUNS, PLAY_WAITS, PLAY_ENDED };
@@ -27,16 +34,20 @@ enum play_state { PLAY_NONE, PLAY_RUNS, PLAY_WAITS, PLAY_ENDED };
 enum hook { HOOK_VERIFY, HOOK_SETUP, HOOK_HANDLE, HOOK_FINISH, HOOK_ERROR, HOOK_COUNT };
 
 struct stage {
-    _Atomic uint32_t state; /* enum play_state */
-    _Atomic uint32_t kicks; /* by the test */
-    _Atomic uint32_t seen;  /* of these, by the context */
-    _Atomic uint32_t runs;  /* how often a wait has ended */
-    _Atomic int64_t until;  /* when its wait ends */
-    _Atomic int32_t thread; /* its id, as the kernel has it */
-    _Atomic bool outside;   /* it waits for something that is not the client */
-    int kick;               /* an eventfd */
-    int bell;               /* an eventfd of the test's: something has changed */
-    bool shares;            /* its thread is that of all others: "coroutine" */
+    _Atomic uint32_t state;   /* enum play_state */
+    _Atomic uint32_t kicks;   /* by the test */
+    _Atomic uint32_t seen;    /* of these, by the context */
+    _Atomic uint32_t runs;    /* how often a wait has ended */
+    _Atomic int64_t until;    /* when its wait ends */
+    _Atomic int32_t thread;   /* its id, as the kernel has it */
+    _Atomic bool outside;     /* it waits for something that is not the client */
+    int kick;                 /* an eventfd */
+    int bell;                 /* an eventfd of the test's: something has changed */
+    stage_director *director; /* NULL: the test, in another thread */
+    unsigned futile;          /* how often a wait was cut; with a director */
+    bool shares;              /* its thread is that of all others: "coroutine" */
+
+    _Atomic bool wake; /* the test has asked for an ss_wake() */
 
     /* what the client's connection is like */
     _Atomic bool reset;
@@ -61,7 +72,7 @@ void stage_release(struct stage *stage);
 size_t stage_number(const struct stage *stage);
 struct stage *stage_of(ptrdiff_t number);
 
-/* ---- for the context ---------------------------------------------------------------------- */
+/* ---- for the context -------------------------------------------------------------- */
 
 /* The calling thread's, or NULL. */
 extern _Thread_local struct stage *stage_own;
@@ -73,7 +84,10 @@ void stage_note_outcome(const char *text);
 /* As mixin->wait_both(), of any number of entries. */
 int stage_wait(struct ss_request *request, struct pollfd *fds, size_t count, int64_t until);
 
-/* ---- for the test --------------------------------------------------------------------------- */
+/* A request with a director was cut, and tries to wait again and again. */
+_Noreturn void stage_fail(struct ss_request *request);
+
+/* ---- for the test ----------------------------------------------------------------- */
 
 void stage_kick(struct stage *stage);
 

@@ -23,8 +23,7 @@
 
 #define WHOLE_BUFFER (4 << 20) /* of a client's socket: as much as the kernel allows */
 
-/* ---- clients
- * ----------------------------------------------------------------------------------------- */
+/* ---- clients ---------------------------------------------------------------------- */
 
 static struct ss_test *
 client_new(struct rig *rig)
@@ -76,8 +75,7 @@ ss_test_another(struct ss_test *test)
     return client_new(test->rig);
 }
 
-/* ---- configuration
- * ------------------------------------------------------------------------------------ */
+/* ---- configuration ---------------------------------------------------------------- */
 
 static struct given
 given_here(const struct rig *rig, const char *value)
@@ -133,8 +131,7 @@ ss_test_start(struct ss_test *test)
     need_start(test, "ss_test_start");
 }
 
-/* ---- connections
- * ---------------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------ */
 
 /* A name of its own, or nobody could answer. */
 static int
@@ -171,7 +168,7 @@ add_play(struct ss_test *client, int fd)
     client->play->client = client;
 }
 
-static void
+void
 connect_client(struct ss_test *client)
 {
     int ends[2];
@@ -232,11 +229,9 @@ ss_test_connect(struct ss_test *test)
     go_on(test->rig);
 }
 
-/* ---- sending
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- sending ---------------------------------------------------------------------- */
 
-static void
+void
 send_datagram(struct ss_test *test, const void *data, size_t size)
 {
     ssize_t sent = send(test->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -248,7 +243,6 @@ send_datagram(struct ss_test *test, const void *data, size_t size)
     if (sent < 0)
         fail(test->rig, "cannot send %zu bytes: %s", size, strerror(errno));
     add_play(test, -1);
-    go_on(test->rig);
 }
 
 /* One piece. Whoever has closed its end is sent no more. */
@@ -279,6 +273,7 @@ ss_test_send_bytes(struct ss_test *test, const void *data, size_t size)
     need_client(test, "ss_test_send");
     if (!test->rig->stream) {
         send_datagram(test, data, size);
+        go_on(test->rig);
         return;
     }
     while (size > 0) {
@@ -304,8 +299,7 @@ ss_test_pieces(struct ss_test *test, size_t size)
     test->pieces = size;
 }
 
-/* ---- what else it does
- * ---------------------------------------------------------------------------------------- */
+/* ---- what else it does ------------------------------------------------------------ */
 
 void
 ss_test_shutdown(struct ss_test *test)
@@ -379,8 +373,7 @@ ss_test_break_after(struct ss_test *test, size_t size)
         atomic_store(&stage->break_after, size);
 }
 
-/* ---- what happens meanwhile
- * --------------------------------------------------------------------------------------- */
+/* ---- what happens meanwhile ------------------------------------------------------- */
 
 void
 ss_test_pause(struct ss_test *test, double seconds)
@@ -415,6 +408,18 @@ ss_test_cut(struct ss_test *test)
     need_start(test, "ss_test_cut");
     settle(test->rig);
     cut_all(test->rig);
+}
+
+void
+ss_test_wake(struct ss_test *test)
+{
+    need_client(test, "ss_test_wake");
+    settle(test->rig);
+    struct play *play = test->play;
+    if (play == NULL || play->stage == NULL)
+        fail(test->rig, "there is no request to wake");
+    atomic_store(&play->stage->wake, true);
+    settle(test->rig);
 }
 
 void

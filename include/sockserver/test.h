@@ -42,7 +42,7 @@ extern "C" {
 
 struct ss_test; /* one client, and by it the plugin that all clients of the test talk to */
 
-/* ---- beginning and end ------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------ */
 
 /*
  * A first client of the plugin whose source is linked with the test: ss_test_new(). Or of a shared
@@ -61,7 +61,7 @@ struct ss_test *ss_test_another(struct ss_test *test);
  */
 void ss_test_done(struct ss_test *test);
 
-/* ---- the configuration: before the plugin is started -------------------------------------- */
+/* ---- the configuration: before the plugin is started ------------------------------ */
 
 /*
  * A listener key, written as in sockserverd.conf(5) but without quotes: "mixin", "coroutine";
@@ -81,7 +81,7 @@ void ss_test_start(struct ss_test *test);
 /* The plugin does not start, and one of the mistakes has this text in it. */
 void ss_test_expect_refused(struct ss_test *test, const char *text);
 
-/* ---- what the client does ------------------------------------------------------------------ */
+/* ---- what the client does --------------------------------------------------------- */
 
 /* Connects, also once more after an earlier request has ended. */
 void ss_test_connect(struct ss_test *test);
@@ -112,7 +112,7 @@ void ss_test_short_writes(struct ss_test *test, size_t size);
 /* The connection is reset as soon as so many more bytes have been sent to the client. */
 void ss_test_break_after(struct ss_test *test, size_t size);
 
-/* ---- what happens meanwhile ----------------------------------------------------------------- */
+/* ---- what happens meanwhile ------------------------------------------------------- */
 
 /* So many seconds go by: waits end, service_actions and handle_timeout run as they are due. */
 void ss_test_pause(struct ss_test *test, double seconds);
@@ -124,7 +124,10 @@ void ss_test_cut(struct ss_test *test);
 /* A signal interrupts whatever system call the request is in: EINTR. */
 void ss_test_interrupt(struct ss_test *test);
 
-/* ---- what is expected ------------------------------------------------------------------------ */
+/* Somebody calls ss_wake() for the request. */
+void ss_test_wake(struct ss_test *test);
+
+/* ---- what is expected ------------------------------------------------------------- */
 
 /* Exactly this comes next; more may follow. Of datagrams, this is the whole of the next one. */
 void ss_test_expect(struct ss_test *test, const char *text);
@@ -164,8 +167,17 @@ void ss_test_expect_log(struct ss_test *test, const char *text);
     ((condition) ? (void)0 : (ss_test_fail)(SS_TEST_AT(test), "expected " #condition))
 void ss_test_fail(struct ss_test *test, const char *message);
 
-/* ---- how it works -----------------------------------------------------------------------------
+/* ---- fuzzing ---------------------------------------------------------------------- */
+
+/*
+ * Any bytes as one conversation from its beginning to its end, or as one datagram: what
+ * sockserverd-fuzz(1) does with each input. How a conversation is cut into pieces, how much time
+ * goes by between them, and how the client leaves, follows from a hash of the bytes. It fails if
+ * the request hangs, or leaves a descriptor open.
  */
+void ss_test_fuzz(struct ss_test *test, const void *data, size_t size);
+
+/* ---- how it works ----------------------------------------------------------------- */
 
 /* Called with the whole message instead of what is usual. It must not return; it may throw. */
 void ss_test_on_failure(void (*function)(const char *message));
@@ -245,6 +257,7 @@ ss_test_new_here(const char *file, int line)
 #define ss_test_pause(test, seconds)           (ss_test_pause)(SS_TEST_AT(test), seconds)
 #define ss_test_drain(test)                    (ss_test_drain)(SS_TEST_AT(test))
 #define ss_test_cut(test)                      (ss_test_cut)(SS_TEST_AT(test))
+#define ss_test_wake(test)                     (ss_test_wake)(SS_TEST_AT(test))
 #define ss_test_interrupt(test)                (ss_test_interrupt)(SS_TEST_AT(test))
 #define ss_test_expect(test, text)             (ss_test_expect)(SS_TEST_AT(test), text)
 #define ss_test_expect_bytes(test, data, size) (ss_test_expect_bytes)(SS_TEST_AT(test), data, size)
@@ -257,6 +270,7 @@ ss_test_new_here(const char *file, int line)
 #define ss_test_expect_calls(test, hook, count)                                                    \
     (ss_test_expect_calls)(SS_TEST_AT(test), hook, count)
 #define ss_test_expect_log(test, text) (ss_test_expect_log)(SS_TEST_AT(test), text)
+#define ss_test_fuzz(test, data, size) (ss_test_fuzz)(SS_TEST_AT(test), data, size)
 
 #ifdef __cplusplus
 }

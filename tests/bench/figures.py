@@ -32,6 +32,11 @@ WORKS = {
                       "down {address} -k 4 -b 100", 64),
     "http_1k": ("HTTP, a file of 1 KiB, 16 clients that stay", "get {address} -k 16 -q /1k", 64),
     "http_1m": ("HTTP, a file of 1 MiB, 16 clients that stay", "get {address} -k 16 -q /1m", 64),
+    # redis-benchmark is the load generator.
+    "redis_get": ("Redis: GET, 50 connections", "redis-benchmark -t get -c 50", 64),
+    "redis_set": ("Redis: SET, 50 connections", "redis-benchmark -t set -c 50", 64),
+    "dns1": ("DNS: queries, 16 clients, window 1", "dns {address} -k 16 -d 1 -q {questions}", 64),
+    "dns32": ("DNS: queries, 16 clients, window 32", "dns {address} -k 16 -d 32 -q {questions}", 64),
 }
 
 # What a server serves, and with what it shows that it does so.
@@ -39,6 +44,13 @@ QUESTIONS = {"echo": "conn {address} -k 1 -n 1 -c length",
              "datagrams": "dgram {address} -k 1 -n 1 -c length",
              "downloads": "down {address} -k 1 -n 1 -b 1",
              "files": "get {address} -k 1 -n 1 -q /1k"}
+# Of examples/dns: addresses, another name, a list of hosts, a wildcard, no such name, no such type.
+DNS_QUESTIONS = ("web.example.org/1,web.example.org/28,www.example.org/1,example.org/15,example.org/2,"
+                 "x.users.example.org/1,nowhere.example.org/1,mail.example.org/28")
+WORKS |= {name: (what, load.replace("{questions}", DNS_QUESTIONS), connections)
+          for name, (what, load, connections) in WORKS.items()}
+QUESTIONS |= {"dns": "dns {address} -k 1 -n 1 -q example.org/6",
+              "redis": "redis-benchmark -t ping -c 1"}
 FILES = {"1k": 1 << 10, "1m": 1 << 20}  # the files
 
 
@@ -269,6 +281,25 @@ FIGURES += [Figure("exec", "tcp", FORKING_EXEC, EXECS, 0.95, dict(_peers)),
             Figure("exec", "tcp", THREADING_EXEC, EXECS, 0.95, dict(_peers)),
             Figure("exec", "tcp", NONE_EXEC, EXECS, 0.95)]
 
+# The examples, beside what everybody uses for the same: it stands where a limit server stands. And the
+# same program in Go.
+ZONE = "{here}/../../examples/dns/example.org.zone"
+SERVERS |= {
+    "redis-server": Server("peers/redis {address}", needs="redis-server", serves="redis"),
+    "Go, redis": Server(PEER + "go-redis {address}", needs="{build}/peer-go-redis", serves="redis"),
+    "NSD": Server("peers/nsd {address} " + ZONE, needs="nsd", serves="dns"),
+    "Go, dns": Server(PEER + "go-dns {address} " + ZONE, needs="{build}/peer-go-dns", serves="dns"),
+}
+SERVERS["sockserverd coroutine, redis"] = Server(mixin="coroutine", plugin="redis", serves="redis",
+                                                 needs="redis-benchmark")
+for _mixin in ("none", "coroutine"):
+    SERVERS[f"sockserverd {_mixin}, dns"] = Server(
+        mixin=_mixin, plugin="dns", serves="dns", settings=f'options = {{ zone = "{ZONE}"; }};')
+FIGURES += [Figure(work, "tcp", "sockserverd coroutine, redis", ("redis-server",), 0.9, {"Go, redis": None})
+            for work in ("redis_get", "redis_set")]
+FIGURES += [Figure(work, "udp", f"sockserverd {mixin}, dns", ("NSD",), 1, {"Go, dns": None})
+            for work in ("dns1", "dns32") for mixin in ("none", "coroutine")]
+
 # Forwarding: HAProxy stands for the limit server, with and without splicing. Only the proxy's own CPU
 # time counts.
 FORWARD = 'options = { to = "tcp://{backend}"; };'
@@ -337,6 +368,19 @@ def compare_with(build):
 LATENCY_CONNECTIONS, LATENCY_RATIO = 64, 1.2
 LATENCIES = {THREADING: THREADS[0], "sockserverd forking": "limit: spare children",
              COROUTINE: COROUTINES[0]}
+
+# Waking another request, or a request by a thread, there and back: at most so many times what it takes
+# with an eventfd, in time and in CPU time. In a slice of a second, about so many times.
+SERVERS |= {
+    "limit: eventfd, epoll": Server(LIMIT + "wake {address}"),
+    "limit: eventfd, threads": Server(LIMIT + "wake -t {address}"),
+    "sockserverd coroutine, wake": Server(mixin="coroutine", plugin="wake"),
+    "sockserverd threading, wake": Server(mixin="threading", plugin="wake"),
+}
+WAKES = [(f"sockserverd {mixin}, wake", f"limit: eventfd, {limit}", how)
+         for mixin, limit in (("coroutine", "epoll"), ("threading", "threads"))
+         for how in ("requests", "a thread")]
+WAKE_RATIO, WAKE_SLICES, WAKES_A_SECOND = 1.3, 6, 10000
 
 # Lines answered per CPU second, pipelined over one at a time.
 PIPELINED_RATIO = 5

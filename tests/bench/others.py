@@ -15,6 +15,7 @@ import subprocess
 import figures
 from many import many_listeners
 from server import Failed, Server, missing
+from wakes import wakes
 
 SPARE_DESCRIPTORS = 500  # of a process that has pairs of connections
 TAIL_ROUNDS = 4  # for each of the others': one slice tells little of the slowest in a thousand
@@ -202,4 +203,5 @@ OTHERS = {"latency": (latency, 2 * TAIL_ROUNDS * len(figures.LATENCIES), 8),
           "pipelining": (pipelining, 2 * len(figures.PIPELINED), 3),
           "refusals": (refusals, 3 * len(figures.ACCESS_MIXINS), 9),
           "memory": (memory, 0, 70), "pairs": (pairs, 0, 30), "crowd": (crowd, 2, 8),
+          "wakes": (wakes, 2 * figures.WAKE_SLICES * len(figures.WAKES), 4),
           "start": (start, 0, 12), "listeners": (many_listeners, 0, 8)}

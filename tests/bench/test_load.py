@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The load generator and the limit servers for programs, downloads, files and idle connections: they
+"""The load generator and the limit servers for programs, wake-ups, downloads, files and idle connections: they
 count what happens, errors included.
 
     test_load.py FOLDER      of the programs; what is missing there is built first
@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True  # the source tree is not ours to fill
 import programs
 from programs import PATIENCE, Limit, load
 
-PROGRAMS = "load", "limit-epoll", "limit-thread", "limit-exec", "programs/line"
+PROGRAMS = "load", "limit-epoll", "limit-thread", "limit-exec", "limit-wake", "programs/line"
 
 
 class Programs(unittest.TestCase):
@@ -51,6 +51,24 @@ class Programs(unittest.TestCase):
 
     def test_a_program_that_is_missing_is_told_at_the_start(self):
         self.assertIn("limit-exec", programs.run("limit-exec", "/nowhere", "unix:/nowhere").stderr)
+
+
+class Wakes(unittest.TestCase):
+    def ask(self, client, line):
+        client.sendall(line)
+        return client.recv(200)
+
+    def test_connections_and_threads_wake_each_other_as_often_as_is_asked(self):
+        for threads in ([], ["-t"]):
+            with self.subTest(threads), Limit("limit-wake", *threads) as limit, \
+                    socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+                for client in first, second:
+                    client.settimeout(PATIENCE)
+                    client.connect(limit.address.partition(":")[2])
+                self.assertEqual(self.ask(first, b"hello\n"), b"hello\n")
+                self.assertRegex(self.ask(first, b"thread 100\n"), rb"^100 [1-9]\d* [1-9]\d*\n$")
+                self.assertEqual(self.ask(second, b"second 50\n"), b"here\n")
+                self.assertRegex(self.ask(first, b"first 50\n"), rb"^50 [1-9]\d* [1-9]\d*\n$")
 
 
 class Downloads(unittest.TestCase):

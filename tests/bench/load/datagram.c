@@ -30,6 +30,21 @@ struct dsock {
 };
 
 static void
+compose(struct slot *s, struct iovec parts[2])
+{
+    char hex[SEQ + 1];
+
+    if (options.dns) {
+        dns_query(s->seq, s->head, parts);
+        return;
+    }
+    snprintf(hex, sizeof hex, "%08X", s->seq);
+    memcpy(s->head, hex, SEQ);
+    parts[0] = (struct iovec){s->head, SEQ};
+    parts[1] = (struct iovec){out_bytes + SEQ, (size_t)options.size - SEQ};
+}
+
+static void
 dgram_fill(struct dsock *d)
 {
     while (d->n_free > 0 && !(options.total && counts.started >= (uint64_t)options.total)) {
@@ -39,11 +54,7 @@ dgram_fill(struct dsock *d)
         uint64_t t = now();
         for (; n < BATCH && n < d->n_free; n++) {
             struct slot *s = &d->slot[d->free_slots[d->n_free - 1 - n]];
-            char hex[SEQ + 1];
-            snprintf(hex, sizeof hex, "%08X", s->seq);
-            memcpy(s->head, hex, SEQ);
-            v[n][0] = (struct iovec){s->head, SEQ};
-            v[n][1] = (struct iovec){out_bytes + SEQ, (size_t)options.size - SEQ};
+            compose(s, v[n]);
             m[n].msg_hdr.msg_iov = v[n];
             m[n].msg_hdr.msg_iovlen = 2;
         }
@@ -72,13 +83,32 @@ release(struct dsock *d, struct slot *s)
     d->free_slots[d->n_free++] = s - d->slot;
 }
 
+/* Finds what an answer belongs to, and whether nobody waits for it any more. False: it is wrong. */
+static bool
+judge(struct dsock *d, const char *p, size_t size, struct slot **ret_slot, bool *ret_late)
+{
+    char hex[SEQ + 1] = {0};
+
+    if (options.dns ? size < 2 : size < SEQ)
+        return false;
+    memcpy(hex, p, options.dns ? 0 : SEQ);
+    uint32_t seq = options.dns ? dns_number(p) : (uint32_t)strtoul(hex, NULL, 16);
+    struct slot *s = *ret_slot = &d->slot[seq % (uint32_t)options.depth];
+    *ret_late = s->t0 == 0 || (options.dns ? s->seq & 0xffff : s->seq) != seq;
+    if (options.dns)
+        return *ret_late || dns_is_answer(s->seq, p, size);
+    return size == (size_t)options.size &&
+           (options.check < CHECK_SAME ||
+            !memcmp(p + SEQ, in_bytes + SEQ, (size_t)options.size - SEQ));
+}
+
 static void
 dgram_drain(struct dsock *d)
 {
     static char *buf;
     struct mmsghdr m[BATCH] = {0};
     struct iovec v[BATCH];
-    size_t cap = (size_t)options.size + 1;
+    size_t cap = options.dns ? 2048 : (size_t)options.size + 1;
     if (!buf && !(buf = malloc(cap * BATCH)))
         die("out of memory");
     for (size_t i = 0; i < BATCH; i++) {
@@ -91,15 +121,11 @@ dgram_drain(struct dsock *d)
         failed("recvmmsg", errno);
     uint64_t t = now();
     for (int i = 0; i < n; i++) {
-        char *p = v[i].iov_base, hex[SEQ + 1] = {0};
-        memcpy(hex, p, SEQ);
-        uint32_t seq = (uint32_t)strtoul(hex, NULL, 16);
-        struct slot *s = &d->slot[seq % (uint32_t)options.depth];
-        if (m[i].msg_len != (unsigned)options.size ||
-            (options.check >= CHECK_SAME &&
-             memcmp(p + SEQ, in_bytes + SEQ, (size_t)options.size - SEQ))) {
+        struct slot *s;
+        bool late;
+        if (!judge(d, v[i].iov_base, m[i].msg_len, &s, &late)) {
             failed("content", EPROTO);
-        } else if (s->t0 == 0 || s->seq != seq) {
+        } else if (late) {
             counts.late++;
         } else {
             record(t - s->t0);

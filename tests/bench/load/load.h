@@ -26,8 +26,10 @@ struct options {
     bool again;    /* idle: and one at the end */
     bool announce; /* by a PROXY header */
     bool tls, resume;
-    const char *ask; /* down: the word that asks for a download; get: the path of a file */
-    long mebibytes;  /* of a download */
+    const char
+        *ask; /* down: the word that asks for a download; get: the path of a file; dns: questions */
+    bool dns;
+    long mebibytes; /* of a download */
 };
 
 struct peer {
@@ -62,12 +64,20 @@ void parse_address(const char *text);
 int dial(void);
 void watch(int fd, int operation, uint32_t events, void *data);
 
-/* stream.c, datagram.c, cold.c: the modes */
+/* dns.c: the queries of -q, one after the other */
+struct iovec;
+void dns_prepare(void);
+void dns_query(uint32_t number, char id[2], struct iovec parts[2]);
+uint32_t dns_number(const char *answer);
+bool dns_is_answer(uint32_t number, const char *answer, size_t size);
+
+/* stream.c, datagram.c, chat.c, cold.c: the modes */
 void run_connections(void);
 void run_echo(void);
 void run_idle(void);
 void run_downloads(void);
 void run_gets(void);
+void run_chat(void);
 void run_datagrams(void);
 void run_cold(char **command);
 

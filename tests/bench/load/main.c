@@ -24,7 +24,10 @@ static const char usage[] =
     "                  a MiB\n"
     "           get    HTTP/1.1: ask for the file -q on connections that stay; a message is an\n"
     "                  answer, with status 200 and a Content-Length\n"
+    "           chat   members of a chat of examples/chat, who take turns in saying something,\n"
+    "                  -d lines in flight; a message is a line that one of them has received\n"
     "           dgram  datagram sockets, -d messages in flight on each\n"
+    "           dns    the same with queries: -q NAME/TYPE,... in turn\n"
     "           idle   open -N connections, print the line, hold them -t seconds or until\n"
     "                  standard input ends\n"
     "           cold   load cold ADDRESS [option]... -- COMMAND...: start it, time its first\n"
@@ -38,7 +41,7 @@ static const char usage[] =
     "  -S N  addresses to connect from (conn on TCP: 64, else 0: unbound)\n"
     "  -P N  cold: the command's CPU\n"
     "  -b N  down: MiB of a download (100)   -q W  down: the word that asks for it (write);\n"
-    "                                           get: the path\n"
+    "                                           get: the path; dns: the questions\n"
     "  -T    stream: TLS 1.3 (load-tls only)\n"
     "  -R    conn over TLS: the connections resume the session of one that was before them;\n"
     "                  resumed in the answer tells how many did\n"
@@ -159,6 +162,8 @@ prepare(void)
     ep = epoll_create1(EPOLL_CLOEXEC);
     if (strcmp(options.mode, "down") == 0 || strcmp(options.mode, "get") == 0)
         make_request();
+    else if (options.dns)
+        dns_prepare();
     else
         make_messages();
     if (options.tls)
@@ -168,9 +173,9 @@ prepare(void)
 int
 main(int argc, char **argv)
 {
-    static void (*const modes[])(void) = {run_connections, run_echo,      run_datagrams,
-                                          run_idle,        run_downloads, run_gets};
-    const size_t datagrams = 2, cold = 6;
+    static void (*const modes[])(void) = {run_connections, run_echo, run_datagrams, run_idle,
+                                          run_downloads,   run_gets, run_datagrams, run_chat};
+    const size_t datagrams = 2, dns = 6, cold = 8;
 
     if (argc < 3)
         die("%s", usage);
@@ -178,13 +183,14 @@ main(int argc, char **argv)
     options.address = argv[2];
     parse_address(options.address);
     parse_options(argc - 2, argv + 2);
+    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get dns chat cold");
+    options.dns = mode == dns;
     prepare();
-    size_t mode = (size_t)choice(options.mode, "conn echo dgram idle down get cold");
     if (mode == cold) {
         run_cold(argv + 2 + optind);
         return 0;
     }
-    if ((mode == datagrams) != (peer.type == SOCK_DGRAM))
+    if ((mode == datagrams || options.dns) != (peer.type == SOCK_DGRAM))
         die("%s does not go with %s", options.mode, options.address);
     modes[mode]();
     return 0;
