@@ -85,9 +85,9 @@ await_input(struct ss_request *request)
     if (!request->drained || request->wanted == 0)
         return 0;
     buffers_release(request);
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     int error = wait_io(request, request->fd, request->wanted, time_left(request));
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     request->drained = false;
     return error;
 }
@@ -98,12 +98,12 @@ receive(struct ss_request *request, void *buffer, size_t size)
 {
     const struct transport *transport = request->server->transport;
 
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter_call(request, STAGE_READING);
     ssize_t got = transport->receive(request, buffer, size);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     if (got > 0) {
         request->bytes_in += (uint64_t)got;
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
         request->filled = (size_t)got == size;
         request->drained = !request->filled && !request->server->mixin->blocking;
     } else if (got == 0)
@@ -231,9 +231,9 @@ wait_without_buffer(struct ss_request *request)
     int error = output_flush(request);
 
     if (error == 0) {
-        counter_set(request->slot->stage, STAGE_READING);
+        request_enter(request, STAGE_READING);
         error = wait_io(request, request->fd, request->wanted, request->read_timeout);
-        counter_set(request->slot->stage, STAGE_HANDLING);
+        request_enter(request, STAGE_HANDLING);
     }
     return error;
 }

@@ -88,13 +88,13 @@ output_send(struct ss_request *request, const void *data, size_t size)
 
     if (first == last)
         return 0;
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter_call(request, STAGE_WRITING);
     int error = request->server->transport->transmit(request, parts + first, last - first);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     output->used = 0;
     if (error < 0)
         return output_fail(request, error);
-    counter_bump(request->slot->moves, 1);
+    request_moved(request);
     return 0;
 }
 
@@ -191,9 +191,9 @@ ss_shutdown(struct ss_request *request)
         error = server->transport->end_output(request, &wanted);
         if (error != -EAGAIN)
             break;
-        counter_set(request->slot->stage, STAGE_WRITING);
+        request_enter(request, STAGE_WRITING);
         error = wait_io(request, request->fd, wanted, request->write_timeout);
-        counter_set(request->slot->stage, STAGE_HANDLING);
+        request_enter(request, STAGE_HANDLING);
     }
     return error;
 }
