@@ -23,7 +23,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
-#define PATIENCE (5 * INT64_C(1000000000)) /* ns */
+#define PATIENCE (20 * INT64_C(1000000000)) /* ns; less than a start may take */
 
 /* Waits for the events, or the end of the other side. Returns 0, -ETIMEDOUT, or another negative
  * errno. */
