@@ -328,14 +328,20 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
             return error;
     }
     wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
-    if ((coroutine->pending & wanted) != 0) {
-        /* It came some time ago, and may have been read since. */
-        int result = look(fd, events);
-        coroutine->pending &= ENDS; /* these stay true */
-        if (result != 0)
+    for (bool old = (coroutine->pending & wanted) != 0;;) {
+        if (old) {
+            /* It came some time ago, and may have been read since. */
+            int result = look(fd, events);
+            coroutine->pending &= ENDS; /* these stay true */
+            if (result != 0)
+                return result;
+        }
+        uint32_t turn = coroutine->loop->turn;
+        int result = wait_until(coroutine, COROUTINE_WAITING, wanted, until);
+        old = turn == coroutine->loop->turn; /* the kernel had told of it before the wait began */
+        if (result <= 0 || !old)
             return result;
     }
-    return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
 }
 
 static int

@@ -81,6 +81,7 @@ struct loop {
     uint32_t lowest;          /* no index below it is unused */
     struct coroutine *free;
     struct coroutine *ready, **ready_end;
+    uint32_t turn; /* how many there have been */
     struct timers timers;
     struct exception_state *exceptions; /* of its thread; NULL: nobody throws any */
     struct inbox *inbox;                /* loop_inbox(); NULL: nobody has asked for it */

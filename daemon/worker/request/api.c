@@ -113,8 +113,7 @@ wait_for_client(struct ss_request *request, short events, int64_t until)
         return result > 0 && transport->ready != NULL ? POLLIN : events_told(result, events);
     }
     if (transport->ready == NULL && request->output_fd == request->fd && transport->stream)
-        return events_told(request->server->mixin->wait(request, request->fd, events, until),
-                           events);
+        return events_told(input_wait_events(request, events, until), events);
     int ready = wait_any(request, &client, 1, until);
     return ready > 0 ? client.revents : ready;
 }
@@ -181,7 +180,7 @@ ss_wait_input(struct ss_request *request, double seconds)
 
     if (request->waker == NULL && as_read)
         return input_await(request);
-    if (wake_take(request))
+    if (!request_is_cut(request) && wake_take(request))
         return was_woken(request);
     if (has_input(request))
         return 1;

@@ -189,6 +189,25 @@ fill(struct ss_request *request)
     return got;
 }
 
+/* Under *coroutine* what has come is told once, so who does not know that nothing is there looks.
+ */
+static int
+wait_connection(struct ss_request *request, short events, bool nothing_there, int64_t until)
+{
+    const struct mixin *mixin = request->server->mixin;
+    int result = 0;
+
+    if (!nothing_there && !mixin->blocking)
+        result = mixin->wait(request, request->fd, events, 0);
+    return result != 0 ? result : mixin->wait(request, request->fd, events, until);
+}
+
+int
+input_wait_events(struct ss_request *request, short events, int64_t until)
+{
+    return wait_connection(request, events, false, until);
+}
+
 int
 input_wait(struct ss_request *request, int64_t until)
 {
@@ -197,7 +216,7 @@ input_wait(struct ss_request *request, int64_t until)
     int result = POLLIN;
 
     if (transport->ready == NULL)
-        result = server->mixin->wait(request, request->fd, POLLIN, until);
+        result = wait_connection(request, POLLIN, request->drained, until);
     else
         while (result > 0 && transport->ready(request) == 0)
             result = server->mixin->wait(request, request->fd, request->wanted, until);

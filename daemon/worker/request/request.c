@@ -260,7 +260,7 @@ begin(struct ss_request *request)
     request->due = FOREVER;
     request->read_timeout = server->settings.read_timeout;
     request->write_timeout = server->settings.write_timeout;
-    request->told = request->over = false;
+    request->told = request->over = request->shut = false;
     request->slow = false;
     if (stream) {
         request->input.start = request->input.end = 0;
@@ -342,6 +342,8 @@ judge(const struct ss_request *request, int error)
         return CLOSE_CUT;
     if (slot_is_cancelled(request->slot))
         return request_reason_of_cut(request->slot);
+    if (request->over)
+        return CLOSE_OVERTIME;
     if (error >= 0)
         return judge_output(request);
     if (error == -ECANCELED &&
@@ -406,6 +408,8 @@ finish_request(struct ss_request *request, const char **ret_failed)
     request->reason = judge(request, error);
     if (request->reason == CLOSE_DONE)
         request->error = 0;
+    else if (request->reason == CLOSE_FAILED && request->error == 0)
+        request->error = request->output.error; /* which the handler has passed over */
 }
 
 /* What no plugin is told of stands in the request's own line: see request_account(). */

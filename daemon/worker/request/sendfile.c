@@ -28,8 +28,12 @@ copy_file(struct ss_request *request, int fd, off_t offset, size_t size)
         ssize_t got = pread(fd, part, size < sizeof(part) ? size : sizeof(part), offset);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EIO;
+        if (got < 0)
+            return -errno;
+        if (got == 0) {
+            int error = output_flush(request); /* what there was, as elsewhere */
+            return error < 0 ? error : -EIO;
+        }
         int error = ss_write(request, part, (size_t)got);
         if (error < 0)
             return error;
