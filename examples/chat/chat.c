@@ -123,40 +123,43 @@ static void __attribute__((format(printf, 2, 3))) say(int number, const char *fo
     wake_room(number);
 }
 
-/* Takes whole lines that the member has not heard; their size. *lost: older ones are gone. */
+/* Takes lines that the member has not heard: their size. *ret_lost: older ones are gone;
+ * *ret_more: there are others. */
 static size_t
-listen_in(struct seat *seat, char piece[PIECE], bool *lost)
+listen_in(struct seat *seat, char piece[PIECE], bool *ret_lost, bool *ret_more)
 {
     lock();
     const struct room *room = &hall->rooms[seat->room];
-    *lost = room->said - seat->heard > HISTORY;
-    if (*lost)
+    *ret_lost = room->said - seat->heard > HISTORY;
+    if (*ret_lost)
         for (seat->heard = room->said - HISTORY; room->history[seat->heard++ % HISTORY] != '\n';)
             ;
-    size_t size = 0, lines = 0;
-    for (uint64_t at = seat->heard; at < room->said && size < PIECE; at++) {
-        piece[size++] = room->history[at % HISTORY];
-        if (piece[size - 1] == '\n')
-            lines = size;
-    }
-    seat->heard += lines;
+    size_t left = (size_t)(room->said - seat->heard), size = left < PIECE ? left : PIECE;
+    size_t at = seat->heard % HISTORY, first = size < HISTORY - at ? size : HISTORY - at;
+    memcpy(piece, room->history + at, first);
+    memcpy(piece + first, room->history, size - first);
+    *ret_more = size < left;
+    while (*ret_more && piece[size - 1] != '\n')
+        size--;
+    seat->heard += size;
     unlock();
-    return lines;
+    return size;
 }
 
-/* Sends the member what it has not heard. */
+/* Sends the member what it has not heard. What is said meanwhile ends the next wait. */
 static int
 catch_up(struct ss_request *request, struct seat *seat)
 {
     char piece[PIECE];
-    bool lost;
-    int error = 0;
+    bool lost, more;
+    int error;
 
-    for (size_t size; error == 0 && (size = listen_in(seat, piece, &lost)) > 0;) {
+    do {
+        size_t size = listen_in(seat, piece, &lost, &more);
         if (lost)
             (void)ss_printf(request, "* you are slow, and have missed something\n");
         error = ss_write(request, piece, size);
-    }
+    } while (error == 0 && more);
     return error;
 }
 
@@ -346,27 +349,37 @@ obey(struct ss_request *request, struct seat *seat)
     return commands[i].run(request, seat, line + word + strspn(line + word, " "));
 }
 
+/* Waits for the member's next line: 1, -EINTR when something was said, or another negative errno.
+ */
+static int
+await(struct ss_request *request, const struct seat *seat)
+{
+    if (bells == NULL)
+        return ss_wait_input(request, -1);
+    int bell = bells[seat - hall->seats];
+    struct pollfd sources[] = {{SS_CLIENT, POLLIN, 0}, {bell, POLLIN, 0}};
+    int ready = ss_poll(request, sources, 2, -1);
+    eventfd_t rings;
+
+    if (ready > 0 && sources[1].revents != 0)
+        (void)eventfd_read(bell, &rings);
+    return ready > 0 && sources[0].revents == 0 ? -EINTR : ready;
+}
+
 /* Passes on what others say, and says what the member says, until one of them ends it. */
 static int
 attend(struct ss_request *request, struct seat *seat)
 {
-    int bell = bells != NULL ? bells[seat - hall->seats] : -1;
-    struct pollfd sources[] = {{SS_CLIENT, POLLIN, 0}, {bell, POLLIN, 0}};
     int error = 0;
-    eventfd_t rings;
 
     while (error == 0) {
-        int ready = ss_poll(request, sources, 2, -1);
-        if (ready == -ECANCELED) {
+        int ready = await(request, seat);
+        if (ready == -ECANCELED)
             (void)ss_printf(request, "* the server is stopping; come back soon\n");
-            return ready;
-        }
         if (ready < 0 && ready != -EINTR)
             return ready;
-        if (ready > 0 && sources[1].revents != 0)
-            (void)eventfd_read(bell, &rings);
         error = catch_up(request, seat);
-        if (error == 0 && ready > 0 && sources[0].revents != 0)
+        if (error == 0 && ready > 0)
             error = obey(request, seat);
     }
     return error;
@@ -382,8 +395,13 @@ handle(struct ss_request *request)
     if (seat == NULL)
         return ss_printf(request, "* there is no seat left; come back later\n");
     ss_set_data(request, seat);
-    if (bells == NULL && (wakers[seat - hall->seats] = ss_waker(request)) == NULL)
-        return -ENOMEM;
+    (void)ss_set_timeouts(request, 0, -1); /* who only listens may stay */
+    if (bells == NULL) {
+        struct ss_waker *waker = ss_waker(request);
+        if (waker == NULL)
+            return -ENOMEM;
+        wakers[seat - hall->seats] = waker;
+    }
     (void)ss_printf(request, "* welcome, %s; / tells what there is\n", seat->nick);
     say(seat->room, "* %s has joined %s\n", seat->nick, hall->rooms[0].name);
     int error = attend(request, seat);
@@ -456,7 +474,7 @@ server_activate(struct ss_server *server)
         int error = hang_bells(server);
         if (error < 0)
             return error;
-    } else if ((wakers = calloc((size_t)seats, sizeof(*wakers))) == NULL) {
+    } else if ((wakers = calloc((size_t)seats, sizeof(wakers[0]))) == NULL) {
         return -ENOMEM;
     }
     service_actions(server);

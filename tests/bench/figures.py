@@ -26,6 +26,9 @@ WORKS = {
     "tls_sendfile": ("TLS 1.3 downloads of 100 MiB by ss_sendfile, 4 clients, each MiB",
                      "down {address} -k 4 -b 100 -q sendfile", 64),
     "exec": ("connect + a program that echoes a line, 16 clients", "conn {address} -k 16", 64),
+    # What is counted is a line that one member has received.
+    "chat": ("chat: 1,000 members hear a line, one in flight", "chat {address} -k 1000", 1000),
+    "chat8": ("chat: 1,000 members hear a line, 8 in flight", "chat {address} -k 1000 -d 8", 1000),
     "forward_connect": ("forwarded: connect + echo + close, 16 clients", "conn {address} -k 16", 64),
     "forward_echo": ("forwarded: echo, 64 connections", "echo {address} -k 64", 64),
     "forward_bytes": ("forwarded: downloads of 100 MiB, 4 clients, each MiB",
@@ -50,6 +53,7 @@ DNS_QUESTIONS = ("web.example.org/1,web.example.org/28,www.example.org/1,example
 WORKS |= {name: (what, load.replace("{questions}", DNS_QUESTIONS), connections)
           for name, (what, load, connections) in WORKS.items()}
 QUESTIONS |= {"dns": "dns {address} -k 1 -n 1 -q example.org/6",
+              "chat": "chat {address} -k 2",
               "redis": "redis-benchmark -t ping -c 1"}
 FILES = {"1k": 1 << 10, "1m": 1 << 20}  # the files
 
@@ -347,6 +351,37 @@ SERVERS |= {
 for _server in (COROUTINE_HTTP, THREADING_HTTP):
     FIGURES += [Figure("http_1k", "tcp", _server, ("Python http.server",), 10, {"nginx": 0.8}),
                 Figure("http_1m", "tcp", _server, ("nginx",), 0.95, {"Python http.server": None})]
+
+for _name, _plugin, _mixin in (("coroutine, chat", "chat", "coroutine"),
+                               ("threading, chat", "chat", "threading"),
+                               ("coroutine, chat in C++", "chat_cpp", "coroutine")):
+    SERVERS[f"sockserverd {_name}"] = Server(
+        mixin=_mixin, plugin=_plugin, serves="chat", settings="options = { members = 1100; };",
+        needs=f"{{build}}/../examples/{_plugin}.so")
+SERVERS |= {
+    "Go, chat": Server(PEER + "go-chat {address} 1100", needs="{build}/peer-go-chat", serves="chat"),
+    "Python, chat": Server("peers/chat.py {address} 1100", serves="chat"),
+}
+# With one line in flight each delivery is a send(2), whoever serves, which is two thirds of what it
+# costs: twice as fast as Python's asyncio, which does nothing else, nobody can be. With threads each one
+# is a switch to another thread besides.
+FIGURES += [Figure(work, "tcp", f"sockserverd {server}", ("Go, chat",), ratio, {"Python, chat": python})
+            for work, many in (("chat", False), ("chat8", True))
+            for server, ratio, python in (("coroutine, chat", 0.9, 2 if many else 1),
+                                          ("coroutine, chat in C++", 0.9, 2 if many else 1),
+                                          ("threading, chat", 0.4, None))]
+COROUTINE_PROXY = "sockserverd coroutine, example proxy"
+_proxies = {COROUTINE_PROXY: Server(mixin="coroutine", plugin="proxy", settings=FORWARD),
+            "Go, proxy": Server("env QUIET=1 " + PEER + "go-proxy {address} tcp:{backend}", needs="{build}/peer-go-proxy")}
+for _name, _server in _proxies.items():
+    SERVERS[_name] = replace(_server, backend="limit: epoll")
+    SERVERS[f"{_name}, downloads"] = replace(_server, backend="limit: threads, downloads",
+                                             serves="downloads")
+FIGURES += [Figure(work, "tcp", COROUTINE_PROXY + suffix,
+                   ("HAProxy TCP" + suffix, "HAProxy TCP, splicing" + suffix), FORWARD_RATIO,
+                   {"Go, proxy" + suffix: None})
+            for work, suffix in (("forward_connect", ""), ("forward_echo", ""),
+                                 ("forward_bytes", ", downloads"))]
 
 # CPU of a connection that is turned away, at most so much of one that is served.
 REFUSAL_RATIO = 0.5

@@ -245,7 +245,7 @@ class Server:
         behind = self.backend.group.cpu_us() - behind if self.backend else 0
         own = (used + behind) / 1e6 + result["client_cpu"] * result["secs"]
         result["other_cpus"] = max(0, (busy_seconds() - busy - own) / wall)
-        if WORKS[work][1].startswith("echo") and "gauge" in result:
+        if WORKS[work][1].startswith(("echo", "chat")) and "gauge" in result:
             used = result["gauge"] / 1000  # without the setting up of the connections
         result["cpu_us"] = used / result["done"] if result["done"] else None
         result["server_cpu"] = used / 1e6 / result["secs"]

@@ -30,6 +30,18 @@ static long welcomed, ready;
 static bool measuring;
 static uint64_t said, *stamps;
 
+/* The server is not there, or wants no more: that is told as an error, with what was done so far.
+ */
+_Noreturn static void
+give_up(const char *where, int error)
+{
+    failed(where, error);
+    if (!measuring)
+        begin();
+    report();
+    exit(0);
+}
+
 static void
 gather(struct member *m, const char *bytes, size_t size)
 {
@@ -76,7 +88,7 @@ receive(struct member *m)
     if (size < 0 && errno == EAGAIN)
         return;
     if (size <= 0)
-        die("a member was put out: %s", size < 0 ? strerror(errno) : "unexpected EOF");
+        give_up("recv", size < 0 ? errno : 0);
     if (measuring)
         count(m, bytes, (size_t)size);
     else
@@ -99,7 +111,7 @@ static void
 say(const struct member *m, const char *line, size_t size)
 {
     if (send(m->fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
-        die("a line could not be sent: %s", strerror(errno));
+        give_up("send", errno);
 }
 
 static void
@@ -110,7 +122,7 @@ join(struct member *members)
     for (long i = 0; i < options.clients; i++) {
         members[i].fd = dial();
         if (members[i].fd < 0)
-            die("connect: %s", strerror(errno));
+            give_up("connect", errno);
         watch(members[i].fd, EPOLL_CTL_ADD, EPOLLIN, &members[i]);
         while (i + 1 - welcomed >= JOINING && now() < limit)
             step(now() + MS);
@@ -121,7 +133,7 @@ join(struct member *members)
     while (ready < options.clients && now() < limit)
         step(now() + MS);
     if (ready < options.clients)
-        die("only %ld of %ld members have heard the first line", ready, options.clients);
+        give_up("the first line", ETIMEDOUT);
 }
 
 void

@@ -70,8 +70,9 @@ var store = struct {
 	sync.Mutex
 	keys     map[string]*node
 	expiring map[string]*node
+	channels map[string]map[*client]bool
 	used     int
-}{keys: map[string]*node{}, expiring: map[string]*node{}}
+}{keys: map[string]*node{}, expiring: map[string]*node{}, channels: map[string]map[*client]bool{}}
 
 func size(value interface{}) int {
 	total := 0
@@ -130,6 +131,11 @@ type client struct {
 	words  []string
 	reply  []byte
 	leaves bool
+
+	connection net.Conn
+	writing    sync.Mutex // guards out: what is published is written by another goroutine
+	listens    map[string]bool
+	mail       chan []byte
 }
 
 func (c *client) line(format string, arguments ...interface{}) {
@@ -379,6 +385,94 @@ func hdel(c *client) {
 	c.integer(dropped)
 }
 
+func (c *client) channel(what, name string) {
+	c.line("*3")
+	c.bulk(what)
+	c.bulk(name)
+	c.integer(int64(len(c.listens)))
+}
+
+func subscribe(c *client) {
+	if c.mail == nil {
+		c.mail, c.listens = make(chan []byte, 64), map[string]bool{}
+		go c.deliver()
+	}
+	for _, name := range c.words[1:] {
+		if store.channels[name] == nil {
+			store.channels[name] = map[*client]bool{}
+		}
+		store.channels[name][c], c.listens[name] = true, true
+		c.channel("subscribe", name)
+	}
+}
+
+func (c *client) unlisten(name string) {
+	delete(c.listens, name)
+	if delete(store.channels[name], c); len(store.channels[name]) == 0 {
+		delete(store.channels, name)
+	}
+}
+
+func unsubscribe(c *client) {
+	names := c.words[1:]
+	if len(names) == 0 {
+		for name := range c.listens {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		c.line("*3")
+		c.bulk("unsubscribe")
+		c.null()
+		c.integer(0)
+	}
+	for _, name := range names {
+		c.unlisten(name)
+		c.channel("unsubscribe", name)
+	}
+}
+
+func publish(c *client) {
+	c.line("*3")
+	c.bulk("message")
+	c.bulk(c.words[1])
+	c.bulk(c.words[2])
+	message, told := c.reply, int64(0)
+	c.reply = nil
+	for listener := range store.channels[c.words[1]] {
+		select {
+		case listener.mail <- message:
+			told++
+		default: // it does not read
+			listener.connection.Close()
+		}
+	}
+	c.integer(told)
+}
+
+func (c *client) deliver() {
+	for message := range c.mail {
+		c.writing.Lock()
+		c.out.Write(message)
+		if len(c.mail) == 0 {
+			c.out.Flush()
+		}
+		c.writing.Unlock()
+	}
+}
+
+func (c *client) end() {
+	c.connection.Close()
+	store.Lock()
+	defer store.Unlock()
+	for name := range c.listens {
+		c.unlisten(name)
+	}
+	if c.mail != nil {
+		close(c.mail)
+	}
+}
+
 func expireCommand(c *client) {
 	n, seconds := find(c.words[1]), int64(0)
 	seconds, good := c.number(c.words[2])
@@ -550,15 +644,22 @@ var commands = map[string]command{
 		c.integer(1)
 	}},
 	"ping": {1, 2, false, func(c *client) {
+		if len(c.listens) > 0 {
+			c.line("*2")
+			c.bulk("pong")
+		}
 		if len(c.words) > 1 {
 			c.bulk(c.words[1])
+		} else if len(c.listens) > 0 {
+			c.bulk("")
 		} else {
 			c.line("+PONG")
 		}
 	}},
-	"quit":  {1, 0, false, func(c *client) { c.ok(); c.leaves = true }},
-	"rpop":  {2, 2, false, func(c *client) { pop(c, false) }},
-	"rpush": {3, 0, true, func(c *client) { push(c, false) }},
+	"publish": {3, 3, false, publish},
+	"quit":    {1, 0, false, func(c *client) { c.ok(); c.leaves = true }},
+	"rpop":    {2, 2, false, func(c *client) { pop(c, false) }},
+	"rpush":   {3, 0, true, func(c *client) { push(c, false) }},
 	"select": {2, 2, false, func(c *client) {
 		if c.words[1] == "0" {
 			c.ok()
@@ -572,6 +673,7 @@ var commands = map[string]command{
 			c.integer(int64(len(text)))
 		}
 	}},
+	"subscribe": {2, 0, true, subscribe},
 	"ttl": {2, 2, false, func(c *client) {
 		n := find(c.words[1])
 		switch {
@@ -597,6 +699,7 @@ var commands = map[string]command{
 		}
 		c.line("+%s", kind)
 	}},
+	"unsubscribe": {1, 0, false, unsubscribe},
 }
 
 func (c *client) run() {
@@ -675,13 +778,21 @@ func (c *client) read() error {
 	return err
 }
 
+func (c *client) write() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.out.Write(c.reply)
+	if err == nil && c.in.Buffered() == 0 || c.leaves {
+		err = c.out.Flush()
+	}
+	c.reply = c.reply[:0]
+	return err
+}
+
 func serve(connection net.Conn) {
-	defer connection.Close()
-	c := &client{in: bufio.NewReader(connection), out: bufio.NewWriter(connection)}
+	c := &client{in: bufio.NewReader(connection), out: bufio.NewWriter(connection), connection: connection}
+	defer c.end()
 	for !c.leaves {
-		if c.in.Buffered() == 0 && c.out.Flush() != nil {
-			return
-		}
 		if err := c.read(); err == errProtocol {
 			c.error("ERR Protocol error: " + err.Error())
 			c.leaves = true
@@ -690,12 +801,10 @@ func serve(connection net.Conn) {
 		} else if len(c.words) > 0 {
 			c.run()
 		}
-		if _, err := c.out.Write(c.reply); err != nil {
+		if c.write() != nil {
 			return
 		}
-		c.reply = c.reply[:0]
 	}
-	c.out.Flush()
 }
 
 func sweep() {
