@@ -189,23 +189,21 @@ fill(struct ss_request *request)
     return got;
 }
 
-/* Under *coroutine* what has come is told once, so who does not know that nothing is there looks.
- */
-static int
-wait_connection(struct ss_request *request, short events, bool nothing_there, int64_t until)
-{
-    const struct mixin *mixin = request->server->mixin;
-    int result = 0;
-
-    if (!nothing_there && !mixin->blocking)
-        result = mixin->wait(request, request->fd, events, 0);
-    return result != 0 ? result : mixin->wait(request, request->fd, events, until);
-}
-
 int
 input_wait_events(struct ss_request *request, short events, int64_t until)
 {
-    return wait_connection(request, events, false, until);
+    const struct mixin *mixin = request->server->mixin;
+    bool known = events == POLLIN && request->drained; /* that there is nothing */
+
+    /* Under *coroutine* what has come is told once, so who does not know looks. */
+    if (!mixin->blocking && !known) {
+        int result = mixin->wait(request, request->fd, events, 0);
+        if (result != 0)
+            return result;
+        if (events == POLLIN)
+            request->drained = true;
+    }
+    return mixin->wait(request, request->fd, events, until);
 }
 
 int
@@ -216,7 +214,7 @@ input_wait(struct ss_request *request, int64_t until)
     int result = POLLIN;
 
     if (transport->ready == NULL)
-        result = wait_connection(request, POLLIN, request->drained, until);
+        result = input_wait_events(request, POLLIN, until);
     else
         while (result > 0 && transport->ready(request) == 0)
             result = server->mixin->wait(request, request->fd, request->wanted, until);
