@@ -98,13 +98,13 @@ output_send(struct ss_request *request, const void *data, size_t size)
         return 0;
     if (request->shut)
         return output_refuse(request);
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter_call(request, STAGE_WRITING);
     int error = request->server->transport->transmit(request, parts + first, last - first);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     output->used = 0;
     if (error < 0)
         return output_fail(request, error);
-    counter_bump(request->slot->moves, 1);
+    request_moved(request);
     return 0;
 }
 
@@ -203,9 +203,9 @@ ss_shutdown(struct ss_request *request)
             request->shut = error == 0;
             break;
         }
-        counter_set(request->slot->stage, STAGE_WRITING);
+        request_enter(request, STAGE_WRITING);
         error = wait_io(request, request->fd, wanted, request->write_timeout);
-        counter_set(request->slot->stage, STAGE_HANDLING);
+        request_enter(request, STAGE_HANDLING);
     }
     return error;
 }

@@ -285,7 +285,7 @@ begin(struct ss_request *request)
     request->client.name[0] = '\0';
     request->log = (struct log_context){.request = request->number};
 
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     request_current = request;
     log_set_context(&request->log);
 }
@@ -326,14 +326,24 @@ judge_output(const struct ss_request *request)
     return error == -ETIMEDOUT ? judge_timeout(request) : CLOSE_FAILED;
 }
 
+enum close_reason
+request_reason_of_cut(const struct slot *slot)
+{
+    if (slot_spins(slot))
+        return CLOSE_SPUN;
+    return slot_is_unwanted(slot) ? CLOSE_CANCELLED : CLOSE_OVERTIME;
+}
+
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
 {
     if (server_phase(request->server) == PHASE_CUT)
         return CLOSE_CUT;
-    if (slot_is_cancelled(request->slot) || request->over)
-        return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
+    if (slot_is_cancelled(request->slot))
+        return request_reason_of_cut(request->slot);
+    if (request->over)
+        return CLOSE_OVERTIME;
     if (error >= 0)
         return judge_output(request);
     if (error == -ECANCELED &&
@@ -448,7 +458,7 @@ dispose(struct ss_request *request)
     (void)output_flush(request);       /* the client may be gone, and need not be told */
     if (request->reason == CLOSE_DONE)
         request->reason = judge_output(request);
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter(request, STAGE_WRITING);
     transport->shutdown_request(request);
     transport->close_request(request);
 }

@@ -59,7 +59,7 @@ send_steps(struct ss_request *request, int fd, off_t offset, size_t size)
         if (sent > 0) {
             size -= (size_t)sent;
             request->bytes_out += (uint64_t)sent;
-            counter_bump(request->slot->moves, 1);
+            request_moved(request);
             if (mixin->pace != NULL)
                 mixin->pace(request);
             continue;
@@ -105,8 +105,8 @@ ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size)
 
     if (error < 0)
         return error;
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter(request, STAGE_WRITING);
     error = (direct ? send_file : copy_file)(request, fd, offset, size);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     return error < 0 ? output_fail(request, error) : 0;
 }

@@ -207,7 +207,7 @@ shake_hands(struct ss_request *request)
                                         : wait_io(request, request->fd, wanted, 0);
         if (error < 0)
             return error;
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     }
 }
 
@@ -217,12 +217,12 @@ tls_open_request(struct ss_request *request)
     int64_t last = request->deadline;
 
     gate_limit(request, request->server->settings.tls.handshake_timeout);
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     int error = begin(request);
     if (error == 0)
         error = shake_hands(request);
     PROBE(tls__handshake, request->server->settings.name, request->number, error);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (error == -EPROTO)
         source_penalise(request, PENALTY_HANDSHAKE);
     if (error == -EPROTO || error == -ECONNABORTED)

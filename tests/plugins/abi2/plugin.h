@@ -6,7 +6,8 @@
  * SS_PLUGIN(), and any of the other hooks below. The daemon loads it into a
  * worker process of its own for each listener and calls the hooks for every
  * request: one accepted connection, or one datagram. The manual is
- * sockserver-plugin(3); plugins/template in the source is a place to start.
+ * sockserver-plugin(3), with a page for each call, such as ss_read(3);
+ * plugins/template in the source is a place to start.
  *
  *     #include <ctype.h>
  *     #include <sockserver/plugin.h>
@@ -177,7 +178,8 @@ extern SS_EXPORT const struct ss_plugin ss_plugin_record;
  * finish          cleans up what setup made. Runs if and only if setup
  *                 succeeded, however handle ended.
  * handle_error    is told of a failed setup or handle, once. A client that
- *                 went away is no error, nor is a request cut by the daemon.
+ *                 went away is no error if a call here has told of it, nor is
+ *                 a request cut by the daemon.
  */
 SS_EXPORT bool verify_request(struct ss_request *request);
 SS_EXPORT int setup(struct ss_request *request);
@@ -287,9 +289,11 @@ SS_EXPORT int ss_send(struct ss_request *request, const void *data, size_t size)
 
 /*
  * The connection's descriptor (of a datagram: the listening socket), or
- * -ENOTSUP where raw bytes would go around the encryption. It is the
- * request's: read and write it behind the buffers' back only after
- * ss_flush(). A handler may close it itself; the daemon notices.
+ * -ENOTSUP where raw bytes would go around the encryption; ss_wait() and
+ * ss_poll() take that, as SS_CLIENT, for the client. It is the request's: read
+ * and write it behind the buffers' back only after ss_flush(). A handler may
+ * close a connection itself; the daemon notices. Under --stdio it is standard
+ * input.
  */
 SS_EXPORT int ss_fd(struct ss_request *request);
 
@@ -519,7 +523,8 @@ SS_EXPORT bool ss_tls(struct ss_request *request, struct ss_tls *tls);
  */
 SS_EXPORT void ss_penalise(struct ss_request *request, double seconds, const char *reason);
 
-/* What runs it: "upper-thread-3", "upper-child-812", "upper-coroutine-7" or "upper-main". */
+/* What runs it: "upper-thread-3", "upper-child-812", "upper-coroutine-7", "upper-main", or
+ * "upper-stdio". */
 SS_EXPORT const char *ss_worker_name(struct ss_request *request);
 
 /*
@@ -598,9 +603,10 @@ SS_EXPORT int ss_shared_unlock(struct ss_shared_lock *lock);
  * -ENOSPC for more than 32 names, -EMFILE or -EAGAIN if the daemon has no
  * descriptors or memory left, -ENOTSUP in check_options and under --stdio,
  * -EPIPE if the worker or its supervisor is gone, -ETIMEDOUT if the supervisor
- * does not answer for five seconds. The call waits for that answer, which comes
- * at once, but holds its thread up, under "coroutine" other requests, too; who
- * asks more than some hundred times a second has to wait longer. ABI 2.
+ * does not answer for five seconds, or twenty in server_activate. The call waits
+ * for that answer, which comes at once, but holds its thread up, under "coroutine"
+ * other requests, too; who asks more than some hundred times a second has to wait
+ * longer. ABI 2.
  */
 SS_EXPORT int ss_server_keep(struct ss_server *server, const char *name, int fd);
 
