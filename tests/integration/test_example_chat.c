@@ -130,6 +130,11 @@ what_makes_no_sense_is_told(void **state)
     line[sizeof(line) - 1] = '\0';
     client_send(ann, text_of("%s\n%s\n", line, line + 1));
     client_expect(ann, text_of("* that was too long: 500 bytes at once\nann: %s\n", line + 1));
+    char *endless = keep(calloc(1, 70001));
+    client_send(ann, memset(endless, 'x', 70000));
+    client_expect(ann, "* that was too long: 500 bytes at once\n");
+    client_expect_gone(ann);
+    assert_lacks(daemon_log(daemon), "failed");
     daemon_expect_stop(daemon);
 }
 
