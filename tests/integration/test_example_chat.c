@@ -109,6 +109,13 @@ rooms_are_apart(void **state)
     client_expect(ann, "* ann has joined kitchen\n");
     client_send(ann, "here you are\n");
     client_expect(bob, "ann: here you are\n");
+    client_send(bob, "/join cellar\n");
+    client_expect(bob, "* bob has joined cellar\n");
+    client_expect(ann, "ann: here you are\n* bob has left for cellar\n");
+    client_send(ann, "where?\n");
+    client_expect(ann, "ann: where?\n");
+    client_send(bob, "down here\n");
+    client_expect(bob, "bob: down here\n");
     daemon_expect_stop(daemon);
 }
 
