@@ -52,10 +52,10 @@ fail_difference(struct ss_test *test, const char *what, const void *wanted, size
 {
     size_t held;
     const char *bytes = unread(test, &held);
-    char *came = show_bytes(bytes, held), *expected = show_bytes(wanted, size);
+    const char *came = keep_text(show_bytes(bytes, held));
 
-    fail(test->rig, "%s\n  came:     %s\n  expected: %s", what, came != NULL ? came : "",
-         expected != NULL ? expected : "");
+    fail(test->rig, "%s\n  came:     %s\n  expected: %s", what, came,
+         keep_text(show_bytes(wanted, size)));
 }
 
 static void
@@ -332,19 +332,23 @@ free_clients(struct rig *rig)
     }
 }
 
-void
-check_play(struct rig *rig, const struct play *play)
+char *
+play_problem(const struct rig *rig, const struct play *play)
 {
     const struct stage *stage = play->stage;
+    bool was_set_up = atomic_load(&stage->calls[HOOK_HANDLE]) > 0;
+    unsigned finished = atomic_load(&stage->calls[HOOK_FINISH]);
+    char *text = NULL;
+    int size = 0;
 
     if (play->fate != NULL)
-        fail(rig, "a request's process %s", play->fate);
-    if (stage->left[0] != '\0')
-        fail(rig, "in a request's process, %s", stage->left);
-    bool was_set_up = atomic_load(&stage->calls[HOOK_HANDLE]) > 0;
-    if (rig->hooks.finish != NULL && atomic_load(&stage->calls[HOOK_FINISH]) != was_set_up &&
-        strcmp(stage->outcome, "abandoned by its handler") != 0)
-        fail(rig, "finish was called %u times", atomic_load(&stage->calls[HOOK_FINISH]));
+        size = asprintf(&text, "a request's process %s", play->fate);
+    else if (stage->left[0] != '\0')
+        size = asprintf(&text, "in a request's process, %s", stage->left);
+    else if (rig->hooks.finish != NULL && finished != was_set_up &&
+             strcmp(stage->outcome, "abandoned by its handler") != 0)
+        size = asprintf(&text, "finish was called %u times", finished);
+    return size < 0 ? NULL : text;
 }
 
 static void
@@ -361,10 +365,12 @@ close_clients(struct rig *rig)
     settle(rig);
 }
 
-static void
+/* Returns what was wrong with the first of them with which something was; or NULL. */
+static char *
 end_requests(struct rig *rig)
 {
     int64_t deadline = patience_end();
+    char *problem = NULL;
 
     close_clients(rig);
     if (plays_active(rig) > 0)
@@ -374,11 +380,30 @@ end_requests(struct rig *rig)
     if (plays_active(rig) > 0)
         fail(rig, "a request goes on although it was cut");
     for (struct play *play = rig->plays; play != NULL; play = play->next) {
-        if (play->stage != NULL)
-            check_play(rig, play);
+        if (play->stage != NULL && problem == NULL)
+            problem = play_problem(rig, play);
         play->let_go = true;
     }
     plays_sweep(rig);
+    return problem;
+}
+
+/* Nobody can free the rig after this. */
+static _Noreturn void
+fail_last(struct rig *rig, char *problem)
+{
+    static struct rig last;
+
+    log_collect(rig);
+    free(last.log);
+    last = (struct rig){.file = rig->file,
+                        .line = rig->line,
+                        .call = rig->call,
+                        .log = rig->log,
+                        .log_size = rig->log_size};
+    rig->log = NULL;
+    rig_free(rig);
+    fail(&last, "%s", keep_text(problem));
 }
 
 void
@@ -387,11 +412,14 @@ ss_test_done(struct ss_test *test)
     struct rig *rig = test->rig;
 
     rig->call = "ss_test_done";
-    if (rig->started)
-        end_requests(rig);
+    char *problem = rig->started ? end_requests(rig) : NULL;
     char *left = rig_stop(rig);
-    if (left != NULL)
-        fail(rig, "%s", left);
     free_clients(rig);
+    if (problem == NULL)
+        problem = left;
+    else
+        free(left);
+    if (problem != NULL)
+        fail_last(rig, problem);
     rig_free(rig);
 }

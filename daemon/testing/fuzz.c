@@ -278,7 +278,9 @@ ss_test_fuzz(struct ss_test *test, const void *data, size_t size)
         fail(rig, "cannot start a request: %s", strerror(-error));
     log_collect(rig);
     (void)client_receive(test);
-    check_play(rig, test->play);
+    char *problem = play_problem(rig, test->play);
+    if (problem != NULL)
+        fail(rig, "%s", keep_text(problem));
     atomic_store(&rig->server.counters->phase, PHASE_SERVING);
     forget(test);
     uint64_t left = left_open(before);

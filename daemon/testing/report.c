@@ -18,6 +18,7 @@
 
 #define SHOWN_BYTES 2000
 #define SHOWN_LOG   8000
+#define KEPT        4 /* texts of a failure */
 
 /* cmocka's, if the program is linked with it. */
 extern void _fail(const char *file, int line) __attribute__((weak));
@@ -158,6 +159,17 @@ show_plays(FILE *out, const struct rig *rig)
 
 /* ---- the end ---------------------------------------------------------------------- */
 
+const char *
+keep_text(char *text)
+{
+    static char *kept[KEPT];
+    static unsigned next;
+
+    free(kept[next % KEPT]);
+    kept[next++ % KEPT] = text;
+    return text != NULL ? text : "";
+}
+
 static _Noreturn void
 end_test(const struct rig *rig, const char *message)
 {
@@ -193,7 +205,7 @@ fail(struct rig *rig, const char *format, ...)
     show_plays(out, rig);
     show_log(out, rig);
     (void)fclose(out);
-    end_test(rig, message != NULL ? message : "sockserver-test: out of memory\n");
+    end_test(rig, keep_text(message));
 }
 
 void *

@@ -368,7 +368,7 @@ rig_stop(struct rig *rig)
     rig->started = false;
     release(rig);
     char *left = started && !rig->keeps ? left_for_good(rig->before) : NULL;
-    if (left == NULL && __lsan_do_recoverable_leak_check != NULL &&
+    if (started && left == NULL && __lsan_do_recoverable_leak_check != NULL &&
         __lsan_do_recoverable_leak_check() != 0)
         left = strdup("memory was left, as is told above");
     return left;

@@ -130,6 +130,8 @@ bool client_receive(struct ss_test *client);
 
 /* ---- report.c --------------------------------------------------------------------- */
 
+/* A text that is needed until the test has failed: it is freed some texts later. "" for NULL. */
+const char *keep_text(char *text);
 /* Ends the test: does not return. */
 _Noreturn void fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Bytes as a string of C, cut if they are many; the caller frees it. */

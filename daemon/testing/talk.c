@@ -114,9 +114,7 @@ ss_test_option(struct ss_test *test, const char *name, const char *value)
 static _Noreturn void
 fail_start(struct rig *rig)
 {
-    char *mistakes = errors_join(&rig->errors);
-
-    fail(rig, "the plugin does not start:\n%s", mistakes != NULL ? mistakes : "out of memory");
+    fail(rig, "the plugin does not start:\n%s", keep_text(errors_join(&rig->errors)));
 }
 
 void

@@ -75,12 +75,20 @@ if command -v valgrind >/dev/null; then
 fi
 
 # Memory that is left, and a race, are found.
+cc -fsanitize=thread -o empty_thread empty.c 2>/dev/null || ln -s /bin/false empty_thread
 sed 's|char \*line;|char *line = malloc(7); (void)line;|; s|<ctype.h>|<ctype.h>\n#include <stdlib.h>|' \
     upper.c >leak.c
 if cc -g -fsanitize=address '-DEXPECTED="WORLD\n"' -o leak test_upper.c leak.c \
     $(pkg-config --cflags --libs sockserver-test) 2>/dev/null; then
     if ASAN_OPTIONS=detect_leaks=1 ./leak >out 2>&1; then fail "a leak is not found"; fi
     grep -q 'memory was left\|detected memory leaks' out || fail "a leak is not told: $(cat out)"
+fi
+
+sed 's|^int handle|static long total;\nint handle|; s|char \*line;|char *line; total++;|' upper.c >race.c
+if cc -g -fsanitize=thread '-DEXPECTED="WORLD\n"' -o race test_upper.c race.c \
+    $(pkg-config --cflags --libs sockserver-test) 2>/dev/null && "$folder/empty_thread"; then
+    if ./race >out 2>&1; then fail "a race is not found"; fi
+    grep -q 'data race' out || fail "a race is not told: $(cat out)"
 fi
 
 # The CMake package.

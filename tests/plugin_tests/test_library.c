@@ -456,6 +456,8 @@ any_bytes_are_a_conversation(void **state)
     }
     FAILS(ss_test_fuzz(test, "open\n", 5));
     assert_said("was left open");
+    (void)close(atoi(strstr(message, "descriptor ") + strlen("descriptor ")));
+    ss_test_done(test);
 }
 
 #define UNDER(test, mixin)                                                                         \
