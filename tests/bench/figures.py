@@ -372,7 +372,8 @@ FIGURES += [Figure(work, "tcp", f"sockserverd {server}", ("Go, chat",), ratio, {
                                           ("threading, chat", 0.4, None))]
 COROUTINE_PROXY = "sockserverd coroutine, example proxy"
 _proxies = {COROUTINE_PROXY: Server(mixin="coroutine", plugin="proxy", settings=FORWARD),
-            "Go, proxy": Server("env QUIET=1 " + PEER + "go-proxy {address} tcp:{backend}", needs="{build}/peer-go-proxy")}
+            "Go, proxy": Server(PEER + "go-proxy {address} tcp:{backend} quiet",
+                                needs="{build}/peer-go-proxy")}
 for _name, _server in _proxies.items():
     SERVERS[_name] = replace(_server, backend="limit: epoll")
     SERVERS[f"{_name}, downloads"] = replace(_server, backend="limit: threads, downloads",
