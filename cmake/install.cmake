@@ -36,9 +36,13 @@ write_basic_package_version_file(sockserver-config-version.cmake
 install(FILES cmake/sockserver.cmake ${PROJECT_BINARY_DIR}/sockserver-config.cmake
               ${PROJECT_BINARY_DIR}/sockserver-config-version.cmake
         DESTINATION ${package_dir})
-if(EXISTS ${PROJECT_SOURCE_DIR}/plugins/template)
-  install(DIRECTORY plugins/template DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
-endif()
+install(DIRECTORY plugins/template DESTINATION ${CMAKE_INSTALL_DATADIR}/sockserverd)
+
+# What pkg-config finds in the build folder (PKG_CONFIG_PATH=build), and what the daemon does there.
+configure_file(cmake/sockserver-uninstalled.pc.in sockserver-uninstalled.pc @ONLY)
+configure_file(cmake/sockserver-test-uninstalled.pc.in sockserver-test-uninstalled.pc @ONLY)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/lib/sockserverd ${PROJECT_BINARY_DIR}/plugins)
+file(CREATE_LINK ${PROJECT_BINARY_DIR}/plugins ${PROJECT_BINARY_DIR}/lib/sockserverd/plugins SYMBOLIC)
 
 # For operators: manuals (each beside what it documents), documents, examples, units.
 file(GLOB_RECURSE manuals CONFIGURE_DEPENDS daemon/*.[1-8] include/*.[1-8] plugins/*.[1-8])
@@ -68,10 +72,14 @@ install(FILES systemd/sockserverd.sysusers DESTINATION lib/sysusers.d RENAME soc
 install(FILES systemd/sockserverd.tmpfiles DESTINATION lib/tmpfiles.d RENAME sockserverd.conf)
 install(DIRECTORY systemd/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/systemd)
 
-# The configuration: an operator's own file is never overwritten.
+# The configuration: an operator's own file is never overwritten. With another --prefix than the
+# build was configured for, nothing is written outside of it.
 set(config_dir ${CMAKE_INSTALL_SYSCONFDIR}/sockserverd)
 install(CODE "
   set(directory \"${config_dir}\")
+  if(\"\$ENV{DESTDIR}\" STREQUAL \"\" AND NOT CMAKE_INSTALL_PREFIX STREQUAL \"${CMAKE_INSTALL_PREFIX}\")
+    set(directory \"\${CMAKE_INSTALL_PREFIX}/etc/sockserverd\")
+  endif()
   if(NOT IS_ABSOLUTE \"\${directory}\")
     set(directory \"\${CMAKE_INSTALL_PREFIX}/\${directory}\")
   endif()

@@ -15,7 +15,8 @@ find_program(OBJCOPY NAMES objcopy ${CMAKE_OBJCOPY} REQUIRED)
 add_custom_command(
   OUTPUT ${testing_library}
   COMMAND ${CMAKE_LINKER} -r -o ${testing_object} $<TARGET_OBJECTS:testing>
-          --start-group $<TARGET_FILE:worker> $<TARGET_FILE:config> $<TARGET_FILE:common> --end-group
+          --whole-archive $<TARGET_FILE:worker> --no-whole-archive
+          --start-group $<TARGET_FILE:config> $<TARGET_FILE:common> --end-group
   COMMAND ${OBJCOPY} --wildcard --keep-global-symbol=ss_* ${testing_object}
   COMMAND ${CMAKE_COMMAND} -E rm -f ${testing_library}
   COMMAND ${CMAKE_AR} qcs ${testing_library} ${testing_object}

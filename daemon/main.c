@@ -25,6 +25,7 @@
 #include "common/stray_signals.h"
 #include "config/commandline.h"
 #include "config/config.h"
+#include "create/create.h"
 #include "supervisor/change/check.h"
 #include "supervisor/change/load.h"
 #include "supervisor/change/upgrade.h"
@@ -76,6 +77,8 @@ override(struct config *config, const struct commandline *commandline)
 {
     if (commandline->log_level >= 0)
         config->log.level = commandline->log_level;
+    else if (commandline->command != NULL)
+        config->log.level = LOG_WARNING; /* the rest is the command's to say */
     if (commandline->log_format >= 0)
         config->log.format = (enum log_format)commandline->log_format;
     if (commandline->no_access_log)
@@ -149,13 +152,14 @@ say_descriptors(const struct config *config)
 
     if (needed > allowed)
         (void)printf(
-            "warning: a reload or an upgrade of %zu listeners needs up to %zu descriptors, "
+            "warning: a reload or an upgrade of %zu listener%s needs up to %zu descriptors, "
             "but only %zu are allowed; raise LimitNOFILE= of the unit, or ulimit -Hn\n",
-            config->listener_count, needed, allowed);
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
     else if (needed > USUAL_DESCRIPTORS)
-        (void)printf("a reload or an upgrade of %zu listeners needs up to %zu descriptors; %zu are "
-                     "allowed\n",
-                     config->listener_count, needed, allowed);
+        (void)printf(
+            "a reload or an upgrade of %zu listener%s needs up to %zu descriptors; %zu are "
+            "allowed\n",
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed, allowed);
 }
 
 static int
@@ -183,8 +187,12 @@ run_supervisor(const struct commandline *commandline, struct config *config)
 {
     bool alone = commandline->role == ROLE_LISTEN;
     size_t needed = count_descriptors(config);
+    int status = -1;
     const struct supervisor_options options = {
-        .strict = commandline->strict || alone, /* whoever typed it wants to know at once */
+        .command_status = &status,
+        .command = commandline->command,
+        .strict = commandline->strict || alone ||
+                  commandline->command != NULL, /* whoever typed it wants to know at once */
         .once = commandline->once,
         .end_when_idle = commandline->once || alone,
         .load = load,
@@ -193,10 +201,15 @@ run_supervisor(const struct commandline *commandline, struct config *config)
 
     descriptors_raise_limit();
     if (needed > descriptors_allowed())
-        log_warning("%zu listeners need up to %zu descriptors, but only %zu are allowed; raise "
-                    "LimitNOFILE= of the unit, or ulimit -Hn",
-                    config->listener_count, needed, descriptors_allowed());
-    return status_of(supervisor_run(config, &options));
+        log_warning(
+            "%zu listener%s may need up to %zu descriptors, but only %zu are allowed; raise "
+            "LimitNOFILE= of the unit, or ulimit -Hn",
+            config->listener_count, config->listener_count == 1 ? "" : "s", needed,
+            descriptors_allowed());
+    int r = supervisor_run(config, &options);
+    if (commandline->command == NULL)
+        return status_of(r);
+    return status < 0 ? STATUS_FAILED : status;
 }
 
 /* Reads the configuration for serving, in a process of its own. In an upgrade, the program that
@@ -308,7 +321,7 @@ serve_stdio(void *userdata)
     log_set_format(alone->config.log.format);
     signals_unblock();
     stray_signals_survive_large_file();
-    return once_main(&alone->settings);
+    return once_main(&alone->settings, alone->commandline->datagram);
 }
 
 static int
@@ -352,6 +365,12 @@ describe(const struct commandline *commandline)
 }
 
 static int
+new_plugin(const struct commandline *commandline)
+{
+    return create_plugin(commandline->new_name, commandline->language, commandline->plugin);
+}
+
+static int
 help(const struct commandline *commandline)
 {
     (void)commandline;
@@ -368,8 +387,9 @@ version(const struct commandline *commandline)
 }
 
 static int (*const roles[])(const struct commandline *) = {
-    [ROLE_SERVE_FILE] = serve,  [ROLE_LISTEN] = serve, [ROLE_STDIO] = stdio,
-    [ROLE_DESCRIBE] = describe, [ROLE_HELP] = help,    [ROLE_VERSION] = version,
+    [ROLE_SERVE_FILE] = serve,  [ROLE_LISTEN] = serve,   [ROLE_STDIO] = stdio,
+    [ROLE_DESCRIBE] = describe, [ROLE_NEW] = new_plugin, [ROLE_HELP] = help,
+    [ROLE_VERSION] = version,
 };
 
 static int

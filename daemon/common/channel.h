@@ -45,6 +45,7 @@ enum message_type {
     MESSAGE_CUT,   /* shut down what still runs and end */
     MESSAGE_LOG_LEVEL = MESSAGE_SERVE + 5, /* value: the level; the number between means nothing */
     MESSAGE_EMPTY, /* as MESSAGE_DRAIN, but accept first what is already in the socket's queue */
+    MESSAGE_ORDER, /* the counters say which request must end, or is asked where it is */
 };
 
 /* MESSAGE_FAILED says with this why a worker could not start. */

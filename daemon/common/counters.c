@@ -31,7 +31,7 @@ const struct counter counter_table[COUNTER_COUNT] = {
      "requests whose setup or handle failed, or whose handler ended its thread or process"},
     {"vanished", COUNTER_REQUESTS, COUNTER(vanished), "requests whose client went away"},
     {"cut", COUNTER_REQUESTS, COUNTER(cut),
-     "requests cut by a drain's deadline, request_timeout or spin_limit"},
+     "requests cut by a drain's deadline, request_timeout, spin_limit or an operator"},
     {"truncated", COUNTER_REQUESTS, COUNTER(truncated), "datagrams longer than max_packet_size"},
     {"bytes_in", COUNTER_BYTES, COUNTER(bytes_in), "bytes received from clients"},
     {"bytes_out", COUNTER_BYTES, COUNTER(bytes_out), "bytes sent to clients"},

@@ -38,11 +38,14 @@ struct slot {
     _Atomic uint32_t moves;     /* grows when bytes have come or gone, and when the handler slept */
     _Atomic uint64_t request;   /* number of the running (last) request */
     _Atomic int64_t started;    /* when it began, CLOCK_MONOTONIC ns */
-    _Atomic uint64_t cancelled; /* set by others: this request must end; see slot_cancel() */
-    _Atomic int64_t ended;      /* when the last one ended */
-    _Atomic uint32_t program;   /* the request has become a program: see exec.c; 0: it has not */
-    unsigned char client[32];   /* its address: the beginning of a sockaddr, or zeroes */
-    _Atomic uint32_t leaves;    /* the request waits for input, and leaves when a drain begins */
+    _Atomic uint64_t cancelled; /* set by others: this request must end; see slot_is_cancelled() */
+    _Atomic int64_t since;      /* when its stage began, roughly; see request_enter() */
+    _Atomic uint64_t received, sent; /* bytes of the request, as of its last move or stage */
+    _Atomic int64_t ended;           /* when the last one ended */
+    _Atomic int64_t asked_at;        /* when an operator cancelled a request here; 0: never */
+    _Atomic uint32_t program; /* the request has become a program: see exec.c; 0: it has not */
+    unsigned char client[32]; /* its address: the beginning of a sockaddr, or zeroes */
+    _Atomic uint32_t leaves;  /* the request waits for input, and leaves when a drain begins */
     /* sums since the worker started; each has its row in counter_table, which says what it counts
      */
     _Atomic uint64_t accepted;
@@ -85,6 +88,18 @@ struct sighting {
 
 #define SIGHTINGS 8
 
+/*
+ * A question of the supervisor's: where is the handler of this request? Whoever
+ * runs the request answers, in a signal handler or on the waiting coroutine's
+ * own stack. A new question has a new serial number; each is answered once.
+ */
+#define INQUIRY_TEXT 4096
+struct inquiry {
+    _Atomic uint64_t request;                /* 0: nobody asks */
+    _Atomic uint32_t asked, taken, answered; /* serial numbers: the last ones of each kind */
+    char text[INQUIRY_TEXT];                 /* a line for each frame, the innermost first */
+};
+
 struct counters {
     uint32_t slot_count;
     _Atomic uint32_t used;           /* slots from here on were never given out; never falls */
@@ -99,6 +114,7 @@ struct counters {
     _Atomic int64_t impatient_until; /* till then no receiver of a datagram is waited for */
     _Atomic int64_t unread_silent_until; /* till then no warning says that one does not read */
     _Atomic uint32_t emptying; /* a drain that first accepts what is in the socket's queue */
+    _Atomic uint32_t orders; /* grows when the supervisor cancels a request, or asks where one is */
     _Atomic int64_t source_silent_until; /* till then no warning tells of a datagram's source or a
                                             connection's PROXY header */
     /* sums of the worker as a whole; with log_lost, they have rows in counter_table, too */
@@ -112,6 +128,7 @@ struct counters {
         _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
     } handling[COUNTERS_HISTOGRAMS] __attribute__((aligned(64)));
     struct sighting sightings[SIGHTINGS];
+    struct inquiry inquiry;
     struct slot slots[] __attribute__((aligned(64)));
 };
 
@@ -237,13 +254,17 @@ counters_note_time(struct counters *counters, const struct slot *slot, uint64_t 
     counter_add(counters->handling[place].buckets[histogram_bucket(nanoseconds)], 1);
 }
 
-#define SLOT_SPINS (1ull << 63) /* in slot.cancelled, beside the request's number */
+/* In slot.cancelled, beside the request's number: why. */
+#define SLOT_SPINS   (1ull << 63)
+#define SLOT_ASKED   (1ull << 62)
+#define SLOT_REASONS (SLOT_SPINS | SLOT_ASKED)
 
-/* Whether the slot's request must end, because request_timeout is over or because it spins. */
+/* Whether the slot's request must end, because request_timeout is over, because it spins, or
+ * because an operator has cancelled it. The next request in the slot has another number. */
 static inline bool
 slot_is_cancelled(const struct slot *slot)
 {
-    uint64_t cancelled = counter_get(slot->cancelled) & ~SLOT_SPINS;
+    uint64_t cancelled = counter_get(slot->cancelled) & ~SLOT_REASONS;
 
     return cancelled != 0 && cancelled == counter_get(slot->request);
 }
@@ -253,6 +274,13 @@ static inline bool
 slot_spins(const struct slot *slot)
 {
     return (counter_get(slot->cancelled) & SLOT_SPINS) != 0 && slot_is_cancelled(slot);
+}
+
+/* Whether it must end because an operator wants it to. */
+static inline bool
+slot_is_unwanted(const struct slot *slot)
+{
+    return (counter_get(slot->cancelled) & SLOT_ASKED) != 0 && slot_is_cancelled(slot);
 }
 
 /* An entry for the owner, empty and without a signal; NULL: all are in use. Async-signal-safe. */

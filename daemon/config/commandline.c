@@ -46,8 +46,10 @@ static int take_assignment(struct commandline *commandline, const char *value, b
 static int take_option(struct commandline *commandline, const char *value, char **ret_problem);
 static int take_format(struct commandline *commandline, const char *value, char **ret_problem);
 static int take_set(struct commandline *commandline, const char *value, char **ret_problem);
+static int take_run(struct commandline *commandline, const char *value, char **ret_problem);
 static int take_level(struct commandline *commandline, const char *value, char **ret_problem);
 
+#define ANY_PORT     "tcp://127.0.0.1:0"
 #define FIELD(field) offsetof(struct commandline, field)
 #define NO_FIELD     SIZE_MAX
 
@@ -60,6 +62,10 @@ static const struct option options[] = {
      "one request of PLUGIN on standard input"},
     {0, "describe", NULL, WITH(ROLE_DESCRIBE), ROLE_DESCRIBE, NULL, NO_FIELD,
      "show what PLUGIN is and which options it takes"},
+    {0, "new", "NAME", WITH(ROLE_NEW), ROLE_NEW, NULL, FIELD(new_name),
+     "make a folder with a new plugin, and its test"},
+    {0, "language", "LANGUAGE", WITH(ROLE_NEW), -1, NULL, FIELD(language),
+     "of --new: c, c++ or python"},
     {0, "check", NULL, SERVING, -1, NULL, FIELD(check), "find all mistakes, serve nothing"},
     {0, "mixin", "MIXIN", WITH(ROLE_LISTEN), -1, NULL, FIELD(mixin),
      "none, threading, forking or coroutine"},
@@ -67,27 +73,33 @@ static const struct option options[] = {
     {0, "set", "KEY=VALUE", PLUGIN, -1, take_set, NO_FIELD, "set a key of the listener"},
     {0, "plugin-path", "DIRS", ANYTHING, -1, NULL, FIELD(plugin_path),
      "folders of plugins, separated by colons"},
+    {0, "run", "COMMAND...", SERVING, -1, take_run, NO_FIELD,
+     "run COMMAND while it serves, and end with it"},
+    {0, "datagram", NULL, WITH(ROLE_STDIO), -1, NULL, FIELD(datagram),
+     "standard input is one datagram"},
     {0, "once", NULL, SERVING, -1, NULL, FIELD(once), "handle one request per listener, then end"},
     {0, "strict", NULL, SERVING, -1, NULL, FIELD(strict), "end if a listener cannot start"},
     {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
      "from emerg to debug; usually info"},
     {0, "log-format", "FORMAT", RUNNING, -1, take_format, NO_FIELD, "text or json"},
-    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "no line for each request"},
+    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "log only requests with trouble"},
     {0, "json", NULL, WITH(ROLE_DESCRIBE), -1, NULL, FIELD(json), "let --describe write JSON"},
     {'h', "help", NULL, ANYTHING, ROLE_HELP, NULL, NO_FIELD, "show this"},
     {0, "version", NULL, ANYTHING, ROLE_VERSION, NULL, NO_FIELD, "show the version"},
 };
 
 const char *const commandline_option_names[] = {
-    "config",     "listen",        "stdio",       "describe", "check",   "mixin",
-    "option",     "set",           "plugin-path", "once",     "strict",  "log-level",
-    "log-format", "no-access-log", "json",        "help",     "version", NULL,
+    "config",   "listen", "stdio",   "describe",  "new",         "language",
+    "check",    "mixin",  "option",  "set",       "plugin-path", "run",
+    "datagram", "once",   "strict",  "log-level", "log-format",  "no-access-log",
+    "json",     "help",   "version", NULL,
 };
 
 /* Messages call the roles by these names. */
 static const char *const role_names[] = {
     [ROLE_SERVE_FILE] = "--config", [ROLE_LISTEN] = "--listen", [ROLE_STDIO] = "--stdio",
-    [ROLE_DESCRIBE] = "--describe", [ROLE_HELP] = "--help",     [ROLE_VERSION] = "--version",
+    [ROLE_DESCRIBE] = "--describe", [ROLE_NEW] = "--new",       [ROLE_HELP] = "--help",
+    [ROLE_VERSION] = "--version",
 };
 
 /* ---- values ------------------------------------------------------------------------ */
@@ -124,6 +136,16 @@ static int
 take_set(struct commandline *commandline, const char *value, char **ret_problem)
 {
     return take_assignment(commandline, value, true, ret_problem);
+}
+
+/* Everything behind it is the command's. */
+static int
+take_run(struct commandline *commandline, const char *value, char **ret_problem)
+{
+    (void)commandline;
+    if (*value == '\0')
+        return problem(ret_problem, "--run needs a command: a path, or a program in $PATH");
+    return 0;
 }
 
 static int
@@ -252,6 +274,12 @@ read_option(struct reader *reader, const char *argument, struct commandline *com
         if (reader->next >= reader->argc)
             return problem(ret_problem, "--%s needs a value: %s", option->name, option->argument);
         value = reader->argv[reader->next++];
+        if (option->take == take_run) { /* all that follows is the command's */
+            commandline->command = reader->argv + reader->next - 1;
+            reader->next = reader->argc;
+        }
+    } else if (option->take == take_run) {
+        return problem(ret_problem, "--run: expected a blank before the command: --run %s", value);
     }
     return apply(option, value, commandline, reader, ret_problem);
 }
@@ -267,6 +295,9 @@ read_argument(struct reader *reader, struct commandline *commandline, char **ret
     }
     if (!reader->options_over && argument[0] == '-' && argument[1] != '\0')
         return read_option(reader, argument, commandline, ret_problem);
+    if (commandline->plugin != NULL && commandline->role == ROLE_NEW)
+        return problem(ret_problem, "unexpected argument \"%s\" behind the folder \"%s\"", argument,
+                       commandline->plugin);
     if (commandline->plugin != NULL)
         return problem(ret_problem, "unexpected argument \"%s\" behind the plugin \"%s\"", argument,
                        commandline->plugin);
@@ -286,12 +317,38 @@ check_options_fit(const struct reader *reader, const struct commandline *command
         if (commandline->role == ROLE_SERVE_FILE)
             return problem(
                 ret_problem, "--%s works only with %s", options[i].name,
-                options[i].with & WITH(ROLE_DESCRIBE)
+                options[i].with & WITH(ROLE_NEW) ? "--new"
+                : options[i].with & WITH(ROLE_DESCRIBE)
                     ? "--describe"
                     : (options[i].with & WITH(ROLE_STDIO) ? "--listen or --stdio" : "--listen"));
         return problem(ret_problem, "--%s does not go with %s", options[i].name,
                        role_names[commandline->role]);
     }
+    return 0;
+}
+
+static bool
+is_given(const struct reader *reader, const char *name)
+{
+    return (reader->given & (1u << (find_long(name, strlen(name)) - options))) != 0;
+}
+
+/* What --run serves: a plugin, by itself on any free port, or a file that was asked for. */
+static int
+check_command_fits(const struct reader *reader, struct commandline *commandline, char **ret_problem)
+{
+    if (commandline->command == NULL)
+        return 0;
+    if (commandline->once || commandline->check)
+        return problem(ret_problem, "--run and --%s exclude each other",
+                       commandline->once ? "once" : "check");
+    if (commandline->role != ROLE_SERVE_FILE || is_given(reader, "config"))
+        return 0;
+    if (commandline->plugin == NULL)
+        return problem(ret_problem, "--run needs something to serve before it: a plugin, such as "
+                                    "./upper.so, or -c FILE");
+    commandline->role = ROLE_LISTEN;
+    commandline->address = ANY_PORT;
     return 0;
 }
 
@@ -304,6 +361,8 @@ check_plugin_fits(const struct commandline *commandline, char **ret_problem)
     if (wanted && commandline->plugin == NULL)
         return problem(ret_problem, "%s needs a plugin: a path such as ./upper.so, or a name",
                        role_names[commandline->role]);
+    if (commandline->role == ROLE_NEW)
+        return 0;
     if (!wanted && commandline->plugin != NULL)
         return problem(ret_problem,
                        "unexpected argument \"%s\"; a plugin is served without a file by: "
@@ -331,7 +390,9 @@ commandline_parse(int argc, char *const *argv, struct commandline *ret, char **r
     }
     if (ret->role >= ROLE_HELP)
         return 0;
-    int r = check_options_fit(&reader, ret, ret_problem);
+    int r = check_command_fits(&reader, ret, ret_problem);
+    if (r == 0)
+        r = check_options_fit(&reader, ret, ret_problem);
     return r < 0 ? r : check_plugin_fits(ret, ret_problem);
 }
 
@@ -347,14 +408,17 @@ commandline_done(struct commandline *commandline)
 void
 commandline_help(FILE *out)
 {
-    (void)fputs("usage: sockserverd [-c FILE] [--check] [--once] [--strict]\n"
-                "       sockserverd --listen ADDRESS [--mixin MIXIN] [-o NAME=VALUE]... PLUGIN\n"
-                "       sockserverd --stdio [-o NAME=VALUE]... PLUGIN\n"
-                "       sockserverd --describe PLUGIN [--json]\n"
-                "\n"
-                "Serves TCP, UDP and Unix sockets with handler plugins.\n"
-                "\n",
-                out);
+    (void)fputs(
+        "usage: sockserverd [-c FILE] [--check] [--once] [--strict]\n"
+        "       sockserverd --listen ADDRESS [--mixin MIXIN] [-o NAME=VALUE]... PLUGIN\n"
+        "       sockserverd [--listen ADDRESS] PLUGIN --run COMMAND [ARGUMENT]...\n"
+        "       sockserverd --stdio [--datagram] [-o NAME=VALUE]... PLUGIN\n"
+        "       sockserverd --describe PLUGIN [--json]\n"
+        "       sockserverd --new NAME [--language LANGUAGE] [FOLDER]\n"
+        "\n"
+        "Serves TCP, UDP and Unix sockets with handler plugins.\n"
+        "\n",
+        out);
     for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
         const struct option *option = &options[i];
         char left[48];

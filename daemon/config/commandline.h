@@ -20,6 +20,7 @@ enum role {
     ROLE_LISTEN,     /* one plugin, without a file */
     ROLE_STDIO,      /* one request on standard input and output */
     ROLE_DESCRIBE,
+    ROLE_NEW, /* makes a folder with a new plugin */
     ROLE_HELP,
     ROLE_VERSION
 };
@@ -35,12 +36,15 @@ struct assignment {
 struct commandline {
     enum role role;
     bool check, once, strict, json, no_access_log;
+    bool datagram; /* of --stdio: standard input is one datagram */
     const char *config_file;
-    const char *address, *mixin; /* mixin NULL: not given */
-    const char *plugin;
-    const char *plugin_path; /* NULL: not given */
-    int log_level;           /* -1: not given */
-    int log_format;          /* likewise */
+    const char *address, *mixin;     /* mixin NULL: not given */
+    char *const *command;            /* of --run: to the end of the arguments; NULL: not given */
+    const char *new_name, *language; /* of --new; language NULL: not given */
+    const char *plugin;              /* of --new: the folder, or NULL */
+    const char *plugin_path;         /* NULL: not given */
+    int log_level;                   /* -1: not given */
+    int log_format;                  /* likewise */
     struct assignment *assignments;
     size_t assignment_count;
 };

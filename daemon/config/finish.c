@@ -378,6 +378,8 @@ check_interface(const struct settings *settings, struct errors *errors)
 static char *
 find_plugin(const char *plugin, const char *plugin_path)
 {
+    size_t size = strlen(plugin);
+    const char *ending = size > 3 && strcmp(plugin + size - 3, ".so") == 0 ? "" : ".so";
     _cleanup_free_ char *first = NULL;
     const char *end;
 
@@ -389,7 +391,7 @@ find_plugin(const char *plugin, const char *plugin_path)
         end = strchrnul(folder, ':');
         if (end == folder)
             continue;
-        if (asprintf(&file, "%.*s/%s.so", (int)(end - folder), folder, plugin) < 0)
+        if (asprintf(&file, "%.*s/%s%s", (int)(end - folder), folder, plugin, ending) < 0)
             return NULL;
         if (access(file, F_OK) == 0)
             return file;
@@ -400,7 +402,7 @@ find_plugin(const char *plugin, const char *plugin_path)
     }
     if (first != NULL)
         return take_pointer(first);
-    if (asprintf(&first, "%s.so", plugin) < 0)
+    if (asprintf(&first, "%s%s", plugin, ending) < 0)
         first = NULL;
     return take_pointer(first);
 }

@@ -10,9 +10,11 @@
 #include "config/global.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
@@ -22,6 +24,8 @@
 #ifndef SOCKSERVERD_PLUGIN_DIR
 #define SOCKSERVERD_PLUGIN_DIR "/usr/lib/sockserverd/plugins"
 #endif
+
+#define PLUGINS_OF_PREFIX "/lib/sockserverd/plugins"
 
 #define PRE_STOP_MOST  3600.0
 #define LONGEST_SOCKET (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
@@ -45,6 +49,30 @@ set_plugin_path(struct config *config, const struct given *given)
     if (!given_is_text(given) || text[strspn(text, ":")] == '\0')
         return -EINVAL;
     return replace(&config->plugin_path, text);
+}
+
+/*
+ * Writes the usual folder of plugins: that of the program's own installation,
+ * PREFIX/lib/sockserverd/plugins beside PREFIX/bin, wherever it was moved to; or
+ * else the one that the build was configured for. Returns buffer.
+ */
+static const char *
+usual_plugin_path(char buffer[PATH_MAX + sizeof(PLUGINS_OF_PREFIX)])
+{
+    ssize_t size = readlink("/proc/self/exe", buffer, PATH_MAX);
+
+    for (int i = 0; i < 2 && size > 0; i++) { /* without the program, and without "bin" */
+        while (size > 0 && buffer[--size] != '/')
+            ;
+        buffer[size] = '\0';
+        if (i == 0 && (size < 4 || strcmp(buffer + size - 4, "/bin") != 0))
+            return SOCKSERVERD_PLUGIN_DIR;
+    }
+    if (size < 0)
+        return SOCKSERVERD_PLUGIN_DIR;
+    (void)strcpy(buffer + size, PLUGINS_OF_PREFIX);
+    return access(buffer, F_OK) == 0 && strchr(buffer, ':') == NULL ? buffer
+                                                                    : SOCKSERVERD_PLUGIN_DIR;
 }
 
 static int
@@ -170,9 +198,13 @@ const size_t globals_count = ARRAY_SIZE(globals_table);
 int
 globals_fill(struct config *config)
 {
+    char folder[PATH_MAX + sizeof(PLUGINS_OF_PREFIX)];
+
     for (size_t i = 0; i < globals_count; i++) {
         const struct global *global = &globals_table[i];
-        const struct given fallback = {.text = global->fallback};
+        struct given fallback = {.text = global->fallback};
+        if (global->set == set_plugin_path)
+            fallback.text = usual_plugin_path(folder);
 
         if (fallback.text != NULL && global->set(config, &fallback) < 0)
             return -ENOMEM;

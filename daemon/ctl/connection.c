@@ -175,6 +175,13 @@ complain_error(const char *error, const json_t *parameters, const struct ctl_arg
         (void)fputc('"', stderr);
         if (*member(parameters, "suggestion") != '\0')
             (void)fprintf(stderr, "; did you mean \"%s\"?", member(parameters, "suggestion"));
+    } else if (strcmp(name, "UnknownRequest") == 0) {
+        (void)fprintf(stderr, "no request %lld runs in \"",
+                      (long long)json_integer_value(json_object_get(parameters, "number")));
+        print_clean(stderr, member(parameters, "listener"));
+        (void)fputs("\": it has ended, or never was; sockserverctl requests ", stderr);
+        print_clean(stderr, member(parameters, "listener"));
+        (void)fputs(" shows those that run", stderr);
     } else if (strcmp(name, "PermissionDenied") == 0) {
         (void)fprintf(stderr, "%s: only root, the daemon's user and members of control.group may",
                       arguments->command->name);

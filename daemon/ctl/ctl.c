@@ -29,6 +29,9 @@ const struct ctl_command ctl_commands[] = {
     {"status", OPERAND_OPTIONAL, "NAME", "json", false, "how all listeners are, or all about one", NULL, ctl_status},
     {"top", OPERAND_NONE, NULL, NULL, false, "the same, live, with the longest requests; q quits", NULL, ctl_top},
     {"health", OPERAND_OPTIONAL, "NAME", "json", false, "whether clients can be taken; status 0: they can", NULL, ctl_health},
+    {"requests", OPERAND_REQUIRED, "NAME", "json", false, "each request that runs, and how far it is", NULL, ctl_requests},
+    {"backtrace", OPERAND_TWO, "NAME REQUEST", "json", false, "where a request's handler is now", NULL, ctl_backtrace},
+    {"cancel", OPERAND_TWO, "NAME REQUEST", NULL, false, "end one request", NULL, ctl_cancel},
     {"explain", OPERAND_TWO, "NAME WHO", "json", false, "what allow, deny and limits make of a client", NULL, ctl_explain},
     {"sources", OPERAND_OPTIONAL, "NAME", "json", false, "the busiest sources, and who is turned away", NULL, ctl_sources},
     {"pardon", OPERAND_TWO, "NAME WHO", NULL, false, "forget a source's penalty", NULL, ctl_pardon},
@@ -65,11 +68,12 @@ ctl_help(FILE *out)
             command->takes == OPERAND_NONE ? "" : command->operand,
             command->takes == OPERAND_OPTIONAL ? "]" : "", command->option == NULL ? "" : " [--",
             command->option == NULL ? "" : command->option, command->option == NULL ? "" : "]");
-        (void)fprintf(out, "  %-25s %s\n", text, command->help);
+        (void)fprintf(out, "  %-25s%s%s\n", text,
+                      strlen(text) > 25 ? "\n                            " : " ", command->help);
     }
     (void)fputs("\nOptions:\n"
                 "  --socket PATH             the control socket, if not " CTL_SOCKET "\n"
-                "  --json                    status, health, explain, sources: as JSON\n"
+                "  --json                    what is shown, as JSON\n"
                 "  --wait[=SECONDS]          drain: wait until nothing runs any more\n"
                 "  --all                     drain, resume: all listeners, instead of NAME\n"
                 "  --xinetd FILE             import: this one, and what it includes\n"

@@ -61,6 +61,25 @@ print_counters(const json_t *listener, const char *title, enum counter_unit unit
     print_line(title, text);
 }
 
+/* Of what went wrong it says what the word means; what went well needs none. */
+static void
+print_legend(const json_t *listener)
+{
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter *counter = &counter_table[i];
+        bool usual = strcmp(counter->name, "accepted") == 0 || strcmp(counter->name, "done") == 0;
+        char text[256], name[32];
+        if (counter->unit != COUNTER_REQUESTS || usual ||
+            count_member(listener, counter->name) == 0)
+            continue;
+        (void)snprintf(name, sizeof(name), "%s", counter->name);
+        for (char *place = name; (place = strchr(place, '_')) != NULL;)
+            *place = ' ';
+        (void)snprintf(text, sizeof(text), "(%s: %s)", name, counter->help);
+        print_line("", text);
+    }
+}
+
 static void
 print_times(const json_t *listener, const char *title, const char *member)
 {
@@ -139,6 +158,7 @@ print_listener(const json_t *listener)
     print_shown(listener, "queue", show_queue);
     print_shown(listener, "accepted/s", show_rate);
     print_counters(listener, "requests", COUNTER_REQUESTS);
+    print_legend(listener);
     print_counters(listener, "traffic", COUNTER_BYTES);
     print_times(listener, "last minute", "recent");
     print_times(listener, "since start", "total");

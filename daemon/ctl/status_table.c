@@ -271,9 +271,11 @@ status_headline(const json_t *status, FILE *out)
     const json_t *daemon = json_object_get(status, "daemon");
     char uptime[TEXT_SIZE];
 
-    (void)fprintf(out, "sockserverd %s, pid %" PRIu64 ", up %s, %zu listeners, ",
+    size_t count = json_array_size(json_object_get(status, "listeners"));
+
+    (void)fprintf(out, "sockserverd %s, pid %" PRIu64 ", up %s, %zu listener%s, ",
                   text_member(daemon, "version"), count_member(daemon, "pid"),
-                  text_age(count_member(daemon, "uptime_us"), uptime),
-                  json_array_size(json_object_get(status, "listeners")));
+                  text_age(count_member(daemon, "uptime_us"), uptime), count,
+                  count == 1 ? "" : "s");
     print_clean(out, text_member(daemon, "configuration"));
 }

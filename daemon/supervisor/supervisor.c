@@ -7,7 +7,8 @@
  *
  * This file alone connects the rooms below: the listeners there are
  * (roster.c), what operators ask (operations.c), another configuration or
- * program (change/), the log (log.c), and the control socket (control/).
+ * program (change/), the log (log.c), the control socket (control/), and the
+ * command that the daemon was started for (command.c).
  *
  * Runs in:  the supervisor.
  * Owns:     the event loop and the state of the rooms, until supervisor_run()
@@ -32,6 +33,7 @@
 #include "common/patience.h"
 #include "supervisor/change/reload.h"
 #include "supervisor/change/upgrade.h"
+#include "supervisor/command.h"
 #include "supervisor/control/control.h"
 #include "supervisor/listener/helpers.h"
 #include "supervisor/log.h"
@@ -56,11 +58,13 @@ struct supervisor {
     struct operations operations;
     struct change change;
     struct control *control;
+    struct command command; /* of --run */
 
     bool reload_again;         /* a SIGHUP came while it could not be obeyed */
     bool upgrade_again;        /* a SIGUSR2 did */
     sd_event_source *pre_stop; /* ends that time; NULL: it has not begun */
     bool cutting;
+    bool asked; /* the command was, to end */
     int result;
 };
 
@@ -102,6 +106,19 @@ stop_because(struct supervisor *supervisor, int result, const char *why)
     begin_stop(supervisor);
 }
 
+/* The command of --run has what it needs. */
+static void
+start_command(struct supervisor *supervisor)
+{
+    if (supervisor->command.arguments == NULL)
+        return;
+    int r = command_start(&supervisor->command, supervisor->event, &supervisor->roster);
+    if (r >= 0)
+        return;
+    log_error("cannot run %s: %s", supervisor->command.arguments[0], strerror(-r));
+    stop_because(supervisor, r, "there is nothing to serve for: stopping");
+}
+
 /* Ends the start, now that every listener has shown whether it starts. */
 static void
 conclude_start(struct supervisor *supervisor)
@@ -120,6 +137,7 @@ conclude_start(struct supervisor *supervisor)
             adopt_discard(NULL); /* nobody will need the sockets that are left */
         roster->stage = DAEMON_SERVES;
         notify_ready();
+        start_command(supervisor);
     }
 }
 
@@ -161,7 +179,8 @@ on_review(sd_event_source *source, void *userdata)
     helpers_reap();
     notify_status(roster->listeners, roster->count);
     bool stopping = roster->stage == DAEMON_STOPS;
-    if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor)) {
+    if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor) &&
+        !command_runs(&supervisor->command)) {
         if (supervisor->result == 0 && !stopping && roster_any_problem(roster))
             supervisor->result = -ECANCELED;
         return sd_event_exit(supervisor->event, 0);
@@ -198,6 +217,7 @@ begin_stop(struct supervisor *supervisor)
     struct roster *roster = &supervisor->roster;
 
     supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
+    command_signal(&supervisor->command, SIGTERM);
     roster->stage = DAEMON_STOPS;
     reload_abort(&supervisor->change, -ESHUTDOWN, "the daemon stops");
     operations_abandon(&supervisor->operations, NULL, -ESHUTDOWN, "the daemon stops");
@@ -246,8 +266,37 @@ static void
 cut_all(struct supervisor *supervisor)
 {
     supervisor->cutting = true;
+    command_signal(&supervisor->command, SIGKILL);
     roster_each(&supervisor->roster, listener_cut);
     roster_review(&supervisor->roster);
+}
+
+/* The command of --run has ended, and with it what there was to serve for. */
+static void
+on_command_ended(void *userdata)
+{
+    struct supervisor *supervisor = userdata;
+
+    if (supervisor->roster.stage != DAEMON_STOPS)
+        begin_stop(supervisor);
+    else
+        roster_review(&supervisor->roster);
+}
+
+/* A signal is for the command first, which is served to its end. One that a terminal sent has
+ * reached it already. Whether that is all. */
+static bool
+pass_on(struct supervisor *supervisor, const struct signalfd_siginfo *info)
+{
+    int number = (int)info->ssi_signo;
+
+    if ((number != SIGTERM && number != SIGINT) || !command_runs(&supervisor->command) ||
+        supervisor->asked)
+        return false;
+    supervisor->asked = true;
+    if (info->ssi_code != SI_KERNEL)
+        command_signal(&supervisor->command, number);
+    return true;
 }
 
 static void
@@ -332,6 +381,8 @@ on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *us
     char name[16];
 
     (void)source;
+    if (pass_on(userdata, info))
+        return 0;
     (void)snprintf(name, sizeof(name), "SIG%s", sigabbrev_np((int)info->ssi_signo));
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         if (signals[i].number == (int)info->ssi_signo)
@@ -356,13 +407,15 @@ connect_rooms(struct supervisor *supervisor)
     supervisor->log.tell = tell_workers;
     supervisor->log.userdata = &supervisor->roster;
     supervisor->operations.roster = &supervisor->roster;
+    supervisor->command = (struct command){
+        .arguments = options->command, .ended = on_command_ended, .userdata = supervisor};
     supervisor->change = (struct change){
         .roster = &supervisor->roster,
         .operations = &supervisor->operations,
         .log = &supervisor->log,
         .load = options->load,
         .load_userdata = options->userdata,
-        .can_upgrade = !options->once,
+        .can_upgrade = !options->once && options->command == NULL,
     };
 }
 
@@ -514,6 +567,7 @@ static void
 release(struct supervisor *supervisor)
 {
     supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
+    command_done(&supervisor->command);
     change_end(&supervisor->change);
     control_free(supervisor->control);
     operations_free(&supervisor->operations);
@@ -593,6 +647,8 @@ supervisor_run(struct config *config, const struct supervisor_options *options)
         log_error("cannot go on: %s", spawn_reason(r, reason));
     else if (r == 0 && supervisor.result == 0)
         log_notice("stopped");
+    if (options->command_status != NULL && supervisor.command.started)
+        *options->command_status = supervisor.command.status;
     release(&supervisor);
     adopt_end();
     return r < 0 ? r : supervisor.result;

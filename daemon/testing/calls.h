@@ -16,6 +16,7 @@
 #undef ss_test_set
 #undef ss_test_option
 #undef ss_test_start
+#undef ss_test_plugin
 #undef ss_test_expect_refused
 #undef ss_test_connect
 #undef ss_test_send

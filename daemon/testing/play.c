@@ -164,7 +164,7 @@ child_main(struct play *play)
         before[fd] = 0; /* the daemon closes it */
     run(request, stage);
     char *left = descriptors_left(before);
-    if (left != NULL)
+    if (left != NULL && !play->rig->keeps)
         (void)snprintf(stage->left, sizeof(stage->left), "%s", left);
     end_context(request);
     if (__gcov_dump != NULL)
@@ -316,6 +316,26 @@ play_has_ended(const struct play *play)
     return play->stage != NULL && atomic_load(&play->stage->state) == PLAY_ENDED;
 }
 
+bool
+play_is_program(const struct play *play)
+{
+    const struct counters *counters = play->rig->server.counters;
+
+    return play->child > 0 && play->stage != NULL && !play_has_ended(play) &&
+           counter_get(counters->slots[stage_number(play->stage)].program) != 0;
+}
+
+void
+play_interrupt(const struct play *play)
+{
+    if (play->stage == NULL || play_has_ended(play) || play_is_program(play))
+        return;
+    if (play->threaded)
+        (void)pthread_kill(play->thread, SIGURG);
+    else if (play->child > 0)
+        (void)kill(play->child, SIGURG);
+}
+
 unsigned
 plays_active(const struct rig *rig)
 {
@@ -346,15 +366,6 @@ plays_start(struct rig *rig)
 }
 
 /* ---- their end -------------------------------------------------------------------- */
-
-bool
-play_is_program(const struct play *play)
-{
-    const struct counters *counters = play->rig->server.counters;
-
-    return play->child > 0 && play->stage != NULL && !play_has_ended(play) &&
-           counter_get(counters->slots[stage_number(play->stage)].program) != 0;
-}
 
 /* Its process has ended, and the stage may not know. */
 static void

@@ -30,6 +30,8 @@
 #include "worker/transport/transports.h"
 
 #define DESCRIPTORS 4096
+#define LOOKS       50
+#define LOOK_TIME   10000 /* us */
 
 /* ---- descriptors ------------------------------------------------------------------ */
 
@@ -182,11 +184,12 @@ configure(struct rig *rig)
         rig->errors.exhausted = true;
 }
 
+/* Nobody connects to it where requests are connections; but a plugin may ask for its name. */
 static int
 open_socket(struct rig *rig)
 {
     const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, (rig->stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
@@ -194,7 +197,7 @@ open_socket(struct rig *rig)
     if (bind(fd, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0)
         return -errno;
-    return 0;
+    return rig->stream && listen(fd, 1) < 0 ? -errno : 0;
 }
 
 static int
@@ -212,7 +215,7 @@ furnish(struct rig *rig)
         return error;
     (void)close(memory);
     server->slot_count = STAGES;
-    return rig->stream ? 0 : open_socket(rig);
+    return open_socket(rig);
 }
 
 /* As in a worker that tries a configuration. */
@@ -277,15 +280,23 @@ start_times(struct rig *rig)
 }
 
 int
-rig_start(struct rig *rig)
+rig_load(struct rig *rig)
 {
+    if (rig->loaded)
+        return 0;
     log_set_level(LOG_DEBUG);
     log_set_listener(rig->server.settings.name);
     interrupts_install(NULL);
     descriptors_note(&rig->before);
-    if (load(rig) < 0)
-        return -EINVAL;
     rig->loaded = true;
+    return load(rig);
+}
+
+int
+rig_start(struct rig *rig)
+{
+    if (rig_load(rig) < 0)
+        return -EINVAL;
     configure(rig);
     if (errors_any(&rig->errors))
         return -EINVAL;
@@ -333,6 +344,20 @@ release(struct rig *rig)
     errors_done(&rig->errors);
 }
 
+/* A thread of the plugin's own may be about to close what it has. */
+static char *
+left_for_good(const unsigned char *before)
+{
+    char *left = descriptors_left(before);
+
+    for (int i = 0; left != NULL && i < LOOKS; i++) {
+        (void)usleep(LOOK_TIME);
+        free(left);
+        left = descriptors_left(before);
+    }
+    return left;
+}
+
 char *
 rig_stop(struct rig *rig)
 {
@@ -342,7 +367,7 @@ rig_stop(struct rig *rig)
         rig->hooks.server_close(&rig->server);
     rig->started = false;
     release(rig);
-    char *left = started ? descriptors_left(rig->before) : NULL;
+    char *left = started && !rig->keeps ? left_for_good(rig->before) : NULL;
     if (left == NULL && __lsan_do_recoverable_leak_check != NULL &&
         __lsan_do_recoverable_leak_check() != 0)
         left = strdup("memory was left, as is told above");

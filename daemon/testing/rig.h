@@ -25,6 +25,8 @@ struct play {
     struct ss_request *request; /* until its context has it */
     int fd;                     /* the connection, until its context has it; else -1 */
     bool threaded;
+    int64_t asleep_since; /* real time: its context sleeps in a call of its own; 0: it does not */
+    bool blocked;         /* it has done so for long: nothing more will happen by itself */
     pthread_t thread;
     pid_t child; /* 0: none */
     char *fate;  /* how the child ended, if not well; allocated; or NULL */
@@ -40,6 +42,7 @@ struct ss_test {
     size_t pieces, portion;
     uint64_t break_after;
     bool held;
+    size_t room;     /* so much more it takes until the test does something */
     bool ended;      /* it found the end of the stream */
     char *came;      /* what it was sent */
     size_t size;     /* so much of it */
@@ -61,6 +64,7 @@ struct rig {
     size_t log_size, log_taken;
     int64_t next_service, last_activity;
     unsigned requests;
+    bool keeps;            /* descriptors: they are not looked for */
     unsigned char *before; /* descriptors that were open: see descriptors_note() */
     const char *file;      /* where the test is */
     int line;
@@ -71,7 +75,9 @@ struct rig {
 /* ---- rig.c ------------------------------------------------------------------------ */
 
 struct rig *rig_new(const char *plugin, const struct ss_test_hooks *linked);
-/* Loads the plugin, checks the configuration and starts it. 0, or negative with rig->errors. */
+/* Loads the plugin, if that was not done yet; checks the configuration and starts it. 0, or
+ * negative with rig->errors. */
+int rig_load(struct rig *rig);
 int rig_start(struct rig *rig);
 /* Ends the plugin and frees all, except for the clients. Returns what was left, or NULL; the caller
  * frees it. */
@@ -97,6 +103,8 @@ int plays_start(struct rig *rig);
 void plays_sweep(struct rig *rig);
 /* Runs one in the test's own thread, from its beginning to its end. 0 or a negative errno. */
 int play_perform(struct play *play, stage_director *director);
+/* Interrupts the system call that its context is in. */
+void play_interrupt(const struct play *play);
 bool play_has_ended(const struct play *play);
 /* Its process has become a program by ss_exec(), which still runs. */
 bool play_is_program(const struct play *play);
@@ -117,7 +125,7 @@ int64_t patience_end(void);
 void advance(struct rig *rig, double seconds);
 /* What is due now: hooks of the server, the end of request_timeout. */
 void run_due(struct rig *rig);
-/* Takes what a client was sent. Whether there was anything. */
+/* Takes what a client was sent, as long as it has room. Whether there was anything. */
 bool client_receive(struct ss_test *client);
 
 /* ---- report.c --------------------------------------------------------------------- */

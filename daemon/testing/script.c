@@ -109,6 +109,8 @@ script_send(struct ss_request *request, const void *bytes, size_t size, short *r
     struct stage *stage = stage_own;
 
     *ret_wanted = POLLOUT;
+    if (atomic_load(&stage->break_after) == 0)
+        count_down(stage, request, 0);
     if (atomic_load(&stage->reset))
         return request->vanished ? -EPIPE : -ECONNRESET;
     size_t part = room(stage, size);

@@ -228,7 +228,7 @@ sleep_on(struct ss_request *request, struct pollfd *fds, size_t count, int64_t u
 static bool
 was_woken(struct ss_request *request)
 {
-    if (atomic_exchange(&stage_own->wake, false))
+    if (atomic_exchange(&stage_own->wake, false) && request->waker != NULL)
         ss_wake(ss_waker(request));
     return request->wakeable && (atomic_load(&request->waker->state) & WAKER_WOKEN) != 0;
 }

@@ -111,6 +111,14 @@ ss_test_option(struct ss_test *test, const char *name, const char *value)
         fail(test->rig, "out of memory");
 }
 
+static _Noreturn void
+fail_start(struct rig *rig)
+{
+    char *mistakes = errors_join(&rig->errors);
+
+    fail(rig, "the plugin does not start:\n%s", mistakes != NULL ? mistakes : "out of memory");
+}
+
 void
 need_start(struct ss_test *test, const char *call)
 {
@@ -119,10 +127,25 @@ need_start(struct ss_test *test, const char *call)
     rig->call = call;
     if (rig->started)
         return;
-    if (rig_start(rig) == 0)
-        return;
-    char *mistakes = errors_join(&rig->errors);
-    fail(rig, "the plugin does not start:\n%s", mistakes != NULL ? mistakes : "out of memory");
+    if (rig_start(rig) < 0)
+        fail_start(rig);
+}
+
+void
+ss_test_keeps_descriptors(struct ss_test *test)
+{
+    test->rig->keeps = true;
+}
+
+const struct ss_plugin *
+ss_test_plugin(struct ss_test *test)
+{
+    struct rig *rig = test->rig;
+
+    rig->call = "ss_test_plugin";
+    if (rig_load(rig) < 0)
+        fail_start(rig);
+    return &rig->server.plugin.record;
 }
 
 void
@@ -395,10 +418,12 @@ void
 cut_all(struct rig *rig)
 {
     atomic_store(&rig->server.counters->phase, PHASE_CUT);
-    for (struct play *play = rig->plays; play != NULL; play = play->next)
+    for (struct play *play = rig->plays; play != NULL; play = play->next) {
         if (play_is_program(play))
             exec_end_overtime(&rig->server,
                               &rig->server.counters->slots[stage_number(play->stage)]);
+        play_interrupt(play);
+    }
     settle(rig);
 }
 
@@ -427,12 +452,7 @@ ss_test_interrupt(struct ss_test *test)
 {
     need_client(test, "ss_test_interrupt");
     settle(test->rig);
-    struct play *play = test->play;
-    if (play == NULL || play->stage == NULL || play_has_ended(play))
-        return;
-    if (play->threaded)
-        (void)pthread_kill(play->thread, SIGURG);
-    else
-        (void)kill(play->child, SIGURG);
+    if (test->play != NULL)
+        play_interrupt(test->play);
     settle(test->rig);
 }

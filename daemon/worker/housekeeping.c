@@ -29,6 +29,7 @@
 #include "common/probes.h"
 #include "common/usage.h"
 #include "worker/request/mixin.h"
+#include "worker/request/orders.h"
 #include "worker/request/request.h"
 #include "worker/request/transport.h"
 #include "worker/request/wait.h"
@@ -80,6 +81,7 @@ housekeeping_init(struct housekeeping *housekeeping, struct ss_server *server)
         .next_scan = FOREVER,
         .next_trim = FOREVER,
         .next_retry = FOREVER,
+        .next_order = FOREVER,
     };
     noted.server = server;
     noted.pid = getpid();
@@ -243,6 +245,9 @@ on_message(struct housekeeping *housekeeping, const struct message *message, int
     case MESSAGE_CUT:
         drain(housekeeping, 0);
         cut(housekeeping);
+        break;
+    case MESSAGE_ORDER:
+        housekeeping->next_order = monotonic_now();
         break;
     case MESSAGE_LOG_LEVEL:
         log_set_level((int)message->value);
@@ -429,6 +434,8 @@ check_times(struct housekeeping *housekeeping)
         housekeeping->given_up = true;
     if (now >= housekeeping->next_scan)
         scan_overtime(housekeeping, now);
+    if (now >= housekeeping->next_order)
+        housekeeping->next_order = orders_obey(server, now);
     if (server_phase(server) != PHASE_SERVING)
         return;
     if (now >= housekeeping->next_service) {
@@ -492,8 +499,8 @@ static int64_t
 next_time(const struct housekeeping *housekeeping)
 {
     const int64_t drained[] = {housekeeping->drain_until, housekeeping->give_up_at,
-                               housekeeping->next_scan, housekeeping->next_retry,
-                               spin_guard_next(&housekeeping->spin)};
+                               housekeeping->next_scan,   housekeeping->next_retry,
+                               housekeeping->next_order,  spin_guard_next(&housekeeping->spin)};
     const int64_t serving[] = {housekeeping->next_service, housekeeping->next_timeout,
                                housekeeping->next_trim,
                                housekeeping->spin.replace ? housekeeping->next_replace : FOREVER};

@@ -29,6 +29,7 @@ struct housekeeping {
     int64_t next_trim;    /* idle surplus */
     int64_t next_retry;   /* the mixin's own: what failed is tried again */
     int64_t next_replace; /* when the supervisor is asked (again) to replace this worker */
+    int64_t next_order;   /* what the supervisor has ordered of requests is not done yet */
     int64_t next_weigh;   /* not before then its memory is looked at again */
     struct spin_guard spin;
 };

@@ -67,11 +67,16 @@ serve_one(struct ss_server *server)
 
 /* Loads the plugin, checks its options and serves. The exit status. */
 static int
-load_and_serve(struct ss_server *server, struct errors *errors)
+load_and_serve(struct ss_server *server, bool datagram, struct errors *errors)
 {
     if (plugin_load(server->settings.plugin_file, &server->plugin, errors) < 0)
         return complain(errors, 1);
-    bool stream = (server->plugin.record.transports & SS_STREAM) != 0;
+    bool stream = !datagram && (server->plugin.record.transports & SS_STREAM) != 0;
+    if (datagram && (server->plugin.record.transports & SS_DATAGRAM) == 0)
+        errors_add(errors, NULL, 0,
+                   "--datagram: plugin %s serves streams only (.transports = SS_STREAM); leave "
+                   "--datagram out, or add SS_DATAGRAM where its ss_packet() is read",
+                   server->plugin.record.name);
     server->transport = stream ? &stdio_transport : &stdio_packet_transport;
     int error = options_resolve(&server->plugin, &server->settings, &server->options, errors);
     if (error < 0 || errors_any(errors))
@@ -80,7 +85,7 @@ load_and_serve(struct ss_server *server, struct errors *errors)
 }
 
 int
-once_main(const struct settings *settings)
+once_main(const struct settings *settings, bool datagram)
 {
     static struct ss_server server = {.socket = -1, .channel = -1, .wakeup = -1};
     struct errors errors = {0};
@@ -97,7 +102,7 @@ once_main(const struct settings *settings)
     server.mixin = &mixin_none;
     server.address = (char *)"stdio:";
     counter_set(server.counters->phase, PHASE_SERVING);
-    int status = load_and_serve(&server, &errors);
+    int status = load_and_serve(&server, datagram, &errors);
     options_free(server.options, server.plugin.option_count);
     plugin_done(&server.plugin);
     counters_detach(server.counters, 1);

@@ -9,10 +9,11 @@
 
 /*
  * The role `sockserverd --stdio PLUGIN`: for inetd, for authors, for fuzzers.
- * settings must be finished; the address and the mixin are ignored. Returns
- * the exit status: 0, 1 if the request failed or the plugin does not load, 78
- * if its options are wrong.
+ * settings must be finished; the address and the mixin are ignored. datagram:
+ * standard input is one datagram; else that is so only for a plugin that serves
+ * nothing else. Returns the exit status: 0, 1 if the request failed or the
+ * plugin does not load, 78 if its options are wrong or it serves no datagrams.
  */
-int once_main(const struct settings *settings);
+int once_main(const struct settings *settings, bool datagram);
 
 #endif

@@ -222,6 +222,7 @@ serve(struct ss_server *server, struct housekeeping *housekeeping)
 
     if (error < 0)
         return 1;
+    server->calls_block = server->mixin->blocking && server->transport->stream;
     /* Only now: an older generation may have used the socket in its own way until SERVE. */
     if (housekeeping_wait_serve(housekeeping) && (error = server->transport->prepare(server)) == 0)
         error = server->mixin->run(server, housekeeping);

@@ -7,7 +7,7 @@
  * worker process of its own for each listener and calls the hooks for every
  * request: one accepted connection, or one datagram. The manual is
  * sockserver-plugin(3), with a page for each call, such as ss_read(3);
- * plugins/template in the source is a place to start.
+ * `sockserverd --new NAME` makes a plugin to begin with.
  *
  *     #include <ctype.h>
  *     #include <sockserver/plugin.h>
@@ -603,9 +603,10 @@ SS_EXPORT int ss_shared_unlock(struct ss_shared_lock *lock);
  * -ENOSPC for more than 32 names, -EMFILE or -EAGAIN if the daemon has no
  * descriptors or memory left, -ENOTSUP in check_options and under --stdio,
  * -EPIPE if the worker or its supervisor is gone, -ETIMEDOUT if the supervisor
- * does not answer for five seconds. The call waits for that answer, which comes
- * at once, but holds its thread up, under "coroutine" other requests, too; who
- * asks more than some hundred times a second has to wait longer. ABI 2.
+ * does not answer for five seconds, or twenty in server_activate. The call waits
+ * for that answer, which comes at once, but holds its thread up, under "coroutine"
+ * other requests, too; who asks more than some hundred times a second has to wait
+ * longer. ABI 2.
  */
 SS_EXPORT int ss_server_keep(struct ss_server *server, const char *name, int fd);
 

@@ -71,12 +71,18 @@ void ss_test_done(struct ss_test *test);
  */
 void ss_test_set(struct ss_test *test, const char *key, const char *value);
 
+/* The plugin keeps some descriptors for as long as its process lives: none is looked for. */
+void ss_test_keeps_descriptors(struct ss_test *test);
+
 /* An option of the plugin. A list gets one item at each call. */
 void ss_test_option(struct ss_test *test, const char *name, const char *value);
 
 /* Starts the plugin: check_options and server_activate. Mistakes are those of sockserverd --check,
  * with the test's file and line. */
 void ss_test_start(struct ss_test *test);
+
+/* The record of the plugin, which need not have been started. */
+const struct ss_plugin *ss_test_plugin(struct ss_test *test);
 
 /* The plugin does not start, and one of the mistakes has this text in it. */
 void ss_test_expect_refused(struct ss_test *test, const char *text);
@@ -124,7 +130,7 @@ void ss_test_cut(struct ss_test *test);
 /* A signal interrupts whatever system call the request is in: EINTR. */
 void ss_test_interrupt(struct ss_test *test);
 
-/* Somebody calls ss_wake() for the request. */
+/* Somebody calls ss_wake() for the request, if it has asked for its ss_waker(). */
 void ss_test_wake(struct ss_test *test);
 
 /* ---- what is expected ------------------------------------------------------------- */
@@ -245,6 +251,7 @@ ss_test_new_here(const char *file, int line)
 #define ss_test_done(test)                     (ss_test_done)(SS_TEST_AT(test))
 #define ss_test_set(test, key, value)          (ss_test_set)(SS_TEST_AT(test), key, value)
 #define ss_test_option(test, name, value)      (ss_test_option)(SS_TEST_AT(test), name, value)
+#define ss_test_plugin(test)                   (ss_test_plugin)(SS_TEST_AT(test))
 #define ss_test_start(test)                    (ss_test_start)(SS_TEST_AT(test))
 #define ss_test_expect_refused(test, text)     (ss_test_expect_refused)(SS_TEST_AT(test), text)
 #define ss_test_connect(test)                  (ss_test_connect)(SS_TEST_AT(test))

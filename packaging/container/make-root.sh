@@ -29,7 +29,7 @@ copy_programs() {
         install -m 644 "$build/lib/sockserverd/tls.so" "$root/usr/lib/sockserverd/"
     for plugin in "$build"/plugins/*.so; do
         case ${plugin##*/} in
-        python.so | template.so | example_*) continue ;;
+        python.so | example_*) continue ;;
         esac
         install -m 644 "$plugin" "$root/usr/lib/sockserverd/plugins/"
     done

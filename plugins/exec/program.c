@@ -223,10 +223,12 @@ close_connections(void)
  * of the connection. The program is the supervisor's to reap then. False: there can be no process.
  */
 static bool
-end_in_process(const struct program *program, const struct service *service)
+end_in_process(struct program *program, const struct service *service)
 {
     pid_t waiter = program->pidfd < 0 ? -1 : fork();
 
+    if (waiter > 0)
+        let_go(program); /* this process may serve others, with recycle_after */
     if (waiter != 0)
         return waiter > 0;
     (void)signal(SIGTERM, SIG_DFL);

@@ -79,6 +79,46 @@ class Downloads(unittest.TestCase):
             self.assertGreaterEqual(result["done"], 12)
 
 
+class Queries(unittest.TestCase):
+    def ask(self, change, number=40):
+        """What is told of so many queries whose answers are the queries themselves, changed."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+
+            def serve():
+                with contextlib.suppress(OSError):  # it is closed
+                    while True:
+                        query, client = server.recvfrom(4096)
+                        if not query:
+                            return
+                        server.sendto(change(bytes([*query[:2], query[2] | 0x80, *query[3:]])), client)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            try:
+                return load("dns", f"udp:127.0.0.1:{server.getsockname()[1]}", "-k", 2, "-d", 4, "-n", number,
+                            "-t", 1.5, "-q", "www.example.org/1,example.org/15")
+            finally:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.sendto(b"", server.getsockname())
+                thread.join()
+
+    def test_answers_are_counted(self):
+        result = self.ask(lambda answer: answer)
+        self.assertEqual((result["done"], result["errors"]), (40, 0), result)
+
+    def test_what_answers_something_else_is_an_error(self):
+        for change in (lambda answer: answer[:12], lambda answer: bytes([*answer[:3], 2, *answer[4:]]),
+                       lambda answer: answer.replace(b"example", b"exemple"),
+                       lambda answer: bytes([*answer[:2], answer[2] & 0x7f, *answer[3:]])):
+            result = self.ask(change)
+            self.assertEqual(result["done"], 0, result)
+            self.assertGreater(result["errors"], 0, result)
+
+    def test_questions_are_needed(self):
+        self.assertIn("NAME/TYPE", programs.run("load", "dns", "udp:127.0.0.1:9").stderr)
+
+
 class Idle(unittest.TestCase):
     def test_all_connections_answer_once_more(self):
         with Limit("limit-epoll") as limit:

@@ -100,7 +100,7 @@ __wrap_listener_visit_workers(const struct listener *listener,
                               void *userdata)
 {
     struct listener_worker worker = {
-        .pid = PID, .counters = process->counters, .slots = process->slots};
+        .pid = PID, .counters = process->counters, .slots = process->slots, .process = process};
 
     (void)listener;
     visit(&worker, userdata);
@@ -504,6 +504,9 @@ judge_requests(void)
     expect(json_array_size(requests) == (running < REQUESTS ? running : REQUESTS));
     for (size_t i = 0; i < json_array_size(requests); i++)
         judge_request(json_array_get(requests, i), &age);
+    json_decref(reply);
+    reply = control_list_requests(&control, NULL, 0, REQUESTS);
+    expect(json_array_size(json_object_get(reply, "requests")) <= REQUESTS);
     json_decref(reply);
 }
 

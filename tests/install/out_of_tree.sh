@@ -20,15 +20,17 @@ export PKG_CONFIG_PATH=$prefix/share/pkgconfig
 daemon=$prefix/bin/sockserverd
 
 for file in bin/sockserverd include/sockserver/plugin.h lib/sockserverd/plugins/upper.so \
-    share/sockserverd/template/template.c share/doc/sockserverd/CHANGES.md; do
+    share/sockserverd/template/c/NAME.c share/doc/sockserverd/CHANGES.md; do
     [ -e "$prefix/$file" ] || fail "not installed: $file"
 done
-[ ! -e "$prefix/lib/sockserverd/plugins/template.so" ] || fail "the template is installed as a plugin"
 while read -r manual; do
     [ -e "$prefix/share/man/man${manual##*.}/${manual##*/}" ] || fail "not installed: $manual"
 done < <(find "$source"/{daemon,include,plugins} -name '*.[1-8]')
 [ -e "$(find "$folder/root" -path '*etc/sockserverd/sockserverd.conf')" ] ||
     fail "not installed: sockserverd.conf"
+for document in "$source"/docs/*.md; do
+    [ -e "$prefix/share/doc/sockserverd/${document##*/}" ] || fail "not installed: $document"
+done
 plugindir=$(pkg-config --variable=plugindir sockserver)
 [ "$plugindir" -ef "$prefix/lib/sockserverd/plugins" ] || fail "plugindir is $plugindir"
 
@@ -57,12 +59,6 @@ for compiler in gcc clang; do
         -o upper.so upper.c
     serves ./upper.so $'hello\n' HELLO
 done
-
-# The template, by its own name, both ways.
-cp -r "$prefix/share/sockserverd/template" template
-cc -Wall -Wextra -Werror -shared -fPIC $(pkg-config --cflags sockserver) \
-    -o template.so template/template.c
-"$daemon" --describe ./template.so >/dev/null || fail "the template cannot be described"
 
 # C++, as picky as it gets.
 cat >shout.cpp <<'END'

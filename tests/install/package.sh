@@ -99,14 +99,15 @@ expect "everything that was installed is unchanged" "$(dpkg --verify $name)" ""
 
 quietly dpkg -i "$build"/$name-dev_*.deb
 expect "installing $name-dev succeeds" $? 0
-cp -r /usr/share/$name/template $work/first
-quietly make -C $work/first install
-expect "the template compiles and installs" $? 0
-[ -e /usr/lib/$name/plugins/template.so ]
+(cd $work && quietly $name --new first)
+expect "a new plugin can be made" $? 0
+quietly make -C $work/first test install
+expect "it compiles, passes its test and installs" $? 0
+[ -e /usr/lib/$name/plugins/first.so ]
 expect "where the daemon looks for it" $? 0
 cat >/etc/$name/$name.conf.d/first.conf <<'TEXT'
 listeners = {
-    first = { address = "tcp://127.0.0.1:7100"; plugin = "template"; mixin = "threading"; };
+    first = { address = "tcp://127.0.0.1:7100"; plugin = "first"; mixin = "threading"; };
 };
 TEXT
 systemctl reload $name
@@ -143,7 +144,7 @@ expect "in the drop-ins, too" "$(ls /etc/$name/$name.conf.d)" first.conf
 
 # ---- remove, and come back -----------------------------------------------------------------------
 
-rm /usr/lib/$name/plugins/template.so
+rm /usr/lib/$name/plugins/first.so
 quietly dpkg -r $name-dev $name
 expect "removing succeeds" $? 0
 expect "nothing runs" "$(systemctl is-active $name) $(pgrep -c -x $name) $(pgrep -c -x worker)" \

@@ -197,17 +197,16 @@ a_reload_that_fails_costs_nothing(void **state)
     daemon_expect_stop_after_fault(daemon);
 }
 
-static const char *
-sizes_held(struct daemon *daemon)
+/* Memory files of this name that the supervisor has open. */
+static size_t
+files_held(struct daemon *daemon, const char *name)
 {
     const char *fds = proc_fd_list(daemon_pid(daemon));
     size_t count = 0;
 
-    while ((fds = strstr(fds, "/memfd:shared")) != NULL) {
-        fds++;
+    for (; (fds = strstr(fds, name)) != NULL; fds++)
         count++;
-    }
-    return text_of("%zu", count);
+    return count;
 }
 
 static void
@@ -222,7 +221,7 @@ memory_that_nobody_uses_any_more_is_released(void **state)
                 counter(&tcp_threading, text_of("options = { size = \"%zuK\"; };", 4 * i)));
         reload(daemon);
         WAIT_UNTIL(proc_child_count(daemon_pid(daemon)) == 1);
-        WAIT_UNTIL(strcmp(sizes_held(daemon), "1") == 0);
+        WAIT_UNTIL(files_held(daemon, "memfd:shared") == 1);
     }
     daemon_expect_stop(daemon);
 }
@@ -255,7 +254,6 @@ static void
 names_and_numbers_of_descriptors_are_limited(void **state)
 {
     struct daemon *daemon = serve_counter(*state, "");
-    size_t before = proc_fd_count(daemon_pid(daemon));
 
     expect_answer(daemon, "kept nothing", "ENOENT");
     expect_answer(daemon, "forget nothing", "0");
@@ -266,12 +264,12 @@ names_and_numbers_of_descriptors_are_limited(void **state)
     expect_answer(daemon, text_of("keep %063d text", 0), "0");
     expect_answer(daemon, text_of("forget %063d", 0), "0");
     expect_answer(daemon, "device null", "EINVAL");
-    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) == before); /* it closes after it has answered */
+    assert_int_equal(files_held(daemon, "memfd:kept"), 0);
     expect_answer(daemon, "many 1000", "32 ENOSPC");
     expect_answer(daemon, "keep n31 it replaces another", "0");
     expect_answer(daemon, "kept n31", "it replaces another");
     expect_answer(daemon, "kept n30", "n30");
-    WAIT_UNTIL(proc_fd_count(daemon_pid(daemon)) == before + 32);
+    assert_int_equal(files_held(daemon, "memfd:kept"), 32);
     daemon_expect_stop(daemon);
 }
 
@@ -318,8 +316,7 @@ everything_is_forgotten_at_a_stop(void **state)
     REWRITE("listeners = {\n%s};",
             counter(&tcp_threading, "enabled = false; options = { first = \"new\"; };"));
     reload(daemon);
-    WAIT_UNTIL(strstr(proc_fd_list(daemon_pid(daemon)), "memfd:kept") == NULL);
-    assert_string_equal(sizes_held(daemon), "0");
+    WAIT_UNTIL(files_held(daemon, "memfd:kept") + files_held(daemon, "memfd:shared") == 0);
     REWRITE("listeners = {\n%s};", counter(&tcp_threading, "options = { first = \"new\"; };"));
     reload(daemon);
     visit(daemon, 1);
@@ -350,6 +347,37 @@ another_plugin_begins_with_nothing(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* One request in one process has nobody to share with, and no supervisor. */
+static void
+without_a_daemon_memory_is_its_own(void **state)
+{
+    struct outcome outcome =
+        COMMAND("visit\nvisit\narea 4096\narea 1\nkeep a text\nforget a\nkept a\n", "--stdio",
+                FIXTURES "/good_counter.so");
+
+    (void)state;
+    assert_string_equal(outcome.output, "1\n2\nsame\nEINVAL\n-95\n-95\nEOPNOTSUPP\n");
+    assert_int_equal(outcome.status, 0);
+}
+
+static void
+too_little_memory_is_told(void **state)
+{
+    struct daemon *daemon;
+
+    (void)state;
+    if (SANITIZED) {
+        print_message("skipped: a sanitizer takes more address space than this\n");
+        skip();
+    }
+    daemon =
+        daemon_start("listeners = {\n%s};",
+                     listener_text("test", "tcp", "threading", "good_counter",
+                                   "limits = { as = \"500M\"; }; options = { size = \"1G\"; };"));
+    (void)daemon_wait_log(daemon, "server_activate failed: Cannot allocate memory");
+    daemon_expect_stop(daemon);
+}
+
 RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(visits_are_exact_through_crash_reload_and_upgrade, "tcp"),
           TEST_EACH_MIXIN(a_lock_survives_its_holder, "unix"),
@@ -363,4 +391,5 @@ RUN_TESTS(TEST_EACH_MIXIN(visits_are_exact_across_processes, "tcp"),
           TEST_EACH_MIXIN(many_questions_are_all_answered, "tcp"),
           TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "threading"),
           TEST_CASE(nothing_kept_holds_the_supervisor_up, "tcp", "forking"),
-          TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing))
+          TEST(everything_is_forgotten_at_a_stop), TEST(another_plugin_begins_with_nothing),
+          TEST(without_a_daemon_memory_is_its_own), TEST(too_little_memory_is_told))

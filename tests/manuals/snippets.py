@@ -405,7 +405,8 @@ def check_others(found, mistakes):
 
 
 def is_something(snippet):
-    return (snippet.marks.keys() & {"not for the tests", "language c", "language text"} or
+    language = snippet.begins("language")
+    return ("not for the tests" in snippet.marks or language not in (None, "shown", "nothing") or
             snippet.begins("compiled by the tests") is not None or
             configuration_of(snippet) is not None or commands_of(snippet) is not None)
 

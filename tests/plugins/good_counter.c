@@ -240,10 +240,9 @@ int
 handle(struct ss_request *request)
 {
     char *line;
-    ssize_t size;
     int r = 0;
 
-    while (r == 0 && (size = ss_readline(request, &line)) > 0) {
+    while (r == 0 && ss_readline(request, &line) > 0) {
         char *argument = line + strcspn(line, " \n");
 
         line[strcspn(line, "\n")] = '\0';

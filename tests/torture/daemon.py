@@ -147,6 +147,9 @@ listeners = {{
                 mixin = "forking"; max_connections = {room}; {user}
                 allow = [ "local", "group:{os.getgid()}" ]; }};
     none = {{ address = "unixgram://{self.folder}/none"; plugin = "echo"; }};
+    keeps = {{ address = "unix://{self.folder}/keeps"; mixin = "threading";
+              plugin = "{self.setup.build}/tests/plugins/good_counter.so";
+              max_connections = {room}; options = {{ first = "text"; }}; }};
     {extra if variant == "B" else ""} {secret if variant == "B" and files else ""}
     {wrong if variant == "bad" else ""}
 }};

@@ -74,6 +74,7 @@ text_is_for_people(void **state)
                                             "mixins      none, forking, threading, coroutine\n"
                                             "processes   any number; what is in plain memory is "
                                             "each one's own\n"
+                                            "hooks       setup, handle, finish, server_activate\n"
                                             "options\n"
                                             "  greeting (string, 1 to 100, default \"hello\")\n"
                                             "      begins each answer\n"
@@ -176,6 +177,32 @@ types_and_open_ranges_are_shown(void **state)
 }
 
 static void
+near_misses_of_hooks_are_told(void **state)
+{
+    json_t *object;
+
+    (void)state;
+    assert_int_equal(describe(FIXTURE("good_near_hooks"), false), 0);
+    assert_non_null(strstr(output, "\nhooks       handle\n"));
+    assert_non_null(strstr(output, "note        server_activated is no hook and is never called by "
+                                   "the daemon: did you mean server_activate?\n"));
+    assert_non_null(strstr(
+        output, "note        Finish is no hook and is never called by the daemon: did you mean "
+                "finish?\n"));
+    assert_non_null(strstr(output, "note        setup is a C++ function of its own "
+                                   "(_Z5setupP10ss_requesti) and is never called"));
+    assert_null(strstr(output, "note        handler"));
+    assert_null(strstr(output, "note        server_clos"));
+    assert_int_equal(describe(FIXTURE("good_near_hooks"), true), 0);
+    object = json_loads(output, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(object, "hooks")), 1);
+    assert_int_equal(json_array_size(json_object_get(object, "notes")), 3);
+    json_decref(object);
+    assert_int_equal(describe(FIXTURE("good_abi1"), true), 0);
+    assert_non_null(strstr(output, "\"notes\": []"));
+}
+
+static void
 plugin_that_does_not_load_is_told(void **state)
 {
     (void)state;
@@ -195,6 +222,7 @@ main(void)
         cmocka_unit_test(text_tells_what_is_not_stated),
         cmocka_unit_test(json_is_for_programs),
         cmocka_unit_test(list_is_shown_as_one),
+        cmocka_unit_test(near_misses_of_hooks_are_told),
         cmocka_unit_test(types_and_open_ranges_are_shown),
         cmocka_unit_test(plugin_that_does_not_load_is_told),
     };

@@ -58,7 +58,7 @@ run(const char *plugin, int input, const char *option, const char *value)
         settings.max_packet_size = 100;
         if (option != NULL)
             (void)settings_add_option(&settings, option, &(struct given){.text = value});
-        leave(once_main(&settings));
+        leave(once_main(&settings, false));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -186,7 +186,7 @@ connected_socket_is_answered_and_half_closed(void **state)
         if (settings_init(&settings, "test") < 0 || settings_fill(&settings) < 0)
             leave(99);
         settings.plugin_file = strdup(FIXTURE("good_command"));
-        leave(once_main(&settings));
+        leave(once_main(&settings, false));
     }
     (void)close(pair[0]);
     assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_WAITALL), 6);

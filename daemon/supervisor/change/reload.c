@@ -89,8 +89,9 @@ log_result(const struct reload *reload, int error, size_t changed)
                   errors_any(&reload->errors) ? "the configuration cannot be served"
                                               : strerror(-error));
     else
-        log_notice("reloaded: %zu listeners, %zu of them new or changed",
-                   reload->change->roster->count, changed);
+        log_notice("reloaded: %zu listener%s, %zu of them new or changed",
+                   reload->change->roster->count, reload->change->roster->count == 1 ? "" : "s",
+                   changed);
 }
 
 /* Ends the reload and tells everybody, whether it succeeded or not. */

@@ -128,7 +128,8 @@ upgrade_import(struct change *change, const struct upgrade_state *state)
         workers += count_workers(&state->listeners[i]);
     }
     log_notice("upgraded to sockserverd " SOCKSERVERD_VERSION
-               ": %zu listeners and %zu workers go on; reloading",
-               change->roster->count, workers);
+               ": %zu listener%s and %zu worker%s go on; reloading",
+               change->roster->count, change->roster->count == 1 ? "" : "s", workers,
+               workers == 1 ? "" : "s");
     return 0;
 }

@@ -30,7 +30,9 @@ void
 control_client_close(struct control_client *client)
 {
     client->control->clients[client->place] = NULL;
-    if (client->waits != NULL)
+    if (client->question != NULL)
+        control_ask_no_more(client);
+    else if (client->waits != NULL)
         operations_forget(client->control->host.operations, client);
     (void)sd_event_source_disable_unref(client->io);
     (void)sd_event_source_disable_unref(client->timer);

@@ -26,6 +26,7 @@
 #define SERVICE_INTERFACE "org.varlink.service"
 #define REQUESTS_USUAL    10
 #define REQUESTS_MOST     100
+#define LIST_MOST         1000 /* in one reply */
 #define SOURCES_USUAL     10
 #define PARAMETERS        3
 
@@ -33,14 +34,14 @@
 struct arguments {
     const char *text, *client;
     bool wait, announce, recent;
-    json_int_t number; /* -1: not given */
+    json_int_t number, request; /* -1: not given */
 };
 
 struct parameter {
     const char *name;
     json_type type; /* JSON_TRUE for booleans */
     bool optional;
-    size_t place; /* of a string or boolean, in struct arguments */
+    size_t place; /* in struct arguments; 0: of the first string, or of `number` */
 };
 
 struct method {
@@ -155,6 +156,32 @@ get_requests(struct control_client *client, const struct arguments *arguments)
         control_reply(client,
                       control_requests(client->control, arguments->text,
                                        count_wanted(arguments, REQUESTS_USUAL, REQUESTS_MOST)));
+}
+
+static void
+list_requests(struct control_client *client, const struct arguments *arguments)
+{
+    uint64_t after = arguments->request < 0 ? 0 : (uint64_t)arguments->request;
+
+    if (is_known(client, arguments->text))
+        control_reply(client, control_list_requests(client->control, arguments->text, after,
+                                                    count_wanted(arguments, LIST_MOST, LIST_MOST)));
+}
+
+static void
+get_backtrace(struct control_client *client, const struct arguments *arguments)
+{
+    if (is_known(client, arguments->text))
+        control_backtrace(client, roster_find(client->control->host.roster, arguments->text),
+                          (uint64_t)arguments->request);
+}
+
+static void
+cancel_request(struct control_client *client, const struct arguments *arguments)
+{
+    if (is_known(client, arguments->text))
+        control_cancel(client, roster_find(client->control->host.roster, arguments->text),
+                       (uint64_t)arguments->request);
 }
 
 static void
@@ -361,6 +388,11 @@ set_log_level(struct control_client *client, const struct arguments *arguments)
         "listener", JSON_STRING, true, 0                                                           \
     }
 
+#define ONE_REQUEST                                                                                \
+    {                                                                                              \
+        "number", JSON_INTEGER, false, offsetof(struct arguments, request)                         \
+    }
+
 static const struct method methods[] = {
     {SERVICE_INTERFACE ".GetInfo", .run = get_info},
     {SERVICE_INTERFACE ".GetInterfaceDescription",
@@ -372,6 +404,15 @@ static const struct method methods[] = {
      .run = get_metrics},
     {CONTROL_INTERFACE ".GetRequests",
      .parameters = {ANY_LISTENER, {"limit", JSON_INTEGER, true, 0}}, .run = get_requests},
+    {CONTROL_INTERFACE ".ListRequests",
+     .parameters = {ONE_LISTENER,
+                    {"after", JSON_INTEGER, true, offsetof(struct arguments, request)},
+                    {"limit", JSON_INTEGER, true, 0}},
+     .run = list_requests},
+    {CONTROL_INTERFACE ".GetBacktrace", .parameters = {ONE_LISTENER, ONE_REQUEST},
+     .run = get_backtrace},
+    {CONTROL_INTERFACE ".CancelRequest", .changes = true, .parameters = {ONE_LISTENER, ONE_REQUEST},
+     .run = cancel_request},
     {CONTROL_INTERFACE ".Explain",
      .parameters = {ONE_LISTENER,
                     {"client", JSON_STRING, false, offsetof(struct arguments, client)}},
@@ -414,8 +455,12 @@ read_value(const struct parameter *parameter, const json_t *value, struct argume
         *(const char **)(void *)((char *)arguments + parameter->place) = json_string_value(value);
         return json_is_string(value);
     case JSON_INTEGER:
-        arguments->number = json_integer_value(value);
-        return json_is_integer(value) && arguments->number >= 0;
+        if (parameter->place == 0)
+            arguments->number = json_integer_value(value);
+        else
+            *(json_int_t *)(void *)((char *)arguments + parameter->place) =
+                json_integer_value(value);
+        return json_is_integer(value) && json_integer_value(value) >= 0;
     default:
         *(bool *)(void *)((char *)arguments + parameter->place) = json_is_true(value);
         return json_is_boolean(value);
@@ -430,7 +475,7 @@ read_arguments(const struct method *method, json_t *given, struct arguments *ret
     const char *name;
     json_t *value;
 
-    *ret = (struct arguments){.number = -1};
+    *ret = (struct arguments){.number = -1, .request = -1};
     json_object_foreach(given, name, value)
     {
         const struct parameter *parameter = find_parameter(method, name);

@@ -28,6 +28,7 @@
 #define CONTROL_DENIED           CONTROL_INTERFACE ".PermissionDenied"
 #define CONTROL_BUSY             CONTROL_INTERFACE ".Busy"
 #define CONTROL_FAILED           CONTROL_INTERFACE ".Failed"
+#define CONTROL_UNKNOWN_REQUEST  CONTROL_INTERFACE ".UnknownRequest"
 
 /* Each class has places of its own, so nobody is kept out by those who may do less. */
 enum control_class {
@@ -81,6 +82,7 @@ struct control_client {
     bool oneway;       /* the present call wants no reply */
     bool patient;      /* it has waited, and has not taken the reply yet: it takes no place */
     const char *waits; /* the operation whose end it waits for; NULL: none */
+    struct question *question; /* where a request is: what it waits for then; else NULL */
     char *output;
     size_t output_size, output_sent;
 };
@@ -139,6 +141,19 @@ void control_look_at(const struct control_host *host, const struct listener *lis
 bool control_is_up(const struct roster *roster);
 /* requests.c */
 json_t *control_requests(const struct control *control, const char *name, size_t limit);
+/* Those of that listener with the lowest numbers above `after`. */
+json_t *control_list_requests(const struct control *control, const char *name, uint64_t after,
+                              size_t limit);
+/* One of them; NULL: it does not run, or there is no memory. */
+json_t *control_request(const struct listener *listener, uint64_t number);
+
+/* orders.c; both reply, the second when the worker has answered */
+void control_cancel(struct control_client *client, const struct listener *listener,
+                    uint64_t request);
+void control_backtrace(struct control_client *client, const struct listener *listener,
+                       uint64_t request);
+/* Forgets the client's question, if it has one. */
+void control_ask_no_more(struct control_client *client);
 
 /* explain.c: what would become of a client, or NULL: without memory, or, if *ret_expected is set,
  * because the text names no client of such a listener. */

@@ -27,6 +27,7 @@
 
 #include "common/cleanup.h"
 #include "common/descriptors.h"
+#include "common/patience.h"
 
 #define NAMES_MOST KEPT_MOST
 #define AREAS_MOST KEPT_AREAS_MOST
@@ -219,8 +220,11 @@ int
 kept_import(const struct upgrade_kept *inherited, struct kept **ret)
 {
     struct kept *kept;
-    int r = kept_new(inherited->plugin_file, &kept);
+    int r;
 
+    do
+        r = kept_new(inherited->plugin_file, &kept);
+    while (patience_allows(r));
     if (r < 0) {
         for (size_t i = 0; i < inherited->count; i++)
             descriptor_close_foreign(inherited->fds[i].fd);

@@ -30,6 +30,7 @@
 #include "common/usage.h"
 #include "supervisor/listener/crash.h"
 #include "supervisor/listener/helpers.h"
+#include "supervisor/listener/process_orders.h"
 
 /* ---- the end ----------------------------------------------------------------------- */
 
@@ -295,8 +296,10 @@ process_import(const struct process_setup *setup, const struct upgrade_worker *w
         do
             r = counters_attach_own(process->counters_fd, process->slots, &process->counters);
         while (patience_allows(r));
-    if (r == 0)
+    if (r == 0) {
         take_over_claims(process, setup->sources);
+        process_ask_no_more(process); /* whoever asked has lost its connection */
+    }
     if (r == 0)
         do
             r = watch(process, setup->event);
@@ -429,6 +432,12 @@ process_expect_end(struct process *process, uint64_t allowed_usec)
 
 /* ---- what others ask ---------------------------------------------------------------------- */
 
+const struct settings *
+process_settings(const struct process *process)
+{
+    return process->settings;
+}
+
 pid_t
 process_pid(const struct process *process)
 {
@@ -505,13 +514,23 @@ process_mistakes(const struct process *process)
     return &process->mistakes;
 }
 
+/* Whether the text has its place already: "FILE:LINE: ...". */
+static bool
+has_place(const char *text, const char *file)
+{
+    size_t size = file == NULL ? 0 : strlen(file);
+
+    return size > 0 && strncmp(text, file, size) == 0 && text[size] == ':';
+}
+
 void
 process_add_mistakes(const struct process *process, struct errors *errors)
 {
     const struct settings *settings = process->settings;
 
     for (size_t i = 0; i < process->mistakes.count; i++)
-        if (process->failure == FAILURE_CONFIGURATION)
+        if (process->failure == FAILURE_CONFIGURATION ||
+            has_place(process->mistakes.texts[i], settings->file))
             errors_add(errors, NULL, 0, "%s", process->mistakes.texts[i]);
         else
             errors_add(errors, settings->file, settings->line, "listeners.%s: %s", settings->name,

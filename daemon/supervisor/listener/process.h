@@ -102,6 +102,7 @@ struct process_tls {
 /* Returns what the worker has said, which lives as long as the process; NULL: nothing. */
 const struct process_tls *process_tls(const struct process *process);
 
+const struct settings *process_settings(const struct process *process);
 pid_t process_pid(const struct process *process);
 enum process_state process_state(const struct process *process);
 bool process_has_stopped(const struct process *process);

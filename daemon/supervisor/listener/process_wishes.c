@@ -36,58 +36,53 @@
 
 /* ---- what is kept --------------------------------------------------------------- */
 
-/* Each returns 0 or a negative errno, and may set *ret_fd, which stays the struct's. *fd is the
- * attached one; who uses it, sets it to -1. */
+struct wish {
+    struct message message;
+    int fd;     /* attached to it; -1: none. Who uses it, takes it */
+    int answer; /* attached to the answer; it stays the struct's that has it. -1: none */
+};
+
+/* Each returns 0 or a negative errno. */
 
 static int
-keep(struct process *process, const struct message *message, int *fd, int *ret_fd)
+keep(struct process *process, struct wish *wish)
 {
-    (void)ret_fd;
-    if (*fd < 0)
+    if (wish->fd < 0)
         return -EMFILE; /* it was sent, and there was no room for it here */
-    return kept_put(process->kept, message->text, take_fd(*fd));
+    return kept_put(process->kept, wish->message.text, take_fd(wish->fd));
 }
 
 static int
-forget(struct process *process, const struct message *message, int *fd, int *ret_fd)
+forget(struct process *process, struct wish *wish)
 {
-    (void)fd;
-    (void)ret_fd;
-    return kept_forget(process->kept, message->text);
+    return kept_forget(process->kept, wish->message.text);
 }
 
 static int
-find(struct process *process, const struct message *message, int *fd, int *ret_fd)
+find(struct process *process, struct wish *wish)
 {
-    int found = kept_find(process->kept, message->text);
-
-    (void)fd;
-    if (found < 0)
-        return found;
-    *ret_fd = found;
-    return 0;
+    wish->answer = kept_find(process->kept, wish->message.text);
+    return wish->answer < 0 ? wish->answer : 0;
 }
 
 /* Of one size: or a worker could have the supervisor make any number of files. */
 static int
-find_area(struct process *process, const struct message *message, int *fd, int *ret_fd)
+find_area(struct process *process, struct wish *wish)
 {
-    int found;
+    uint64_t size = wish->message.value;
 
-    (void)fd;
-    if (process->area != 0 && process->area != message->value)
+    if (process->area != 0 && process->area != size)
         return -EINVAL;
-    found = kept_area(process->kept, message->value);
-    if (found < 0)
-        return found;
-    process->area = message->value;
-    *ret_fd = found;
+    wish->answer = kept_area(process->kept, size);
+    if (wish->answer < 0)
+        return wish->answer;
+    process->area = size;
     return 0;
 }
 
-static const struct wish {
+static const struct {
     uint32_t type;
-    int (*grant)(struct process *process, const struct message *message, int *fd, int *ret_fd);
+    int (*grant)(struct process *process, struct wish *wish);
 } wishes[] = {
     {MESSAGE_KEEP, keep},
     {MESSAGE_FORGET, forget},
@@ -98,18 +93,17 @@ static const struct wish {
 static void
 grant(struct process *process, int peer)
 {
-    struct message message;
-    int fd = -1, answer = -1;
-    bool understood = channel_receive(peer, &message, &fd) == 1;
+    struct wish wish = {.fd = -1, .answer = -1};
+    bool understood = channel_receive(peer, &wish.message, &wish.fd) == 1;
 
     for (size_t i = 0; i < ARRAY_SIZE(wishes) && understood && process->kept != NULL; i++) {
-        if (wishes[i].type != message.type)
+        if (wishes[i].type != wish.message.type)
             continue;
-        int r = wishes[i].grant(process, &message, &fd, &answer);
-        (void)channel_send(peer, MESSAGE_ANSWER, (uint64_t)-r, NULL, answer);
+        int r = wishes[i].grant(process, &wish);
+        (void)channel_send(peer, MESSAGE_ANSWER, (uint64_t)-r, NULL, wish.answer);
     }
-    if (fd >= 0)
-        descriptor_close_foreign(fd);
+    if (wish.fd >= 0)
+        descriptor_close_foreign(wish.fd);
     descriptor_close_foreign(peer);
 }
 

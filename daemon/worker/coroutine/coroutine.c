@@ -36,14 +36,38 @@ suspend_with_exceptions(struct coroutine *coroutine)
     *current = own;
 }
 
-/* Back to the loop, for good or until it goes on. */
-static void
-suspend(struct coroutine *coroutine)
+static inline void
+switch_to_loop(struct coroutine *coroutine)
 {
     if (coroutine->loop->exceptions != NULL)
         suspend_with_exceptions(coroutine);
     else
         context_switch(&coroutine->context, &coroutine->loop->context);
+}
+
+/* Back to the loop, for good or until it goes on. */
+static void
+suspend(struct coroutine *coroutine)
+{
+    const struct loop *loop = coroutine->loop;
+
+    switch_to_loop(coroutine);
+    while (__builtin_expect(loop->inspect != NULL, 0)) {
+        loop->inspect(coroutine);
+        switch_to_loop(coroutine);
+    }
+}
+
+void
+coroutine_inspect(struct coroutine *coroutine, void (*inspect)(struct coroutine *coroutine))
+{
+    struct loop *loop = coroutine->loop;
+
+    loop->inspect = inspect;
+    atomic_store_explicit(&loop->current, coroutine, memory_order_relaxed);
+    context_switch(&loop->context, &coroutine->context);
+    atomic_store_explicit(&loop->current, NULL, memory_order_relaxed);
+    loop->inspect = NULL;
 }
 
 void
@@ -304,14 +328,20 @@ coroutine_wait_connection(struct coroutine *coroutine, int fd, short events, int
             return error;
     }
     wanted |= EPOLLERR | EPOLLHUP | (wanted & EPOLLIN ? EPOLLRDHUP : 0);
-    if ((coroutine->pending & wanted) != 0) {
-        /* It came some time ago, and may have been read since. */
-        int result = look(fd, events);
-        coroutine->pending &= ENDS; /* these stay true */
-        if (result != 0)
+    for (bool old = (coroutine->pending & wanted) != 0;;) {
+        if (old) {
+            /* It came some time ago, and may have been read since. */
+            int result = look(fd, events);
+            coroutine->pending &= ENDS; /* these stay true */
+            if (result != 0)
+                return result;
+        }
+        uint32_t turn = coroutine->loop->turn;
+        int result = wait_until(coroutine, COROUTINE_WAITING, wanted, until);
+        old = turn == coroutine->loop->turn; /* the kernel had told of it before the wait began */
+        if (result <= 0 || !old)
             return result;
     }
-    return wait_until(coroutine, COROUTINE_WAITING, wanted, until);
 }
 
 static int

@@ -81,6 +81,7 @@ struct loop {
     uint32_t lowest;          /* no index below it is unused */
     struct coroutine *free;
     struct coroutine *ready, **ready_end;
+    uint32_t turn; /* how many there have been */
     struct timers timers;
     struct exception_state *exceptions; /* of its thread; NULL: nobody throws any */
     struct inbox *inbox;                /* loop_inbox(); NULL: nobody has asked for it */
@@ -94,6 +95,8 @@ struct loop {
     void (*abandon)(struct coroutine *coroutine); /* instead of the rest of it: pthread_exit() */
     void (*on_event)(struct loop *loop, unsigned number); /* of loop_watch() */
     void (*awake)(struct loop *loop);                     /* since has changed; may be NULL */
+    /* what coroutine_inspect() runs; else NULL */
+    void (*inspect)(struct coroutine *coroutine);
 };
 
 /* The callbacks are left to the caller. 0 or a negative errno. */
@@ -120,6 +123,12 @@ void loop_wake(struct loop *loop);
 
 /* Every coroutine that waits goes on, with -ECANCELED; which: those of which it is true. */
 void loop_cancel(struct loop *loop, bool (*which)(struct coroutine *coroutine));
+
+/*
+ * Calls inspect() on the stack of a coroutine that waits, or could go on: where its
+ * frames can be looked at. It stays as it was. inspect() must not wait.
+ */
+void coroutine_inspect(struct coroutine *coroutine, void (*inspect)(struct coroutine *coroutine));
 
 /* One that waits goes on, with this result of its wait. Others, which will be told otherwise, are
  * left alone. In the loop's thread. */

@@ -265,6 +265,7 @@ loop_turn(struct loop *loop, int64_t until)
     int64_t next = timers_next(&loop->timers);
 
     atomic_store_explicit(&loop->since, 0, memory_order_relaxed);
+    loop->turn++;
     int count = wait_for_events(loop, events, next < until ? next : until);
     if (count >= 0) /* else it was a signal */
         loop_goes_on(loop);

@@ -14,9 +14,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "worker/housekeeping.h"
@@ -31,6 +33,7 @@
 #define PACE 32 /* receives and sends without a wait, until others get their turn */
 
 static struct serving_loops all;
+static _Atomic uint32_t interruptible; /* so many of the loops have a thread */
 
 /* ---- the request in its coroutine ----------------------------------------------------- */
 
@@ -159,6 +162,18 @@ abandon(struct coroutine *coroutine)
     end_request(request);
 }
 
+/* What the process is sent arrives in the first loop's thread. */
+static void
+coroutine_mixin_interrupt_others(int signal)
+{
+    uint32_t count = atomic_load(&interruptible);
+
+    if (gettid() != getpid())
+        return;
+    for (uint32_t i = 1; i < count; i++)
+        (void)pthread_kill(all.loops[i].thread, signal);
+}
+
 /* ---- the loops ------------------------------------------------------------------------ */
 
 static void *
@@ -247,7 +262,9 @@ coroutine_mixin_run(struct ss_server *server, struct housekeeping *housekeeping)
     }
     for (uint32_t i = started; i < all.count; i++)
         serving_loop_done(&all.loops[i]); /* the socket shall not wake it */
+    atomic_store(&interruptible, started);
     error = lead(&all.loops[0], housekeeping);
+    atomic_store(&interruptible, 0);
     for (uint32_t i = 0; i < started; i++) {
         if (i > 0)
             (void)pthread_join(all.loops[i].thread, NULL);
@@ -263,6 +280,7 @@ const struct mixin mixin_coroutine = {
     .wait = coroutine_mixin_wait,
     .wait_both = coroutine_mixin_wait_both,
     .leave_other = coroutine_mixin_leave_other,
+    .interrupt_others = coroutine_mixin_interrupt_others,
     .prepare_wake = coroutine_mixin_prepare_wake,
     .pace = coroutine_mixin_pace,
 };

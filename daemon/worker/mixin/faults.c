@@ -122,6 +122,8 @@ restore(int number)
 static void
 on_fault(int number, siginfo_t *info, void *context)
 {
+    if (number == SIGSEGV || number == SIGBUS)
+        place_rescue();
     if (number == SIGSEGV && is_overflow(info))
         write_report();
     restore(number);

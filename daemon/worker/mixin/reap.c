@@ -152,24 +152,35 @@ children_end_programs(const struct zygote *zygote)
             exec_end_overtime(zygote->server, &slots[i]);
 }
 
+/* When its cancelled request should have ended; FOREVER: that is not ours to say. */
+static int64_t
+end_of(const struct ss_server *server, const struct slot *slot)
+{
+    if (slot_is_unwanted(slot))
+        return counter_get(slot->asked_at);
+    if (server->settings.request_timeout <= 0)
+        return FOREVER;
+    return counter_get(slot->started) + (int64_t)(server->settings.request_timeout * 1e9);
+}
+
 /* Threads cannot offer this: a handler that will not end is ended. */
 void
 children_kill_overtime(const struct zygote *zygote)
 {
     const struct ss_server *server = zygote->server;
-    int64_t limit = (int64_t)(server->settings.request_timeout * 1e9) + OVERTIME_KILL_NS;
     int64_t now = monotonic_now();
 
-    if (server->settings.request_timeout <= 0)
+    if (server->settings.request_timeout <= 0 && counter_get(server->counters->orders) == 0)
         return;
     for (uint32_t i = 0; i < zygote->top; i++) {
         const struct slot *slot = &server->counters->slots[i];
         if (zygote->children[i] == 0 || counter_get(slot->state) != SLOT_BUSY ||
             slot_has_program(slot) || !slot_is_cancelled(slot) ||
-            now - counter_get(slot->started) < limit)
+            now - end_of(server, slot) < OVERTIME_KILL_NS)
             continue;
-        log_warning("child %d is killed: its request %lu went on after request_timeout",
-                    (int)zygote->children[i], counter_get(slot->request));
+        log_warning("child %d is killed: its request %lu went on after %s",
+                    (int)zygote->children[i], counter_get(slot->request),
+                    slot_is_unwanted(slot) ? "it was cancelled" : "request_timeout");
         (void)kill(zygote->children[i], SIGKILL);
     }
 }

@@ -15,17 +15,20 @@
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/housekeeping.h"
 #include "worker/mixin/faults.h"
+#include "worker/request/orders.h"
 #include "worker/request/source_limit.h"
 #include "worker/request/transport.h"
 
 #define ACCEPTS_A_TURN 64
 #define TRIM_INTERVAL  5000000000ll
-#define TRIM_FLOOR     16u /* so many coroutines are kept anyway */
+#define TRIM_FLOOR     16u         /* so many coroutines are kept anyway */
+#define TRACE_ROOM     (16 * 1024) /* bytes of a stack that unwinding it may need */
 
 /* What else a loop hears of. */
 enum { EVENT_SOCKET, EVENT_HOUSEKEEPING };
@@ -225,6 +228,55 @@ wants_to_leave(struct coroutine *coroutine)
     return request->slot != NULL && request_leaves(request);
 }
 
+/* ---- the supervisor's orders -------------------------------------------------------------- */
+
+static bool
+is_unwanted(struct coroutine *coroutine)
+{
+    const struct ss_request *request = coroutine_extra(coroutine);
+
+    return request->slot != NULL && slot_is_unwanted(request->slot);
+}
+
+/* On the coroutine's own stack; not if that is nearly full. */
+static void
+say_where(struct coroutine *coroutine)
+{
+    const struct ss_request *request = coroutine_extra(coroutine);
+
+    if ((const char *)__builtin_frame_address(0) - coroutine->stack.low >= TRACE_ROOM)
+        inquiry_answer(request->server->counters, NULL);
+}
+
+static bool
+is_asked_for(struct coroutine *coroutine, uint64_t number)
+{
+    const struct ss_request *request = coroutine_extra(coroutine);
+
+    return number != 0 && request->slot != NULL && request->number == number &&
+           coroutine->state != COROUTINE_FREE && coroutine->state != COROUTINE_RUNNING;
+}
+
+/* A cancelled request ends as in other mixins: its waits do, and its connection is shut. */
+static void
+obey_order(struct serving_loop *serving)
+{
+    const struct ss_server *server = serving->server;
+    uint64_t asked = inquiry_open(server->counters);
+
+    for (uint32_t i = 0; i < serving->loop.limit; i++) {
+        struct coroutine *coroutine = serving->loop.table[i];
+        if (coroutine == NULL || coroutine->state == COROUTINE_FREE)
+            continue;
+        const struct ss_request *request = coroutine_extra(coroutine);
+        if (is_unwanted(coroutine) && server->transport->stream && request_owns_fd(request))
+            (void)shutdown(request->fd, SHUT_RDWR);
+        if (is_asked_for(coroutine, asked))
+            coroutine_inspect(coroutine, say_where);
+    }
+    loop_cancel(&serving->loop, is_unwanted);
+}
+
 /* The housekeeping's loop tells the others what it has seen. */
 static void
 wake_others(struct serving_loop *serving)
@@ -239,7 +291,13 @@ static void
 follow_phase(struct serving_loop *serving)
 {
     enum server_phase phase = server_phase(serving->server);
+    uint32_t orders = counter_get(serving->server->counters->orders);
 
+    if (orders != serving->orders) {
+        serving->orders = orders;
+        wake_others(serving);
+        obey_order(serving);
+    }
     if (phase == PHASE_SERVING && !serving->empties && server_ends(serving->server)) {
         serving->empties = true;
         loop_cancel(&serving->loop, wants_to_leave);

@@ -39,6 +39,7 @@ struct serving_loop {
     uint32_t number; /* from 0 */
     bool empties;    /* seen: a drain begins when the socket's queue is empty */
     enum server_phase seen;
+    uint32_t orders; /* the last one seen: counters->orders */
     bool listening;
     bool acceptable; /* the socket has something */
     int64_t paused;  /* accepting goes on at this time; FOREVER: it does */

@@ -139,6 +139,11 @@ look_for_spin(struct watched_loop *watched, int64_t since, siginfo_t *info, cons
             leave(info, context);
         return;
     }
+    if (watched->stage == LOOP_RUNS && request_current != NULL &&
+        slot_is_unwanted(request_current->slot)) {
+        watched->stage = LOOP_CUT; /* by an operator */
+        watched->mark = none;
+    }
     int64_t limit = watched->stage == LOOP_CUT ? spin_grace(watchdog.server) : watchdog.spin_limit;
     if (!spin_check(&watched->mark, getpid(), gettid(), limit, &used))
         return;

@@ -20,12 +20,13 @@
 #include "common/printable.h"
 #include "common/texts.h"
 #include "common/value.h"
+#include "worker/plugin/near_hooks.h"
 #include "worker/plugin/options.h"
 #include "worker/plugin/plugin.h"
 
 /* What a plugin states in bits, as names. */
 struct names {
-    const char *names[8];
+    const char *names[PLUGIN_HOOKS];
     size_t count;
 };
 
@@ -61,6 +62,29 @@ name_mixins(uint32_t mixins)
         if (mixins & mixin_traits[i].flag)
             add_name(&names, mixin_names[i]);
     return names;
+}
+
+static struct names
+name_hooks(const struct plugin *plugin)
+{
+    const char *hooks[PLUGIN_HOOKS];
+    struct names names = {0};
+
+    plugin_hook_names(plugin, false, hooks);
+    for (size_t i = 0; hooks[i] != NULL; i++)
+        add_name(&names, hooks[i]);
+    return names;
+}
+
+/* What looks as if it were meant for a hook. */
+static void
+find_notes(const struct plugin *plugin, struct errors *ret)
+{
+    const char *present[PLUGIN_HOOKS], *missing[PLUGIN_HOOKS];
+
+    plugin_hook_names(plugin, false, present);
+    plugin_hook_names(plugin, true, missing);
+    near_hooks_find(plugin->file, present, missing, ret);
 }
 
 static void
@@ -129,7 +153,7 @@ print_option(const struct ss_option *option)
 }
 
 static void
-print_text(const struct plugin *plugin)
+print_text(const struct plugin *plugin, const struct errors *notes)
 {
     const struct ss_plugin *record = &plugin->record;
 
@@ -142,9 +166,12 @@ print_text(const struct plugin *plugin)
     print_line("processes  ", record->mixins & SS_ONE_PROCESS
                                   ? "one, in whose memory its state is"
                                   : "any number; what is in plain memory is each one's own");
+    print_names("hooks", name_hooks(plugin));
     (void)printf("options%s\n", plugin->option_count == 0 ? "     none" : "");
     for (size_t i = 0; i < plugin->option_count; i++)
         print_option(&plugin->options[i]);
+    for (size_t i = 0; i < notes->count; i++)
+        print_line("note       ", notes->texts[i]);
 }
 
 static json_t *
@@ -205,19 +232,22 @@ option_json(const struct ss_option *option)
 }
 
 static int
-print_json(const struct plugin *plugin)
+print_json(const struct plugin *plugin, const struct errors *notes)
 {
     const struct ss_plugin *record = &plugin->record;
-    json_t *options = json_array();
+    json_t *options = json_array(), *remarks = json_array();
 
+    for (size_t i = 0; i < notes->count; i++)
+        (void)json_array_append_new(remarks, json_string(notes->texts[i]));
     for (size_t i = 0; i < plugin->option_count; i++)
         (void)json_array_append_new(options, option_json(&plugin->options[i]));
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:b, s:o}", "name", record->name, "summary",
-                  record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
-                  (int)record->abi, "transports", names_json(name_transports(record->transports)),
-                  "mixins", names_json(name_mixins(record->mixins)), "one_process",
-                  (record->mixins & SS_ONE_PROCESS) != 0, "options", options);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:i, s:o, s:o, s:b, s:o, s:o, s:o}", "name", record->name, "summary",
+        record->summary != NULL ? record->summary : "", "file", plugin->file, "abi",
+        (int)record->abi, "transports", names_json(name_transports(record->transports)), "mixins",
+        names_json(name_mixins(record->mixins)), "one_process",
+        (record->mixins & SS_ONE_PROCESS) != 0, "hooks", names_json(name_hooks(plugin)), "options",
+        options, "notes", remarks);
     if (object == NULL) {
         (void)fprintf(stderr, "sockserverd: cannot describe %s: its texts are not UTF-8\n",
                       plugin->file);
@@ -232,7 +262,7 @@ print_json(const struct plugin *plugin)
 int
 describe_main(const char *plugin_file, bool json)
 {
-    struct errors errors = {0};
+    struct errors errors = {0}, notes = {0};
     struct plugin plugin;
     int status = 0;
 
@@ -240,14 +270,17 @@ describe_main(const char *plugin_file, bool json)
         for (size_t i = 0; i < errors.count; i++)
             (void)fprintf(stderr, "sockserverd: %s\n", errors.texts[i]);
         status = 1;
-    } else if (json) {
-        status = print_json(&plugin);
     } else {
-        print_text(&plugin);
+        find_notes(&plugin, &notes);
+        if (json)
+            status = print_json(&plugin, &notes);
+        else
+            print_text(&plugin, &notes);
     }
     if (fflush(stdout) != 0)
         status = 1;
     errors_done(&errors);
+    errors_done(&notes);
     plugin_done(&plugin);
     return status;
 }

@@ -366,10 +366,12 @@ hint_of(const char *list, const char *word)
 {
     char *lines = strdup(list), **words = NULL, *hint = NULL;
 
-    for (char *at = lines; at != NULL && (at = strchr(at, ' ')) != NULL;)
-        *at = '\n';
-    if (lines != NULL)
-        words = texts_split(lines);
+    if (lines == NULL)
+        return NULL;
+    for (size_t i = 0; lines[i] != '\0'; i++)
+        if (lines[i] == ' ')
+            lines[i] = '\n';
+    words = texts_split(lines);
     if (words != NULL)
         hint = suggest_phrase(word, (const char *const *)words);
     texts_free(words);

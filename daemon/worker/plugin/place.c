@@ -5,7 +5,9 @@
  * dladdr() takes locks, and the thread that was interrupted may hold them. So the loaded files are
  * noted beforehand, and everything else is read from memory that stays as it is: the symbol tables
  * that the linker uses, and the plugin's own one, whose file is mapped. The stack is searched for
- * addresses that lie behind a call in the plugin.
+ * addresses that lie behind a call in the plugin. Where it is unwound instead, the unwinder reads
+ * tables of the files and the stack itself, and takes no lock (of glibc 2.35 and later); a fault
+ * that a broken stack leads it into is caught.
  *
  * Runs in:  a worker; place_describe() in a signal handler of any thread there.
  * Owns:     the table, and the mapping of the plugin's file.
@@ -16,6 +18,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -374,6 +377,90 @@ look_at_frame(struct _Unwind_Context *frame, void *argument)
         return _URC_NO_REASON;
     unwinding->call = place;
     return _URC_END_OF_STACK;
+}
+
+/* ---- a trace --------------------------------------------------------------------------- */
+
+#define TRACE_DEPTH 64 /* frames that are looked at */
+
+struct trace {
+    uintptr_t instruction; /* that was interrupted; 0: nothing was */
+    bool reached;
+    size_t count, last; /* last: one behind the outermost frame of the plugin; 0: there is none */
+    uintptr_t places[TRACE_DEPTH];
+};
+
+/* Where a fault of the unwinder leads; NULL: nothing is unwound in this thread. */
+static _Thread_local sigjmp_buf *volatile way_out;
+
+void
+place_rescue(void)
+{
+    if (way_out != NULL)
+        siglongjmp(*way_out, 1);
+}
+
+static _Unwind_Reason_Code
+note_frame(struct _Unwind_Context *frame, void *argument)
+{
+    struct trace *trace = argument;
+    int interrupted = 0;
+    uintptr_t place = _Unwind_GetIPInfo(frame, &interrupted);
+
+    trace->reached |= trace->instruction == 0 || place == trace->instruction;
+    if (place == 0 || trace->count == TRACE_DEPTH)
+        return _URC_END_OF_STACK;
+    if (!trace->reached)
+        return _URC_NO_REASON;
+    place -= !interrupted; /* in the call, not behind it */
+    trace->places[trace->count++] = place;
+    if (in_plugin(place))
+        trace->last = trace->count;
+    return _URC_NO_REASON;
+}
+
+static void
+unwind(struct trace *trace)
+{
+    sigjmp_buf here;
+
+    if (sigsetjmp(here, 1) == 0) {
+        way_out = &here;
+        (void)_Unwind_Backtrace(note_frame, trace);
+    }
+    way_out = NULL;
+}
+
+static bool
+has_name(uintptr_t address)
+{
+    const struct object *object = object_of(address);
+    uintptr_t into;
+
+    return object == NULL || object->name[0] != '\0' ||
+           find_symbol(object, address - object->base, &into) != NULL;
+}
+
+void
+place_trace(const void *context, char *text, size_t size)
+{
+    struct text result = {text, text + size - 1};
+    struct trace trace = {0};
+    uintptr_t stack;
+
+    text[0] = '\0';
+    if (context != NULL)
+        read_context(context, &trace.instruction, &stack);
+    unwind(&trace);
+    if (trace.count == 0 && trace.instruction != 0)
+        put_place(&result, trace.instruction);
+    for (size_t i = 0; i < (trace.last > 0 ? trace.last : trace.count); i++) {
+        if (!has_name(trace.places[i]))
+            continue;
+        if (result.at > text)
+            put(&result, "\n");
+        put_place(&result, trace.places[i]);
+    }
 }
 
 /* ---- both ----------------------------------------------------------------------------- */

@@ -35,4 +35,16 @@ void place_describe(const void *context, uintptr_t top, char text[PLACE_SIZE]);
  */
 void place_unwind(const void *context, char text[PLACE_SIZE]);
 
+/*
+ * Writes a line for each function that has called the next, the innermost first,
+ * down to the outermost one of the plugin: "echo.so+0x1139 (handle+0x9)". The
+ * daemon's own without a name are left out. context as above, or NULL for the
+ * caller's own stack. The stack is unwound; where it is broken the trace ends.
+ * Async-signal-safe.
+ */
+void place_trace(const void *context, char *text, size_t size);
+
+/* In the handler of a fault: if it came from place_trace(), returns there instead. */
+void place_rescue(void);
+
 #endif

@@ -25,6 +25,7 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "worker/plugin/near_hooks.h"
 #include "worker/plugin/options.h"
 
 /* What every record has had since ABI 1. */
@@ -83,8 +84,15 @@ check_file(const char *file, const struct origin *origin, struct errors *errors)
 
     if (stat(origin->path, &status) < 0) {
         int error = errno;
-        errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
-                   error == ENOENT ? "; is it installed, and plugin_path right?" : "");
+        const char *slash = strrchr(file, '/'), *name = slash == NULL ? file : slash + 1;
+        if (error == ENOENT && strcmp(name, file) != 0 && access(name, R_OK) == 0)
+            errors_add(errors, NULL, 0,
+                       "cannot load plugin %s: %s; did you mean the one here, ./%s? A name without "
+                       "a slash is looked for in plugin_path",
+                       file, strerror(error), name);
+        else
+            errors_add(errors, NULL, 0, "cannot load plugin %s: %s%s", file, strerror(error),
+                       error == ENOENT ? "; is it installed, and plugin_path right?" : "");
         return -EINVAL;
     }
     if (!S_ISREG(status.st_mode)) {
@@ -229,6 +237,22 @@ read_record(void *handle, struct plugin *plugin, struct errors *errors)
     return take_record(record, plugin, errors);
 }
 
+_Static_assert(ARRAY_SIZE(hooks) < PLUGIN_HOOKS, "all names have room");
+
+void
+plugin_hook_names(const struct plugin *plugin, bool lacks, const char *ret[PLUGIN_HOOKS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+        void *address;
+        memcpy(&address, (const char *)&plugin->hooks + hooks[i].offset, sizeof(address));
+        if ((address == NULL) == lacks)
+            ret[count++] = hooks[i].name;
+    }
+    ret[count] = NULL;
+}
+
 static void
 find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
 {
@@ -240,6 +264,9 @@ find_hooks(void *handle, struct plugin *plugin, struct errors *errors)
                        "cannot load plugin %s: it has no %s(); define int %s(struct ss_request *) "
                        "and include <sockserver/plugin.h>",
                        plugin->file, hooks[i].name, hooks[i].name);
+        if (address == NULL && hooks[i].required)
+            near_hooks_find(plugin->file, (const char *const[]){NULL},
+                            (const char *const[]){hooks[i].name, NULL}, errors);
     }
 }
 

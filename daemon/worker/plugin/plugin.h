@@ -57,6 +57,11 @@ void plugin_done(struct plugin *plugin);
 void plugin_check_use(const struct plugin *plugin, const struct settings *settings, bool stream,
                       struct errors *errors);
 
+/* So many hooks there are, and more: room for their names, and a NULL. */
+#define PLUGIN_HOOKS 16
+/* The names of the hooks that the plugin has (or those that it lacks), NULL at the end. */
+void plugin_hook_names(const struct plugin *plugin, bool lacks, const char *ret[PLUGIN_HOOKS]);
+
 /* The file's name without its directory: "upper.so". */
 const char *plugin_base_name(const struct plugin *plugin);
 

@@ -29,6 +29,7 @@ static const char *const reason_texts[] = {
     [CLOSE_CUT] = "cut by the drain's deadline",
     [CLOSE_OVERTIME] = "request_timeout is over",
     [CLOSE_SPUN] = "spin_limit is over",
+    [CLOSE_CANCELLED] = "cancelled by an operator",
     [CLOSE_ABANDONED] = "abandoned by its handler",
     [CLOSE_ASIDE] = "no client",
 };
@@ -69,6 +70,7 @@ static const size_t counted[] = {
     [CLOSE_CUT] = offsetof(struct slot, cut),
     [CLOSE_OVERTIME] = offsetof(struct slot, cut),
     [CLOSE_SPUN] = offsetof(struct slot, cut),
+    [CLOSE_CANCELLED] = offsetof(struct slot, cut),
     [CLOSE_ABANDONED] = offsetof(struct slot, failed),
     [CLOSE_ASIDE] = 0,
 };

@@ -79,13 +79,13 @@ ss_sleep(struct ss_request *request, double seconds)
     int64_t until = wait_until(request, seconds);
 
     (void)output_flush(request); /* the client need not wait with us */
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int error = wake_begins(request);
     if (error == 0)
         error = wake_ends(request, request->server->mixin->wait(request, -1, 0, until));
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (seconds != 0)
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     return error == 0 ? wait_over(request, until) : error;
 }
 
@@ -113,8 +113,7 @@ wait_for_client(struct ss_request *request, short events, int64_t until)
         return result > 0 && transport->ready != NULL ? POLLIN : events_told(result, events);
     }
     if (transport->ready == NULL && request->output_fd == request->fd && transport->stream)
-        return events_told(request->server->mixin->wait(request, request->fd, events, until),
-                           events);
+        return events_told(input_wait_events(request, events, until), events);
     int ready = wait_any(request, &client, 1, until);
     return ready > 0 ? client.revents : ready;
 }
@@ -135,13 +134,13 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
     if (client && (events & POLLIN) && has_input(request))
         return POLLIN;
     (void)output_flush(request);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int result = wake_begins(request);
     if (result == 0 && client)
         result = wake_ends(request, wait_for_client(request, events, until));
     else if (result == 0)
         result = wake_ends(request, request->server->mixin->wait(request, fd, events, until));
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     return result == 0 ? wait_over(request, until) : result;
 }
 
@@ -181,16 +180,16 @@ ss_wait_input(struct ss_request *request, double seconds)
 
     if (request->waker == NULL && as_read)
         return input_await(request);
-    if (wake_take(request))
+    if (!request_is_cut(request) && wake_take(request))
         return was_woken(request);
     if (has_input(request))
         return 1;
     int error = output_flush(request);
     if (error < 0 && as_read)
         return error;
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     int result = wait_for_input(request, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (result == 0)
         return as_read ? read_timed_out(request) : wait_over(request, until);
     return result > 0 ? 1 : result;
@@ -241,7 +240,7 @@ ss_send(struct ss_request *request, const void *data, size_t size)
         return -ENOTSUP;
     int error = transport->send_datagram(request, data, size);
     if (error == 0)
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     return error;
 }
 

@@ -53,6 +53,8 @@ ssize_t input_more(struct ss_request *request, size_t capacity);
  * negative errno.
  */
 int input_wait(struct ss_request *request, int64_t until);
+/* The same for any events of a connection that the kernel knows all of. */
+int input_wait_events(struct ss_request *request, short events, int64_t until);
 /*
  * A client that has just connected, and whose first bytes are on their way when a drain begins,
  * shall not lose them. Waits for them a little, at most until the monotonic time; whether they have

@@ -255,9 +255,9 @@ ss_connect(struct ss_request *request, const char *text, double seconds)
         error = -EINVAL;
     else
         error = output_flush(request);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int fd = error < 0 ? error : connect_to(request, &address, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     address_done(&address);
     if (fd == -ETIMEDOUT && wait_over(request, until) < 0)
         return wait_over(request, until);

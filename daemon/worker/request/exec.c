@@ -165,9 +165,12 @@ ss_exec(struct ss_request *request, const struct ss_program *program)
 
 /* ---- the zygote ----------------------------------------------------------------------------- */
 
+/* When it must end: by an operator's wish, or by request_timeout. */
 static int64_t
 overtime_of(const struct ss_server *server, const struct slot *slot)
 {
+    if (slot_is_unwanted(slot))
+        return counter_get(slot->asked_at);
     if (server->settings.request_timeout <= 0)
         return FOREVER;
     return counter_get(slot->started) + (int64_t)(server->settings.request_timeout * 1e9);
@@ -206,7 +209,7 @@ reason_of(const struct ss_server *server, const struct slot *slot)
 {
     if (server_phase(server) == PHASE_CUT)
         return CLOSE_CUT;
-    return slot_is_cancelled(slot) ? CLOSE_OVERTIME : CLOSE_DONE;
+    return slot_is_cancelled(slot) ? request_reason_of_cut(slot) : CLOSE_DONE;
 }
 
 /* Who the client was, as the slot has it. */

@@ -85,9 +85,9 @@ await_input(struct ss_request *request)
     if (!request->drained || request->wanted == 0)
         return 0;
     buffers_release(request);
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     int error = wait_io(request, request->fd, request->wanted, time_left(request));
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     request->drained = false;
     return error;
 }
@@ -98,12 +98,12 @@ receive(struct ss_request *request, void *buffer, size_t size)
 {
     const struct transport *transport = request->server->transport;
 
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter_call(request, STAGE_READING);
     ssize_t got = transport->receive(request, buffer, size);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     if (got > 0) {
         request->bytes_in += (uint64_t)got;
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
         request->filled = (size_t)got == size;
         request->drained = !request->filled && !request->server->mixin->blocking;
     } else if (got == 0)
@@ -190,6 +190,23 @@ fill(struct ss_request *request)
 }
 
 int
+input_wait_events(struct ss_request *request, short events, int64_t until)
+{
+    const struct mixin *mixin = request->server->mixin;
+    bool known = events == POLLIN && request->drained; /* that there is nothing */
+
+    /* Under *coroutine* what has come is told once, so who does not know looks. */
+    if (!mixin->blocking && !known) {
+        int result = mixin->wait(request, request->fd, events, 0);
+        if (result != 0)
+            return result;
+        if (events == POLLIN)
+            request->drained = true;
+    }
+    return mixin->wait(request, request->fd, events, until);
+}
+
+int
 input_wait(struct ss_request *request, int64_t until)
 {
     const struct ss_server *server = request->server;
@@ -197,7 +214,7 @@ input_wait(struct ss_request *request, int64_t until)
     int result = POLLIN;
 
     if (transport->ready == NULL)
-        result = server->mixin->wait(request, request->fd, POLLIN, until);
+        result = input_wait_events(request, POLLIN, until);
     else
         while (result > 0 && transport->ready(request) == 0)
             result = server->mixin->wait(request, request->fd, request->wanted, until);
@@ -231,9 +248,9 @@ wait_without_buffer(struct ss_request *request)
     int error = output_flush(request);
 
     if (error == 0) {
-        counter_set(request->slot->stage, STAGE_READING);
+        request_enter(request, STAGE_READING);
         error = wait_io(request, request->fd, request->wanted, request->read_timeout);
-        counter_set(request->slot->stage, STAGE_HANDLING);
+        request_enter(request, STAGE_HANDLING);
     }
     return error;
 }

@@ -64,6 +64,12 @@ struct mixin {
      */
     bool (*polls)(const struct ss_server *server);
 
+    /*
+     * Where contexts share threads, and no slot tells which: interrupts those that
+     * the first one has not heard of. Async-signal-safe. Else NULL.
+     */
+    void (*interrupt_others)(int signal);
+
     /* Where contexts share a thread: after each receive or send that did not wait, lets the
      * others run now and then. Else NULL. */
     void (*pace)(struct ss_request *request);

@@ -75,6 +75,14 @@ output_fail(struct ss_request *request, int error)
     return error;
 }
 
+/* The plugin itself has ended the output: its client has not gone. */
+static int
+output_refuse(struct ss_request *request)
+{
+    request->output.used = 0;
+    return request->output.error = -EPIPE;
+}
+
 /* Sends what is gathered and then size bytes of data, and forgets both. */
 static int
 output_send(struct ss_request *request, const void *data, size_t size)
@@ -88,13 +96,15 @@ output_send(struct ss_request *request, const void *data, size_t size)
 
     if (first == last)
         return 0;
-    counter_set(request->slot->stage, STAGE_WRITING);
+    if (request->shut)
+        return output_refuse(request);
+    request_enter_call(request, STAGE_WRITING);
     int error = request->server->transport->transmit(request, parts + first, last - first);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter_call(request, STAGE_HANDLING);
     output->used = 0;
     if (error < 0)
         return output_fail(request, error);
-    counter_bump(request->slot->moves, 1);
+    request_moved(request);
     return 0;
 }
 
@@ -187,13 +197,15 @@ ss_shutdown(struct ss_request *request)
     if (!server->transport->stream)
         return -ENOTSUP;
     int error = output_flush(request);
-    while (error == 0) {
+    while (error == 0 && !request->shut) {
         error = server->transport->end_output(request, &wanted);
-        if (error != -EAGAIN)
+        if (error != -EAGAIN) {
+            request->shut = error == 0;
             break;
-        counter_set(request->slot->stage, STAGE_WRITING);
+        }
+        request_enter(request, STAGE_WRITING);
         error = wait_io(request, request->fd, wanted, request->write_timeout);
-        counter_set(request->slot->stage, STAGE_HANDLING);
+        request_enter(request, STAGE_HANDLING);
     }
     return error;
 }

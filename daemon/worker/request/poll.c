@@ -294,8 +294,8 @@ ss_poll(struct ss_request *request, struct pollfd *fds, size_t count, double sec
     if (request_is_cut(request))
         return -ECANCELED;
     (void)output_flush(request);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int result = poll_until(request, fds, count, until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     return result == 0 ? wait_over(request, until) : result;
 }

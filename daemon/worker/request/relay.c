@@ -76,9 +76,9 @@ count_in(struct relay_flow *flow, size_t size)
     struct ss_request *request = flow->request;
 
     flow->relay->moved = true;
-    counter_bump(request->slot->moves, 1);
     if (flow->from->request != NULL)
         request->bytes_in += size;
+    request_moved(request);
 }
 
 static void
@@ -321,10 +321,10 @@ wait_for_both(struct relay *relay)
         relay->moved = false;
     }
     choose_fds(relay, fds);
-    counter_set(request->slot->stage, STAGE_WAITING);
+    request_enter(request, STAGE_WAITING);
     int result = request->server->mixin->wait_both(
         request, fds, split && fds[FD_OUTPUT].events != 0 ? 3 : 2, relay->until);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (result > 0)
         return note_events(relay, fds);
     if (result < 0)

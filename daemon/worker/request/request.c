@@ -260,7 +260,7 @@ begin(struct ss_request *request)
     request->due = FOREVER;
     request->read_timeout = server->settings.read_timeout;
     request->write_timeout = server->settings.write_timeout;
-    request->told = request->over = false;
+    request->told = request->over = request->shut = false;
     request->slow = false;
     if (stream) {
         request->input.start = request->input.end = 0;
@@ -285,7 +285,7 @@ begin(struct ss_request *request)
     request->client.name[0] = '\0';
     request->log = (struct log_context){.request = request->number};
 
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     request_current = request;
     log_set_context(&request->log);
 }
@@ -326,6 +326,14 @@ judge_output(const struct ss_request *request)
     return error == -ETIMEDOUT ? judge_timeout(request) : CLOSE_FAILED;
 }
 
+enum close_reason
+request_reason_of_cut(const struct slot *slot)
+{
+    if (slot_spins(slot))
+        return CLOSE_SPUN;
+    return slot_is_unwanted(slot) ? CLOSE_CANCELLED : CLOSE_OVERTIME;
+}
+
 /* Why a setup or handle that returned an error did so. */
 static enum close_reason
 judge(const struct ss_request *request, int error)
@@ -333,7 +341,9 @@ judge(const struct ss_request *request, int error)
     if (server_phase(request->server) == PHASE_CUT)
         return CLOSE_CUT;
     if (slot_is_cancelled(request->slot))
-        return slot_spins(request->slot) ? CLOSE_SPUN : CLOSE_OVERTIME;
+        return request_reason_of_cut(request->slot);
+    if (request->over)
+        return CLOSE_OVERTIME;
     if (error >= 0)
         return judge_output(request);
     if (error == -ECANCELED &&
@@ -398,6 +408,8 @@ finish_request(struct ss_request *request, const char **ret_failed)
     request->reason = judge(request, error);
     if (request->reason == CLOSE_DONE)
         request->error = 0;
+    else if (request->reason == CLOSE_FAILED && request->error == 0)
+        request->error = request->output.error; /* which the handler has passed over */
 }
 
 /* What no plugin is told of stands in the request's own line: see request_account(). */
@@ -446,7 +458,7 @@ dispose(struct ss_request *request)
     (void)output_flush(request);       /* the client may be gone, and need not be told */
     if (request->reason == CLOSE_DONE)
         request->reason = judge_output(request);
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter(request, STAGE_WRITING);
     transport->shutdown_request(request);
     transport->close_request(request);
 }

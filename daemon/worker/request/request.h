@@ -32,6 +32,7 @@ enum close_reason {
     CLOSE_CUT,    /* by the drain's deadline */
     CLOSE_OVERTIME,  /* by request_timeout */
     CLOSE_SPUN,      /* by spin_limit */
+    CLOSE_CANCELLED, /* by an operator */
     CLOSE_ABANDONED, /* the handler ended its own thread */
     CLOSE_ASIDE      /* by a gate: it was no client */
 };
@@ -94,6 +95,7 @@ struct ss_request {
     struct waker *waker;                /* once ss_waker() was called; else NULL */
     bool wakeable;                      /* its present wait ends at an ss_wake() */
     bool told; /* by a wait's -ECANCELED that a drain has begun, or that it is old */
+    bool shut; /* by ss_shutdown(): nothing more is written */
     bool over; /* a wait has ended because request_timeout is */
 
     /* how it goes */
@@ -122,6 +124,48 @@ struct ss_request {
 
 /* The request that the calling thread (coroutine) runs, or NULL. */
 extern _Thread_local struct ss_request *request_current;
+
+/* What the operator sees of it: how far it has got. */
+static inline void
+request_show_bytes(const struct ss_request *request)
+{
+    counter_set(request->slot->received, request->bytes_in);
+    counter_set(request->slot->sent, request->bytes_out);
+}
+
+/* The present stage begins now, roughly: with a wait in it, or after one. */
+static inline void
+request_enter_wait(const struct ss_request *request)
+{
+    counter_set(request->slot->since, monotonic_roughly());
+    request_show_bytes(request);
+}
+
+/* Another stage begins. */
+static inline void
+request_enter(const struct ss_request *request, enum slot_stage stage)
+{
+    counter_set(request->slot->stage, stage);
+    request_enter_wait(request);
+}
+
+/* The same around a call of the transport, which takes no time unless this context may block. */
+static inline void
+request_enter_call(const struct ss_request *request, enum slot_stage stage)
+{
+    if (request->server->calls_block)
+        request_enter(request, stage);
+    else
+        counter_set(request->slot->stage, stage);
+}
+
+/* Bytes have come or gone, or the handler has slept: it does not spin. */
+static inline void
+request_moved(const struct ss_request *request)
+{
+    counter_bump(request->slot->moves, 1);
+    request_show_bytes(request);
+}
 
 /* Makes the context's request. kind and number name it: "thread", 3. 0 or -ENOMEM. */
 int request_new(struct ss_server *server, struct slot *slot, const char *kind, int number,
@@ -154,6 +198,9 @@ void request_take(struct ss_request *request);
 
 /* Sees the request through, from its first gate to close_request. */
 void request_process(struct ss_request *request);
+
+/* Why the slot's request is cancelled, which it is. */
+enum close_reason request_reason_of_cut(const struct slot *slot);
 
 /* It is over: counts it and tells of it, unless it was no client. */
 void request_account(struct ss_request *request);

@@ -28,8 +28,12 @@ copy_file(struct ss_request *request, int fd, off_t offset, size_t size)
         ssize_t got = pread(fd, part, size < sizeof(part) ? size : sizeof(part), offset);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EIO;
+        if (got < 0)
+            return -errno;
+        if (got == 0) {
+            int error = output_flush(request); /* what there was, as elsewhere */
+            return error < 0 ? error : -EIO;
+        }
         int error = ss_write(request, part, (size_t)got);
         if (error < 0)
             return error;
@@ -55,7 +59,7 @@ send_steps(struct ss_request *request, int fd, off_t offset, size_t size)
         if (sent > 0) {
             size -= (size_t)sent;
             request->bytes_out += (uint64_t)sent;
-            counter_bump(request->slot->moves, 1);
+            request_moved(request);
             if (mixin->pace != NULL)
                 mixin->pace(request);
             continue;
@@ -101,8 +105,8 @@ ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size)
 
     if (error < 0)
         return error;
-    counter_set(request->slot->stage, STAGE_WRITING);
+    request_enter(request, STAGE_WRITING);
     error = (direct ? send_file : copy_file)(request, fd, offset, size);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     return error < 0 ? output_fail(request, error) : 0;
 }

@@ -48,6 +48,7 @@ struct ss_server {
     bool access;               /* write access lines */
     bool ipv6;                 /* of the listening socket */
     bool rated;                /* `rate`: accepting may have to pause */
+    bool calls_block;          /* a receive or send waits itself, as long as it must */
     bool hands_over;           /* requests are the listening socket itself: ss_server_hand_over() */
     struct errors *complaints; /* in check_options: what it has said; else NULL */
     char *address;             /* real, as text */

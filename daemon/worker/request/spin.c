@@ -355,6 +355,10 @@ look_at(struct spin_guard *guard, struct spin_watch *watch, struct slot *slot, i
 
     if (first)
         watch_anew(guard, watch, slot);
+    if (watch->stage == WATCH_COMPUTING && watch->runs && slot_is_unwanted(slot)) {
+        watch->stage = WATCH_CUT; /* by an operator */
+        return true;
+    }
     switch (watch->stage) {
     case WATCH_COMPUTING:
         if (spin_check(&watch->mark, process, context, guard->limit, &used))

@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "worker/request/exec.h"
 #include "worker/request/mixin.h"
+#include "worker/request/orders.h"
 #include "worker/request/request.h"
 #include "worker/request/spin.h"
 #include "worker/request/transport.h"
@@ -126,7 +127,9 @@ wait_io(struct ss_request *request, int fd, short events, double setting)
 
     if (limit < 0)
         return wait_timed_out(request);
+    request_enter_wait(request);
     int result = request->server->mixin->wait(request, fd, events, end_of_wait(limit));
+    request_enter_wait(request);
     if (result == 0) {
         request->idle = true;
         return wait_timed_out(request);
@@ -234,6 +237,20 @@ set_socket_timeout(int fd, int option, double seconds)
 
 static struct ss_server *interrupted; /* for the signal handler; NULL: nobody asks where it is */
 
+/* If the supervisor asks for this thread's request; else its asking may be for another thread. */
+static void
+answer(const struct ss_server *server, const struct ss_request *request, const void *context)
+{
+    uint64_t asked = inquiry_open(server->counters);
+
+    if (asked == 0)
+        return;
+    if (request != NULL && request->number == asked)
+        inquiry_answer(server->counters, context);
+    else
+        interrupt_loops(server);
+}
+
 static void
 on_interrupt(int signal, siginfo_t *info, void *context)
 {
@@ -241,8 +258,10 @@ on_interrupt(int signal, siginfo_t *info, void *context)
     int saved = errno;
 
     (void)signal;
-    if (interrupted != NULL)
+    if (interrupted != NULL) {
         spin_answer(interrupted, info, context);
+        answer(interrupted, request, context);
+    }
     if (request != NULL && request->server->transport->stream && request_is_cut(request) &&
         request_owns_fd(request))
         (void)shutdown(request->fd, SHUT_RDWR);
@@ -267,7 +286,7 @@ broken_pipes_survive(void)
 void
 interrupts_install(struct ss_server *server)
 {
-    struct sigaction action = {.sa_flags = SA_SIGINFO}; /* no SA_RESTART */
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK}; /* no SA_RESTART */
 
     broken_pipes_survive();
     interrupted = server;
@@ -289,6 +308,13 @@ void
 interrupt_context(const struct ss_server *server, const struct slot *slot)
 {
     signal_context(server, slot, INTERRUPT_SIGNAL);
+}
+
+void
+interrupt_loops(const struct ss_server *server)
+{
+    if (server->mixin->interrupt_others != NULL)
+        server->mixin->interrupt_others(INTERRUPT_SIGNAL);
 }
 
 unsigned

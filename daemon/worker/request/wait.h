@@ -66,6 +66,8 @@ void broken_pipes_survive(void);
  */
 void interrupts_install(struct ss_server *server);
 void interrupt_context(const struct ss_server *server, const struct slot *slot);
+/* What runs in event loops other than the first. Async-signal-safe. */
+void interrupt_loops(const struct ss_server *server);
 /* Every context in one of these states (bits 1 << enum slot_state). Returns how many. */
 unsigned interrupt_contexts(const struct ss_server *server, unsigned states);
 /* The same with another signal. */

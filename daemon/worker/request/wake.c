@@ -171,6 +171,8 @@ waker_take(struct ss_request *request)
 int
 waker_begin(struct ss_request *request)
 {
+    if (request_is_cut(request))
+        return 0; /* the wait itself says so, each time */
     uint64_t before = atomic_fetch_or(&request->waker->state, WAKER_WAITING);
 
     if ((before & WAKER_WOKEN) != 0) {

@@ -4,7 +4,9 @@
  *
  * A serving context whose request asks for a waker gets a struct waker, and keeps it for its later
  * requests. What the plugin holds is no pointer to it but a number: of the context, and of the
- * request that asked. So it may be kept for ever, and wakes nobody once that request has ended.
+ * request that asked. So it may be kept for ever, and wakes nobody once that request has ended:
+ * where pointers have 64 bits, a context would have to serve 10^12 requests that ask for one until
+ * a number comes again; where they have 32, 2^31 shared by all contexts.
  */
 #ifndef SOCKSERVERD_WORKER_REQUEST_WAKE_H
 #define SOCKSERVERD_WORKER_REQUEST_WAKE_H

@@ -23,7 +23,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
-#define PATIENCE (5 * INT64_C(1000000000)) /* ns */
+/* Less than an event loop may be held up, in ns; and than a start may take, for many listeners may
+ * start at once on a busy machine. */
+#define PATIENCE       (5 * INT64_C(1000000000))
+#define START_PATIENCE (20 * INT64_C(1000000000))
 
 /* Waits for the events, or the end of the other side. Returns 0, -ETIMEDOUT, or another negative
  * errno. */
@@ -74,7 +77,8 @@ int
 wish(const struct ss_server *server, enum message_type type, uint64_t value, const char *text,
      int fd, int *ret_fd)
 {
-    int64_t until = monotonic_now() + PATIENCE;
+    bool starts = server_phase(server) == PHASE_STARTING;
+    int64_t until = monotonic_now() + (starts ? START_PATIENCE : PATIENCE);
     int ends[2];
 
     *ret_fd = -1;

@@ -40,6 +40,7 @@
 struct tls_connection {
     struct tls_session *session;
     int error;      /* of the last receive or send on the wire; 0: it succeeded */
+    int broken;     /* by this error of a receive, which the kernel tells once; 0: it is not */
     bool open;      /* the handshake is done */
     bool may_block; /* a receive on the wire may wait */
     bool filled;    /* the last one used all its room */
@@ -85,12 +86,16 @@ tls_receive_bytes(void *connection, void *buffer, size_t size)
 
     if (tls->early != NULL)
         return (ssize_t)take_early(tls, buffer, size);
+    if (tls->broken < 0)
+        return tls->error = tls->broken;
     if (tls->receives == 0) {
         tls->spent = true;
         return tls->error = -EAGAIN;
     }
     tls->receives--;
     ssize_t got = stream_take(request, buffer, size, tls->may_block, tls->setting);
+    if (got == -ECONNRESET || got == -EPIPE)
+        tls->broken = (int)got;
     tls->error = got < 0 ? (int)got : 0;
     tls->filled = got > 0 && (size_t)got == size;
     return got;
@@ -101,7 +106,8 @@ tls_send_bytes(void *connection, const void *bytes, size_t size)
 {
     struct ss_request *request = connection;
     struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
-    ssize_t sent = stream_put(request, &part, 1);
+    int broken = request->tls->broken;
+    ssize_t sent = broken < 0 ? broken : stream_put(request, &part, 1);
 
     request->tls->error = sent < 0 ? (int)sent : 0;
     return sent;
@@ -139,6 +145,8 @@ take_turns(struct ss_request *request)
 static int
 failure(const struct ss_request *request, int error)
 {
+    if (request->tls->broken < 0)
+        return request->tls->broken;
     return request->tls->error != 0 ? request->tls->error : error;
 }
 
@@ -199,7 +207,7 @@ shake_hands(struct ss_request *request)
                                         : wait_io(request, request->fd, wanted, 0);
         if (error < 0)
             return error;
-        counter_bump(request->slot->moves, 1);
+        request_moved(request);
     }
 }
 
@@ -209,12 +217,12 @@ tls_open_request(struct ss_request *request)
     int64_t last = request->deadline;
 
     gate_limit(request, request->server->settings.tls.handshake_timeout);
-    counter_set(request->slot->stage, STAGE_READING);
+    request_enter(request, STAGE_READING);
     int error = begin(request);
     if (error == 0)
         error = shake_hands(request);
     PROBE(tls__handshake, request->server->settings.name, request->number, error);
-    counter_set(request->slot->stage, STAGE_HANDLING);
+    request_enter(request, STAGE_HANDLING);
     if (error == -EPROTO)
         source_penalise(request, PENALTY_HANDSHAKE);
     if (error == -EPROTO || error == -ECONNABORTED)
@@ -294,7 +302,7 @@ tls_receive(struct ss_request *request, void *buffer, size_t size)
     }
     if (request_is_cut(request))
         return -ECANCELED;
-    if (got == 0) {
+    if (got == 0 && tls->broken == 0) {
         request->truncated = tls_service.module->truncated(tls->session);
         return 0;
     }
@@ -397,7 +405,7 @@ tls_receive_now(struct ss_request *request, void *buffer, size_t size, short *re
         tls->begun = 0;
     if (got == 0)
         request->truncated = tls_service.module->truncated(tls->session);
-    if (got >= 0)
+    if (got > 0 || (got == 0 && tls->broken == 0))
         return got;
     int error = not_now(request, (int)got, ret_wanted);
     if (error != -EAGAIN)

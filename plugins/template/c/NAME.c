@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * template.c - a plugin to begin with: greets, then answers each line
+ * @NAME@.c - greets, then answers each line: what a plugin may begin with
  *
  * Every hook stands here; only handle() is required, delete what you do not
  * need. sockserver-plugin(3) says when each is called and what it may do.
@@ -18,7 +18,7 @@
 #include <string.h>
 
 /* What a user may set in the listener's `options` group, or with -o NAME=VALUE. */
-static const struct ss_option template_options[] = {
+static const struct ss_option options[] = {
     {"greeting", SS_STRING, .fallback = "hello", .max = 200, .help = "sent to a client first"},
     {"limit", SS_INTEGER, .fallback = "100", .min = 1, .max = 1000000,
      .help = "lines a client may send"},
@@ -26,10 +26,10 @@ static const struct ss_option template_options[] = {
     {0},
 };
 
-SS_PLUGIN(.name = "template", .summary = "greets, then answers each line",
+SS_PLUGIN(.name = "@NAME@", .summary = "greets, then answers each line",
           .transports = SS_STREAM | SS_DATAGRAM, /* delete what makes no sense for you */
           .mixins = SS_THREADING | SS_COROUTINE, /* promises: keep only what is true */
-          .options = template_options)
+          .options = options)
 
 /* One per worker process; under forking each child has a copy. */
 struct shared {
