@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 static struct ss_test *test;
 
 static const char usage[] =
-    "usage: sockserverd-fuzz [-o NAME=VALUE]... [--set KEY=VALUE]... [--datagram]\n"
+    "usage: sockserverd-fuzz [-o NAME=VALUE]... [--set KEY=VALUE]... [--datagram] [--whole]\n"
     "                        PLUGIN.so [CORPUS | FILE]... [libFuzzer's options]\n"
     "\n"
     "Compile the plugin for it:\n"
@@ -139,6 +139,8 @@ take_arguments(char **arguments, int count)
     for (int i = 0; i < count - 1; i++) {
         if (strcmp(arguments[i], "--datagram") == 0)
             (ss_test_set)(test, "address", "unixgram:@fuzz");
+        else if (strcmp(arguments[i], "--whole") == 0)
+            ss_test_pieces(test, SIZE_MAX);
         else
             take_pair(strcmp(arguments[i], "-o") == 0 ? set_option : set_key, arguments[i + 1]),
                 i++;
@@ -148,15 +150,23 @@ take_arguments(char **arguments, int count)
     ss_test_on_failure(NULL);
 }
 
+/* How many arguments an option of ours is; 0: it is none. */
+static int
+width(const char *argument)
+{
+    if (strcmp(argument, "--datagram") == 0 || strcmp(argument, "--whole") == 0)
+        return 1;
+    return strcmp(argument, "-o") == 0 || strcmp(argument, "--set") == 0 ? 2 : 0;
+}
+
 /* How many of the arguments are ours. */
 static int
 count_ours(char **arguments, int count)
 {
     int i = 0;
 
-    while (i < count && (strcmp(arguments[i], "-o") == 0 || strcmp(arguments[i], "--set") == 0 ||
-                         strcmp(arguments[i], "--datagram") == 0))
-        i += strcmp(arguments[i], "--datagram") == 0 ? 1 : 2;
+    while (i < count && width(arguments[i]) > 0)
+        i += width(arguments[i]);
     if (i >= count)
         refuse("no plugin is given", "");
     if (arguments[i][0] == '-')

@@ -207,6 +207,14 @@ ss_test_take(struct ss_test *test, size_t *size)
 
 /* ---- how it ended ----------------------------------------------------------------- */
 
+static const struct play *
+need_play(const struct ss_test *test)
+{
+    if (test->play == NULL)
+        fail(test->rig, "there is no request yet: send a datagram first");
+    return test->play;
+}
+
 static const struct stage *
 await_end(struct ss_test *test, const char *call)
 {
@@ -214,9 +222,7 @@ await_end(struct ss_test *test, const char *call)
 
     need_client(test, call);
     settle(test->rig);
-    struct play *play = test->play;
-    if (play == NULL)
-        fail(test->rig, "there is no request yet: send a datagram first");
+    const struct play *play = need_play(test);
     while (!play_has_ended(play) && settle_outside(test->rig, deadline))
         ;
     if (!play_has_ended(play))
@@ -286,7 +292,8 @@ ss_test_expect_log(struct ss_test *test, const char *text)
     const char *found = rig->log != NULL ? strstr(rig->log + rig->log_taken, text) : NULL;
     if (found == NULL)
         fail(rig, "nothing of this was logged%s: \"%s\"", rig->log_taken > 0 ? " since" : "", text);
-    rig->log_taken = (size_t)(found - rig->log) + strlen(text);
+    else
+        rig->log_taken = (size_t)(found - rig->log) + strlen(text);
 }
 
 void

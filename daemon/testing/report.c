@@ -172,7 +172,7 @@ end_test(const struct rig *rig, const char *message)
     abort();
 }
 
-void
+_Noreturn void
 fail(struct rig *rig, const char *format, ...)
 {
     char *message = NULL;

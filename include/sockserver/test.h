@@ -180,6 +180,7 @@ void ss_test_fail(struct ss_test *test, const char *message);
  * sockserverd-fuzz(1) does with each input. How a conversation is cut into pieces, how much time
  * goes by between them, and how the client leaves, follows from a hash of the bytes. It fails if
  * the request hangs, or leaves a descriptor open.
+ * After ss_test_pieces(test, SIZE_MAX), all bytes and the end are there before the request begins.
  */
 void ss_test_fuzz(struct ss_test *test, const void *data, size_t size);
 

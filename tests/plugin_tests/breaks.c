@@ -341,6 +341,8 @@ read_arguments(int argc, char **argv)
         } else if (strcmp(argv[i], "--only") == 0) {
             job.transports = SS_STREAM;
             job.single = strcmp(argv[i + 1], "server") == 0;
+        } else if (strcmp(argv[i], "--whole") == 0) {
+            continue; /* fuzzing only */
         } else if (job.pair_count < OPTIONS) {
             job.keys[job.pair_count] = strcmp(argv[i], "--set") == 0;
             job.pairs[job.pair_count++] = argv[i + 1];
