@@ -70,4 +70,5 @@ else()
             ${PROJECT_SOURCE_DIR}/include/sockserver/plugin.h ${testing_library}
     VERBATIM COMMENT "Linking sockserverd-fuzz")
   add_custom_target(fuzz_program ALL DEPENDS ${fuzz_program})
+  add_dependencies(fuzz_program testing_archive) # or both would make the library, at the same time
 endif()

@@ -25,6 +25,7 @@
 #include "common/address.h"
 #include "common/child.h"
 #include "common/cleanup.h"
+#include "common/descriptors.h"
 #include "common/leave.h"
 #include "common/printable.h"
 #include "supervisor/signals.h"
@@ -116,6 +117,7 @@ become(const struct command *command, const struct roster *roster, pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     (void)signal(SIGPIPE, SIG_DFL);
     signals_unblock();
+    descriptors_restore_limit();
     if (getppid() != parent)
         leave(EXIT_FAILURE);
     if (r == 0) {

@@ -330,8 +330,10 @@ obey(struct ss_request *request, struct seat *seat)
     char *line;
     ssize_t size = ss_readline(request, &line);
 
+    if (size == -EMSGSIZE) /* who sends that is no member of a chat */
+        (void)ss_printf(request, "* that was too long: %d bytes at once\n", TEXT);
     if (size <= 0)
-        return size == 0 ? -ESHUTDOWN : (int)size;
+        return size == 0 || size == -EMSGSIZE ? -ESHUTDOWN : (int)size;
     while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
         line[--size] = '\0';
     if (size > TEXT)

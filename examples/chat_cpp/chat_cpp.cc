@@ -295,14 +295,19 @@ Member::run(const std::string &word, const std::string &text)
 void
 Member::obey()
 {
+    const std::string too_long = "* that was too long: 500 bytes at once\n";
     char *bytes;
-    const auto size = static_cast<std::size_t>(check(ss_readline(request, &bytes)));
-    if (size == 0)
+    const auto size = ss_readline(request, &bytes);
+    if (size == -EMSGSIZE) { // who sends that is no member of a chat
+        write(too_long);
         throw Ended{0};
-    std::string line(bytes, size);
+    }
+    if (check(size) == 0)
+        throw Ended{0};
+    std::string line(bytes, static_cast<std::size_t>(size));
     line.erase(line.find_last_not_of("\r\n") + 1);
     if (line.size() > longest)
-        return write("* that was too long: " + std::to_string(longest) + " bytes at once\n");
+        return write(too_long);
     // Control characters, also those that are two bytes of UTF-8, could do something to terminals.
     for (std::size_t i = 0; i < line.size(); i++) {
         const auto one = static_cast<unsigned char>(line[i]);

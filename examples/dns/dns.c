@@ -461,15 +461,15 @@ static size_t
 respond(const struct zone *zone, const uint8_t *packet, size_t size, uint8_t *ret, size_t most)
 {
     struct query query = {.packet = packet, .size = size};
-    struct answer answer = {.data = ret, .size = HEADER};
+    struct answer answer = {.size = HEADER, .limit = most};
 
     if (size < HEADER || (get16(packet + 2) & QR) != 0)
         return 0;
+    answer.data = ret;
     query.id = get16(packet);
     query.flags = get16(packet + 2);
     answer.flags = (uint16_t)(QR | (query.flags & (OPCODE | RD | CD)));
     answer.code = read_query(&query);
-    answer.limit = most;
     if (most < STREAM_MOST && query.room < most)
         answer.limit = query.room < PLAIN_MOST ? PLAIN_MOST : query.room;
     answer.limit -= query.edns ? OPT_SIZE : 0;

@@ -65,8 +65,8 @@ struct client {
 extern struct store {
     pthread_mutex_t lock;
     struct table keys;
-    TAILQ_HEAD(, node) expiring;
-    TAILQ_HEAD(, client) listeners;
+    TAILQ_HEAD(nodes, node) expiring;
+    TAILQ_HEAD(clients, client) listeners;
     size_t used, memory, max_size; /* bytes */
 } store;
 

@@ -340,7 +340,7 @@ receive_message(struct session *session, const char **ret_wrong, size_t *ret_tot
             wrong = wrong != NULL ? wrong : take_line(session, line, (size_t)size, &total);
         }
         if (size <= 0)
-            return size == 0 ? -ECONNRESET : (int)size;
+            return size == 0 ? GOODBYE : (int)size;
     }
     *ret_wrong = wrong;
     *ret_total = total;
@@ -372,7 +372,7 @@ on_data(struct session *session, const char *text)
     write_trace(session);
     (void)reply(session, "354 end with a dot");
     int error = receive_message(session, &wrong, &total);
-    if (error < 0)
+    if (error != 0)
         return error;
     if (wrong != NULL) {
         forget_message(session);

@@ -151,8 +151,8 @@ SUMMARY = {
                 ("tls_echo64", "tcp"): "echo on 64"},
     "TLS 1.3, download": {("tls_write", "tcp"): "written", ("tls_sendfile", "tcp"): "a file"},
     "Redis (beside redis-server)": {("redis_get", "tcp"): "GET", ("redis_set", "tcp"): "SET"},
+    "Chat (beside Go), 1,000 members, lines in flight": {("chat", "tcp"): "1", ("chat8", "tcp"): "8"},
     "DNS (beside NSD), queries in flight": {("dns1", "udp"): "1", ("dns32", "udp"): "32"},
-    "Chat of 1,000 (beside Go), lines in flight": {("chat", "tcp"): "1", ("chat8", "tcp"): "8"},
     "UDP, datagrams in flight": {("window1", "udp"): "1", ("window32", "udp"): "32"},
     "Unix, datagrams in flight": {("window1", "unixgram"): "1", ("window32", "unixgram"): "32"},
 }

@@ -139,6 +139,29 @@ class Idle(unittest.TestCase):
             self.assertEqual(client.wait(PATIENCE), 0)
 
 
+class Chat(unittest.TestCase):
+    @contextlib.contextmanager
+    def hall(self):
+        with subprocess.Popen([sys.executable, programs.HERE / "peers/chat.py", "tcp:127.0.0.1:0"],
+                              stdout=subprocess.PIPE, text=True) as server:
+            try:
+                yield f"tcp:127.0.0.1:{server.stdout.readline().strip()}"
+            finally:
+                server.kill()
+
+    def test_a_line_counts_for_each_member_that_hears_it(self):
+        with self.hall() as address:
+            result = load("chat", address, "-k", 7, "-d", 3, "-t", 1)
+        self.assertEqual((result["errors"], result["lost"]), (0, 0), result)
+        self.assertGreaterEqual(result["done"], 7 * 3)
+
+    def test_a_chat_that_is_not_there_is_an_error(self):
+        with self.hall() as address:
+            pass
+        result = load("chat", address, "-k", 7, "-t", 1)
+        self.assertEqual((result["errors"], result["done"]), (1, 0), result)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 

@@ -109,6 +109,13 @@ rooms_are_apart(void **state)
     client_expect(ann, "* ann has joined kitchen\n");
     client_send(ann, "here you are\n");
     client_expect(bob, "ann: here you are\n");
+    client_send(bob, "/join cellar\n");
+    client_expect(bob, "* bob has joined cellar\n");
+    client_expect(ann, "ann: here you are\n* bob has left for cellar\n");
+    client_send(ann, "where?\n");
+    client_expect(ann, "ann: where?\n");
+    client_send(bob, "down here\n");
+    client_expect(bob, "bob: down here\n");
     daemon_expect_stop(daemon);
 }
 
@@ -130,6 +137,11 @@ what_makes_no_sense_is_told(void **state)
     line[sizeof(line) - 1] = '\0';
     client_send(ann, text_of("%s\n%s\n", line, line + 1));
     client_expect(ann, text_of("* that was too long: 500 bytes at once\nann: %s\n", line + 1));
+    char *endless = keep(calloc(1, 70001));
+    client_send(ann, memset(endless, 'x', 70000));
+    client_expect(ann, "* that was too long: 500 bytes at once\n");
+    client_expect_gone(ann);
+    assert_lacks(daemon_log(daemon), "failed");
     daemon_expect_stop(daemon);
 }
 

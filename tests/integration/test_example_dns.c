@@ -236,14 +236,13 @@ each_packet_is_answered_by_what_it_is(void **state)
 static void
 a_connection_has_many_queries(void **state)
 {
-    static const char query[] = "\0\45\1\2\0\0\0\1\0\0\0\0\0\0" NAME A_IN;
+    static const char query[] = "\0\41\1\2\0\0\0\1\0\0\0\0\0\0" NAME A_IN;
     struct daemon *daemon = serve(*state);
     int fd = client_connect(daemon_address(daemon, "test"));
-    char sent[3 * (sizeof(query) - 1)], got[2 + 37 + 14];
+    char sent[3 * (sizeof(query) - 1)], got[2 + 33 + 16];
 
     assert_int_equal(sizeof(query) - 1, 2 + 12 + 17 + 4);
     memcpy(sent, query, sizeof(query) - 1);
-    sent[1] = sizeof(query) - 3;
     memcpy(sent + sizeof(query) - 1, sent, sizeof(query) - 1);
     memcpy(sent + 2 * (sizeof(query) - 1), sent, sizeof(query) - 1);
     for (size_t at = 0; at < sizeof(sent); at += 5)
@@ -257,6 +256,8 @@ a_connection_has_many_queries(void **state)
     client_send_bytes(fd, "\377\377", 2);
     client_expect_end(fd);
     fd = client_connect(daemon_address(daemon, "test"));
+    client_send_bytes(fd, sent, sizeof(query) - 1);
+    assert_int_equal(client_receive_bytes(fd, got, 2 + 33 + 16), 2 + 33 + 16);
     daemon_signal(daemon, SIGTERM);
     client_expect_end(fd);
     daemon_expect_exit(daemon, 0);

@@ -7,7 +7,7 @@
 One line for each mistake; the status is 1 if there was one. Also: the overview names every call, a
 name of the header's (SS_...) stands in some page, each page has the sections that are promised and
 an example that the tests compile, the plugin in the header, in the overview, in the README and in
-plugins/upper is one, and mandoc finds nothing.
+plugins/upper is one, pages that others name exist, and mandoc finds nothing.
 """
 import re
 import shutil
@@ -141,6 +141,17 @@ def check_examples(header):
             yield f"{where}: the plugin differs from that in plugin.h"
 
 
+def check_references():
+    """A page of the project's that another one names exists, and has that name or leads to one."""
+    there = {path.name for folder in pages.FOLDERS
+             for path in (pages.PROJECT / folder).rglob("*.[1-8]")}
+    for path in pages.manuals():
+        text = path.read_text(encoding="utf-8")
+        for name, number in sorted(set(re.findall(r"\bXr ((?:ss_|sockserver)\S*) (\d)", text))):
+            if f"{name}.{number}" not in there:
+                yield f"{path.name}: found {name}({number}); expected a page that exists"
+
+
 def check_lint():
     if not shutil.which("mandoc"):
         return
@@ -171,6 +182,7 @@ def check():
         yield from check_width(path)
     yield from check_names(header)
     yield from check_examples(header)
+    yield from check_references()
     yield from check_lint()
 
 

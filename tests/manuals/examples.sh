@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # examples.sh - examples/README.md lists what there is, with its length as it is counted; each example has
-# a page and a configuration, and is built by the one command that the page shows
+# a page and a configuration that is accepted, and is built by the one command that the page shows
 #
 # usage: examples.sh SOURCE_DIR BUILD_DIR
 
@@ -38,7 +38,15 @@ while read -r name lines go; do
     *"| $lines | $go |") ;;
     *) complain "examples/README.md: the row of $name ends otherwise than with \"| $lines | $go |\": $row" ;;
     esac
-    [ -e "$examples/$name/$name.conf" ] || complain "examples/$name/$name.conf is missing"
+    if [ ! -e "$examples/$name/$name.conf" ]; then
+        complain "examples/$name/$name.conf is missing"
+    elif [ -e "$build_dir/examples/$name.so" ]; then
+        # What it wants installed is beside it.
+        sed "s|/etc/sockserverd/|$(realpath "$examples/$name")/|" "$examples/$name/$name.conf" >"$folder/$name.conf"
+        "$build_dir/bin/sockserverd" --check --plugin-path "$build_dir/examples:$build_dir/plugins" \
+            -c "$folder/$name.conf" >"$folder/judged" 2>&1 ||
+            complain "examples/$name/$name.conf is refused: $(cat "$folder/judged")"
+    fi
     if [ ! -e "$examples/$name/README.md" ]; then
         complain "examples/$name/README.md is missing"
     elif ! grep -qw -- "$lines" "$examples/$name/README.md"; then

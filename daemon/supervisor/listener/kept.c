@@ -30,6 +30,7 @@
 #include "common/patience.h"
 
 #define NAMES_MOST KEPT_MOST
+#define ROOM_STEP  8 /* of which NAMES_MOST is a multiple */
 #define AREAS_MOST KEPT_AREAS_MOST
 
 /* A size is the same for 32 bits, and far beyond any memory. */
@@ -38,8 +39,8 @@
 struct kept {
     unsigned holders;
     char *plugin_file;
-    struct upgrade_kept_fd fds[NAMES_MOST];
-    size_t count;
+    struct upgrade_kept_fd *fds; /* most listeners keep none */
+    size_t count, room;
     struct upgrade_kept_area areas[AREAS_MOST]; /* what was asked for last is the first */
     size_t area_count;
 };
@@ -68,8 +69,24 @@ find(const struct kept *kept, const char *name)
 {
     for (size_t i = 0; i < kept->count; i++)
         if (strcmp(kept->fds[i].name, name) == 0)
-            return (struct upgrade_kept_fd *)&kept->fds[i];
+            return &kept->fds[i];
     return NULL;
+}
+
+/* Has room for one more. Returns 0, -ENOSPC or -ENOMEM. */
+static int
+make_room(struct kept *kept)
+{
+    if (kept->count < kept->room)
+        return 0;
+    if (kept->room == NAMES_MOST)
+        return -ENOSPC;
+    struct upgrade_kept_fd *fds = reallocarray(kept->fds, kept->room + ROOM_STEP, sizeof(*fds));
+    if (fds == NULL)
+        return -ENOMEM;
+    kept->fds = fds;
+    kept->room += ROOM_STEP;
+    return 0;
 }
 
 int
@@ -78,8 +95,8 @@ kept_put(struct kept *kept, const char *name, int fd)
     struct upgrade_kept_fd *place = is_name(name) ? find(kept, name) : NULL;
     int r = is_name(name) && !is_device(fd) ? 0 : -EINVAL;
 
-    if (r == 0 && place == NULL && kept->count == NAMES_MOST)
-        r = -ENOSPC;
+    if (r == 0 && place == NULL)
+        r = make_room(kept);
     if (r < 0) {
         descriptor_close_foreign(fd);
         return r;
@@ -190,7 +207,8 @@ kept_export(const struct kept *kept, struct upgrade_kept *ret)
     ret->plugin_file = strdup(kept->plugin_file);
     if (ret->plugin_file == NULL)
         return -ENOMEM;
-    memcpy(ret->fds, kept->fds, sizeof(ret->fds));
+    for (size_t i = 0; i < kept->count; i++)
+        ret->fds[i] = kept->fds[i];
     memcpy(ret->areas, kept->areas, sizeof(ret->areas));
     ret->count = kept->count;
     ret->area_count = kept->area_count;
@@ -216,6 +234,25 @@ take_over(struct kept *kept, const struct upgrade_kept *inherited)
     return r;
 }
 
+/* With room for all that is inherited. Returns 0 or -ENOMEM. */
+static int
+new_with_room(const struct upgrade_kept *inherited, struct kept **ret)
+{
+    struct kept *kept;
+    int r = kept_new(inherited->plugin_file, &kept);
+
+    if (r < 0)
+        return r;
+    kept->room = (inherited->count + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
+    kept->fds = calloc(kept->room + 1, sizeof(*kept->fds));
+    if (kept->fds == NULL) {
+        kept_unref(kept);
+        return -ENOMEM;
+    }
+    *ret = kept;
+    return 0;
+}
+
 int
 kept_import(const struct upgrade_kept *inherited, struct kept **ret)
 {
@@ -223,7 +260,7 @@ kept_import(const struct upgrade_kept *inherited, struct kept **ret)
     int r;
 
     do
-        r = kept_new(inherited->plugin_file, &kept);
+        r = new_with_room(inherited, &kept);
     while (patience_allows(r));
     if (r < 0) {
         for (size_t i = 0; i < inherited->count; i++)
@@ -277,6 +314,7 @@ kept_unref(struct kept *kept)
         descriptor_close_foreign(kept->fds[i].fd);
     for (size_t i = 0; i < kept->area_count; i++)
         (void)close(kept->areas[i].fd);
+    free(kept->fds);
     free(kept->plugin_file);
     free(kept);
 }

@@ -31,7 +31,7 @@
 
 #define PRIORITY  (SD_EVENT_PRIORITY_NORMAL + 50)
 #define TURN_USEC UINT64_C(10000)
-#define TURNS     2 /* in this time */
+#define TURNS     5 /* in this time */
 #define WISHES    4 /* at a time */
 
 /* ---- what is kept --------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The counterpart of examples/chat in Go: a goroutine that reads and one that writes for each
-// member, and a bounded queue between. usage: peer-chat ADDRESS [MEMBERS]
+// member, and a bounded queue between. usage: peer-go-chat ADDRESS [MEMBERS]
 package main
 
 import (

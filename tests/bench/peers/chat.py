@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The chat of examples/chat by Python's asyncio. usage: chat.py HOST:PORT [MEMBERS]"""
+"""The chat of examples/chat by Python's asyncio. usage: chat.py HOST:PORT [MEMBERS]; prints the port"""
 import asyncio
 import re
 import sys
@@ -122,6 +122,7 @@ async def main():
     hall = Hall(int((sys.argv[2:] or ["1000"])[0]))
     server = await asyncio.get_running_loop().create_server(
         lambda: Member(hall), host, int(port), backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 

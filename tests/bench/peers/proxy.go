@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The counterpart of examples/proxy in Go. usage: peer-proxy ADDRESS TO [IDLE-SECONDS]
+// The counterpart of examples/proxy in Go. usage: peer-go-proxy ADDRESS TO [quiet]
 package main
 
 import (
@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -52,7 +51,7 @@ func serve(client net.Conn, network, to string, idle time.Duration) {
 	in, out := make(chan int64, 1), make(chan int64, 1)
 	go pass(target, client, idle, in)
 	pass(client, target, idle, out)
-	if os.Getenv("QUIET") == "" {
+	if len(os.Args) < 4 {
 		log.Printf("%v: %s, %d bytes in, %d bytes out, %v", client.RemoteAddr(), to, <-in, <-out,
 			time.Since(began))
 	} else {
@@ -62,10 +61,6 @@ func serve(client net.Conn, network, to string, idle time.Duration) {
 
 func main() {
 	here, to := strings.SplitN(os.Args[1], ":", 2), strings.SplitN(os.Args[2], ":", 2)
-	idle := 600.0
-	if len(os.Args) > 3 {
-		idle, _ = strconv.ParseFloat(os.Args[3], 64)
-	}
 	listener, err := net.Listen(here[0], here[1])
 	if err != nil {
 		log.Fatal(err)
@@ -77,6 +72,6 @@ func main() {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		go serve(client, to[0], to[1], time.Duration(idle*1e9))
+		go serve(client, to[0], to[1], 10*time.Minute)
 	}
 }

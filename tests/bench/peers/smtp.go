@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The counterpart of examples/smtp in Go. usage: peer-smtp ADDRESS MAILDIR
+// The counterpart of examples/smtp in Go. usage: peer-go-smtp ADDRESS MAILDIR
 package main
 
 import (

@@ -7,7 +7,7 @@
  * worker process of its own for each listener and calls the hooks for every
  * request: one accepted connection, or one datagram. The manual is
  * sockserver-plugin(3), with a page for each call, such as ss_read(3);
- * plugins/template in the source is a place to start.
+ * `sockserverd --new NAME` makes a plugin to begin with.
  *
  *     #include <ctype.h>
  *     #include <sockserver/plugin.h>
