@@ -4,9 +4,9 @@
  *
  * Each round first looks at all of them, by poll(2) without waiting, and at the bytes of the client
  * that are in a buffer, ours or the transport's. Then it waits. Where contexts may block, and the
- * kernel knows of all that there is, both are one call. Elsewhere the descriptors stand in an epoll
- * instance of their own, whose descriptor is what the mixin waits for; so it does under TLS, where
- * what is waited for changes meanwhile.
+ * kernel knows of all that there is, both are one call. Elsewhere the mixin waits: for the client,
+ * for another descriptor, or for both of them; more stand in an epoll instance of their own, whose
+ * descriptor is what the mixin waits for. Under TLS, what is waited for changes meanwhile.
  *
  * Runs in:  a serving context, called by the plugin.
  * Owns:     the epoll instance, until the wait is over.
@@ -228,16 +228,71 @@ wait_by_epoll(const struct look *look, int epoll, int64_t until)
     }
 }
 
+/* Whether it is the client (which becomes the first one), another descriptor (the second), or both.
+ * A plugin that has the client's descriptor may have closed it: then the mixin knows less of it. */
+static bool
+take_pair(const struct look *look, struct pollfd pair[2])
+{
+    const struct ss_request *request = look->request;
+
+    pair[0].fd = pair[1].fd = -1;
+    for (size_t i = 0; i < look->asked_count; i++) {
+        int fd = look->asked[i].fd;
+        bool own = fd == request->fd && request->server->transport->stream;
+        struct pollfd *place = &pair[own ? 0 : 1];
+        if (fd < 0)
+            continue;
+        if (place->fd >= 0 && place->fd != fd)
+            return false;
+        *place = (struct pollfd){.fd = fd, .events = (short)events_of(look, fd)};
+    }
+    return request->inode == 0 || pair[0].fd < 0;
+}
+
+static int
+wait_for_pair(const struct look *look, struct pollfd pair[2], int64_t until)
+{
+    const struct mixin *mixin = look->request->server->mixin;
+
+    for (;;) {
+        int result = pair[0].fd < 0 ? mixin->wait(look->request, pair[1].fd, pair[1].events, until)
+                                    : mixin->wait_both(look->request, pair, 2, until);
+        if (result < 0)
+            return result;
+        int ready = look_now(look);
+        if (ready != 0 || result == 0)
+            return ready;
+        (void)take_pair(look, pair);
+    }
+}
+
+static int
+wait_by_mixin(const struct look *look, struct pollfd pair[2], int64_t until)
+{
+    const struct mixin *mixin = look->request->server->mixin;
+    int result = wait_for_pair(look, pair, until);
+
+    if (pair[0].fd >= 0 && pair[1].fd >= 0 && mixin->leave_other != NULL)
+        mixin->leave_other(look->request, pair[1].fd);
+    return result;
+}
+
 static int
 look_and_wait(const struct look *look, int64_t until)
 {
     const struct ss_server *server = look->request->server;
+    struct pollfd pair[2];
 
     if (server->mixin->blocking && server->transport->ready == NULL)
         return wait_by_poll(look, until);
     int ready = look_now(look);
     if (ready != 0)
         return ready;
+    if (take_pair(look, pair)) {
+        int result = wait_by_mixin(look, pair, until);
+        if (result != -EPERM && result != -EEXIST) /* others of this thread may wait for it, too */
+            return result;
+    }
     _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
     return epoll < 0 ? -errno : wait_by_epoll(look, epoll, until);
 }
