@@ -19,8 +19,8 @@ install(FILES ${PROJECT_BINARY_DIR}/sockserver.pc DESTINATION ${CMAKE_INSTALL_DA
 
 configure_file(cmake/sockserver-test.pc.in sockserver-test.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/sockserver-test.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
-install(FILES ${testing_library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${testing_exports} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sockserverd
+install(FILES ${testing_library} DESTINATION lib) # beside lib/sockserverd, everywhere
+install(FILES ${testing_exports} DESTINATION lib/sockserverd
         RENAME test-exports.list)
 
 if(TARGET fuzz_program)
@@ -30,7 +30,7 @@ endif()
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/sockserver)
 configure_package_config_file(cmake/sockserver-config.cmake.in sockserver-config.cmake
   INSTALL_DESTINATION ${package_dir}
-  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR plugin_dir)
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR plugin_dir)
 write_basic_package_version_file(sockserver-config-version.cmake
   COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES cmake/sockserver.cmake ${PROJECT_BINARY_DIR}/sockserver-config.cmake
