@@ -315,6 +315,7 @@ a_listener_that_never_reads_is_ended(void **state)
     WAIT_UNTIL(
         (client_send(fd, text_of("*3\r\n$7\r\npublish\r\n$1\r\na\r\n$60000\r\n%s\r\n", text)),
          strcmp(client_receive_line(fd), ":0\r\n") == 0));
+    (void)client_receive_all(deaf); /* to its end */
     daemon_expect_stop(daemon);
 }
 
