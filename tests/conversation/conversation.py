@@ -205,6 +205,7 @@ SCENES = {
     "reset_wait": resets,
     "reset_write": resets,
     "files": say_each(),
+    "file_after_end": say_each(),
     "nowhere": say_each(),
     "fails_io": say_each(),
     "fails_pipe": say_each(),

@@ -513,6 +513,19 @@ files(struct ss_request *request)
 }
 
 static int
+file_after_end(struct ss_request *request)
+{
+    int file = memfd_create("conversation", MFD_CLOEXEC);
+
+    TELL(write(file, "0123456789", 10));
+    TELL(ss_shutdown(request));
+    TELL(ss_sendfile(request, file, 0, 0));
+    TELL(ss_sendfile(request, file, 0, 10));
+    TELL(close(file));
+    return 0;
+}
+
+static int
 nowhere(struct ss_request *request)
 {
     TELL(ss_connect(request, "unix:///nowhere/at/all", 1));
@@ -644,6 +657,7 @@ static const struct scene {
     {"reset_wait", reset_wait},
     {"reset_write", reset_write},
     {"files", files},
+    {"file_after_end", file_after_end},
     {"nowhere", nowhere},
     {"fails_io", fails_io},
     {"fails_pipe", fails_pipe},
