@@ -201,6 +201,7 @@ SCENES = {
     "deadlines": say_each(b"hello"),
     "half_close": answers_the_end,
     "write_after_end": say_each(),
+    "relay_end": answers_the_end,
     "reset_read": resets,
     "reset_wait": resets,
     "reset_write": resets,

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LONG 60.0 /* seconds: it ends before */
@@ -461,6 +462,23 @@ write_after_end(struct ss_request *request)
     return 0;
 }
 
+/* The other side of a relay ends, and so does what the client is sent. */
+static int
+relay_end(struct ss_request *request)
+{
+    int ends[2];
+
+    TELL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends));
+    TELL(write(ends[1], "the last\n", 9));
+    TELL(shutdown(ends[1], SHUT_WR));
+    TELL(ss_relay(request, ends[0], LONG));
+    TELL(close(ends[0]));
+    TELL(close(ends[1]));
+    TELL(ss_write(request, "too late\n", 9));
+    TELL(ss_flush(request));
+    return 0;
+}
+
 /* The client resets the connection. */
 static int
 reset_read(struct ss_request *request)
@@ -653,6 +671,7 @@ static const struct scene {
     {"overtime_read", overtime_read},
     {"half_close", half_close},
     {"write_after_end", write_after_end},
+    {"relay_end", relay_end},
     {"reset_read", reset_read},
     {"reset_wait", reset_wait},
     {"reset_write", reset_write},
