@@ -2,7 +2,9 @@
 /*
  * test_wake.c - requests and threads end other requests' waits: ss_waker() and ss_wake()
  */
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include "support/client.h"
 #include "support/daemon.h"
@@ -313,6 +315,22 @@ timeouts_follow_the_protocol(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* poll(2) has more than POLLIN and POLLOUT: what comes out of band ends a wait for it. */
+static void
+urgent_data_is_waited_for(void **state)
+{
+    struct daemon *daemon = serve(state, "");
+    int client = connect_to(daemon);
+
+    client_send(client, "wait urgent 0.01\nwait urgent 600\n");
+    client_expect(client, "waiting\nurgent 0\nwaiting\n");
+    assert_false(client_readable(client, 0.1)); /* it waits */
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    client_expect(client, text_of("urgent 1: %d\n", POLLPRI));
+    client_close(client);
+    daemon_expect_stop(daemon);
+}
+
 #define TEST_TOGETHER(function)                                                                    \
     TEST_CASE(function, "tcp", "threading"), TEST_CASE(function, "tcp", "coroutine"),              \
         TEST_CASE(function, "unix", "threading"), TEST_CASE(function, "unix", "coroutine")
@@ -329,4 +347,5 @@ RUN_TESTS(TEST_EACH_STREAM(a_wake_ends_the_next_wait_once),
           TEST_EACH_MIXIN(a_late_wake_disturbs_nobody, "tcp"),
           TEST_EACH_MIXIN(nothing_is_left_behind, "unix"), TEST_EACH_STREAM(a_drain_is_told_once),
           TEST_EACH_MIXIN(a_wait_in_a_drain_is_told_at_once, "tcp"),
-          TEST_EACH_MIXIN(timeouts_follow_the_protocol, "tcp"))
+          TEST_EACH_MIXIN(timeouts_follow_the_protocol, "tcp"),
+          TEST_EACH_MIXIN(urgent_data_is_waited_for, "tcp"))

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LONG 60.0 /* seconds: it ends before */
@@ -461,6 +462,23 @@ write_after_end(struct ss_request *request)
     return 0;
 }
 
+/* The other side of a relay ends, and so does what the client is sent. */
+static int
+relay_end(struct ss_request *request)
+{
+    int ends[2];
+
+    TELL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends));
+    TELL(write(ends[1], "the last\n", 9));
+    TELL(shutdown(ends[1], SHUT_WR));
+    TELL(ss_relay(request, ends[0], LONG));
+    TELL(close(ends[0]));
+    TELL(close(ends[1]));
+    TELL(ss_write(request, "too late\n", 9));
+    TELL(ss_flush(request));
+    return 0;
+}
+
 /* The client resets the connection. */
 static int
 reset_read(struct ss_request *request)
@@ -508,6 +526,19 @@ files(struct ss_request *request)
     TELL(ss_write(request, "\nbehind\n", 8));
     TELL(ss_sendfile(request, file, 5, 100)); /* it ends early */
     TELL(ss_flush(request));
+    TELL(close(file));
+    return 0;
+}
+
+static int
+file_after_end(struct ss_request *request)
+{
+    int file = memfd_create("conversation", MFD_CLOEXEC);
+
+    TELL(write(file, "0123456789", 10));
+    TELL(ss_shutdown(request));
+    TELL(ss_sendfile(request, file, 0, 0));
+    TELL(ss_sendfile(request, file, 0, 10));
     TELL(close(file));
     return 0;
 }
@@ -640,10 +671,12 @@ static const struct scene {
     {"overtime_read", overtime_read},
     {"half_close", half_close},
     {"write_after_end", write_after_end},
+    {"relay_end", relay_end},
     {"reset_read", reset_read},
     {"reset_wait", reset_wait},
     {"reset_write", reset_write},
     {"files", files},
+    {"file_after_end", file_after_end},
     {"nowhere", nowhere},
     {"fails_io", fails_io},
     {"fails_pipe", fails_pipe},

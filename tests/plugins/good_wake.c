@@ -7,15 +7,19 @@
  *   join L            joined: this request is L from now on
  *   wake L            woke: whoever is L, or was it last
  *   self              self: wakes this request, twice
- *   wait KIND S       waiting, then KIND RESULT: sleep, input (ss_wait_input), poll (the client and
- * a pipe), pipe (ss_wait), client (ss_wait on SS_CLIENT); poll tells the client's revents, too
+ *   wait KIND S       waiting, then KIND RESULT. Of the kinds, sleep is ss_sleep(), input is
+ *                     ss_wait_input(), pipe is ss_wait() for a pipe, client is ss_wait() for
+ *                     SS_CLIENT. poll is ss_poll() for both, urgent the same for the client's
+ *                     POLLPRI; both tell its revents, too
  *   collect N         collecting, then N lines of the client's own, whoever wakes it meanwhile, and
  *                     "collected N"
- *   bounce L M N      bounced N: gives a token to M and waits until it is back, so many times; M
- * runs "bounce M L N" thread N          thread N: the same with a thread of the plugin's pester
- * pestered: from now on a thread wakes all requests that have ended quiet N           quiet: so
- * many short sleeps, none of which was disturbed timeouts R W      timeouts RESULT
- * (ss_set_timeouts) read              read RESULT
+ *   bounce L M N      bounced N: this request is L, gives a token to M and waits until it is back,
+ *                     so many times; M runs "bounce M L N"
+ *   thread N          thread N: the same with a thread of the plugin's
+ *   pester            pestered: from now on a thread wakes all requests that have ended
+ *   quiet N           quiet: so many short sleeps, none of which was disturbed
+ *   timeouts R W      timeouts RESULT of ss_set_timeouts()
+ *   read              read RESULT of ss_read()
  *
  * Runs in:  handlers, and threads of its own.
  * Owns:     a table of handles for each process.
@@ -121,7 +125,11 @@ wait_well(struct ss_request *request, const char *argument)
         result = wait_for_pipe(request, seconds, NULL);
     else if (!strcmp(kind, "poll"))
         result = wait_for_pipe(request, seconds, &client);
-    if (result > 0 && !strcmp(kind, "poll"))
+    else if (!strcmp(kind, "urgent")) {
+        client.events = POLLPRI;
+        result = wait_for_pipe(request, seconds, &client);
+    }
+    if (result > 0 && (!strcmp(kind, "poll") || !strcmp(kind, "urgent")))
         return ss_printf(request, "%s %d: %d\n", kind, result, client.revents);
     return ss_printf(request, "%s %d\n", kind, result);
 }

@@ -376,6 +376,8 @@ static const struct mistake {
     {"target", "systemd:x", VALUE_STRING, NAMED "target: found \"systemd:x\"; " AN_ADDRESS},
     {"target", "tpc://a:80", VALUE_STRING,
      NAMED "target: found \"tpc://a:80\"; " AN_ADDRESS "; did you mean \"tcp\"?"},
+    {"target", "tc://a:80", VALUE_STRING,
+     NAMED "target: found \"tc://a:80\"; " AN_ADDRESS "; did you mean \"tcp\"?"},
     {"target", "7", VALUE_INTEGER, NAMED "target: found 7; " AN_ADDRESS},
     {"least", "0", VALUE_INTEGER, NAMED "least: found 0; expected an integer, at least 1"},
     {"most", "2K", VALUE_STRING,

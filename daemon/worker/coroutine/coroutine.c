@@ -364,7 +364,7 @@ registered_for(const struct pollfd *entry, uint32_t watched)
 {
     if (entry->fd < 0)
         return watched;
-    return watched | EPOLLIN | ((uint32_t)(unsigned short)entry->events & EPOLLOUT);
+    return watched | EPOLLIN | (uint32_t)(unsigned short)entry->events;
 }
 
 static int

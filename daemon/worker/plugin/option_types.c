@@ -382,6 +382,7 @@ hint_of(const char *list, const char *word)
 char *
 option_hint(const struct ss_option *option, const char *text)
 {
+    static const char schemes[] = "tcp udp unix unixgram";
     char scheme[16];
 
     if (option->type == SS_CHOICE)
@@ -389,7 +390,5 @@ option_hint(const struct ss_option *option, const char *text)
     if (option->type != SS_ADDRESS || strchr(text, ':') == NULL)
         return NULL;
     (void)snprintf(scheme, sizeof(scheme), "%.*s", (int)(strchr(text, ':') - text), text);
-    return strstr(" tcp udp unix unixgram ", scheme) != NULL
-               ? NULL
-               : hint_of("tcp udp unix unixgram", scheme);
+    return is_choice(schemes, scheme) ? NULL : hint_of(schemes, scheme);
 }

@@ -84,6 +84,8 @@ int output_flush(struct ss_request *request);
 /* Notes a failure, so that everything after it fails, too; forgets what was gathered. Returns the
  * failure. */
 int output_fail(struct ss_request *request, int error);
+/* The same for what is written after ss_shutdown(): -EPIPE, but its client has not gone. */
+int output_refuse(struct ss_request *request);
 /* Memory that is there for as long as the context. Before the first use. */
 void output_lend(struct output *output, char *memory, size_t size);
 /* Makes room for so many bytes. 0 or -ENOMEM. */

@@ -75,8 +75,7 @@ output_fail(struct ss_request *request, int error)
     return error;
 }
 
-/* The plugin itself has ended the output: its client has not gone. */
-static int
+int
 output_refuse(struct ss_request *request)
 {
     request->output.used = 0;

@@ -235,7 +235,7 @@ take_pair(const struct look *look, struct pollfd pair[2])
 {
     const struct ss_request *request = look->request;
 
-    pair[0].fd = pair[1].fd = -1;
+    pair[0] = pair[1] = (struct pollfd){.fd = -1};
     for (size_t i = 0; i < look->asked_count; i++) {
         int fd = look->asked[i].fd;
         bool own = fd == request->fd && request->server->transport->stream;

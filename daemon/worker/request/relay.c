@@ -446,7 +446,7 @@ judge(struct relay *relay, int error)
         errno = -error;
         return -EREMOTEIO;
     }
-    if (error == -EPIPE || error == -ECONNRESET)
+    if ((error == -EPIPE && !request->shut) || error == -ECONNRESET)
         request->vanished = true;
     return error;
 }

@@ -33,7 +33,11 @@ client_send(struct relay_end *end, const void *bytes, size_t size)
 static int
 client_end_output(struct relay_end *end)
 {
-    return end->request->server->transport->end_output(end->request, &end->wanted);
+    int error = end->request->server->transport->end_output(end->request, &end->wanted);
+
+    if (error == 0)
+        end->request->shut = true;
+    return error;
 }
 
 static ssize_t

@@ -95,7 +95,7 @@ struct ss_request {
     struct waker *waker;                /* once ss_waker() was called; else NULL */
     bool wakeable;                      /* its present wait ends at an ss_wake() */
     bool told; /* by a wait's -ECANCELED that a drain has begun, or that it is old */
-    bool shut; /* by ss_shutdown(): nothing more is written */
+    bool shut; /* by ss_shutdown() or a relay: nothing more is written */
     bool over; /* a wait has ended because request_timeout is */
 
     /* how it goes */

@@ -105,6 +105,8 @@ ss_sendfile(struct ss_request *request, int fd, off_t offset, size_t size)
 
     if (error < 0)
         return error;
+    if (request->shut && size > 0)
+        return output_refuse(request);
     request_enter(request, STAGE_WRITING);
     error = (direct ? send_file : copy_file)(request, fd, offset, size);
     request_enter(request, STAGE_HANDLING);
