@@ -180,7 +180,7 @@ static const struct {
     {{UPPER, "--once", "--run", "true"}, "--run and --once exclude each other"},
     {{UPPER, "--check", "--run", "true"}, "--run and --check exclude each other"},
     {{"--stdio", UPPER, "--run", "true"}, "--run does not go with --stdio"},
-    {{"--datagram", UPPER}, "--datagram works only with"},
+    {{"--datagram", UPPER}, "--datagram works only with --stdio\n"},
 };
 
 static void
