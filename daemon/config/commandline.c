@@ -82,7 +82,8 @@ static const struct option options[] = {
     {0, "log-level", "LEVEL", RUNNING, -1, take_level, NO_FIELD,
      "from emerg to debug; usually info"},
     {0, "log-format", "FORMAT", RUNNING, -1, take_format, NO_FIELD, "text or json"},
-    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log), "log only requests with trouble"},
+    {0, "no-access-log", NULL, RUNNING, -1, NULL, FIELD(no_access_log),
+     "log only requests with trouble"},
     {0, "json", NULL, WITH(ROLE_DESCRIBE), -1, NULL, FIELD(json), "let --describe write JSON"},
     {'h', "help", NULL, ANYTHING, ROLE_HELP, NULL, NO_FIELD, "show this"},
     {0, "version", NULL, ANYTHING, ROLE_VERSION, NULL, NO_FIELD, "show the version"},
@@ -307,6 +308,22 @@ read_argument(struct reader *reader, struct commandline *commandline, char **ret
 
 /* ---- what goes together ------------------------------------------------------------------ */
 
+/* With what an option works that does not go with a file. */
+static const char *
+roles_of(const struct option *option)
+{
+    bool listen = (option->with & WITH(ROLE_LISTEN)) != 0;
+    bool stdio = (option->with & WITH(ROLE_STDIO)) != 0;
+
+    if (option->with & WITH(ROLE_NEW))
+        return role_names[ROLE_NEW];
+    if (option->with & WITH(ROLE_DESCRIBE))
+        return role_names[ROLE_DESCRIBE];
+    if (listen && stdio)
+        return "--listen or --stdio";
+    return role_names[listen ? ROLE_LISTEN : ROLE_STDIO];
+}
+
 static int
 check_options_fit(const struct reader *reader, const struct commandline *commandline,
                   char **ret_problem)
@@ -315,12 +332,8 @@ check_options_fit(const struct reader *reader, const struct commandline *command
         if (!(reader->given & (1u << i)) || (options[i].with & WITH(commandline->role)))
             continue;
         if (commandline->role == ROLE_SERVE_FILE)
-            return problem(
-                ret_problem, "--%s works only with %s", options[i].name,
-                options[i].with & WITH(ROLE_NEW) ? "--new"
-                : options[i].with & WITH(ROLE_DESCRIBE)
-                    ? "--describe"
-                    : (options[i].with & WITH(ROLE_STDIO) ? "--listen or --stdio" : "--listen"));
+            return problem(ret_problem, "--%s works only with %s", options[i].name,
+                           roles_of(&options[i]));
         return problem(ret_problem, "--%s does not go with %s", options[i].name,
                        role_names[commandline->role]);
     }
@@ -408,17 +421,16 @@ commandline_done(struct commandline *commandline)
 void
 commandline_help(FILE *out)
 {
-    (void)fputs(
-        "usage: sockserverd [-c FILE] [--check] [--once] [--strict]\n"
-        "       sockserverd --listen ADDRESS [--mixin MIXIN] [-o NAME=VALUE]... PLUGIN\n"
-        "       sockserverd [--listen ADDRESS] PLUGIN --run COMMAND [ARGUMENT]...\n"
-        "       sockserverd --stdio [--datagram] [-o NAME=VALUE]... PLUGIN\n"
-        "       sockserverd --describe PLUGIN [--json]\n"
-        "       sockserverd --new NAME [--language LANGUAGE] [FOLDER]\n"
-        "\n"
-        "Serves TCP, UDP and Unix sockets with handler plugins.\n"
-        "\n",
-        out);
+    (void)fputs("usage: sockserverd [-c FILE] [--check] [--once] [--strict]\n"
+                "       sockserverd --listen ADDRESS [--mixin MIXIN] [-o NAME=VALUE]... PLUGIN\n"
+                "       sockserverd [--listen ADDRESS] PLUGIN --run COMMAND [ARGUMENT]...\n"
+                "       sockserverd --stdio [--datagram] [-o NAME=VALUE]... PLUGIN\n"
+                "       sockserverd --describe PLUGIN [--json]\n"
+                "       sockserverd --new NAME [--language LANGUAGE] [FOLDER]\n"
+                "\n"
+                "Serves TCP, UDP and Unix sockets with handler plugins.\n"
+                "\n",
+                out);
     for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
         const struct option *option = &options[i];
         char left[48];

@@ -30,7 +30,8 @@
 #include "common/printable.h"
 #include "common/suggest.h"
 
-#define TEMPLATES    "/../share/sockserverd/template" /* from the program's folder */
+#define TEMPLATES    "/share/sockserverd/template" /* under the prefix, as all that follow */
+#define PACKAGES     "/share/pkgconfig"
 #define LONGEST_NAME 64
 #define FILES_MOST   32
 #define LARGEST_FILE 100000
@@ -121,16 +122,28 @@ judge(const struct creation *creation)
 
 /* ---- what it is made from -------------------------------------------------------------------- */
 
+/* The folder that the program's own folder, bin, lies in; "" if it is the root, or not known. */
+static void
+find_prefix(char prefix[PATH_MAX])
+{
+    ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
+
+    prefix[size < 0 ? 0 : size] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(prefix, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+}
+
 /* Finds the folder of the language: beside the program, or where the build would install it. */
 static int
 find_templates(struct creation *creation)
 {
     char path[PATH_MAX + sizeof(TEMPLATES)];
-    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX);
 
-    path[size < 0 ? 0 : size] = '\0';
-    char *slash = strrchr(path, '/');
-    (void)strcpy(slash == NULL ? path : slash, TEMPLATES);
+    find_prefix(path);
+    (void)strcat(path, TEMPLATES);
     const char *places[] = {path, SOCKSERVERD_TEMPLATE_DIR};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         if (asprintf(&creation->templates, "%s/%s", places[i], creation->language) < 0) {
@@ -322,15 +335,48 @@ by_name(const void *one, const void *other)
     return strcmp(((const struct file *)one)->to, ((const struct file *)other)->to);
 }
 
+/*
+ * Where pkg-config finds what a plugin is built with, if it does not look there
+ * by itself: in an installation under a prefix of its own, or in the build
+ * folder. False: it does, or there is nothing.
+ */
+static bool
+find_packages(char path[PATH_MAX])
+{
+    static const char *const files[] = {PACKAGES "/sockserver.pc", "/sockserver-uninstalled.pc"};
+    const char *known = getenv("PKG_CONFIG_PATH");
+    char prefix[PATH_MAX];
+
+    find_prefix(prefix);
+    if (is_one_of(prefix, (const char *const[]){"", "/usr", "/usr/local", NULL}))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        if (snprintf(path, PATH_MAX, "%s%s", prefix, files[i]) >= PATH_MAX ||
+            access(path, F_OK) < 0)
+            continue;
+        *strrchr(path, '/') = '\0';
+        return known == NULL || strstr(known, path) == NULL;
+    }
+    return false;
+}
+
 static void
 say_what_is_next(struct creation *creation)
 {
+    char packages[PATH_MAX];
+
     qsort(creation->files, creation->count, sizeof(creation->files[0]), by_name);
     printable_put(stdout, creation->folder);
     (void)puts(" has a new plugin:");
     for (size_t i = 0; i < creation->count; i++)
         (void)printf("    %s\n", creation->files[i].to);
-    (void)fputs("next: cd ", stdout);
+    (void)fputs("next: ", stdout);
+    if (find_packages(packages)) {
+        (void)fputs("export PKG_CONFIG_PATH=", stdout);
+        printable_put(stdout, packages);
+        (void)fputs("; ", stdout);
+    }
+    (void)fputs("cd ", stdout);
     printable_put(stdout, creation->folder);
     (void)puts(" && make test");
 }

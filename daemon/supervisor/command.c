@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/array.h"
 #include "common/child.h"
 #include "common/cleanup.h"
 #include "common/descriptors.h"
@@ -36,7 +37,9 @@
 
 /* ---- its environment --------------------------------------------------------------------- */
 
-/* Sets SOCKSERVER_WHAT, or SOCKSERVER_WHAT_NAME. */
+static const char *const words[] = {"ADDRESS", "PATH", "HOST", "PORT"};
+
+/* Sets SOCKSERVER_WHAT, or SOCKSERVER_WHAT_NAME. value: NULL removes what there was. */
 static int
 set_one(const char *what, const char *name, const char *value)
 {
@@ -45,7 +48,7 @@ set_one(const char *what, const char *name, const char *value)
     if (asprintf(&variable, "SOCKSERVER_%s%s%s", what, name == NULL ? "" : "_",
                  name == NULL ? "" : name) < 0)
         return -ENOMEM;
-    return setenv(variable, value, 1) < 0 ? -errno : 0;
+    return (value == NULL ? unsetenv(variable) : setenv(variable, value, 1)) < 0 ? -errno : 0;
 }
 
 /* What a client connects to where the server has all addresses. */
@@ -57,6 +60,7 @@ reachable(const char *host)
     return strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : host;
 }
 
+/* A --run within another one's command has that one's words around it: those go first. */
 static int
 set_address(const char *name, const char *text)
 {
@@ -64,6 +68,8 @@ set_address(const char *name, const char *text)
     _cleanup_free_ char *problem = NULL;
     int r = address_parse(text, &address, &problem);
 
+    for (size_t i = 0; i < ARRAY_SIZE(words) && r == 0; i++)
+        r = set_one(words[i], name, NULL);
     if (r == 0)
         r = set_one("ADDRESS", name, text);
     if (r == 0 && address.path != NULL)

@@ -58,6 +58,16 @@ for place in "$build" "$prefix/share/pkgconfig"; do
     [ "$place" = "$build" ] && rm -r author
 done
 
+# What it says is next works as it stands, also where pkg-config does not look by itself.
+for program in "$build/bin/sockserverd" "$prefix/bin/sockserverd"; do
+    (
+        unset PKG_CONFIG_PATH
+        "$program" --new next "$folder/next" >made || fail "--new next failed"
+        eval "$(sed -n 's/^next: //p' made)" >log 2>&1 || fail "$(cat made log)"
+    )
+    rm -r "$folder/next"
+done
+
 # The other build file, from the installation.
 for name in hello hello_cpp; do
     [ -d "author/$name" ] || continue

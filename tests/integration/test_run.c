@@ -80,6 +80,20 @@ the_command_knows_where_it_serves(void **state)
     assert_true(strcmp(outcome.output, "::1\n") == 0 || strcmp(outcome.output, "127.0.0.1\n") == 0);
 }
 
+/* What another --run around it has said is not taken for its own. */
+static void
+a_command_within_a_command_knows_its_own_server(void **state)
+{
+    struct outcome outcome =
+        COMMAND("", "--listen", text_of("unix://%s", test_path("outer")), UPPER, "--run",
+                DAEMON_PROGRAM, UPPER, "--run", "sh", "-c",
+                "echo $SOCKSERVER_HOST ${SOCKSERVER_PATH-no} ${SOCKSERVER_PATH_UPPER-path}");
+
+    (void)state;
+    assert_string_equal(outcome.output, "127.0.0.1 no path\n");
+    assert_int_equal(outcome.status, 0);
+}
+
 /* A client that is one line of the shell's own. */
 static void
 it_is_served(void **state)
@@ -166,7 +180,7 @@ static const struct {
     {{UPPER, "--once", "--run", "true"}, "--run and --once exclude each other"},
     {{UPPER, "--check", "--run", "true"}, "--run and --check exclude each other"},
     {{"--stdio", UPPER, "--run", "true"}, "--run does not go with --stdio"},
-    {{"--datagram", UPPER}, "--datagram works only with"},
+    {{"--datagram", UPPER}, "--datagram works only with --stdio\n"},
 };
 
 static void
@@ -201,6 +215,7 @@ standard_input_is_a_datagram_where_it_shall_be(void **state)
 
 RUN_TESTS(TEST(the_status_is_the_commands), TEST(a_command_that_cannot_be_run_is_told),
           TEST(it_is_not_run_if_a_listener_cannot_start), TEST(the_command_knows_where_it_serves),
-          TEST(it_is_served), TEST(each_listener_of_a_file_has_its_name),
-          TEST(a_signal_is_passed_on), TEST(a_command_that_ignores_signals_is_killed),
-          TEST(mistakes_are_told), TEST(standard_input_is_a_datagram_where_it_shall_be))
+          TEST(a_command_within_a_command_knows_its_own_server), TEST(it_is_served),
+          TEST(each_listener_of_a_file_has_its_name), TEST(a_signal_is_passed_on),
+          TEST(a_command_that_ignores_signals_is_killed), TEST(mistakes_are_told),
+          TEST(standard_input_is_a_datagram_where_it_shall_be))

@@ -85,9 +85,9 @@ await_input(struct ss_request *request)
     if (!request->drained || request->wanted == 0)
         return 0;
     buffers_release(request);
-    request_enter(request, STAGE_READING);
+    counter_set(request->slot->stage, STAGE_READING); /* wait_io() notes the times */
     int error = wait_io(request, request->fd, request->wanted, time_left(request));
-    request_enter(request, STAGE_HANDLING);
+    counter_set(request->slot->stage, STAGE_HANDLING);
     request->drained = false;
     return error;
 }
@@ -248,9 +248,9 @@ wait_without_buffer(struct ss_request *request)
     int error = output_flush(request);
 
     if (error == 0) {
-        request_enter(request, STAGE_READING);
+        counter_set(request->slot->stage, STAGE_READING); /* wait_io() notes the times */
         error = wait_io(request, request->fd, request->wanted, request->read_timeout);
-        request_enter(request, STAGE_HANDLING);
+        counter_set(request->slot->stage, STAGE_HANDLING);
     }
     return error;
 }

@@ -202,9 +202,9 @@ ss_shutdown(struct ss_request *request)
             request->shut = error == 0;
             break;
         }
-        request_enter(request, STAGE_WRITING);
+        counter_set(request->slot->stage, STAGE_WRITING); /* wait_io() notes the times */
         error = wait_io(request, request->fd, wanted, request->write_timeout);
-        request_enter(request, STAGE_HANDLING);
+        counter_set(request->slot->stage, STAGE_HANDLING);
     }
     return error;
 }
