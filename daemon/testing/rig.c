@@ -379,6 +379,7 @@ rig_free(struct rig *rig)
 {
     (void)close(rig->bell);
     free(rig->before);
+    free(rig->problem);
     free(rig->log);
     free(rig);
 }
