@@ -91,9 +91,9 @@ void descriptors_note(unsigned char **before);
 char *descriptors_left(const unsigned char *before);
 /* This one is the library's, and stays open. */
 void descriptor_is_ours(int fd);
+bool descriptor_was_ours(int fd);
 /* That it was left open, in words; the caller frees it. */
 char *descriptor_was_left(int fd);
-bool descriptor_was_ours(int fd);
 
 /* ---- play.c ----------------------------------------------------------------------- */
 
