@@ -64,7 +64,7 @@ file_has(const char *path, const char *name)
 
     if (fd < 0 || fstat(fd, &status) < 0 || status.st_size == 0) {
         (void)fprintf(stderr, "sockserverd-fuzz: cannot read plugin %s: %s\n", path,
-                      strerror(errno));
+                      fd < 0 ? strerror(errno) : "it is empty");
         exit(1);
     }
     size_t size = (size_t)status.st_size;

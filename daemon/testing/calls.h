@@ -56,8 +56,5 @@ void send_datagram(struct ss_test *test, const void *data, size_t size);
 
 /* The end of a drain. */
 void cut_all(struct rig *rig);
-/* What is wrong with a request that has ended, whatever the test was about; NULL: nothing. The
- * caller frees it. */
-char *play_problem(const struct rig *rig, const struct play *play);
 
 #endif

@@ -136,27 +136,38 @@ show(struct ss_test *test, const char *bytes, size_t size)
     return test->shown;
 }
 
+/* Waits for a whole line, which no datagram shares with the next: its size without its "\n". */
+static size_t
+await_line(struct ss_test *test, const char *pattern)
+{
+    for (size_t seen = 0;;) {
+        bool more = test->rig->stream ? await_bytes(test, seen + 1) : await_packet(test, &seen);
+        const char *bytes = unread(test, &seen);
+        if (!test->rig->stream)
+            seen = more ? test->packets[test->packets_taken] : 0;
+        const char *end = seen > 0 ? memchr(bytes, '\n', seen) : NULL;
+        if (end != NULL)
+            return (size_t)(end - bytes);
+        if (!more || !test->rig->stream)
+            fail_difference(test, "no whole line came", pattern, strlen(pattern));
+    }
+}
+
 const char *
 ss_test_expect_line(struct ss_test *test, const char *pattern)
 {
-    size_t held, size = 0;
-    const char *bytes = NULL, *end = NULL;
+    size_t held;
 
     need_client(test, "ss_test_expect_line");
-    do {
-        bool more = await_bytes(test, size + 1);
-        bytes = unread(test, &held);
-        end = held > 0 ? memchr(bytes, '\n', held) : NULL;
-        if (end == NULL && !more)
-            fail_difference(test, "no whole line came", pattern, strlen(pattern));
-        size = held;
-    } while (end == NULL);
-    size = (size_t)(end - bytes);
+    size_t size = await_line(test, pattern);
+    const char *bytes = unread(test, &held);
     size_t shown = size > 0 && bytes[size - 1] == '\r' ? size - 1 : size;
     const char *line = show(test, bytes, shown);
     if (fnmatch(pattern, line, 0) != 0)
         fail_difference(test, "the next line is another one", pattern, strlen(pattern));
     test->taken += size + 1;
+    if (!test->rig->stream && (test->packets[test->packets_taken] -= size + 1) == 0)
+        test->packets_taken++;
     return line;
 }
 
@@ -182,7 +193,7 @@ ss_test_expect_end(struct ss_test *test)
     need_client(test, "ss_test_expect_end");
     bool more = await_bytes(test, 1);
     (void)unread(test, &held);
-    if (more || held > 0)
+    if (more || held > 0 || test->packets_taken < test->packet_count)
         fail_difference(test, "more came, instead of the end of the stream", "", 0);
     if (test->rig->stream && !test->ended && test->fd >= 0)
         fail(test->rig, "the connection is still open");
@@ -332,25 +343,6 @@ free_clients(struct rig *rig)
     }
 }
 
-char *
-play_problem(const struct rig *rig, const struct play *play)
-{
-    const struct stage *stage = play->stage;
-    bool was_set_up = atomic_load(&stage->calls[HOOK_HANDLE]) > 0;
-    unsigned finished = atomic_load(&stage->calls[HOOK_FINISH]);
-    char *text = NULL;
-    int size = 0;
-
-    if (play->fate != NULL)
-        size = asprintf(&text, "a request's process %s", play->fate);
-    else if (stage->left[0] != '\0')
-        size = asprintf(&text, "in a request's process, %s", stage->left);
-    else if (rig->hooks.finish != NULL && finished != was_set_up &&
-             strcmp(stage->outcome, "abandoned by its handler") != 0)
-        size = asprintf(&text, "finish was called %u times", finished);
-    return size < 0 ? NULL : text;
-}
-
 static void
 close_clients(struct rig *rig)
 {
@@ -370,7 +362,6 @@ static char *
 end_requests(struct rig *rig)
 {
     int64_t deadline = patience_end();
-    char *problem = NULL;
 
     close_clients(rig);
     if (plays_active(rig) > 0)
@@ -379,12 +370,11 @@ end_requests(struct rig *rig)
         ;
     if (plays_active(rig) > 0)
         fail(rig, "a request goes on although it was cut");
-    for (struct play *play = rig->plays; play != NULL; play = play->next) {
-        if (play->stage != NULL && problem == NULL)
-            problem = play_problem(rig, play);
+    for (struct play *play = rig->plays; play != NULL; play = play->next)
         play->let_go = true;
-    }
     plays_sweep(rig);
+    char *problem = rig->problem;
+    rig->problem = NULL;
     return problem;
 }
 

@@ -285,5 +285,5 @@ ss_test_fuzz(struct ss_test *test, const void *data, size_t size)
     forget(test);
     uint64_t left = left_open(before);
     if (left != 0 && !rig->keeps)
-        fail(rig, "descriptor %d was left open", __builtin_ctzll(left));
+        fail(rig, "%s", keep_text(descriptor_was_left(__builtin_ctzll(left))));
 }

@@ -413,6 +413,25 @@ play_free(struct play *play)
     free(play);
 }
 
+char *
+play_problem(const struct rig *rig, const struct play *play)
+{
+    const struct stage *stage = play->stage;
+    bool was_set_up = atomic_load(&stage->calls[HOOK_HANDLE]) > 0;
+    unsigned finished = atomic_load(&stage->calls[HOOK_FINISH]);
+    char *text = NULL;
+    int size = 0;
+
+    if (play->fate != NULL)
+        size = asprintf(&text, "a request's process %s", play->fate);
+    else if (stage->left[0] != '\0')
+        size = asprintf(&text, "in a request's process, %s", stage->left);
+    else if (rig->hooks.finish != NULL && finished != was_set_up &&
+             strcmp(stage->outcome, "abandoned by its handler") != 0)
+        size = asprintf(&text, "finish was called %u times", finished);
+    return size < 0 ? NULL : text;
+}
+
 void
 plays_sweep(struct rig *rig)
 {
@@ -425,6 +444,8 @@ plays_sweep(struct rig *rig)
             continue;
         }
         *place = play->next;
+        if (play->stage != NULL && rig->problem == NULL)
+            rig->problem = play_problem(rig, play); /* which ss_test_done() tells */
         play_free(play);
     }
 }

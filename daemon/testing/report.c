@@ -140,6 +140,8 @@ play_state(const struct play *play, char *buffer, size_t size)
         return atomic_load(&stage->outside) ? "waits for something other than its client"
                                             : "waits for its client, or for time to go by";
     default:
+        if (stage->director != NULL)
+            return "goes on in the test's own thread";
         show_call(atomic_load(&stage->thread), call, sizeof(call));
         (void)snprintf(buffer, size, "neither waits by a call of ss_*() nor ends%s", call);
         return buffer;

@@ -65,24 +65,29 @@ mark_descriptors(unsigned char *open)
     (void)closedir(folder);
 }
 
+char *
+descriptor_was_left(int fd)
+{
+    char path[64], target[256], *text;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+    target[size > 0 ? size : 0] = '\0';
+    return asprintf(&text, "descriptor %d, which is %s, was left open", fd, target) < 0 ? NULL
+                                                                                        : text;
+}
+
 /* The first one that is open now and was not then, in words; NULL: none. */
 static char *
 find_left(const unsigned char *before)
 {
     unsigned char open[DESCRIPTORS] = {0};
-    char path[64], target[256];
     char *text = NULL;
 
     mark_descriptors(open);
-    for (int fd = 0; fd < DESCRIPTORS && text == NULL; fd++) {
-        if (!open[fd] || before[fd] || ours[fd])
-            continue;
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        ssize_t size = readlink(path, target, sizeof(target) - 1);
-        target[size > 0 ? size : 0] = '\0';
-        if (asprintf(&text, "descriptor %d, which is %s, was left open", fd, target) < 0)
-            text = NULL;
-    }
+    for (int fd = 0; fd < DESCRIPTORS && text == NULL; fd++)
+        if (open[fd] && !before[fd] && !ours[fd])
+            text = descriptor_was_left(fd);
     return text;
 }
 
@@ -379,6 +384,7 @@ rig_free(struct rig *rig)
 {
     (void)close(rig->bell);
     free(rig->before);
+    free(rig->problem);
     free(rig->log);
     free(rig);
 }

@@ -60,6 +60,7 @@ struct rig {
     struct ss_test *clients;
     struct play *plays;
     int bell;
+    char *problem; /* with the first request that is not here any more and had one; or NULL */
     char *log;
     size_t log_size, log_taken;
     int64_t next_service, last_activity;
@@ -91,6 +92,8 @@ char *descriptors_left(const unsigned char *before);
 /* This one is the library's, and stays open. */
 void descriptor_is_ours(int fd);
 bool descriptor_was_ours(int fd);
+/* That it was left open, in words; the caller frees it. */
+char *descriptor_was_left(int fd);
 
 /* ---- play.c ----------------------------------------------------------------------- */
 
@@ -99,7 +102,10 @@ bool descriptor_was_ours(int fd);
 struct play *play_new(struct rig *rig, int fd);
 /* Starts those that may run now. Returns whether there were any; negative errno. */
 int plays_start(struct rig *rig);
-/* Frees those that have ended and that nobody asks for. */
+/* What is wrong with a request that has ended, whatever the test was about; NULL: nothing. The
+ * caller frees it. */
+char *play_problem(const struct rig *rig, const struct play *play);
+/* Frees those that have ended and that nobody asks for, and notes the first one's problem. */
 void plays_sweep(struct rig *rig);
 /* Runs one in the test's own thread, from its beginning to its end. 0 or a negative errno. */
 int play_perform(struct play *play, stage_director *director);

@@ -214,12 +214,15 @@ is_name(const struct answer *answer, size_t at, const uint8_t *labels)
     }
 }
 
-/* Writes a name, as much of it as stands there already by pointing to that. */
+/* Writes a name, as much of it as stands there already by pointing to that: not to itself, whose
+ * end is not there yet, and not to one that did not fit. */
 static void
 put_name(struct answer *answer, const uint8_t *labels)
 {
-    for (; *labels != 0; labels += 1 + *labels) {
-        for (size_t i = 0; i < answer->place_count; i++)
+    const size_t whole = answer->place_count;
+
+    for (; *labels != 0 && !answer->full; labels += 1 + *labels) {
+        for (size_t i = 0; i < whole; i++)
             if (is_name(answer, answer->places[i], labels)) {
                 put16(answer, 0xc000u | answer->places[i]);
                 return;

@@ -16,7 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define LONGEST (1LL << 50) /* milliseconds: as long as a key may be told to live */
+#define LONGEST    (1LL << 50) /* milliseconds: as long as a key may be told to live */
+#define MOST_STEPS 100000000L  /* of KEYS, for which all others wait: some tenths of a second */
 
 /* ---- what commands begin with ---------------------------------------------------------------- */
 
@@ -335,15 +336,17 @@ do_persist(struct client *client)
     answer_integer(client, expires);
 }
 
-/* "*" is any text, "?" any character, "\x" the character x. The time it takes is that of both
- * lengths multiplied, whatever the pattern. */
+/* "*" is any text, "?" any character, "\x" the character x. It takes up to both lengths multiplied,
+ * whatever the pattern; false, too, once *steps, which are taken off, are used up. */
 static bool
-matches(const char *pattern, const char *text)
+matches(const char *pattern, const char *text, long *steps)
 {
     const char *star = NULL, *from = NULL;
 
     while (*text != '\0')
-        if (*pattern == '*') {
+        if (--*steps < 0) {
+            return false;
+        } else if (*pattern == '*') {
             star = ++pattern;
             from = text;
         } else if (*pattern == '?' || (*pattern == '\\' ? *++pattern : *pattern) == *text) {
@@ -362,7 +365,7 @@ struct search {
     struct client *client;
     int64_t time;
     size_t found;
-    struct text keys;
+    long steps; /* that are left */
 };
 
 static void
@@ -374,7 +377,7 @@ search_node(const void *at, VISIT visit, void *userdata)
     if (visit != postorder && visit != leaf)
         return;
     if ((node->expires != 0 && node->expires <= search->time) ||
-        !matches(search->client->words[1].data, node->name.data))
+        !matches(search->client->words[1].data, node->name.data, &search->steps))
         return;
     answer_bytes(search->client, node->name.data, node->name.size);
     search->found++;
@@ -385,7 +388,7 @@ void
 do_keys(struct client *client)
 {
     struct text before = client->reply;
-    struct search search = {.client = client, .time = now()};
+    struct search search = {.client = client, .time = now(), .steps = MOST_STEPS};
 
     if (client->words[1].size > 256) {
         answer(client, "-ERR the pattern is longer than 256 bytes");
@@ -395,9 +398,13 @@ do_keys(struct client *client)
     twalk_r(store.keys.root, search_node, &search);
     struct text keys = client->reply;
     client->reply = before;
-    answer(client, "*%zu", search.found);
-    text_add(&client->reply, keys.data, keys.size);
-    client->reply.failed |= keys.failed;
+    if (search.steps < 0) {
+        answer(client, "-ERR the search takes too long: a shorter pattern takes less");
+    } else {
+        answer(client, "*%zu", search.found);
+        text_add(&client->reply, keys.data, keys.size);
+        client->reply.failed |= keys.failed;
+    }
     free(keys.data);
 }
 

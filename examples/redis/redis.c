@@ -39,11 +39,13 @@ SS_PLUGIN(.name = "redis", .summary = "a subset of Redis", .transports = SS_STRE
 bool
 text_reserve(struct text *text, size_t size)
 {
-    if (size > store.max_size + SLACK - text->size) {
+    const size_t most = store.max_size + SLACK, needed = text->size + size;
+
+    if (size > most - text->size) {
         text->failed = true;
-    } else if (text->size + size > text->capacity) {
-        size_t capacity =
-            2 * text->capacity > text->size + size ? 2 * text->capacity : text->size + size;
+    } else if (needed > text->capacity) {
+        size_t twice = 2 * text->capacity < most ? 2 * text->capacity : most;
+        size_t capacity = twice > needed ? twice : needed;
         char *data = realloc(text->data, capacity);
         text->failed = data == NULL;
         if (data != NULL)

@@ -106,6 +106,8 @@ deliver_message(struct session *session)
     char path[sizeof(session->path)];
 
     (void)snprintf(path, sizeof(path), "new/%s", session->path + strlen("tmp/"));
+    if (ferror(session->file)) /* part of it is lost, even if there is room again */
+        return -EIO;
     if (fflush(session->file) != 0 || fsync(fileno(session->file)) < 0 ||
         renameat(settings.maildir, session->path, settings.maildir, path) < 0)
         return -errno;
@@ -283,22 +285,19 @@ on_quit(struct session *session, const char *text)
 
 /* ---- a message ----------------------------------------------------------------------------- */
 
-/* The rest of a line that was too long for ss_readline(), its last part included, which could
- * otherwise look like a line of its own. *ret_whole: it ended with CR LF. */
+/* The rest of a line that was too long for ss_readline(), and none of the next one, which could be
+ * a command. *ret_whole: it ended with CR LF. */
 static ssize_t
 skip_line(struct ss_request *request, bool *ret_whole)
 {
-    char bytes[256], *line; /* there is no newline within max_line, which is more */
+    char last = '\0', before;
     ssize_t size;
 
     do {
-        size = ss_read(request, bytes, sizeof(bytes));
-        if (size <= 0)
-            return size;
-        char last = bytes[size - 1];
-        size = ss_readline(request, &line);
-        *ret_whole = size > 0 && (size > 1 ? line[size - 2] : last) == '\r';
-    } while (size == -EMSGSIZE);
+        before = last;
+        size = ss_read(request, &last, 1);
+    } while (size > 0 && last != '\n');
+    *ret_whole = before == '\r';
     return size;
 }
 

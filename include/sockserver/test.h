@@ -55,9 +55,10 @@ struct ss_test *ss_test_load(const char *plugin);
 struct ss_test *ss_test_another(struct ss_test *test);
 
 /*
- * Closes what is open, lets requests and plugin end, and fails if a request does not end, or if
- * the plugin leaves a descriptor open that it has not had before the test. Under the address
- * sanitizer it fails, too, if memory was left. The pointers to all clients are invalid afterwards.
+ * Closes what is open, lets requests and plugin end, and fails if a request does not end, if the
+ * process of one, also of an earlier one, ended before its hooks did, or if the plugin leaves a
+ * descriptor open that it has not had before the test. Under the address sanitizer it fails, too,
+ * if memory was left. The pointers to all clients are invalid afterwards.
  */
 void ss_test_done(struct ss_test *test);
 
@@ -140,13 +141,14 @@ void ss_test_expect(struct ss_test *test, const char *text);
 void ss_test_expect_bytes(struct ss_test *test, const void *data, size_t size);
 
 /* The next line comes, and fits a pattern of fnmatch(3): "220 * ready". Its end, "\n" or "\r\n",
- * is not part of it. Returns the line, which is valid until the next call. */
+ * is not part of it. Returns the line, which is valid until the next call. A datagram may have
+ * several, each of them whole. */
 const char *ss_test_expect_line(struct ss_test *test, const char *pattern);
 
 /* Nothing more has come, and the request goes on. */
 void ss_test_expect_nothing(struct ss_test *test);
 
-/* Nothing more comes but the end of the stream. */
+/* Nothing more comes but the end of the stream; of datagrams, nothing more. */
 void ss_test_expect_end(struct ss_test *test);
 
 /* What has come and was not expected yet, with a NUL behind it; it counts as expected. */

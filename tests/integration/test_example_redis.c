@@ -301,6 +301,26 @@ what_is_stored_is_bounded_by_memory(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* All others wait for it: keys and a pattern that are long, and like each other, end it. */
+static void
+no_search_takes_long(void **state)
+{
+    struct daemon *daemon = serve(*state, "");
+    int fd = client_connect(daemon_address(daemon, "test"));
+    char *name = keep(calloc(1, 50001)), *pattern = keep(calloc(1, 201));
+
+    memset(name, 'a', 50000);
+    memset(pattern, 'a', 200);
+    for (int i = 10; i < 40; i++) {
+        client_send(fd, text_of("*3\r\n$3\r\nset\r\n$50002\r\n%s%d\r\n$1\r\nx\r\n", name, i));
+        client_expect(fd, "+OK\r\n");
+    }
+    ask(fd, text_of("keys *%sb", pattern),
+        "-ERR the search takes too long: a shorter pattern takes less\r\n");
+    ask(fd, "keys *b", "*0\r\n");
+    daemon_expect_stop(daemon);
+}
+
 /* Nobody waits for it, and its messages do not grow without end. */
 static void
 a_listener_that_never_reads_is_ended(void **state)
@@ -437,7 +457,7 @@ RUN_TESTS(TEST_EACH(answers_as_redis_does),
           TEST_SHARED(what_is_published_reaches_those_who_listen),
           TEST_SHARED(what_is_no_command_is_told_and_ends_the_connection),
           TEST_SHARED(no_answer_and_no_value_is_longer_than_max_size),
-          TEST_SHARED(what_is_stored_is_bounded_by_memory),
+          TEST_SHARED(what_is_stored_is_bounded_by_memory), TEST_SHARED(no_search_takes_long),
           TEST_SHARED(a_listener_that_never_reads_is_ended),
           TEST_SHARED(at_a_drain_what_has_come_is_answered_and_idle_clients_are_let_go),
           TEST(several_processes_are_refused_with_what_helps),

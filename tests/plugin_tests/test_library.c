@@ -61,6 +61,8 @@ obey(struct ss_request *request, const char *line)
         return ss_waker(request) == NULL ? -ENOMEM : 0;
     if (strncmp(line, "poll", 4) == 0)
         return ss_printf(request, "%s\n", poll(NULL, 0, -1) < 0 ? strerror(errno) : "?");
+    if (strncmp(line, "die", 3) == 0)
+        _exit(3);
     if (strncmp(line, "log ", 4) == 0)
         ss_log(LOG_NOTICE, "%.10s", line + 4);
     for (long i = 0; strncmp(line, "zeros ", 6) == 0 && i < number; i++)
@@ -442,6 +444,42 @@ each_datagram_is_a_request(void **state)
 }
 
 static void
+lines_of_datagrams_are_whole(void **state)
+{
+    struct ss_test *test = obey_under(*state);
+
+    ss_test_set(test, "address", "unixgram:@obey");
+    ss_test_send(test, "echo one\necho two\n");
+    ss_test_expect_line(test, "one");
+    ss_test_expect_line(test, "two");
+    ss_test_send(test, "echo th");
+    FAILS(ss_test_expect_line(test, "th*"));
+    assert_said("no whole line came");
+    FAILS(ss_test_expect_end(test));
+    ss_test_expect(test, "th");
+    ss_test_send(test, "echo ree\n");
+    ss_test_expect_line(test, "ree");
+    ss_test_expect_nothing(test);
+    ss_test_done(test);
+}
+
+/* Also when its client has had another request since. */
+static void
+a_child_that_died_is_told(void **state)
+{
+    struct ss_test *test = obey_under("forking");
+
+    (void)state;
+    ss_test_send(test, "die\n");
+    ss_test_expect_end(test);
+    ss_test_connect(test);
+    ss_test_send(test, "echo one\n");
+    ss_test_expect(test, "one\n");
+    FAILS(ss_test_done(test));
+    assert_said("a request's process");
+}
+
+static void
 any_bytes_are_a_conversation(void **state)
 {
     struct ss_test *test = ss_test_new();
@@ -455,7 +493,7 @@ any_bytes_are_a_conversation(void **state)
         ss_test_fuzz(test, bytes, i % sizeof(bytes));
     }
     FAILS(ss_test_fuzz(test, "open\n", 5));
-    assert_said("was left open");
+    assert_said("which is /dev/null, was left open");
     (void)close(atoi(strstr(message, "descriptor ") + strlen("descriptor ")));
     ss_test_done(test);
 }
@@ -485,6 +523,8 @@ main(void)
         cmocka_unit_test(threads_run_at_once),
         cmocka_unit_test(none_serves_one_after_the_other),
         UNDER_EACH(each_datagram_is_a_request),
+        UNDER_EACH(lines_of_datagrams_are_whole),
+        cmocka_unit_test(a_child_that_died_is_told),
         cmocka_unit_test(mistakes_are_those_of_a_configuration),
         cmocka_unit_test(a_call_that_blocks_coroutines_is_named),
         cmocka_unit_test(any_bytes_are_a_conversation),
