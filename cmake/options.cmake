@@ -56,4 +56,8 @@ if(FUZZ)
   list(APPEND instrumentation -fsanitize=fuzzer-no-link)
 endif()
 target_compile_options(options INTERFACE ${instrumentation})
+if(FUZZ)
+  # It asks the run-time library of C++, which the fuzzer, a C program, is linked without.
+  target_compile_options(options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
+endif()
 target_link_options(options INTERFACE ${instrumentation})

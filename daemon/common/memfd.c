@@ -13,21 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-
-static int
-write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        if (written > 0) {
-            bytes += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
+#include "common/write_all.h"
 
 int
 memfd_sealed(const char *name, const char *bytes, size_t size)

@@ -29,6 +29,7 @@
 #include "common/cleanup.h"
 #include "common/printable.h"
 #include "common/suggest.h"
+#include "common/write_all.h"
 
 #define TEMPLATES    "/share/sockserverd/template" /* under the prefix, as all that follow */
 #define PACKAGES     "/share/pkgconfig"
@@ -266,23 +267,6 @@ read_text(int fd)
 }
 
 static int
-write_text(int fd, const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t put = write(fd, text, left);
-        if (put < 0 && errno != EINTR)
-            return -errno;
-        if (put > 0) {
-            text += put;
-            left -= (size_t)put;
-        }
-    }
-    return 0;
-}
-
-static int
 make_file(struct creation *creation, struct file *file)
 {
     _cleanup_free_ char *from = join(creation->templates, file->from);
@@ -301,7 +285,7 @@ make_file(struct creation *creation, struct file *file)
     _cleanup_close_ int fd =
         open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (status.st_mode & 0111) | 0666);
     file->made = fd >= 0;
-    int r = fd < 0 ? -errno : write_text(fd, own);
+    int r = fd < 0 ? -errno : write_all(fd, own, strlen(own));
     return r < 0 ? complain("%s: %s", to, strerror(-r)) : 0;
 }
 

@@ -20,6 +20,7 @@
 #include "common/network.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
+#include "ctl/status.h"
 #include "ctl/text.h"
 
 #define GROUPS_MOST 65536
@@ -115,12 +116,10 @@ ctl_explain(const struct ctl_arguments *arguments)
         call_once(arguments, CONTROL_INTERFACE ".Explain",
                   json_pack("{s:s, s:s}", "listener", arguments->operand, "client", client),
                   CONNECTION_QUICK, &reply);
-    if (reply != NULL && arguments->json) {
-        (void)json_dumpf(reply, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    } else if (reply != NULL) {
+    if (reply != NULL && arguments->json)
+        print_json(reply);
+    else if (reply != NULL)
         print_answer(reply);
-    }
     json_decref(reply);
     return result;
 }

@@ -12,6 +12,7 @@
 #include "common/varlink.h"
 #include "ctl/connection.h"
 #include "ctl/ctl.h"
+#include "ctl/status.h"
 #include "ctl/text.h"
 
 /* One line: "upper: ready, 5 of 512 requests" or "upper: not ready: drained". */
@@ -51,12 +52,10 @@ ctl_health(const struct ctl_arguments *arguments)
         parameters = json_pack("{s:s}", "listener", arguments->operand);
     enum ctl_result result =
         call_once(arguments, CONTROL_INTERFACE ".GetHealth", parameters, CONNECTION_QUICK, &health);
-    if (health != NULL && arguments->json) {
-        (void)json_dumpf(health, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    } else if (health != NULL) {
+    if (health != NULL && arguments->json)
+        print_json(health);
+    else if (health != NULL)
         print_health(health);
-    }
     if (health != NULL && !json_is_true(json_object_get(health, "ready")))
         result = CTL_FAILED;
     json_decref(health);

@@ -85,29 +85,6 @@ fill_row(struct row *row, const json_t *request)
     row_set(row, COLUMN_WORKER, COLOUR_NONE, text);
 }
 
-static void
-print_requests(const json_t *requests)
-{
-    struct terminal terminal = terminal_look();
-    struct table table;
-
-    table_init(&table, columns, ARRAY_SIZE(columns));
-    for (size_t i = 0; i < json_array_size(requests); i++) {
-        struct row *row = table_add(&table);
-        if (row != NULL)
-            fill_row(row, json_array_get(requests, i));
-    }
-    table_print(&table, stdout, terminal.width, terminal.colours, "\n");
-    table_done(&table);
-}
-
-static void
-print_json(const json_t *reply)
-{
-    (void)json_dumpf(reply, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
-}
-
 /* Asks for the part behind a request's number, and adds it to all. *ret_after: the last number, or
  * 0 if there is no more. */
 static enum ctl_result
@@ -144,7 +121,7 @@ ctl_requests(const struct ctl_arguments *arguments)
         print_json(reply);
         json_decref(reply);
     } else if (result == CTL_FINE) {
-        print_requests(all);
+        print_rows(columns, ARRAY_SIZE(columns), all, fill_row);
     }
     json_decref(all);
     return result;
@@ -199,22 +176,27 @@ print_backtrace(const json_t *reply)
         (void)puts("its place is not known on this machine");
 }
 
-static json_t *
-parameters_for(const struct ctl_arguments *arguments, json_int_t number)
+/* Calls a method about the request that the arguments name. *ret_reply: what it said, which the
+ * caller releases, or NULL. */
+static enum ctl_result
+ask_about_one(const struct ctl_arguments *arguments, const char *method, json_t **ret_reply)
 {
-    return json_pack("{s:s, s:I}", "listener", arguments->operand, "number", number);
+    json_int_t number;
+
+    *ret_reply = NULL;
+    if (!read_number(arguments, &number))
+        return CTL_USAGE;
+    return call_once(arguments, method,
+                     json_pack("{s:s, s:I}", "listener", arguments->operand, "number", number),
+                     CONNECTION_QUICK, ret_reply);
 }
 
 enum ctl_result
 ctl_backtrace(const struct ctl_arguments *arguments)
 {
-    json_t *reply = NULL;
-    json_int_t number;
+    json_t *reply;
+    enum ctl_result result = ask_about_one(arguments, CONTROL_INTERFACE ".GetBacktrace", &reply);
 
-    if (!read_number(arguments, &number))
-        return CTL_USAGE;
-    enum ctl_result result = call_once(arguments, CONTROL_INTERFACE ".GetBacktrace",
-                                       parameters_for(arguments, number), CONNECTION_QUICK, &reply);
     if (reply != NULL && arguments->json)
         print_json(reply);
     else if (reply != NULL)
@@ -226,13 +208,9 @@ ctl_backtrace(const struct ctl_arguments *arguments)
 enum ctl_result
 ctl_cancel(const struct ctl_arguments *arguments)
 {
-    json_t *reply = NULL;
-    json_int_t number;
+    json_t *reply;
+    enum ctl_result result = ask_about_one(arguments, CONTROL_INTERFACE ".CancelRequest", &reply);
 
-    if (!read_number(arguments, &number))
-        return CTL_USAGE;
-    enum ctl_result result = call_once(arguments, CONTROL_INTERFACE ".CancelRequest",
-                                       parameters_for(arguments, number), CONNECTION_QUICK, &reply);
     json_decref(reply);
     return result;
 }

@@ -59,23 +59,6 @@ fill_row(struct row *row, const json_t *source)
     set_penalty(row, source);
 }
 
-static void
-print_sources(const json_t *reply)
-{
-    const json_t *sources = json_object_get(reply, "sources");
-    struct terminal terminal = terminal_look();
-    struct table table;
-
-    table_init(&table, columns, ARRAY_SIZE(columns));
-    for (size_t i = 0; i < json_array_size(sources); i++) {
-        struct row *row = table_add(&table);
-        if (row != NULL)
-            fill_row(row, json_array_get(sources, i));
-    }
-    table_print(&table, stdout, terminal.width, terminal.colours, "\n");
-    table_done(&table);
-}
-
 enum ctl_result
 ctl_sources(const struct ctl_arguments *arguments)
 {
@@ -85,12 +68,10 @@ ctl_sources(const struct ctl_arguments *arguments)
         varlink_set(&parameters, "listener", varlink_text(arguments->operand));
     enum ctl_result result =
         call_once(arguments, CONTROL_INTERFACE ".GetSources", parameters, CONNECTION_QUICK, &reply);
-    if (reply != NULL && arguments->json) {
-        (void)json_dumpf(reply, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    } else if (reply != NULL) {
-        print_sources(reply);
-    }
+    if (reply != NULL && arguments->json)
+        print_json(reply);
+    else if (reply != NULL)
+        print_rows(columns, ARRAY_SIZE(columns), json_object_get(reply, "sources"), fill_row);
     json_decref(reply);
     return result;
 }

@@ -28,6 +28,12 @@ void requests_fill(struct table *table, const json_t *requests);
 /* Writes one line on the daemon itself, without a newline. */
 void status_headline(const json_t *status, FILE *out);
 
+/* Prints a table with a row for each item of an array, which `fill` fills. */
+void print_rows(const struct column *columns, size_t count, const json_t *items,
+                void (*fill)(struct row *row, const json_t *item));
+/* Prints what the daemon has replied, for scripts. */
+void print_json(const json_t *reply);
+
 /* Each writes one thing about a listener as text. buffer has SHOW_SIZE bytes. */
 #define SHOW_SIZE 256
 void show_active(const json_t *listener, char *buffer);

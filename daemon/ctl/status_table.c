@@ -14,6 +14,32 @@
 #include "common/array.h"
 #include "ctl/text.h"
 
+/* ---- printing -------------------------------------------------------------------------------- */
+
+void
+print_rows(const struct column *columns, size_t count, const json_t *items,
+           void (*fill)(struct row *row, const json_t *item))
+{
+    struct terminal terminal = terminal_look();
+    struct table table;
+
+    table_init(&table, columns, count);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        struct row *row = table_add(&table);
+        if (row != NULL)
+            fill(row, json_array_get(items, i));
+    }
+    table_print(&table, stdout, terminal.width, terminal.colours, "\n");
+    table_done(&table);
+}
+
+void
+print_json(const json_t *reply)
+{
+    (void)json_dumpf(reply, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+}
+
 /* ---- looking into JSON --------------------------------------------------------------------- */
 
 const char *

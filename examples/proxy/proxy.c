@@ -16,7 +16,7 @@
 
 /* clang-format off */
 static const struct ss_option options[] = {
-    {"to", SS_STRING, .required = true, .min = 1, .max = 300,
+    {"to", SS_ADDRESS, .required = true,
      .help = "the target: \"tcp://HOST:PORT\" or \"unix:///PATH\""},
     {"connect_timeout", SS_DURATION, .fallback = "5s", .min = 0.001, .max = 3600,
      .help = "how long the target may take to accept"},

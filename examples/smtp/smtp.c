@@ -33,7 +33,7 @@ enum { GO_ON = 0, GOODBYE = 1 }; /* what a command returns, or a negative errno 
 
 /* clang-format off */
 static const struct ss_option options[] = {
-    {"maildir", SS_STRING, .required = true, .min = 1, .max = 4000,
+    {"maildir", SS_PATH, .required = true,
      .help = "the folder where messages go; it is made if need be"},
     {"hostname", SS_STRING, .fallback = "localhost", .min = 1, .max = 200,
      .help = "what the server calls itself"},

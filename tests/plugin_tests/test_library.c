@@ -21,6 +21,8 @@
 #include <cmocka.h>
 #include <sockserver/test.h>
 
+#include "under.h"
+
 /* ---- the plugin ------------------------------------------------------------------------- */
 
 static const struct ss_option options[] = {
@@ -497,13 +499,6 @@ any_bytes_are_a_conversation(void **state)
     (void)close(atoi(strstr(message, "descriptor ") + strlen("descriptor ")));
     ss_test_done(test);
 }
-
-#define UNDER(test, mixin)                                                                         \
-    {                                                                                              \
-        .name = #test " " mixin, .test_func = test, .initial_state = (void *)mixin                 \
-    }
-#define UNDER_EACH(test)                                                                           \
-    UNDER(test, "none"), UNDER(test, "threading"), UNDER(test, "forking"), UNDER(test, "coroutine")
 
 int
 main(void)

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <sockserver/test.h>
 
+#include "under.h"
+
 static struct ss_test *
 upper_under(const char *mixin)
 {
@@ -80,13 +82,6 @@ answers_a_datagram_by_one(void **state)
     ss_test_expect_outcome(test, "done");
     ss_test_done(test);
 }
-
-#define UNDER(test, mixin)                                                                         \
-    {                                                                                              \
-        .name = #test " " mixin, .test_func = test, .initial_state = (void *)mixin                 \
-    }
-#define UNDER_EACH(test)                                                                           \
-    UNDER(test, "none"), UNDER(test, "threading"), UNDER(test, "forking"), UNDER(test, "coroutine")
 
 int
 main(void)

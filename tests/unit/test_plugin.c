@@ -309,6 +309,7 @@ one_process_is_not_several(void **state)
     } rows[] = {
         {MIXIN_NONE, "several workers do not share"},
         {MIXIN_COROUTINE, "several threads would change at once"},
+        {MIXIN_THREADING, NULL}, /* it has no such key, which somebody else says */
     };
     struct plugin plugin;
 
@@ -321,13 +322,14 @@ one_process_is_not_several(void **state)
         char text[200];
 
         plugin_check_use(&plugin, &settings, true, &errors);
-        assert_int_equal(errors.count, i % 2);
-        (void)snprintf(text, sizeof(text),
-                       "listeners.test.cpus: plugin good_one_process keeps its state in the memory "
-                       "of one process, which %s; found 2, expected 1",
-                       rows[i / 2].why);
-        if (errors.count > 0)
+        assert_int_equal(errors.count, rows[i / 2].why == NULL ? 0 : i % 2);
+        if (errors.count > 0) {
+            (void)snprintf(text, sizeof(text),
+                           "listeners.test.cpus: plugin good_one_process keeps its state in the "
+                           "memory of one process, which %s; found 2, expected 1",
+                           rows[i / 2].why);
             assert_string_equal(errors.texts[0], text);
+        }
         errors_done(&errors);
     }
     plugin_done(&plugin);

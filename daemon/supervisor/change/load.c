@@ -37,6 +37,7 @@
 #include "common/close_from.h"
 #include "common/leave.h"
 #include "common/secret.h"
+#include "common/write_all.h"
 #include "config/config_pack.h"
 
 #define ANSWER_FD 3
@@ -59,21 +60,6 @@ struct load {
 
 /* ---- in the child ---------------------------------------------------------------------- */
 
-static bool
-write_all(const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(ANSWER_FD, bytes, size);
-        if (written < 0 && errno != EINTR)
-            return false;
-        if (written > 0) {
-            bytes += written;
-            size -= (size_t)written;
-        }
-    }
-    return true;
-}
-
 /* Nothing of the supervisor's stays open: no socket outlives it here. */
 static _Noreturn void
 read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
@@ -93,7 +79,7 @@ read_and_hand_over(const struct load_setup *setup, int pipe, pid_t parent)
     int result = setup->loader(&config, &errors, setup->loader_userdata);
     if (config_pack(result, &config, &errors, &bytes, &size) < 0)
         leave(NO_MEMORY);
-    leave(write_all(bytes, size) ? EXIT_SUCCESS : EXIT_FAILURE);
+    leave(write_all(ANSWER_FD, bytes, size) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- its end ----------------------------------------------------------------------------- */

@@ -343,7 +343,7 @@ check_processes(const struct plugin *plugin, const struct settings *settings, st
             mixin_names[threading ? MIXIN_THREADING
                         : stated  ? MIXIN_COROUTINE
                                   : MIXIN_NONE]);
-    else if (settings->cpus > 1)
+    else if (settings->cpus > 1 && settings->mixin != MIXIN_THREADING)
         errors_add(
             errors, settings->file, settings->line,
             "listeners.%s.cpus: plugin %s keeps its state in the memory of one process, which "
