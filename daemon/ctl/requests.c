@@ -37,7 +37,7 @@ static const struct column columns[] = {
     [COLUMN_REQUEST] = {"REQUEST", .right = true},
     [COLUMN_RUNNER] = {"RUNNER", .least = 12},
     [COLUMN_CLIENT] = {"CLIENT", .least = 12},
-    [COLUMN_STAGE] = {"STAGE"},
+    [COLUMN_STAGE] = {.title = "STAGE"},
     [COLUMN_FOR] = {"FOR", .right = true},
     [COLUMN_AGE] = {"AGE", .right = true},
     [COLUMN_IN] = {"IN", .right = true, .drop = 3},
