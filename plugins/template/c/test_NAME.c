@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_@NAME@.c - what clients of @NAME@ see, in one process and without a network: sockserver-test(3)
+ * test_@NAME@.c - what clients of @NAME@ see, in one process: sockserver-test(3)
  */
 #include <sockserver/test.h>
 

@@ -47,8 +47,9 @@
  *      ss_server_mixin(); ss_server_fd(); ss_server_hand_over(); ss_server_uses();
  *      ss_draining(); ss_control() and .needs; check_options() and ss_complain(); SS_CLIENT;
  *      ss_set_timeouts(); ss_waker() and ss_wake(); ss_server_shared(), ss_shared_lock() and
- *      ss_shared_unlock(); ss_server_keep() and ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE, SS_PATH,
- *      SS_ADDRESS and .choices; a range that is open at one end; more is added until it is released
+ *      ss_shared_unlock(); ss_server_keep() and ss_server_kept(); SS_ONE_PROCESS; SS_CHOICE,
+ *      SS_PATH, SS_ADDRESS and .choices; a range that is open at one end; more is added until it
+ *      is released
  */
 #ifndef SOCKSERVER_PLUGIN_H
 #define SOCKSERVER_PLUGIN_H
