@@ -196,6 +196,7 @@ SCENES = {
     "stale": say_each(b"y" * 2000, b"z" * 4096),
     "rests": say_each(*[b"w" * 16384] * 4),
     "polls": say_each(b"q"),
+    "polls_in_turn": say_each(),
     "wakes": say_each(b"hello", b"one\ntwo\n"),
     "timeouts": say_each(b"hello"),
     "deadlines": say_each(b"hello"),

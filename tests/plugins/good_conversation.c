@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define LONG 60.0 /* seconds: it ends before */
@@ -309,6 +310,26 @@ polls(struct ss_request *request)
     tell_poll(request, fds, 6, LONG); /* it is none any more */
     TELL(ss_wait(request, fds[1].fd, POLLIN, LONG));
     TELL(close(file));
+    return 0;
+}
+
+/* Beside the client, another descriptor each time; none is closed between. */
+static int
+polls_in_turn(struct ss_request *request)
+{
+    int timers[2];
+
+    for (int i = 0; i < 2; i++)
+        timers[i] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    for (int i = 0; i < 4; i++) {
+        const struct itimerspec soon = {.it_value.tv_nsec = 20000000};
+        struct pollfd fds[] = {{.fd = SS_CLIENT, .events = POLLIN},
+                               {.fd = timers[i % 2], .events = POLLIN}};
+        TELL(timerfd_settime(timers[i % 2], 0, &soon, NULL));
+        tell_poll(request, fds, 2, LONG);
+    }
+    for (int i = 0; i < 2; i++)
+        (void)close(timers[i]);
     return 0;
 }
 
@@ -663,6 +684,7 @@ static const struct scene {
     {"stale", stale},
     {"rests", rests},
     {"polls", polls},
+    {"polls_in_turn", polls_in_turn},
     {"wakes", wakes},
     {"timeouts", timeouts},
     {"unread", unread},
