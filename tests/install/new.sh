@@ -90,3 +90,8 @@ fine /proc/none|cannot make the folder /proc/none
 fine ../install.log|is there and is no folder
 END
 [ ! -e fine ] || fail "a folder was left"
+
+# Of what cannot be made as a whole, nothing stays. A file may have 1024 bytes.
+(trap '' XFSZ && ulimit -f 1 && exec "$daemon" --new whole 2>&1) | cat >log || true
+grep -q "File too large" log || fail "--new in too little room: $(cat log)"
+[ ! -e whole ] || fail "a part of a plugin was left: $(ls whole)"

@@ -104,6 +104,36 @@ each_request_is_listed_with_what_it_does(void **state)
     daemon_expect_stop(daemon);
 }
 
+/* Of the first request in a list. */
+static int64_t
+first_figure(const char *text, const char *name)
+{
+    json_t *reply = json_loads(text, 0, NULL);
+    const json_t *first = json_array_get(json_object_get(reply, "requests"), 0);
+    int64_t figure = json_integer_value(json_object_get(first, name));
+
+    json_decref(reply);
+    return figure;
+}
+
+/* A stage begins with its wait, and not with the request. */
+static void
+a_stage_is_younger_than_its_request(void **state)
+{
+    const struct server_case *server = *state;
+    struct daemon *daemon = serve_mixin(server->mixin, "");
+    int fd = client_of(daemon, "lines");
+    const char *text;
+
+    WAIT_UNTIL(first_figure(CTL(daemon, "requests", "--json", "test").output, "age_us") > 300000);
+    client_send(fd, "more\n");
+    client_expect(fd, "more\n");
+    text = CTL(daemon, "requests", "--json", "test").output;
+    assert_true(first_figure(text, "age_us") - first_figure(text, "stage_us") > 200000);
+    client_close(fd);
+    daemon_expect_stop(daemon);
+}
+
 static unsigned
 last_number(struct daemon *daemon)
 {
@@ -394,6 +424,7 @@ one_who_asks_may_leave(void **state)
 }
 
 RUN_TESTS(TEST_EACH_MIXIN(each_request_is_listed_with_what_it_does, "tcp"),
+          TEST_EACH_MIXIN(a_stage_is_younger_than_its_request, "tcp"),
           TEST(those_of_a_generation_that_drains_are_listed), TEST(any_number_is_listed),
           TEST_EACH_MIXIN(a_handler_that_waits_says_where, "tcp"),
           TEST_EACH_MIXIN(a_handler_that_computes_says_where, "tcp"),
