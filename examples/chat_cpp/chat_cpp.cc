@@ -280,7 +280,8 @@ Member::run(const std::string &word, const std::string &text)
     } else if (word == "/who") {
         write(hall.who(*this));
     } else if ((word == "/nick" || word == "/join") && !is_name(text)) {
-        write("* " + word + " NAME: letters, digits, \"_\" and \"-\", at most 31\n");
+        write("* " + word + (word == "/join" ? " ROOM" : " NAME") +
+              ": letters, digits, \"_\" and \"-\", at most 31\n");
     } else if (word == "/nick") {
         if (!hall.rename(*this, text))
             write("* " + text + " is taken\n");

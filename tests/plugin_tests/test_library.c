@@ -201,6 +201,42 @@ a_difference_is_told_with_place_bytes_and_log(void **state)
 }
 
 static void
+how_a_request_ended_is_compared(void **state)
+{
+    struct ss_test *test = obey_under(*state);
+
+    ss_test_send(test, "fail 5\n");
+    ss_test_expect_end(test);
+    FAILS(ss_test_expect_nothing(test));
+    assert_said("the request has ended");
+    FAILS(ss_test_expect_outcome(test, "done"));
+    assert_said("the request has ended in another way");
+    FAILS(ss_test_expect_error(test, -EPROTO));
+    assert_said("came:     -5 (-EIO)");
+    FAILS(ss_test_expect_error(test, 0));
+    FAILS(ss_test_expect_calls(test, "finish", 2));
+    assert_said("finish was called 1 times, and 2 were expected");
+    FAILS(ss_test_expect_calls(test, "finnish", 0));
+    assert_said("\"finnish\" is no hook of a request");
+    ss_test_done(test);
+}
+
+static void
+a_plugin_that_starts_is_not_refused(void **state)
+{
+    struct ss_test *test = obey_under(*state);
+
+    FAILS(ss_test_expect_refused(test, ""));
+    assert_said("the plugin starts");
+    ss_test_done(test);
+    test = obey_under(*state);
+    ss_test_option(test, "limit", "11");
+    FAILS(ss_test_expect_refused(test, "limits"));
+    assert_said("other mistakes were told");
+    ss_test_done(test);
+}
+
+static void
 a_descriptor_that_is_left_open_is_told(void **state)
 {
     struct ss_test *test = obey_under(*state);
@@ -505,6 +541,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         UNDER_EACH(a_difference_is_told_with_place_bytes_and_log),
+        UNDER_EACH(how_a_request_ended_is_compared),
+        UNDER_EACH(a_plugin_that_starts_is_not_refused),
         UNDER_EACH(options_and_hooks_are_the_plugins),
         UNDER_EACH(resets_and_ends_are_told_apart),
         UNDER_EACH(time_goes_by_only_in_pauses),
