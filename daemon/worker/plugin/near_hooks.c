@@ -81,16 +81,8 @@ same_but_for_case(const char *name, const char *const *names)
     return NULL;
 }
 
-static bool
-is_one_of(const char *name, const char *const *names)
-{
-    for (size_t i = 0; names[i] != NULL; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-
-/* Whether it is a slip of the fingers, and no longer name that begins or ends like a hook's. */
+/* Whether it is a slip of the fingers, and neither a hook that is there nor a longer name that
+ * begins or ends like one. */
 static const char *
 mistyped(const char *name, const struct search *search)
 {
@@ -110,8 +102,6 @@ judge_name(const char *symbol, const struct search *search)
     const char *name = mangled ? plain : symbol;
     const char *near = same_but_for_case(name, search->missing);
 
-    if (!mangled && is_one_of(name, search->present))
-        return;
     if (mangled && near != NULL && strcmp(near, name) == 0)
         errors_add(search->found, NULL, 0,
                    "%s is a C++ function of its own (%s) and is never called: write its "
