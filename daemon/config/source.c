@@ -498,7 +498,8 @@ read_everything(struct source *source, struct errors *errors)
     int r = name == NULL ? -ENOMEM : source_read(name, &text, &size);
 
     if (r < 0 && r != -ENOMEM) {
-        errors_add(errors, name, 0, "cannot read the configuration: %s", source_problem(r));
+        errors_add(errors, name, 0, "cannot read the configuration: %s%s", source_problem(r),
+                   r == -ENOENT ? "; -c FILE names another" : "");
         return -EINVAL;
     }
     if (r == 0)

@@ -325,7 +325,8 @@ unreadable_files_are_named(void **state)
 {
     static const char *const rows[][2] = {
         {"/nonexistent/x.conf",
-         "/nonexistent/x.conf: cannot read the configuration: No such file or directory\n"},
+         "/nonexistent/x.conf: cannot read the configuration: No such file or directory; -c FILE "
+         "names another\n"},
         {"/tmp", "/tmp: cannot read the configuration: Is a directory\n"},
         {"/dev/zero", "/dev/zero: cannot read the configuration: it is not a regular file\n"},
     };

@@ -287,6 +287,7 @@ close_kept(int *fd, void *userdata)
     (void)userdata;
     if (*fd >= 0)
         (void)close(*fd); /* a copy: the original stays */
+    *fd = -1;
 }
 
 /* Clients who come meanwhile wait in the control socket's queue. */
