@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The rooms of daemon/: whether every #include keeps to the order in the file `rooms` beside this
-script, and whether docs/architecture.md tells of the tree as it is.
+script, and whether docs/architecture.md tells of the tree as it is. And that nothing compiled is
+kept in the repository.
 
     layout.py                          checks the tree that this script stands in; says each
                                        violation as FILE:LINE, what was found, what was expected
@@ -11,6 +12,7 @@ Exit status: 0 if all is well, 1 if there are violations, 2 if the question make
 """
 import argparse
 import re
+import subprocess
 import sys
 from collections import defaultdict, deque
 from pathlib import Path
@@ -334,6 +336,26 @@ def check_document(document, tree, rooms, root):
 # ---- counts -----------------------------------------------------------------------------------
 
 
+COMPILED = {b"\x7fELF": "a compiled program", b"!<ar": "a compiled library"}
+
+
+def check_tracked(root):
+    """Of the files that git keeps, those that a build makes; none where this is no repository."""
+    try:
+        listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--", "."],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return
+    for name in sorted(filter(None, listed.decode().split("\0"))):
+        path = root / name
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            found = COMPILED.get(file.read(4))
+        if found:
+            yield Problem(path, 1, found, "sources only: git rm --cached it, and have .gitignore name it")
+
+
 def is_upwards(rooms, file, target):
     """Whether an include goes to a room that is not left of its own."""
     one, other = room_of(rooms, file), room_of(rooms, target)
@@ -393,6 +415,7 @@ def main(arguments=None):
         problems += check_document(Document(document), tree, rooms, options.root)
     else:
         problems.append(Problem(document, 1, "no such file", "one page on the rooms"))
+    problems += check_tracked(options.root)
     for problem in problems:
         print(str(problem).replace(f"{options.root}/", ""))
     print(f"{len(tree.files)} files, {len(tree.includes)} includes, {len(problems)} violations")

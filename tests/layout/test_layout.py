@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """layout.py finds each kind of violation in a made-up tree, and nothing in one that is well."""
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -237,6 +239,21 @@ class Documents(MadeUp):
     def test_a_way_that_is_missing(self):
         said = self.complaints(self.document_with("## The way of a setting", "## A setting"))
         self.assert_only(said, 'found 0 steps of "The way of a setting"; expected three at least')
+
+
+@unittest.skipUnless(shutil.which("git"), "there is no git")
+class Repository(MadeUp):
+    def test_what_was_compiled_is_not_kept(self):
+        (self.root / "source.c").write_text("int main(void) { return 0; }\n")
+        (self.root / "program").write_bytes(b"\x7fELF\x02\x01\x01")
+        (self.root / "ignored").write_bytes(b"\x7fELF\x02\x01\x01")
+        for command in (["init", "-q"], ["add", "source.c", "program"]):
+            subprocess.run(["git", "-C", self.root, *command], check=True)
+        self.assert_only([str(problem) for problem in layout.check_tracked(self.root)],
+                         "/program:1: found a compiled program; expected sources only")
+
+    def test_without_a_repository_there_is_nothing_to_say(self):
+        self.assertEqual(list(layout.check_tracked(self.root)), [])
 
 
 class Reports(MadeUp):
