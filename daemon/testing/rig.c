@@ -383,6 +383,7 @@ void
 rig_free(struct rig *rig)
 {
     (void)close(rig->bell);
+    free(rig->mistakes);
     free(rig->before);
     free(rig->problem);
     free(rig->log);

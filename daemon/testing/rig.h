@@ -60,7 +60,8 @@ struct rig {
     struct ss_test *clients;
     struct play *plays;
     int bell;
-    char *problem; /* with the first request that is not here any more and had one; or NULL */
+    char *mistakes; /* as ss_test_expect_refused() has last read them, or NULL */
+    char *problem;  /* with the first request that is not here any more and had one; or NULL */
     char *log;
     size_t log_size, log_taken;
     int64_t next_service, last_activity;

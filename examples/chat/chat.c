@@ -482,3 +482,15 @@ server_activate(struct ss_server *server)
     service_actions(server);
     return 0;
 }
+
+void
+server_close(struct ss_server *server)
+{
+    (void)server;
+    for (int i = 0; bells != NULL && i < seats; i++)
+        (void)close(bells[i]);
+    free(bells);
+    free(wakers);
+    bells = NULL;
+    wakers = NULL;
+}
