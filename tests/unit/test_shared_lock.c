@@ -165,6 +165,9 @@ static void
 only_its_holder_unlocks_it(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* it tells of it when what is not locked is unlocked */
+#endif
     assert_int_equal(ss_shared_unlock(&area->lock), -EPERM);
     assert_int_equal(ss_shared_lock(&area->lock), 0);
     assert_int_equal(ss_shared_lock(&area->lock), -EDEADLK);
