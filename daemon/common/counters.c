@@ -198,11 +198,12 @@ sighting_take(struct counters *counters, int32_t owner)
         struct sighting *sighting = &counters->sightings[i];
         int32_t nobody = 0;
 
-        if (!atomic_compare_exchange_strong(&sighting->owner, &nobody, owner))
+        if (!atomic_compare_exchange_strong(&sighting->owner, &nobody, SIGHTING_TAKEN))
             continue;
         sighting->signal = 0;
         sighting->has_address = 0;
         sighting->request = 0;
+        atomic_store(&sighting->owner, owner); /* from now on, it may be written */
         return sighting;
     }
     return NULL;

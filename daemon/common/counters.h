@@ -86,7 +86,8 @@ struct sighting {
     char place[240];  /* place_describe() */
 };
 
-#define SIGHTINGS 8
+#define SIGHTINGS      8
+#define SIGHTING_TAKEN (-1) /* as owner: it is being prepared for one */
 
 /*
  * A question of the supervisor's: where is the handler of this request? Whoever

@@ -176,7 +176,7 @@ spin_answer(struct ss_server *server, const siginfo_t *info, const void *context
     for (size_t i = 0; i < SIGHTINGS; i++) {
         struct sighting *sighting = &server->counters->sightings[i];
 
-        if (counter_get(sighting->owner) != self || sighting->signal != 0 ||
+        if (atomic_load(&sighting->owner) != self || sighting->signal != 0 ||
             atomic_load(&sighting->state) != SIGHTING_EMPTY)
             continue;
         sighting_write(sighting, info, context, 0);
