@@ -468,7 +468,8 @@ is_request(const struct slot *slot)
     int64_t started = counter_get(slot->started);
 
     return counter_get(slot->state) == SLOT_BUSY && started > 0 && started <= monotonic_now() &&
-           counter_get(slot->stage) <= STAGE_WAITING;
+           counter_get(slot->stage) <= STAGE_WAITING &&
+           atomic_load(&slot->request) > 0; /* they are numbered from 1 */
 }
 
 static void
