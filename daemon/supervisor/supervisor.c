@@ -8,7 +8,7 @@
  * This file alone connects the rooms below: the listeners there are
  * (roster.c), what operators ask (operations.c), another configuration or
  * program (change/), the log (log.c), the control socket (control/), and the
- * command that the daemon was started for (command.c).
+ * command that the daemon was started for (command.c), and its end (stop.c).
  *
  * Runs in:  the supervisor.
  * Owns:     the event loop and the state of the rooms, until supervisor_run()
@@ -42,10 +42,10 @@
 #include "supervisor/roster.h"
 #include "supervisor/signals.h"
 #include "supervisor/socket/adopt.h"
+#include "supervisor/stop.h"
 
-#define START_USEC     UINT64_C(40000000) /* the slowest worker may take to become ready */
-#define END_GRACE_USEC UINT64_C(10000000) /* behind a drain: to kill what does not end */
-#define SHORTAGE_NSEC  10000000
+#define START_USEC    UINT64_C(40000000) /* the slowest worker may take to become ready */
+#define SHORTAGE_NSEC 10000000
 
 struct supervisor {
     struct config *config; /* the one that the daemon was started with */
@@ -60,50 +60,25 @@ struct supervisor {
     struct control *control;
     struct command command; /* of --run */
 
-    bool reload_again;         /* a SIGHUP came while it could not be obeyed */
-    bool upgrade_again;        /* a SIGUSR2 did */
-    sd_event_source *pre_stop; /* ends that time; NULL: it has not begun */
-    bool cutting;
-    bool asked; /* the command was, to end */
+    struct stop stop;
+
+    bool reload_again;  /* a SIGHUP came while it could not be obeyed */
+    bool upgrade_again; /* a SIGUSR2 did */
     int result;
 };
 
-static void begin_stop(struct supervisor *supervisor);
 static void begin_reload(struct supervisor *supervisor);
 static void begin_upgrade(struct supervisor *supervisor);
 
 /* ---- looking at the whole ------------------------------------------------------------- */
-
-/* Whether the daemon's end must wait for the listener. */
-static bool
-holds_up(const struct supervisor *supervisor, const struct listener *listener)
-{
-    if (listener_state(listener) == LISTENER_STOPPED)
-        return false;
-    return supervisor->cutting || supervisor->roster.stage != DAEMON_STOPS ||
-           listener_settings(listener)->block_on_close;
-}
-
-static bool
-all_done(const struct supervisor *supervisor)
-{
-    const struct roster *roster = &supervisor->roster;
-
-    for (size_t i = 0; i < roster->count; i++)
-        if (holds_up(supervisor, roster->listeners[i]))
-            return false;
-    for (size_t i = 0; i < roster->removed_count; i++)
-        if (holds_up(supervisor, roster->removed[i]))
-            return false;
-    return !helpers_any();
-}
 
 static void
 stop_because(struct supervisor *supervisor, int result, const char *why)
 {
     log_error("%s", why);
     supervisor->result = result;
-    begin_stop(supervisor);
+    supervisor->stop.failed = true;
+    stop_begin(&supervisor->stop);
 }
 
 /* The command of --run has what it needs. */
@@ -179,7 +154,7 @@ on_review(sd_event_source *source, void *userdata)
     helpers_reap();
     notify_status(roster->listeners, roster->count);
     bool stopping = roster->stage == DAEMON_STOPS;
-    if ((stopping || supervisor->options.end_when_idle) && all_done(supervisor) &&
+    if ((stopping || supervisor->options.end_when_idle) && stop_may_end(&supervisor->stop) &&
         !command_runs(&supervisor->command)) {
         if (supervisor->result == 0 && !stopping && roster_any_problem(roster))
             supervisor->result = -ECANCELED;
@@ -190,87 +165,6 @@ on_review(sd_event_source *source, void *userdata)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
-static double
-longer(double seconds, const struct listener *listener)
-{
-    double drain = listener_settings(listener)->drain_timeout;
-
-    return drain > seconds ? drain : seconds;
-}
-
-/* Returns how long the slowest listener may take to drain, or to be killed if it does not end. */
-static uint64_t
-longest_drain_usec(const struct roster *roster)
-{
-    double seconds = 0;
-
-    for (size_t i = 0; i < roster->count; i++)
-        seconds = longer(seconds, roster->listeners[i]);
-    for (size_t i = 0; i < roster->removed_count; i++) /* they may be draining still */
-        seconds = longer(seconds, roster->removed[i]);
-    return (uint64_t)(seconds * 1e6) + END_GRACE_USEC;
-}
-
-static void
-begin_stop(struct supervisor *supervisor)
-{
-    struct roster *roster = &supervisor->roster;
-
-    supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
-    command_signal(&supervisor->command, SIGTERM);
-    roster->stage = DAEMON_STOPS;
-    reload_abort(&supervisor->change, -ESHUTDOWN, "the daemon stops");
-    operations_abandon(&supervisor->operations, NULL, -ESHUTDOWN, "the daemon stops");
-    roster_each(roster, listener_keep_sockets);
-    notify_stopping(longest_drain_usec(roster));
-    for (size_t i = 0; i < roster->count; i++)
-        listener_stop(roster->listeners[i], supervisor->result == 0 && !supervisor->options.once);
-    roster_review(roster);
-}
-
-static int
-on_pre_stop(sd_event_source *source, uint64_t when, void *userdata)
-{
-    struct supervisor *supervisor = userdata;
-
-    (void)source, (void)when;
-    log_notice("pre_stop_delay is over: running requests may finish");
-    begin_stop(supervisor);
-    return 0;
-}
-
-/* Goes on serving for pre_stop_delay, so that those who send clients here hear first that they
- * should not. Returns false if there is no such time: the stop begins at once. */
-static bool
-begin_pre_stop(struct supervisor *supervisor, const char *name)
-{
-    struct roster *roster = &supervisor->roster;
-    uint64_t usec = (uint64_t)(roster->pre_stop_delay * 1e6);
-
-    if (usec == 0 || roster->stage != DAEMON_SERVES || supervisor->options.once)
-        return false;
-    int r = sd_event_add_time_relative(supervisor->event, &supervisor->pre_stop, CLOCK_MONOTONIC,
-                                       usec, 0, on_pre_stop, supervisor);
-    if (r < 0) {
-        log_error("pre_stop_delay: no timer for it: %s; stopping at once", strerror(-r));
-        return false;
-    }
-    roster->leaving = true;
-    log_notice("%s: not ready any more, stopping in %g s", name, roster->pre_stop_delay);
-    notify_stopping(usec + longest_drain_usec(roster));
-    roster_review(roster);
-    return true;
-}
-
-static void
-cut_all(struct supervisor *supervisor)
-{
-    supervisor->cutting = true;
-    command_signal(&supervisor->command, SIGKILL);
-    roster_each(&supervisor->roster, listener_cut);
-    roster_review(&supervisor->roster);
-}
-
 /* The command of --run has ended, and with it what there was to serve for. */
 static void
 on_command_ended(void *userdata)
@@ -278,42 +172,15 @@ on_command_ended(void *userdata)
     struct supervisor *supervisor = userdata;
 
     if (supervisor->roster.stage != DAEMON_STOPS)
-        begin_stop(supervisor);
+        stop_begin(&supervisor->stop);
     else
         roster_review(&supervisor->roster);
 }
 
-/* A signal is for the command first, which is served to its end. One that a terminal sent has
- * reached it already. Whether that is all. */
-static bool
-pass_on(struct supervisor *supervisor, const struct signalfd_siginfo *info)
-{
-    int number = (int)info->ssi_signo;
-
-    if ((number != SIGTERM && number != SIGINT) || !command_runs(&supervisor->command) ||
-        supervisor->asked)
-        return false;
-    supervisor->asked = true;
-    if (info->ssi_code != SI_KERNEL)
-        command_signal(&supervisor->command, number);
-    return true;
-}
-
 static void
-on_stop_signal(struct supervisor *supervisor, const char *name)
+on_stop_signal(struct supervisor *supervisor, const char *name, const struct signalfd_siginfo *info)
 {
-    if (supervisor->pre_stop != NULL) {
-        log_notice("%s again: stopping, running requests may finish", name);
-        begin_stop(supervisor);
-    } else if (supervisor->roster.stage != DAEMON_STOPS) {
-        if (begin_pre_stop(supervisor, name))
-            return;
-        log_notice("%s: stopping, running requests may finish", name);
-        begin_stop(supervisor);
-    } else if (!supervisor->cutting) {
-        log_notice("%s again: ending running requests", name);
-        cut_all(supervisor);
-    }
+    stop_take_signal(&supervisor->stop, name, info);
 }
 
 /* The reload itself logs how it ends. */
@@ -329,10 +196,12 @@ begin_reload(struct supervisor *supervisor)
 
 /* However many signals come while a reload runs, only one more reload follows it. */
 static void
-on_reload_signal(struct supervisor *supervisor, const char *name)
+on_reload_signal(struct supervisor *supervisor, const char *name,
+                 const struct signalfd_siginfo *info)
 {
     bool reloading = operations_running(&supervisor->operations, OPERATION_RELOAD);
 
+    (void)info;
     if (roster_ends(&supervisor->roster))
         return;
     log_notice("%s: reloading%s", name, reloading ? " once more when this reload is done" : "");
@@ -354,22 +223,27 @@ begin_upgrade(struct supervisor *supervisor)
 
 /* The upgrade waits for whatever is under way. */
 static void
-on_upgrade_signal(struct supervisor *supervisor, const char *name)
+on_upgrade_signal(struct supervisor *supervisor, const char *name,
+                  const struct signalfd_siginfo *info)
 {
+    (void)info;
     log_notice("%s: upgrading", name);
     if (!operations_running(&supervisor->operations, OPERATION_UPGRADE))
         begin_upgrade(supervisor);
 }
 
 static void
-on_reopen_signal(struct supervisor *supervisor, const char *name)
+on_reopen_signal(struct supervisor *supervisor, const char *name,
+                 const struct signalfd_siginfo *info)
 {
+    (void)info;
     supervisor_log_reopen(&supervisor->log, name);
 }
 
 static const struct {
     int number;
-    void (*take)(struct supervisor *supervisor, const char *name);
+    void (*take)(struct supervisor *supervisor, const char *name,
+                 const struct signalfd_siginfo *info);
 } signals[] = {
     {SIGTERM, on_stop_signal},   {SIGINT, on_stop_signal},     {SIGHUP, on_reload_signal},
     {SIGUSR1, on_reopen_signal}, {SIGUSR2, on_upgrade_signal},
@@ -381,12 +255,10 @@ on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *us
     char name[16];
 
     (void)source;
-    if (pass_on(userdata, info))
-        return 0;
     (void)snprintf(name, sizeof(name), "SIG%s", sigabbrev_np((int)info->ssi_signo));
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         if (signals[i].number == (int)info->ssi_signo)
-            signals[i].take(userdata, name);
+            signals[i].take(userdata, name, info);
     return 0;
 }
 
@@ -416,6 +288,13 @@ connect_rooms(struct supervisor *supervisor)
         .load = options->load,
         .load_userdata = options->userdata,
         .can_upgrade = !options->once && options->command == NULL,
+    };
+    supervisor->stop = (struct stop){
+        .roster = &supervisor->roster,
+        .operations = &supervisor->operations,
+        .change = &supervisor->change,
+        .command = &supervisor->command,
+        .once = options->once,
     };
 }
 
@@ -566,7 +445,7 @@ start_listeners(struct roster *roster)
 static void
 release(struct supervisor *supervisor)
 {
-    supervisor->pre_stop = sd_event_source_disable_unref(supervisor->pre_stop);
+    stop_done(&supervisor->stop);
     command_done(&supervisor->command);
     change_end(&supervisor->change);
     control_free(supervisor->control);
