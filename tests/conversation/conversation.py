@@ -5,7 +5,7 @@ each call returns, what the client sees, what is logged and what is counted shal
 
     conversation.py BUILD [--show]
 
-The plugin's side is tests/plugins/good_conversation.c, what is expected is expected.txt beside this
+The plugin's side is tests/plugins/good_conversation/, what is expected is expected.txt beside this
 file. Where a line is not the same everywhere, and cannot be, it begins with who says it in brackets.
 --show prints what was said instead of comparing it, in the form of that file.
 """
