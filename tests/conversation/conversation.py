@@ -240,10 +240,17 @@ class Daemon:
                                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                         errors="replace", start_new_session=True)
         threading.Thread(target=self._listen, daemon=True).start()
-        self.addresses = {}
-        for kind in KINDS:
-            line = self.await_line(rf"\[{name_of(kind)}\]: listening on (\S+)")
-            self.addresses[kind] = line[1].rstrip(",")
+        try:
+            self.addresses = {kind: self._await_address(kind) for kind in KINDS}
+        except BaseException:
+            self.kill()
+            raise
+
+    def _await_address(self, kind):
+        line = self.await_line(rf"\[{name_of(kind)}\]: (?:listening on (\S+)|.*cannot load plugin)")
+        if line[1] is None:
+            raise AssertionError("\n".join(self.log))
+        return line[1].rstrip(",")
 
     def _configuration(self, settings):
         certificate = f'tls = {{ certificate = "{self.folder}/pem"; key = "{self.folder}/key"; }};'

@@ -33,6 +33,17 @@ tell(const char *call, long result)
     return result;
 }
 
+long
+tell_line(struct ss_request *request)
+{
+    char *line = NULL;
+    ssize_t size = ss_readline(request, &line);
+
+    ss_log(LOG_NOTICE, "| ss_readline = %zd %.*s", size, size > 0 ? (int)strcspn(line, "\n") : 0,
+           size > 0 ? line : "");
+    return size;
+}
+
 void
 now(struct ss_request *request)
 {
