@@ -242,48 +242,6 @@ send_anything(void)
 
 /* ---- wishes --------------------------------------------------------------------------------- */
 
-#define NAMES 40 /* more than may be kept; each is one letter */
-
-static struct {
-    bool names[NAMES];
-    size_t count;
-    uint64_t area;
-} granted;
-
-/* What the supervisor must answer, an errno, and whether it attaches something. */
-static int
-model_grants(const struct message *message, int fd, bool *ret_attaches)
-{
-    size_t place = (size_t)(message->text[0] - '0');
-    bool name = message->text[0] != '\0' && message->text[1] == '\0' && place < NAMES &&
-                strchr("/:;<=>?@", message->text[0]) == NULL;
-
-    *ret_attaches = false;
-    if (message->type == MESSAGE_AREA) {
-        bool other = granted.area != 0 && granted.area != message->value;
-        if (message->value == 0 || message->value > UINT64_C(1) << 46 || other)
-            return EINVAL;
-        granted.area = message->value;
-        *ret_attaches = true;
-        return 0;
-    }
-    if (message->type == MESSAGE_KEEP && fd < 0)
-        return EMFILE;
-    if (!name)
-        return EINVAL;
-    if (message->type == MESSAGE_KEPT) {
-        *ret_attaches = granted.names[place];
-        return granted.names[place] ? 0 : ENOENT;
-    }
-    bool more = message->type == MESSAGE_KEEP && !granted.names[place];
-    if (more && granted.count == KEPT_MOST)
-        return ENOSPC;
-    if (more || (message->type == MESSAGE_FORGET && granted.names[place]))
-        granted.count += more ? 1 : SIZE_MAX;
-    granted.names[place] = message->type == MESSAGE_KEEP;
-    return 0;
-}
-
 static void
 expect_answer(int channel, const struct message *asked, int fd)
 {
@@ -462,16 +420,6 @@ judge_crash(void)
     expect(strlen(little) < sizeof(little));
 }
 
-static bool
-is_request(const struct slot *slot)
-{
-    int64_t started = counter_get(slot->started);
-
-    return counter_get(slot->state) == SLOT_BUSY && started > 0 && started <= monotonic_now() &&
-           counter_get(slot->stage) <= STAGE_WAITING &&
-           atomic_load(&slot->request) > 0; /* they are numbered from 1 */
-}
-
 static void
 judge_request(const json_t *request, json_int_t *last_age)
 {
@@ -499,7 +447,7 @@ judge_requests(void)
     json_int_t age = INT64_MAX;
 
     for (uint32_t i = 0; i < SLOTS && i < counter_get(counters->used); i++)
-        running += is_request(&counters->slots[i]);
+        running += model_lists(&counters->slots[i]);
     json_t *reply = control_requests(&control, NULL, REQUESTS);
     json_t *requests = json_object_get(reply, "requests");
     expect(json_array_size(requests) == (running < REQUESTS ? running : REQUESTS));

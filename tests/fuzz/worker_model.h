@@ -2,20 +2,25 @@
 /*
  * worker_model.h - what the supervisor must make of a worker's messages, for fuzz_worker.c
  *
- * The model is short because it knows no clock, no counters, and no process: a
- * message means something in some states, and is misbehaviour in the others.
+ * The model is short because it knows no clock and no process: a message means
+ * something in some states, and is misbehaviour in the others.
  */
 #ifndef TESTS_FUZZ_WORKER_MODEL_H
 #define TESTS_FUZZ_WORKER_MODEL_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "common/clock.h"
+#include "common/counters.h"
 #include "expect.h"
 #include "supervisor/listener/process_private.h"
 
 #define EVENTS 4096
+#define NAMES  40 /* more than may be kept; each is one letter */
 
 /* What happened, or must happen, one letter for each event: "rsk". */
 struct story {
@@ -133,6 +138,61 @@ model_drains(void)
         model.state = PROCESS_DRAINING;
         model.drains_by_itself = false;
     }
+}
+
+/* ---- wishes ------------------------------------------------------------------------------- */
+
+static struct {
+    bool names[NAMES];
+    size_t count;
+    uint64_t area;
+} granted;
+
+/* What the supervisor must answer, an errno, and whether it attaches something. */
+static inline int
+model_grants(const struct message *message, int fd, bool *ret_attaches)
+{
+    size_t place = (size_t)(message->text[0] - '0');
+    bool name = message->text[0] != '\0' && message->text[1] == '\0' && place < NAMES &&
+                strchr("/:;<=>?@", message->text[0]) == NULL;
+
+    *ret_attaches = false;
+    if (message->type == MESSAGE_AREA) {
+        bool other = granted.area != 0 && granted.area != message->value;
+        if (message->value == 0 || message->value > UINT64_C(1) << 46 || other)
+            return EINVAL;
+        granted.area = message->value;
+        *ret_attaches = true;
+        return 0;
+    }
+    if (message->type == MESSAGE_KEEP && fd < 0)
+        return EMFILE;
+    if (!name)
+        return EINVAL;
+    if (message->type == MESSAGE_KEPT) {
+        *ret_attaches = granted.names[place];
+        return granted.names[place] ? 0 : ENOENT;
+    }
+    bool more = message->type == MESSAGE_KEEP && !granted.names[place];
+    if (more && granted.count == KEPT_MOST)
+        return ENOSPC;
+    if (more || (message->type == MESSAGE_FORGET && granted.names[place]))
+        granted.count += more ? 1 : SIZE_MAX;
+    granted.names[place] = message->type == MESSAGE_KEEP;
+    return 0;
+}
+
+/* ---- counters ----------------------------------------------------------------------------- */
+
+/* Whether the list of requests has what is in the slot. */
+static inline bool
+model_lists(const struct slot *slot)
+{
+    int64_t started = counter_get(slot->started);
+
+    return counter_get(slot->state) == SLOT_BUSY && started > 0 && started <= monotonic_now() &&
+           counter_get(slot->stage) <= STAGE_WAITING &&
+           atomic_load(&slot->request) > 0; /* they are numbered from 1 */
 }
 
 #endif
