@@ -66,13 +66,6 @@ was_woken(struct ss_request *request)
     return -EINTR;
 }
 
-/* Whether something can be read without the client: what has come, or that its stream has ended. */
-static bool
-has_input(const struct ss_request *request)
-{
-    return request->input.start < request->input.end || request->ended;
-}
-
 int
 ss_sleep(struct ss_request *request, double seconds)
 {
@@ -131,7 +124,7 @@ ss_wait(struct ss_request *request, int fd, short events, double seconds)
     if (wake_take(request))
         return was_woken(request);
     /* What is in our buffer is readable too, whatever the kernel says. */
-    if (client && (events & POLLIN) && has_input(request))
+    if (client && (events & POLLIN) && request_has_input(request))
         return POLLIN;
     (void)output_flush(request);
     request_enter(request, STAGE_WAITING);
@@ -182,7 +175,7 @@ ss_wait_input(struct ss_request *request, double seconds)
         return input_await(request);
     if (!request_is_cut(request) && wake_take(request))
         return was_woken(request);
-    if (has_input(request))
+    if (request_has_input(request))
         return 1;
     int error = output_flush(request);
     if (error < 0 && as_read)

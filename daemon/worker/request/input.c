@@ -277,7 +277,7 @@ input_await(struct ss_request *request)
     struct slot *slot = request->slot;
 
     input_restore(&request->input);
-    if (request->input.start < request->input.end || request->ended)
+    if (request_has_input(request))
         return 1;
     ssize_t got = 0;
     if (!request->told)

@@ -78,7 +78,7 @@ held_events(struct ss_request *request, const struct pollfd *entry)
         return (short)(entry->events & (POLLIN | POLLOUT));
     if ((entry->events & POLLIN) == 0)
         return 0;
-    if (request->input.start < request->input.end || request->ended)
+    if (request_has_input(request))
         return POLLIN;
     return transport->ready != NULL && transport->ready(request) != 0 ? POLLIN : 0;
 }

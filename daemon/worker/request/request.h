@@ -125,6 +125,13 @@ struct ss_request {
 /* The request that the calling thread (coroutine) runs, or NULL. */
 extern _Thread_local struct ss_request *request_current;
 
+/* Whether something can be read without the client: what has come, or that its stream has ended. */
+static inline bool
+request_has_input(const struct ss_request *request)
+{
+    return request->input.start < request->input.end || request->ended;
+}
+
 /* What the operator sees of it: how far it has got. */
 static inline void
 request_show_bytes(const struct ss_request *request)
